@@ -1,0 +1,27 @@
+"""The Celery application: `celery -A agentsys worker|beat|flower|inspect`."""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery
+from kombu import Queue
+
+from agentsys import embedded
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentsys.settings")
+embedded.ensure()
+
+QUEUES = ("control", "agents", "verify", "memory")
+
+app = Celery("agentsys")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.conf.task_queues = [Queue(name) for name in QUEUES]
+app.conf.task_routes = {
+    "orchestration.task_run": {"queue": "agents"},
+    "orchestration.work": {"queue": "agents"},
+    "orchestration.verify": {"queue": "verify"},
+    "orchestration.*": {"queue": "control"},
+    "memory.*": {"queue": "memory"},
+}
+app.autodiscover_tasks()

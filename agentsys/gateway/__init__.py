@@ -1,0 +1,1 @@
+"""The only door to langchain: chat models, embeddings, metering, rate limits."""

@@ -1,0 +1,1 @@
+"""What every layer shares and nothing more: clock, ids, hashes, errors, state machines. Pure."""

@@ -1,0 +1,54 @@
+"""One canonical form of a JSON value, and its SHA-256: what "the same" means in this system.
+
+The form survives a round trip through PostgreSQL's jsonb: keys sorted, no spaces, and a float
+that is a whole number written as an integer, since jsonb keeps numbers and not their spelling.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON types only. NUL is dropped from strings and lone surrogates become `?`:
+    PostgreSQL text can hold neither.
+
+    Raises ValueError for NaN and infinities, TypeError for what JSON has no form for.
+    """
+    if isinstance(value, str):
+        return _text(value)
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{value} has no JSON form")
+        return int(value) if value.is_integer() else value
+    if isinstance(value, Mapping):
+        return {plain(str(key)): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        items = sorted(value) if isinstance(value, set | frozenset) else value
+        return [plain(item) for item in items]
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _text(value: str) -> str:
+    if not value.isascii():
+        value = value.encode("utf-8", "replace").decode("utf-8")
+    return value.replace("\x00", "") if "\x00" in value else str(value)
+
+
+def canonical(value: Any) -> str:
+    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of the canonical form, 64 hex digits."""
+    return digest_bytes(canonical(value).encode())
+
+
+def digest_bytes(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

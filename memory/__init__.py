@@ -1,0 +1,1 @@
+"""Four layers of memory: working, episodic, semantic and procedural; recall and forgetting."""

@@ -1,0 +1,1 @@
+"""Goals, plans, tasks, attempts, scopes, proposals, approvals, budgets, ledger, scheduling."""

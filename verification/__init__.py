@@ -1,0 +1,1 @@
+"""Verifiers, the policy that says which must speak, verdicts, and the ruling over them."""

@@ -1,0 +1,1 @@
+"""Agents and what they stand on: journal, effects, sandbox, workspaces, git."""

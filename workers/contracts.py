@@ -1,0 +1,253 @@
+"""What goes into an agent and what comes out: the brief and the report.
+
+Everything here is a frozen value with a JSON form, so that a brief can be hashed, a report stored
+and both be shown to a person. Workers know nothing of goals as rows; all they need is in here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+from agentsys.kernel.hashing import digest, plain
+
+
+class Outcome(StrEnum):
+    """How the worker itself says an attempt ended. A claim, not a verdict."""
+
+    DONE = "done"
+    FAILED = "failed"
+    ASKS = "asks"  # a person must answer `question` before the task can go on
+    YIELDED = "yielded"  # the slice of time is used up; the journal goes on in the next message
+
+
+class FailureKind(StrEnum):
+    TRANSIENT = "transient"
+    RATE_LIMIT = "rate_limit"
+    OUTAGE = "outage"
+    BAD_OUTPUT = "bad_output"
+    BAD_INPUT = "bad_input"  # trying again cannot help
+    REFUSED = "refused"
+    POLICY = "policy"
+    BUDGET = "budget"
+    TIMEOUT = "timeout"
+    CRASH = "crash"  # the agent's own code raised
+
+
+class Risk(StrEnum):
+    """What a tool call or a proposal can do to the world."""
+
+    READ = "read"
+    WRITE = "write"
+    IRREVERSIBLE = "irreversible"
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeGrant:
+    """A resource pattern (`repo:src/**`) and what may be done to it: `read` or `write`."""
+
+    resource: str
+    mode: str = "write"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    seconds_max: float = 300.0
+    output_bytes_max: int = 256_000
+    steps_max: int = 40
+    tokens_max: int = 200_000
+    cost_usd_max: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryRef:
+    """A git repository that a task may read and propose changes to."""
+
+    path: str
+    branch: str  # the goal's own branch, agentsys/goal-N
+    base: str  # commit that the attempt starts from; "" when the repository has no commit
+
+
+@dataclass(frozen=True, slots=True)
+class Recollection:
+    """A memory as a brief shows it: text with layer, provenance and trust."""
+
+    memory_id: int
+    layer: str
+    text: str
+    score: float
+    trust: str  # "verified" | "unverified" | "untrusted"
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """All that an agent knows. Layout for a model: see `workers.prompts`."""
+
+    goal_id: int
+    task_id: int
+    attempt_id: int
+    fence: int
+    number: int  # 1 for the first attempt
+    key: str
+    agent: str
+    contract: Mapping[str, Any]  # the goal's contract, verbatim
+    contract_hash: str
+    definition_hash: str
+    objective: str
+    inputs: Mapping[str, Any]  # references to other tasks' outputs already resolved
+    needs: Mapping[str, Any]  # key of each dependency -> its accepted output (None if it failed)
+    acceptance: tuple[str, ...] = ()
+    non_goals: tuple[str, ...] = ()
+    output_schema: Mapping[str, Any] | None = None
+    scopes: tuple[ScopeGrant, ...] = ()
+    limits: Limits = Limits()
+    directives: tuple[str, ...] = ()
+    answers: tuple[Mapping[str, Any], ...] = ()  # decisions of people on this task's requests
+    reasons: tuple[str, ...] = ()  # why verifiers or a stale base refused earlier attempts
+    recalled: tuple[Recollection, ...] = ()
+    repository: RepositoryRef | None = None
+    namespace: str = ""  # memory namespace, e.g. "project-1"
+    lineage: str = ""  # journal key shared by an attempt and those that take over from it
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactDraft:
+    """Something produced. `content` is stored once, by SHA-256."""
+
+    name: str
+    media_type: str
+    content: bytes
+    kind: str = "file"  # file | diff | report | log | data
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A sentence with its evidence: `quote` stands in `source` at characters [start, end)."""
+
+    text: str
+    source: str
+    quote: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalDraft:
+    """A change held back until it is approved.
+
+    kind `change`: payload `{"commit": sha, "base": sha, "paths": [...], "diff_artifact": name}`;
+    the commit exists in the repository with `base` as its only parent.
+    kind `action`: payload `{"argv": [...], "why": str}` run in the sandbox when applied.
+    """
+
+    kind: str
+    title: str
+    payload: Mapping[str, Any]
+    base_hash: str = ""
+    risk: Risk = Risk.WRITE
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    text: str
+    options: tuple[str, ...] = ()
+    risk: Risk = Risk.READ
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    kind: FailureKind
+    message: str
+    retry_after_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    model_calls: int = 0
+    tool_calls: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cost_usd + other.cost_usd,
+            self.model_calls + other.model_calls,
+            self.tool_calls + other.tool_calls,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an attempt hands in. `output` is what dependents read and verifiers judge."""
+
+    outcome: Outcome
+    output: Mapping[str, Any] = field(default_factory=dict)
+    artifacts: tuple[ArtifactDraft, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    proposals: tuple[ProposalDraft, ...] = ()
+    question: Question | None = None
+    failure: Failure | None = None
+    usage: Usage = Usage()
+    summary: str = ""  # one line for people
+
+    def to_json(self) -> dict[str, Any]:
+        """The report without artifact bytes: those appear as name, media type, size and sha256."""
+        from agentsys.kernel.hashing import digest_bytes
+
+        return {
+            "outcome": str(self.outcome),
+            "output": plain(self.output),
+            "artifacts": [
+                {
+                    "name": a.name,
+                    "media_type": a.media_type,
+                    "kind": a.kind,
+                    "size": len(a.content),
+                    "sha256": digest_bytes(a.content),
+                }
+                for a in self.artifacts
+            ],
+            "claims": [asdict(c) for c in self.claims],
+            "proposals": [plain({**asdict(p), "risk": str(p.risk)}) for p in self.proposals],
+            "question": plain(asdict(self.question)) if self.question else None,
+            "failure": plain(asdict(self.failure)) if self.failure else None,
+            "usage": asdict(self.usage),
+            "summary": self.summary,
+        }
+
+    def artifact_hash(self) -> str:
+        """What verdicts bind to: output, artifacts, claims and proposals; not usage or summary."""
+        facts = self.to_json()
+        return digest({k: facts[k] for k in ("output", "artifacts", "claims", "proposals")})
+
+
+class Ports(Protocol):
+    """What the orchestrator lends a running attempt. Every method may be called from any thread."""
+
+    def guard(self) -> None:
+        """Raise LeaseLost unless the attempt still holds its lease and its goal wants to go on.
+
+        Called before each effect and at each step boundary; a database round trip.
+        """
+
+    def progress(self, note: str, fraction: float | None = None) -> None:
+        """Tell people where the attempt is; throttled, never raises."""
+
+    def directives(self) -> tuple[str, ...]:
+        """What people told the goal since it began, oldest first."""
+
+    def reserve(self, *, tokens: int, cost_usd: float) -> None:
+        """Set aside budget before a model call; raises BudgetExceeded."""
+
+    def settle(self, *, reserved_tokens: int, reserved_cost_usd: float, usage: Usage) -> None:
+        """Give back what was reserved and book what was used."""
+
+    def workspace(self) -> Path:
+        """An empty directory of this attempt's own, removed when the attempt is over."""
