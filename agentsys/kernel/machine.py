@@ -20,6 +20,7 @@ class Machine:
     kind: str
     initial: StrEnum
     moves: Mapping[StrEnum, Move]
+    revivals: frozenset[StrEnum] = frozenset()  # events by which a person reopens what had ended
 
     def target(self, state: StrEnum, event: StrEnum) -> StrEnum:
         """The state that `event` leads to from `state`; IllegalMove where the table has none."""
@@ -39,8 +40,9 @@ class Machine:
 
     @property
     def terminal(self) -> frozenset[StrEnum]:
-        """The states that no event leaves; derived, so it cannot disagree with the table."""
-        return self.states - {source for move in self.moves.values() for source in move.sources}
+        """The states that nothing but a revival leaves; derived, so it agrees with the table."""
+        onward = (move for event, move in self.moves.items() if event not in self.revivals)
+        return self.states - {source for move in onward for source in move.sources}
 
     @property
     def open(self) -> frozenset[StrEnum]:

@@ -1,0 +1,39 @@
+"""The rows. Fields and constraints live here; rules live in `orchestration.services`.
+
+The database repeats what must never be broken: CHECK constraints made from the tables in
+`domain.lives`, partial unique indexes, and triggers (migration 0002) that refuse a change to a
+frozen contract or definition, or to a ledger row.
+"""
+
+from orchestration.models.control import (
+    ApprovalRequest,
+    Budget,
+    Decision,
+    Directive,
+    Proposal,
+    Scope,
+    ScopeLease,
+)
+from orchestration.models.goals import Goal, Membership, Plan, Project
+from orchestration.models.ledger import LedgerEntry
+from orchestration.models.tasks import Artifact, Attempt, Dependency, Task, WorkerSession
+
+__all__ = [
+    "ApprovalRequest",
+    "Artifact",
+    "Attempt",
+    "Budget",
+    "Decision",
+    "Dependency",
+    "Directive",
+    "Goal",
+    "LedgerEntry",
+    "Membership",
+    "Plan",
+    "Project",
+    "Proposal",
+    "Scope",
+    "ScopeLease",
+    "Task",
+    "WorkerSession",
+]
