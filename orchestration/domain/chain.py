@@ -1,0 +1,64 @@
+"""The hash chain of a ledger: pure, so that writing, verifying and exporting agree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from agentsys.kernel.hashing import canonical, digest_bytes
+
+GENESIS = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    goal_id: int
+    seq: int
+    event: str
+    actor: str
+    at: datetime
+    payload: Mapping[str, Any]
+    task_id: int | None = None
+    attempt_id: int | None = None
+
+
+def entry_hash(previous: str, entry: Entry) -> str:
+    """SHA-256 over the previous hash and the canonical JSON of every field of `entry`."""
+    facts = [
+        previous,
+        entry.goal_id,
+        entry.seq,
+        entry.event,
+        entry.actor,
+        entry.at.astimezone(UTC).isoformat(timespec="microseconds"),
+        entry.task_id,
+        entry.attempt_id,
+        entry.payload,
+    ]
+    return digest_bytes(canonical(facts).encode())
+
+
+def chain_problems(
+    entries: Iterable[tuple[Entry, str]], *, head: str, length: int
+) -> list[str]:
+    """What is wrong with a goal's ledger, in words; [] when it is intact.
+
+    `entries` come in order of seq with the hash stored beside each; `head` and `length` are what
+    the goal's row says the ledger ends with.
+    """
+    problems: list[str] = []
+    previous, expected = GENESIS, 1
+    for entry, stored in entries:
+        if entry.seq != expected:
+            problems.append(f"entry {expected} is missing; the next one is {entry.seq}")
+            expected = entry.seq
+        if entry_hash(previous, entry) != stored:
+            problems.append(f"entry {entry.seq} ({entry.event}) does not match its hash")
+        previous, expected = stored, expected + 1
+    if expected - 1 != length:
+        problems.append(f"the ledger ends at {expected - 1}, its goal says {length}")
+    if previous != head:
+        problems.append("the last hash is not the one that the goal remembers")
+    return problems

@@ -1,0 +1,156 @@
+"""Appending to the ledger, and the lock that everything inside a goal is serialised by.
+
+Guaranteed: whoever changes the state of a goal, task, attempt or proposal holds the goal's row
+lock (`goal_locked`) and writes the change and its entry in the same transaction. So `seq` has no
+gaps, the chain has one head, an unlock at a join cannot be missed by two parents that finish at
+once, and there is one lock order: goal first, then its rows, never two goals.
+
+`FOR NO KEY UPDATE` lets others insert rows that point at the goal while it is held. Time is the
+database's, read after the lock was granted: a transaction's own `now()` may be older than what
+the previous holder of the lock wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import connection, transaction
+
+from agentsys.kernel.errors import NotFound
+from agentsys.kernel.hashing import canonical, plain
+from orchestration.domain.chain import Entry, chain_problems, entry_hash
+from orchestration.models import Goal, LedgerEntry
+
+_LOCK = """
+SELECT id, project_id, state, priority, repository, branch, ledger_seq, ledger_head,
+       paused_at, clock_timestamp()
+FROM agentsys_orchestration_goal WHERE id = %s FOR NO KEY UPDATE
+"""
+
+_APPEND = """
+INSERT INTO agentsys_orchestration_ledgerentry
+    (goal_id, seq, event, actor, task_id, attempt_id, payload, at, hash)
+SELECT %s, seq, event, actor, task_id, attempt_id, payload::jsonb, %s, hash
+FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::text[])
+     AS entry(seq, event, actor, task_id, attempt_id, payload, hash)
+"""
+
+_HEAD = "UPDATE agentsys_orchestration_goal SET ledger_seq = %s, ledger_head = %s WHERE id = %s"
+
+
+@dataclass(slots=True)
+class Book:
+    """A goal whose row is locked, and the entries to append when the transaction ends."""
+
+    goal_id: int
+    project_id: int
+    goal_state: str
+    priority: int
+    repository: str
+    branch: str
+    seq: int
+    head: str
+    paused_at: datetime | None
+    now: datetime
+    entries: list[Entry] = field(default_factory=list)
+
+    def record(
+        self,
+        event: str,
+        *,
+        actor: str,
+        payload: Mapping[str, Any] | None = None,
+        task_id: int | None = None,
+        attempt_id: int | None = None,
+    ) -> int:
+        """Append `event` when the transaction commits; returns its seq."""
+        self.seq += 1
+        facts = plain(payload or {})
+        self.entries.append(
+            Entry(self.goal_id, self.seq, event, actor, self.now, facts, task_id, attempt_id)
+        )
+        return self.seq
+
+    def flush(self) -> None:
+        if not self.entries:
+            return
+        hashes = []
+        for entry in self.entries:
+            self.head = entry_hash(self.head, entry)
+            hashes.append(self.head)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                _APPEND,
+                [
+                    self.goal_id,
+                    self.now,
+                    [e.seq for e in self.entries],
+                    [e.event for e in self.entries],
+                    [e.actor for e in self.entries],
+                    [e.task_id for e in self.entries],
+                    [e.attempt_id for e in self.entries],
+                    [canonical(e.payload) for e in self.entries],
+                    hashes,
+                ],
+            )
+            cursor.execute(_HEAD, [self.seq, self.head, self.goal_id])
+        self.entries = []
+
+
+@contextmanager
+def goal_locked(goal_id: int) -> Iterator[Book]:
+    """A transaction that holds the goal's lock. Not to be nested for one goal."""
+    with transaction.atomic():
+        book = book_open(goal_id)
+        yield book
+        book.flush()
+
+
+def book_open(goal_id: int) -> Book:
+    """Lock the goal inside the caller's transaction; the caller flushes."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK, [goal_id])
+        row = cursor.fetchone()
+    if row is None:
+        raise NotFound(kind="goal", id=goal_id, listing="goals list")
+    return Book(*row)
+
+
+def ledger_verify(goal_id: int) -> list[str]:
+    """Problems of the goal's ledger: any edit, deletion, insertion, reorder or truncation."""
+    with transaction.atomic():
+        goal = Goal.objects.filter(pk=goal_id).values("ledger_seq", "ledger_head").first()
+        if goal is None:
+            raise NotFound(kind="goal", id=goal_id, listing="goals list")
+        rows = LedgerEntry.objects.filter(goal_id=goal_id, seq__lte=goal["ledger_seq"])
+        extra = LedgerEntry.objects.filter(goal_id=goal_id, seq__gt=goal["ledger_seq"]).count()
+        pairs = (
+            (
+                Entry(
+                    r.goal_id, r.seq, r.event, r.actor, r.at, r.payload, r.task_id, r.attempt_id
+                ),
+                r.hash,
+            )
+            for r in rows.order_by("seq").iterator(2000)
+        )
+        problems = chain_problems(pairs, head=goal["ledger_head"], length=goal["ledger_seq"])
+    if extra and (still := _still_extra(goal_id)):
+        problems.append(f"{still} entries stand beyond the end that the goal remembers")
+    return problems
+
+
+def _still_extra(goal_id: int) -> int:
+    """Entries past the goal's head, seen in one statement so that a commit in between is no alarm."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM agentsys_orchestration_ledgerentry e"
+            " JOIN agentsys_orchestration_goal g ON g.id = e.goal_id"
+            " WHERE g.id = %s AND e.seq > g.ledger_seq",
+            [goal_id],
+        )
+        (count,) = cursor.fetchone()
+    return int(count)

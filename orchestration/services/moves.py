@@ -1,0 +1,119 @@
+"""The one place outside the hot path that writes a state: guarded, and with its ledger entry.
+
+Each function moves the rows that are still in a state that the event may leave, and returns the
+ids that moved. A row that did not move lost its race: its caller does nothing more with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from django.db import connection
+
+from agentsys.kernel.machine import Machine
+from orchestration.domain.lives import (
+    ATTEMPT,
+    GOAL,
+    PROPOSAL,
+    TASK,
+    AttemptEvent,
+    GoalEvent,
+    ProposalEvent,
+    TaskEvent,
+)
+from orchestration.services.ledger import Book
+
+ORCHESTRATOR = "orchestrator"
+
+
+def goal_move(
+    book: Book, event: GoalEvent, *, actor: str, reason: str = "", payload: Mapping[str, Any] = {}  # noqa: B006
+) -> bool:
+    moved = _move(book, GOAL, [book.goal_id], event, {"reason": reason} if reason else {})
+    if moved:
+        book.goal_state = str(GOAL.moves[event].target)
+        facts = {**payload, **({"reason": reason} if reason else {})}
+        book.record(f"goal.{event}", actor=actor, payload=facts)
+    return bool(moved)
+
+
+def tasks_move(
+    book: Book,
+    task_ids: Iterable[int],
+    event: TaskEvent,
+    *,
+    actor: str = ORCHESTRATOR,
+    payload: Mapping[str, Any] = {},  # noqa: B006
+    fields: Mapping[str, Any] = {},  # noqa: B006
+) -> list[int]:
+    """`fields` are columns to set with the move; `payload` goes into each entry."""
+    moved = _move(book, TASK, list(task_ids), event, fields)
+    for task_id in moved:
+        book.record(f"task.{event}", actor=actor, task_id=task_id, payload=payload)
+    return moved
+
+
+def attempts_move(
+    book: Book,
+    attempt_ids: Iterable[int],
+    event: AttemptEvent,
+    *,
+    actor: str = ORCHESTRATOR,
+    payload: Mapping[str, Any] = {},  # noqa: B006
+    fields: Mapping[str, Any] = {},  # noqa: B006
+    fence: int | None = None,
+) -> list[int]:
+    moved = _move(book, ATTEMPT, list(attempt_ids), event, fields, fence=fence)
+    for attempt_id in moved:
+        book.record(f"attempt.{event}", actor=actor, attempt_id=attempt_id, payload=payload)
+    return moved
+
+
+def proposals_move(
+    book: Book,
+    proposal_ids: Iterable[int],
+    event: ProposalEvent,
+    *,
+    actor: str = ORCHESTRATOR,
+    payload: Mapping[str, Any] = {},  # noqa: B006
+    fields: Mapping[str, Any] = {},  # noqa: B006
+) -> list[int]:
+    moved = _move(book, PROPOSAL, list(proposal_ids), event, fields)
+    for proposal_id in moved:
+        facts = {**payload, "proposal": proposal_id}
+        book.record(f"proposal.{event}", actor=actor, payload=facts)
+    return moved
+
+
+def _move(
+    book: Book,
+    machine: Machine,
+    ids: Sequence[int],
+    event: Any,
+    fields: Mapping[str, Any],
+    *,
+    fence: int | None = None,
+) -> list[int]:
+    if not ids:
+        return []
+    step = machine.moves[event]
+    sets: dict[str, Any] = {"state": str(step.target), **fields}
+    if machine is not PROPOSAL:
+        sets["finished_at"] = book.now if step.target in machine.terminal else None
+    where = "id = ANY(%s) AND state = ANY(%s)"
+    values: list[Any] = [*sets.values(), list(ids), sorted(str(s) for s in step.sources)]
+    if machine is not GOAL:
+        where += " AND goal_id = %s"
+        values.append(book.goal_id)
+    if fence is not None:
+        where += " AND fence = %s"
+        values.append(fence)
+    assignments = ", ".join(f"{name} = %s" for name in sets)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE agentsys_orchestration_{machine.kind} SET {assignments}"  # noqa: S608
+            f" WHERE {where} RETURNING id",
+            values,
+        )
+        return sorted(row[0] for row in cursor.fetchall())

@@ -1,0 +1,147 @@
+"""A worker process as the database sees it: its session lock, its leases, its heart.
+
+A process that claims work has one `WorkerSession` row and holds the advisory lock of that row's
+id on a connection of its own. When the process dies, PostgreSQL drops the connection and with it
+the lock, and any sweep takes the attempts back at once. The lease is the fallback for a process
+that is alive but cut off: one thread renews all leases the process holds; when it could not for
+0.7 of a lease, the process counts itself as having lost them (`Session.failing`).
+
+Time is the database's, except for `failing`, which measures silence on the monotonic clock.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+
+import structlog
+from django.conf import settings
+from django.db import connection
+
+from orchestration.models import WorkerSession
+
+log = structlog.get_logger(__name__)
+
+LOCK_CLASS = 0x6167  # advisory locks (class, session id)
+SWEEP_LOCK = (LOCK_CLASS + 1, 1)
+
+
+class Session:
+    """This process's session: opened once, kept by a daemon thread until `close`."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.id = 0
+        self._stop = threading.Event()
+        self._opened = threading.Event()
+        self._beat = time.monotonic()
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._live, name="agentsys-heart", daemon=True)
+
+    def open(self) -> Session:
+        self._thread.start()
+        self._opened.wait()
+        if self._error is not None:
+            raise self._error
+        return self
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join(timeout=5)
+
+    @property
+    def failing(self) -> bool:
+        """True when leases could not be renewed for 0.7 of their length: stop acting."""
+        silence = time.monotonic() - self._beat
+        return silence > 0.7 * settings.AGENTSYS.lease_seconds
+
+    def _live(self) -> None:
+        try:
+            self._enter()
+        except Exception as error:  # handed to whoever opened the session
+            self._error = error
+            return
+        finally:
+            self._opened.set()
+        while not self._stop.wait(settings.AGENTSYS.heartbeat_seconds):
+            try:
+                self._renew()
+            except Exception as error:  # the edge of a thread: keep beating, the lease decides
+                log.warning("lease renewal failed", session=self.id, error=str(error))
+                connection.close()
+        self._leave()
+
+    def _enter(self) -> None:
+        row = WorkerSession.objects.create(host=socket.gethostname(), pid=self.pid)
+        self.id = row.pk
+        self._lock()
+
+    def _lock(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [LOCK_CLASS, self.id])
+
+    def _renew(self) -> None:
+        fresh = connection.connection is None or connection.connection.closed
+        if fresh:
+            self._lock()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE agentsys_orchestration_attempt SET lease_until ="
+                " clock_timestamp() + make_interval(secs => %s)"
+                " WHERE owner = %s AND state = 'running'",
+                [settings.AGENTSYS.lease_seconds, self.id],
+            )
+            cursor.execute(
+                "UPDATE agentsys_orchestration_workersession SET seen_at = clock_timestamp()"
+                " WHERE id = %s",
+                [self.id],
+            )
+        self._beat = time.monotonic()
+
+    def _leave(self) -> None:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "UPDATE agentsys_orchestration_workersession SET ended_at = clock_timestamp()"
+                    " WHERE id = %s",
+                    [self.id],
+                )
+        except Exception as error:  # leaving: the lock goes with the connection anyway
+            log.warning("session not marked as ended", session=self.id, error=str(error))
+        finally:
+            connection.close()
+
+
+_current: Session | None = None
+_guard = threading.Lock()
+
+
+def session_current() -> Session:
+    """This process's session, opened at first use; a forked child opens its own."""
+    global _current  # noqa: PLW0603
+    with _guard:
+        if _current is None or _current.pid != os.getpid():
+            _current = Session().open()
+        return _current
+
+
+def session_close() -> None:
+    global _current  # noqa: PLW0603
+    with _guard:
+        if _current is not None and _current.pid == os.getpid():
+            _current.close()
+        _current = None
+
+
+def sessions_alive() -> set[int]:
+    """Ids of the sessions whose advisory lock is held right now."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND classid = %s"
+            " AND granted AND database ="
+            " (SELECT oid FROM pg_database WHERE datname = current_database())",
+            [LOCK_CLASS],
+        )
+        return {row[0] for row in cursor.fetchall()}
