@@ -1,0 +1,109 @@
+"""Errors as RFC 9457 problem documents: `type`, `title`, `status`, `code`, `detail`.
+
+A refusal of the system keeps its code and message; what the framework refuses gets the same form.
+Anything else is not handled here: a broken assumption is a 500 and a traceback in the log.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
+from rest_framework import exceptions, status
+from rest_framework.response import Response
+from rest_framework.views import exception_handler, set_rollback
+
+from agentsys.kernel.errors import AgentsysError, BadInput, ExitCode
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUS = {
+    ExitCode.USAGE: status.HTTP_400_BAD_REQUEST,
+    ExitCode.NOT_FOUND: status.HTTP_404_NOT_FOUND,
+    ExitCode.CONFLICT: status.HTTP_409_CONFLICT,
+    ExitCode.BUDGET: status.HTTP_409_CONFLICT,
+    ExitCode.UNAVAILABLE: status.HTTP_503_SERVICE_UNAVAILABLE,
+}
+TITLES = {
+    400: "The request cannot be used",
+    401: "Sign in first",
+    403: "Not allowed",
+    404: "No such thing",
+    405: "Method not allowed",
+    406: "No such representation",
+    409: "The state has moved on",
+    415: "Send JSON",
+    422: "The input cannot be used",
+    429: "Too many requests",
+    500: "The request failed",
+    503: "A service is away",
+}
+
+
+def handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's EXCEPTION_HANDLER."""
+    if isinstance(error, AgentsysError):
+        set_rollback()
+        return refusal(error)
+    response = exception_handler(error, context)
+    if response is None:
+        return None
+    code, detail, problems = _explained(error, response)
+    document = problem(response.status_code, code=code, detail=detail, problems=problems)
+    for header in ("WWW-Authenticate", "Retry-After", "Allow"):
+        if header in response:
+            document[header] = response[header]
+    return document
+
+
+def refusal(error: AgentsysError) -> Response:
+    code = status_of(error)
+    problems = error.problems if isinstance(error, BadInput) else []
+    return problem(code, code=error.code, detail=str(error), problems=problems)
+
+
+def status_of(error: AgentsysError) -> int:
+    """400 where the request itself is malformed, 422 where it is well formed and cannot be used."""
+    if isinstance(error, BadInput):
+        malformed = error.context.get("what") in ("request", "id")
+        return status.HTTP_400_BAD_REQUEST if malformed else 422
+    return STATUS.get(error.exit_code, status.HTTP_500_INTERNAL_SERVER_ERROR)
+
+
+def problem(number: int, *, code: str, detail: str, problems: list[str]) -> Response:
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": TITLES.get(number, "The request failed"),
+        "status": number,
+        "code": code,
+        "detail": detail,
+    }
+    if problems:
+        body["problems"] = problems
+    return Response(body, status=number, content_type=MEDIA_TYPE)
+
+
+def _explained(error: Exception, response: Response) -> tuple[str, str, list[str]]:
+    if isinstance(error, exceptions.ValidationError):
+        problems = _flat(error.detail)
+        return "bad-input", "; ".join(problems), problems
+    if isinstance(error, Http404):
+        return "not-found", "there is no such thing here, or it is not yours to see", []
+    if isinstance(error, PermissionDenied):
+        return "not-allowed", str(error) or "you may not do this", []
+    if isinstance(error, exceptions.APIException):
+        code = error.get_codes()
+        return (code.replace("_", "-") if isinstance(code, str) else "refused"), str(error.detail), []
+    return "refused", str(response.data), []
+
+
+def _flat(detail: Any, path: str = "") -> list[str]:
+    """DRF's nested error tree as sentences, each with the field it is about."""
+    if isinstance(detail, dict):
+        pairs = ((f"{path}.{key}" if path else str(key), value) for key, value in detail.items())
+        return [line for name, value in pairs for line in _flat(value, name)]
+    if isinstance(detail, list):
+        return [line for item in detail for line in _flat(item, path)]
+    named = path and path != "non_field_errors"
+    return [f"`{path}`: {detail}" if named else str(detail)]
