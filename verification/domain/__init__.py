@@ -1,0 +1,1 @@
+"""Pure rules of verification: no Django, no clock, no input or output."""

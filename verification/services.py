@@ -1,0 +1,165 @@
+"""The public door of verification: policies, judging, verdict rows, rulings, figures.
+
+How an attempt is judged. The orchestrator asks `inline_verdicts` in the worker's own message: the
+cheap verifiers, cheapest first, until one vetoes. What is left (`costly`) is inserted as queued
+rows beside the done ones (`verdict_rows`, `verdicts_insert`) in the transaction that settles the
+attempt; queued rows are the outbox of verifier messages (`verdicts_due`, `verdicts_published`). A
+message claims its row, judges, and records under a guard: a doubled message finds nothing to do.
+`decide` then says what follows from all verdicts of the attempt.
+
+Lost, doubled or late messages cost time only. A verifier that raises has said `error`, which is
+never a pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from verification.contracts import Case, Policy, Ruling, VerdictDraft
+from verification.domain import policy as policies
+from verification.domain.ruling import Unproven, decide, voters_of
+from verification.domain.verdicts import Override, VerdictView, still_binding
+from verification.rows import (
+    VerdictRow,
+    metrics,
+    verdict_claim,
+    verdict_override,
+    verdict_record,
+    verdicts_due,
+    verdicts_insert,
+    verdicts_of,
+    verdicts_published,
+    verdicts_withdraw,
+)
+from verification.verifiers import registry
+
+__all__ = [
+    "Override",
+    "Ruling",
+    "Unproven",
+    "VerdictRow",
+    "VerdictView",
+    "busy_seconds",
+    "costly",
+    "decide",
+    "inline_verdicts",
+    "judge",
+    "metrics",
+    "policy_for",
+    "policy_problems",
+    "still_binding",
+    "verdict_claim",
+    "verdict_override",
+    "verdict_record",
+    "verdict_rows",
+    "verdicts_due",
+    "verdicts_insert",
+    "verdicts_of",
+    "verdicts_published",
+    "verdicts_withdraw",
+    "verifier_names",
+]
+CLAIM_SLACK_SECONDS = 30.0
+log = structlog.get_logger(__name__)
+
+
+def verifier_names() -> tuple[str, ...]:
+    return registry.names()
+
+
+def policy_for(definition: Mapping[str, Any]) -> Policy:
+    return policies.policy_for(definition, registry.kinds())
+
+
+def policy_problems(definition: Mapping[str, Any]) -> list[str]:
+    """What is wrong with `definition["verify"]`, a sentence each."""
+    return policies.policy_problems(definition, registry.names())
+
+
+def inline_verdicts(case: Case, policy: Policy) -> tuple[VerdictDraft, ...]:
+    """The verdicts of all cheap verifiers, up to and including the first veto."""
+    drafts: list[VerdictDraft] = []
+    for name in policy.required:
+        if not _is_inline(name, case):
+            continue
+        for voter in voters_of(policy, name):
+            drafts.append(judge(case, name, voter))
+            if drafts[-1].veto:
+                return tuple(drafts)
+    return tuple(drafts)
+
+
+def costly(
+    case: Case, policy: Policy, spoken: Sequence[VerdictDraft] = ()
+) -> tuple[tuple[str, str], ...]:
+    """(verifier, voter) of each verdict still to come; none once `spoken` holds a veto."""
+    if any(draft.veto for draft in spoken):
+        return ()
+    heard = {(draft.verifier, draft.voter) for draft in spoken}
+    return tuple(
+        (name, voter)
+        for name in policy.required
+        if not _is_inline(name, case)
+        for voter in voters_of(policy, name)
+        if (name, voter) not in heard
+    )
+
+
+def judge(case: Case, verifier: str, voter: str = "") -> VerdictDraft:
+    """One verdict. Never raises for what a verifier does; NotFound for an unknown name."""
+    found = registry.verifier(verifier)
+    try:
+        return found.vote(case, voter) if voter else found.judge(case)
+    except Exception as error:
+        # The edge around foreign code: whatever breaks in a verifier is its verdict, `error`.
+        log.warning("verifier broke", verifier=verifier, attempt_id=case.attempt_id, exc_info=True)
+        return _broken(found.breaks(f"{type(error).__name__}: {error}"[:500]), voter)
+
+
+def verdict_rows(
+    case: Case,
+    drafts: Iterable[VerdictDraft],
+    queued: Iterable[tuple[str, str]] = (),
+    *,
+    publish_due_seconds: float = 0.0,
+) -> list[VerdictRow]:
+    """Rows for `verdicts_insert`: what was said, and what is still to be said."""
+    bound: dict[str, Any] = {
+        "attempt_id": case.attempt_id,
+        "goal_id": case.goal_id,
+        "spec_hash": case.spec_hash,
+        "artifact_hash": case.artifact_hash,
+    }
+    spoken = [
+        VerdictRow(draft=d, verifier=d.verifier, voter=d.voter, kind=d.kind, **bound)
+        for d in drafts
+    ]
+    waiting = [
+        VerdictRow(
+            draft=None,
+            verifier=name,
+            voter=voter,
+            kind=registry.kinds()[name],
+            publish_due_seconds=publish_due_seconds,
+            **bound,
+        )
+        for name, voter in queued
+    ]
+    return spoken + waiting
+
+
+def busy_seconds(verifier: str) -> float:
+    """How long a claim on this verifier's verdict holds before another worker may take it."""
+    return registry.verifier(verifier).timeout_seconds + CLAIM_SLACK_SECONDS
+
+
+def _is_inline(name: str, case: Case) -> bool:
+    return registry.verifier(name).inline_for(case)
+
+
+def _broken(draft: VerdictDraft, voter: str) -> VerdictDraft:
+    return replace(draft, voter=voter)

@@ -1,0 +1,76 @@
+"""Finds verifiers by name: the built-in ones, and those in the entry point group
+`agentsys.verifiers`, which may add but not replace: a plugin cannot take the place of safety."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+
+import structlog
+
+from agentsys.kernel.errors import NotFound
+from verification.contracts import Kind
+from verification.verifiers.base import Verifier
+
+GROUP = "agentsys.verifiers"
+BUILT_IN = {
+    "schema": "verification.verifiers.schema:SchemaVerifier",
+    "safety": "verification.verifiers.safety:SafetyVerifier",
+    "grounding": "verification.verifiers.grounding:GroundingVerifier",
+    "execution": "verification.verifiers.execution:ExecutionVerifier",
+    "semantic": "verification.verifiers.semantic:SemanticVerifier",
+    "consensus": "verification.verifiers.consensus:ConsensusVerifier",
+}
+log = structlog.get_logger(__name__)
+
+
+@cache
+def names() -> tuple[str, ...]:
+    return tuple(sorted(BUILT_IN | _plugins().keys()))
+
+
+@cache
+def kinds() -> dict[str, Kind]:
+    """Every verifier's kind. Loads plugins, not the built-in ones, whose kinds are their names."""
+    return {name: Kind(name) for name in BUILT_IN} | {
+        name: verifier(name).kind for name in _plugins()
+    }
+
+
+@cache
+def verifier(name: str) -> Verifier:
+    """NotFound for a name that is in no registry."""
+    if name in BUILT_IN:
+        module, _, attribute = BUILT_IN[name].partition(":")
+        found: type[Verifier] = getattr(import_module(module), attribute)
+        return found()
+    plugins = _plugins()
+    if name not in plugins:
+        raise NotFound(kind="verifier", id=name, listing="agentsys doctor")
+    return plugins[name]
+
+
+@cache
+def _plugins() -> dict[str, Verifier]:
+    """A plugin that cannot be loaded is left out with a warning; a policy that names it then says
+    that there is no such verifier, before anything runs."""
+    loaded = {}
+    for point in entry_points(group=GROUP):
+        if point.name in BUILT_IN:
+            log.warning("verifier name is taken", verifier=point.name, plugin=point.value)
+        elif (instance := _load(point)) is not None:
+            loaded[point.name] = instance
+    return loaded
+
+
+def _load(point: EntryPoint) -> Verifier | None:
+    try:
+        instance = point.load()()
+    except Exception:
+        log.warning("verifier cannot be loaded", verifier=point.name, exc_info=True)
+        return None
+    if isinstance(instance, Verifier):
+        return instance
+    log.warning("verifier is no Verifier", verifier=point.name, plugin=point.value)
+    return None

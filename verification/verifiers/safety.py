@@ -1,0 +1,202 @@
+"""Is this safe to keep and to apply? Secrets, destructive commands, reach, hidden orders.
+
+Vetoed: a secret on its way into the record or the repository, a command that destroys, a change
+outside the task's write scopes or into what git runs, hidden characters in a command or a path.
+Text that was merely quoted from a source may hold anything: that is noted, not judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from verification.contracts import Case, Kind, VerdictDraft
+from verification.domain.commands import destructive
+from verification.domain.diffs import added_lines, links
+from verification.domain.injection import marks_in
+from verification.domain.paths import path_fault, write_patterns
+from verification.domain.secrets import secrets_in
+from verification.verifiers.base import Verifier
+
+SCAN_BYTES_MAX = 16_000_000
+# Keys of an output whose text comes from somewhere else: a program, a file, a web page.
+QUOTED = frozenset(
+    {"stdout", "stderr", "tail", "log", "lines", "diff", "quote", "quotes", "excerpt", "snippet"}
+    | {"content", "text", "body", "source", "message", "title", "context"}
+)
+WORDS_KEYS = frozenset({"argv", "cmd", "command"})  # a list there is one command, word by word
+LINES_KEYS = frozenset({"commands", "script"})  # a list there is one command each
+SOURCE_KINDS = frozenset({"data", "log"})
+
+
+@dataclass(slots=True)
+class Findings:
+    """`forbidden` vetoes, `faults` fail, `notes` are for a reader."""
+
+    forbidden: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+
+
+class SafetyVerifier(Verifier):
+    name = "safety"
+    kind = Kind.SAFETY
+
+    def judge(self, case: Case) -> VerdictDraft:
+        findings = Findings()
+        _look_at_output(case, findings)
+        _look_at_artifacts(case, findings)
+        for number, proposal in enumerate(case.report.get("proposals") or (), start=1):
+            _look_at_proposal(case, proposal, f"proposal {number}", findings)
+        return self._verdict(findings)
+
+    def _verdict(self, found: Findings) -> VerdictDraft:
+        evidence = {"notes": found.notes[:20]} if found.notes else {}
+        if found.forbidden:
+            return self.fails([*found.forbidden, *found.faults], veto=True, evidence=evidence)
+        if found.faults:
+            return self.fails(found.faults, evidence=evidence)
+        if found.unread:
+            return self.abstains(f"too big to look through: {', '.join(found.unread)}")
+        return self.passes(evidence=evidence)
+
+
+def _look_at_output(case: Case, findings: Findings) -> None:
+    for path, key, text in _strings(case.report.get("output"), "output"):
+        _look_for_secrets(text, path, findings, is_source=False)
+        _look_for_marks(text, path, findings, is_quoted=key in QUOTED)
+    for path, argv in _commands(case.report.get("output"), "output"):
+        _look_at_command(argv, path, findings)
+    for number, claim in enumerate(case.report.get("claims") or (), start=1):
+        quote = str(claim.get("quote", ""))
+        _look_for_secrets(quote, f"the quote of claim {number}", findings, is_source=False)
+        _look_for_marks(quote, f"the quote of claim {number}", findings, is_quoted=True)
+        said = str(claim.get("text", ""))
+        _look_for_marks(said, f"claim {number}", findings, is_quoted=said in quote)
+    for name in ("summary", "question"):
+        for path, _, text in _strings(case.report.get(name), name):
+            _look_for_secrets(text, path, findings, is_source=False)
+            _look_for_marks(text, path, findings, is_quoted=False)
+
+
+def _look_at_artifacts(case: Case, findings: Findings) -> None:
+    left = SCAN_BYTES_MAX
+    for artifact in case.report.get("artifacts") or ():
+        place = f"artifact {artifact['name']}"
+        left -= int(artifact.get("size", 0))
+        if left < 0:
+            findings.unread.append(place)
+            continue
+        text = case.blob(artifact["sha256"]).decode("utf-8", "replace")
+        if artifact.get("kind") == "diff":
+            _look_at_diff(text, place, findings)
+        else:
+            is_source = artifact.get("kind") in SOURCE_KINDS
+            _look_for_secrets(text, place, findings, is_source=is_source)
+
+
+def _look_at_proposal(
+    case: Case, proposal: Mapping[str, Any], place: str, findings: Findings
+) -> None:
+    title = str(proposal.get("title", ""))
+    _look_for_marks(title, f"the title of {place}", findings, is_quoted=False)
+    payload = proposal.get("payload") or {}
+    if proposal.get("kind") == "change":
+        _look_at_change(case, payload, place, findings)
+        return
+    for path, _, text in _strings(payload, place):
+        _look_for_secrets(text, path, findings, is_source=False)
+    for path, argv in _commands(payload, place):
+        _look_at_command(argv, path, findings)
+
+
+def _look_at_change(case: Case, payload: Mapping[str, Any], place: str, findings: Findings) -> None:
+    """The commit itself is looked at, not only what the proposal says about it."""
+    patterns = write_patterns(case.definition)
+    declared = {str(path) for path in payload.get("paths") or ()}
+    actual = declared
+    if case.repository and payload.get("commit") and payload.get("base"):
+        from workers.git import Repository
+
+        repository = Repository.open(case.repository["path"])
+        base, commit = str(payload["base"]), str(payload["commit"])
+        actual = {str(path) for path in repository.changed_paths(base, commit)}
+        _look_at_diff(_text(repository.diff(base, commit)), place, findings)
+        if undeclared := sorted(actual - declared):
+            findings.faults.append(f"{place} changes what it does not list: {undeclared[:10]}")
+    for path in sorted(actual | declared):
+        if fault := path_fault(path, patterns):
+            findings.forbidden.append(f"{place}: `{path}` {fault}")
+
+
+def _look_at_diff(diff: str, place: str, findings: Findings) -> None:
+    findings.forbidden += [f"{place} makes {link}" for link in links(diff)]
+    by_path: dict[str, list[tuple[int, str]]] = {}
+    for added in added_lines(diff):
+        by_path.setdefault(added.path, []).append((added.line, added.text))
+    for path, lines in by_path.items():
+        is_test = "test" in path.lower()
+        for secret in secrets_in("\n".join(text for _, text in lines)):
+            at = lines[secret.line - 1][0]
+            said = f"{place}: {secret.kind} in {path}:{at} (sha256 {secret.fingerprint}…)"
+            certain = secret.certain or not is_test
+            (findings.forbidden if certain else findings.notes).append(said)
+
+
+def _look_for_secrets(text: str, place: str, findings: Findings, *, is_source: bool) -> None:
+    """A source's own text is kept as it is; only what is surely a credential is refused there."""
+    for secret in secrets_in(text):
+        certain = secret.certain or not is_source
+        (findings.forbidden if certain else findings.notes).append(f"{place}: {secret}")
+
+
+def _look_for_marks(text: str, place: str, findings: Findings, *, is_quoted: bool) -> None:
+    for mark in marks_in(text):
+        (findings.notes if is_quoted else findings.faults).append(f"{place}: {mark}")
+
+
+def _look_at_command(argv: Sequence[str] | str, place: str, findings: Findings) -> None:
+    text = argv if isinstance(argv, str) else " ".join(argv)
+    if why := destructive(argv):
+        findings.forbidden.append(f"{place}: `{text[:120]}` {why}")
+    findings.forbidden += [f"{place}: {mark}" for mark in marks_in(text)]
+
+
+def _strings(value: Any, path: str, key: str = "") -> Iterator[tuple[str, str, str]]:
+    """Each string in a JSON value as (path, nearest key, text). Keys are text too."""
+    if isinstance(value, str):
+        yield path, key, value
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield f"{path} (a key)", "", str(name)
+            yield from _strings(item, f"{path}.{name}", str(name))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _strings(item, f"{path}[{index}]", key)
+
+
+def _commands(value: Any, path: str) -> Iterator[tuple[str, Sequence[str] | str]]:
+    """What stands under a key like `argv`: words, a shell line, or a list of either."""
+    if isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _commands(item, f"{path}[{index}]")
+    if not isinstance(value, Mapping):
+        return
+    for name, item in value.items():
+        is_line = isinstance(item, str) and name in WORDS_KEYS | LINES_KEYS
+        if is_line or (name in WORDS_KEYS and _is_words(item)):
+            yield f"{path}.{name}", item
+        elif name in LINES_KEYS and _is_words(item):
+            yield from ((f"{path}.{name}[{n}]", line) for n, line in enumerate(item))
+        else:
+            yield from _commands(item, f"{path}.{name}")
+
+
+def _is_words(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(word, str) for word in value)
+
+
+def _text(content: bytes | str) -> str:
+    return content.decode("utf-8", "replace") if isinstance(content, bytes) else content
