@@ -1,0 +1,1 @@
+"""The agents that come with the system, one module each; see `workers.registry`."""

@@ -1,0 +1,44 @@
+"""What an agent is: a named, stateless class that turns a brief into a report."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from workers.contracts import Brief, Failure, FailureKind, Limits, Outcome, Ports, Report
+
+
+class Agent(ABC):
+    """Subclasses set the class variables and write `run`; register under `agentsys.agents`.
+
+    An agent keeps no state between briefs and never writes to anything shared: it returns
+    proposals. It may raise; `workers.services.attempt_run` turns that into a failed report.
+
+    `lane`: "agent" gets a message of its own; "cheap" is deterministic, takes milliseconds and
+    is run in batches. `effects`: true when its work reaches the world before it is accepted.
+    `scope_mode`: what it does with what its scopes name, "read" or "write".
+    """
+
+    name: ClassVar[str]
+    role: ClassVar[str]
+    description: ClassVar[str]
+    lane: ClassVar[str] = "agent"
+    effects: ClassVar[bool] = False
+    inputs_schema: ClassVar[Mapping[str, Any]] = {}
+    output_schema: ClassVar[Mapping[str, Any]] = {}
+    scope_mode: ClassVar[str] = "read"
+    limits: ClassVar[Limits] = Limits()
+
+    @abstractmethod
+    def run(self, brief: Brief, ports: Ports) -> Report: ...
+
+
+def done(output: Mapping[str, Any], summary: str = "", **rest: Any) -> Report:
+    return Report(outcome=Outcome.DONE, output=output, summary=summary, **rest)
+
+
+def failed(kind: FailureKind, message: str, **rest: Any) -> Report:
+    """A failed report; may carry output, artifacts and usage of what was done before it failed."""
+    failure = Failure(kind=kind, message=message)
+    return Report(outcome=Outcome.FAILED, failure=failure, summary=message[:200], **rest)

@@ -1,0 +1,130 @@
+"""What agents leave behind: blobs, journal steps, effects and model calls.
+
+Attempts and goals are named by plain bigints, not foreign keys. Workers never import
+orchestration, and these rows must outlive it: an effect that happened in the world stays on
+record when the goal that caused it is deleted.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+
+class StepState(models.TextChoices):
+    INTENT = "intent"  # committed before the call; the call may or may not have happened
+    DONE = "done"
+    FAILED = "failed"
+
+
+class EffectState(models.TextChoices):
+    INTENT = "intent"
+    CONFIRMED = "confirmed"
+    DOUBTFUL = "doubtful"  # a probe or a person must say whether it happened
+    REFUSED = "refused"
+
+
+class Blob(models.Model):
+    """Content, stored once by its SHA-256. Never updated."""
+
+    sha256 = models.CharField(max_length=64, primary_key=True)
+    content = models.BinaryField()
+    size = models.BigIntegerField()
+    media_type = models.CharField(max_length=200, default="application/octet-stream")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(sha256__regex=r"^[0-9a-f]{64}$"), name="blob_sha256_is_hex"
+            )
+        ]
+
+
+class Step(models.Model):
+    """One journaled call. `lineage` is shared by an attempt and those that take over from it."""
+
+    lineage = models.CharField(max_length=200)
+    index = models.IntegerField()
+    attempt_id = models.BigIntegerField()
+    fence = models.BigIntegerField()
+    kind = models.CharField(max_length=40)  # model | tool | command | …
+    name = models.CharField(max_length=200)
+    request = models.JSONField()
+    request_hash = models.CharField(max_length=64)
+    state = models.CharField(max_length=10, choices=StepState, default=StepState.INTENT)
+    outcome = models.JSONField(null=True)  # the value, or {"error": …} of a failed step
+    outcome_blob = models.CharField(max_length=64, null=True)  # set when the value is large
+    started_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["lineage", "index"], name="step_once_per_lineage"),
+            models.CheckConstraint(condition=Q(state__in=StepState.values), name="step_state"),
+            models.CheckConstraint(
+                condition=Q(state=StepState.INTENT) | Q(finished_at__isnull=False),
+                name="step_settled_has_time",
+            ),
+        ]
+        indexes = [models.Index(fields=["attempt_id"], name="step_attempt")]
+
+
+class Effect(models.Model):
+    """A change to the world outside. `key` is the same for every try at the same change."""
+
+    key = models.CharField(max_length=200, unique=True)
+    kind = models.CharField(max_length=40)
+    attempt_id = models.BigIntegerField()
+    fence = models.BigIntegerField()
+    request = models.JSONField()
+    request_hash = models.CharField(max_length=64)
+    state = models.CharField(max_length=10, choices=EffectState, default=EffectState.INTENT)
+    result = models.JSONField(null=True)
+    level = models.CharField(max_length=200, default="")  # sandbox level it ran under
+    created_at = models.DateTimeField(auto_now_add=True)
+    settled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(state__in=EffectState.values), name="effect_state"),
+            models.CheckConstraint(
+                condition=Q(state=EffectState.INTENT) | Q(settled_at__isnull=False),
+                name="effect_settled_has_time",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["attempt_id"], name="effect_attempt"),
+            models.Index(
+                fields=["created_at"],
+                name="effect_open",
+                condition=Q(state__in=[EffectState.INTENT, EffectState.DOUBTFUL]),
+            ),
+        ]
+
+
+class ModelCall(models.Model):
+    """One call of a chat or embedding model: what it used, cost and took."""
+
+    attempt_id = models.BigIntegerField(null=True)
+    goal_id = models.BigIntegerField(null=True)
+    role = models.CharField(max_length=40)
+    model = models.CharField(max_length=200)
+    input_tokens = models.BigIntegerField(default=0)
+    output_tokens = models.BigIntegerField(default=0)
+    cost_usd = models.DecimalField(max_digits=14, decimal_places=6, default=0)
+    latency_ms = models.IntegerField(default=0)
+    outcome = models.CharField(max_length=40)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(input_tokens__gte=0, output_tokens__gte=0, cost_usd__gte=0),
+                name="modelcall_not_negative",
+            )
+        ]
+        indexes = [
+            models.Index(fields=["goal_id", "created_at"], name="modelcall_goal"),
+            models.Index(fields=["created_at"], name="modelcall_created"),
+        ]

@@ -1,0 +1,132 @@
+"""Which agents there are: the built-in ones and the entry points of group `agentsys.agents`.
+
+Classes are imported when first asked for. A plugin that cannot be loaded is a warning in the log
+and is left out; it never takes the others with it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import threading
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from typing import Any
+
+import structlog
+
+from workers.agents.base import Agent
+from workers.errors import AgentUnknown
+
+log = structlog.get_logger(__name__)
+
+GROUP = "agentsys.agents"
+BUILT_IN = {
+    name: f"workers.agents.{name}:{name.capitalize()}Agent"
+    for name in (
+        "noop",
+        "collect",
+        "command",
+        "coder",
+        "tester",
+        "devops",
+        "researcher",
+        "retriever",
+        "documenter",
+        "model",
+        "surveyor",
+        "triage",
+    )
+}
+
+_loaded: dict[str, Agent] = {}
+_lock = threading.Lock()
+
+
+def agent(name: str) -> Agent:
+    """The agent of this name; AgentUnknown suggests what may have been meant."""
+    found = _loaded.get(name) or _find(name)
+    if found is None:
+        known = sorted(names())
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f" (did you mean `{close[0]}`?)" if close else ""
+        raise AgentUnknown(name=name, hint=hint, known=", ".join(known))
+    return found
+
+
+def agents() -> dict[str, Agent]:
+    """Every agent that loads, by name."""
+    return {name: found for name in sorted(names()) if (found := _find(name)) is not None}
+
+
+def names() -> set[str]:
+    """The names on offer, without importing any agent."""
+    built_in = {name for name in BUILT_IN if find_spec(f"workers.agents.{name}") is not None}
+    return built_in | set(_plugins())
+
+
+def input_problems(agent: Agent, inputs: Mapping[str, Any]) -> list[str]:
+    """What is wrong with resolved inputs, by the agent's schema; [] when nothing is."""
+    if not agent.inputs_schema:
+        return []
+    errors = sorted(_validator(agent.name).iter_errors(dict(inputs)), key=lambda e: list(e.path))
+    return [f"{'/'.join(map(str, error.path)) or 'inputs'}: {error.message}" for error in errors]
+
+
+@cache
+def _validator(name: str) -> Any:
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(agent(name).inputs_schema)
+
+
+@cache
+def _plugins() -> dict[str, Any]:
+    """Entry points by name. A built-in name is never overridden."""
+    found: dict[str, Any] = {}
+    for point in entry_points(group=GROUP):
+        if point.name in BUILT_IN or point.name in found:
+            log.warning("agent plugin ignored: its name is taken", plugin=point.value)
+            continue
+        found[point.name] = point
+    return found
+
+
+def _find(name: str) -> Agent | None:
+    with _lock:
+        if name not in _loaded:
+            loaded = _load(name)
+            if loaded is None:
+                return None
+            _loaded[name] = loaded
+        return _loaded[name]
+
+
+def _load(name: str) -> Agent | None:
+    try:
+        if name in BUILT_IN:
+            if find_spec(f"workers.agents.{name}") is None:
+                return None
+            module, _, attribute = BUILT_IN[name].partition(":")
+            kind = getattr(import_module(module), attribute)
+        elif name in _plugins():
+            kind = _plugins()[name].load()
+        else:
+            return None
+        return _checked(name, kind)
+    except Exception as error:  # the edge: other people's code, imported
+        log.warning("agent cannot be loaded and is left out", agent=name, error=repr(error))
+        return None
+
+
+def _checked(name: str, kind: Any) -> Agent:
+    if not (isinstance(kind, type) and issubclass(kind, Agent)):
+        raise TypeError(f"{kind!r} is not a subclass of workers.agents.base.Agent")
+    missing = [field for field in ("name", "role", "description") if not hasattr(kind, field)]
+    if missing:
+        raise TypeError(f"{kind.__name__} lacks {', '.join(missing)}")
+    if kind.name != name:
+        raise ValueError(f"{kind.__name__}.name is `{kind.name}`, registered as `{name}`")
+    return kind()

@@ -1,0 +1,291 @@
+"""The workers' public door: blobs, effects, model calls, running an attempt, listing agents."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+import structlog
+from django.db import InterfaceError, OperationalError, connection
+from django.db.models.functions import Now
+
+from agentsys.kernel.errors import AgentsysError, BadInput, LeaseLost, NotFound, ServiceAway
+from agentsys.kernel.hashing import canonical, digest, digest_bytes, plain
+from workers import registry
+from workers.contracts import Brief, Failure, FailureKind, Outcome, Ports, Report
+from workers.errors import EffectMismatch, SandboxUnavailable
+from workers.models import Blob, Effect, EffectState, ModelCall
+
+log = structlog.get_logger(__name__)
+
+ARTIFACT_BYTES_MAX = 64 * 1024 * 1024  # all artifacts of one report together
+ERROR_CHARS_MAX = 2000
+
+
+# --- Blobs ---------------------------------------------------------------------------------------
+
+
+def blob_put(content: bytes, media_type: str = "application/octet-stream") -> str:
+    """Store content once; returns its SHA-256."""
+    return blobs_put([(content, media_type)])[0]
+
+
+def blobs_put(items: Sequence[tuple[bytes, str]]) -> list[str]:
+    """Store (content, media type) pairs in one statement; returns their SHA-256s in order."""
+    rows = {digest_bytes(content): (content, media_type) for content, media_type in items}
+    if rows:
+        Blob.objects.bulk_create(
+            [
+                Blob(sha256=sha, content=content, size=len(content), media_type=media_type)
+                for sha, (content, media_type) in sorted(rows.items())
+            ],
+            ignore_conflicts=True,
+        )
+    return [digest_bytes(content) for content, _ in items]
+
+
+def blob_get(sha256: str) -> bytes:
+    """The content; NotFound when no such blob is stored."""
+    content = Blob.objects.filter(pk=sha256).values_list("content", flat=True).first()
+    if content is None:
+        raise NotFound(kind="blob", id=sha256, listing="agentsys goals show GOAL --json")
+    return bytes(content)
+
+
+# --- Effects -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EffectView:
+    """A snapshot of an effect's row. `fresh`: this call inserted it, so nobody has begun it."""
+
+    key: str
+    kind: str
+    state: str
+    attempt_id: int
+    fence: int
+    result: Any
+    fresh: bool
+
+
+def effect_begin(
+    *, key: str, kind: str, request: Mapping[str, Any], attempt_id: int, fence: int, level: str = ""
+) -> EffectView:
+    """Commit the intent before the change is made, or find what is on record under `key`.
+
+    Only a `fresh` view may go on to make the change. EffectMismatch when `key` is on record with
+    another request.
+    """
+    request_hash = digest(request)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO agentsys_workers_effect
+                (key, kind, attempt_id, fence, request, request_hash, state, level, created_at)
+            VALUES (%s, %s, %s, %s, %s::jsonb, %s, 'intent', %s, clock_timestamp())
+            ON CONFLICT (key) DO NOTHING
+            """,
+            [key, kind, attempt_id, fence, canonical(request), request_hash, level],
+        )
+        fresh = cursor.rowcount == 1
+    row = Effect.objects.get(key=key)
+    if row.request_hash != request_hash:
+        raise EffectMismatch(key=key)
+    return _effect_view(row, fresh=fresh)
+
+
+def effect_get(key: str) -> EffectView | None:
+    row = Effect.objects.filter(key=key).first()
+    return _effect_view(row, fresh=False) if row else None
+
+
+def effect_confirm(key: str, result: Any) -> bool:
+    """It happened, with this result. False when the effect had been settled before."""
+    return _effect_settle(key, EffectState.CONFIRMED, result)
+
+
+def effect_refuse(key: str, note: str) -> bool:
+    """It did not happen and will not: the gate said no, or a probe found nothing."""
+    return _effect_settle(key, EffectState.REFUSED, {"note": note})
+
+
+def effect_doubt(key: str, note: str) -> bool:
+    """Nobody knows whether it happened; a probe or a person settles it."""
+    moved = Effect.objects.filter(key=key, state=EffectState.INTENT).update(
+        state=EffectState.DOUBTFUL, result={"note": plain(note)}, settled_at=Now()
+    )
+    return moved == 1
+
+
+def _effect_settle(key: str, state: EffectState, result: Any) -> bool:
+    unsettled = [EffectState.INTENT, EffectState.DOUBTFUL]
+    moved = Effect.objects.filter(key=key, state__in=unsettled).update(
+        state=state, result=plain(result), settled_at=Now()
+    )
+    return moved == 1
+
+
+def _effect_view(row: Effect, *, fresh: bool) -> EffectView:
+    return EffectView(
+        key=row.key,
+        kind=row.kind,
+        state=row.state,
+        attempt_id=row.attempt_id,
+        fence=row.fence,
+        result=row.result,
+        fresh=fresh,
+    )
+
+
+# --- Model calls ---------------------------------------------------------------------------------
+
+
+def model_call_record(
+    *,
+    role: str,
+    model: str,
+    outcome: str,
+    attempt_id: int | None = None,
+    goal_id: int | None = None,
+    input_tokens: int = 0,
+    output_tokens: int = 0,
+    cost_usd: float | Decimal = 0,
+    latency_ms: int = 0,
+) -> None:
+    """Book one model call."""
+    ModelCall.objects.create(
+        role=role,
+        model=model,
+        outcome=outcome,
+        attempt_id=attempt_id,
+        goal_id=goal_id,
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        cost_usd=round(Decimal(str(cost_usd)), 6),
+        latency_ms=latency_ms,
+    )
+
+
+# --- Agents --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AgentInfo:
+    """What a planner may know of an agent. `lane`: "agent", or "cheap" for batches in one message.
+
+    `effects` says whether its work is visible outside the database before it is accepted.
+    """
+
+    name: str
+    role: str
+    lane: str
+    effects: bool
+    inputs_schema: Mapping[str, Any]
+    output_schema: Mapping[str, Any]
+    description: str
+    scope_mode: str
+
+
+def agent_info() -> dict[str, AgentInfo]:
+    """Every agent that can be loaded, by name."""
+    return {
+        name: AgentInfo(
+            name=name,
+            role=agent.role,
+            lane=agent.lane,
+            effects=agent.effects,
+            inputs_schema=agent.inputs_schema,
+            output_schema=agent.output_schema,
+            description=agent.description,
+            scope_mode=agent.scope_mode,
+        )
+        for name, agent in registry.agents().items()
+    }
+
+
+def attempt_run(brief: Brief, ports: Ports) -> Report:
+    """Run the brief's agent to its report. Never raises, except LeaseLost: nothing is to be said
+    about an attempt that is no longer ours."""
+    try:
+        agent = registry.agent(brief.agent)
+        problems = registry.input_problems(agent, brief.inputs)
+        if problems:
+            return _failed(FailureKind.BAD_INPUT, f"inputs of {brief.agent}: {'; '.join(problems)}")
+        return _bounded(agent.run(brief, ports), brief)
+    except LeaseLost:
+        raise
+    except Exception as error:  # the edge: an agent's own failure becomes a report
+        kind = failure_kind(error)
+        if kind is FailureKind.CRASH:
+            log.exception("agent crashed", agent=brief.agent, attempt_id=brief.attempt_id)
+        return _failed(kind, _message(error))
+
+
+_KINDS: tuple[tuple[type[BaseException], FailureKind], ...] = (
+    (BadInput, FailureKind.BAD_INPUT),
+    (NotFound, FailureKind.BAD_INPUT),
+    (SandboxUnavailable, FailureKind.POLICY),
+    (EffectMismatch, FailureKind.POLICY),
+    (ServiceAway, FailureKind.OUTAGE),
+    (OperationalError, FailureKind.OUTAGE),
+    (InterfaceError, FailureKind.OUTAGE),
+    (TimeoutError, FailureKind.TIMEOUT),
+    (ConnectionError, FailureKind.TRANSIENT),
+)
+_WORDS = (
+    ("budget", FailureKind.BUDGET),
+    ("rate", FailureKind.RATE_LIMIT),
+    ("timeout", FailureKind.TIMEOUT),
+    ("refus", FailureKind.REFUSED),
+    ("output", FailureKind.BAD_OUTPUT),
+)
+
+
+def failure_kind(error: BaseException) -> FailureKind:
+    """What to call an error. An error may say so itself with a `failure_kind` attribute; the
+    budget and the gateway belong to other layers, so theirs are told by their stable `code`."""
+    told = getattr(error, "failure_kind", None)
+    if told in list(FailureKind):
+        return FailureKind(str(told))
+    for kind_of_error, kind in _KINDS:
+        if isinstance(error, kind_of_error):
+            return kind
+    if isinstance(error, AgentsysError):
+        for word, kind in _WORDS:
+            if word in error.code:
+                return kind
+    return FailureKind.CRASH
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, AgentsysError):
+        return str(error)[:ERROR_CHARS_MAX]
+    text = "".join(traceback.format_exception_only(error)).strip()
+    frame = traceback.extract_tb(error.__traceback__)[-1:]
+    where = f" ({frame[0].filename}:{frame[0].lineno})" if frame else ""
+    return f"{text}{where}"[:ERROR_CHARS_MAX]
+
+
+def _failed(kind: FailureKind, message: str) -> Report:
+    return Report(
+        outcome=Outcome.FAILED, failure=Failure(kind=kind, message=message), summary=message[:200]
+    )
+
+
+def _bounded(report: Report, brief: Brief) -> Report:
+    """The report, or a failed one when it is larger than the task's limits allow."""
+    size = len(canonical(report.output)) if report.output else 0
+    if size > brief.limits.output_bytes_max:
+        return _too_large(report, "output", size, brief.limits.output_bytes_max)
+    size = sum(len(artifact.content) for artifact in report.artifacts)
+    if size > ARTIFACT_BYTES_MAX:
+        return _too_large(report, "artifacts", size, ARTIFACT_BYTES_MAX)
+    return report
+
+
+def _too_large(report: Report, what: str, size: int, allowed: int) -> Report:
+    message = f"{what} of {size} bytes where at most {allowed} are allowed; write less, or raise it"
+    return replace(_failed(FailureKind.BAD_OUTPUT, message), usage=report.usage)
