@@ -1,0 +1,96 @@
+"""The orchestrator's one decision: look at a goal and do what follows.
+
+Level-driven and idempotent: it looks at the rows as they are, not at what happened, so it may be
+called twice, late, or from anywhere: chord callbacks, settle, the API, every sweep. What to do is
+decided by `domain.advancing.decide`; each turn of the loop carries out one decision under the
+goal's lock, until there is nothing to do but wait.
+"""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+from orchestration.domain.advancing import Expand, Fall, Observed, Start, Succeed, Wait, decide
+from orchestration.domain.lives import GoalEvent, TaskEvent
+from orchestration.models import Goal, Task
+from orchestration.services.ledger import Book, goal_locked
+from orchestration.services.moves import ORCHESTRATOR, goal_move, tasks_move
+from orchestration.services.plans import fan_out_expand, roots_start
+from orchestration.services.settle import Followups
+from orchestration.services.wrapup import wrap_up
+
+TURNS_MAX = 50
+
+
+def advance(goal_id: int) -> str:
+    """Do what can be done for the goal; returns its state."""
+    after = Followups()
+    with goal_locked(goal_id) as book:
+        for _ in range(TURNS_MAX):
+            if book.goal_state != "running" or book.paused_at is not None:
+                break
+            if not _turn(book, after):
+                break
+        state = book.goal_state
+    after.publish(goal_id)
+    if state in ("succeeded", "failed", "cancelled"):
+        wrap_up(goal_id)
+    return state
+
+
+def _turn(book: Book, after: Followups) -> bool:
+    """Carry out one decision; False when there is nothing more to do now."""
+    republish = settings.AGENTSYS.republish_seconds
+    match decide(observe(book)):
+        case Expand(task_ids=ids):
+            for task in Task.objects.filter(pk__in=ids).order_by("pk"):
+                after.unlocked += fan_out_expand(book, task, republish_seconds=republish)
+            return True
+        case Start(task_ids=ids):
+            after.unlocked += roots_start(book, republish_seconds=republish, only=list(ids))
+            return True
+        case Succeed():
+            _end(book, GoalEvent.SUCCEEDED, "")
+        case Fall(reason=reason):
+            blocked = Task.objects.filter(goal_id=book.goal_id, state="blocked")
+            tasks_move(
+                book, blocked.values_list("pk", flat=True), TaskEvent.CANCELLED,
+                payload={"reason": "what it needs failed"},
+                fields={"reason": "what it needs failed"},
+            )
+            _end(book, GoalEvent.FAILED, reason)
+        case Wait():
+            pass
+    return False
+
+
+def observe(book: Book) -> Observed:
+    """Count the goal's tasks; a few indexed queries over those that are not finished."""
+    unfinished = Task.objects.filter(goal_id=book.goal_id)
+    blocked = unfinished.filter(state="blocked")
+    free = list(blocked.filter(unmet=0).values_list("pk", "expands"))
+    moving = unfinished.filter(state__in=("ready", "running", "verifying", "held")).count()
+    failed: tuple[str, ...] = ()
+    waiting = 0
+    if not moving and not free:
+        waiting = blocked.count()
+        failed = tuple(
+            unfinished.filter(state="failed", optional=False)
+            .order_by("pk")
+            .values_list("key", flat=True)[:6]
+        )
+    return Observed(
+        expandable=tuple(pk for pk, expands in free if expands),
+        startable=tuple(pk for pk, expands in free if not expands),
+        moving=moving,
+        blocked=waiting,
+        failed=failed,
+    )
+
+
+def _end(book: Book, event: GoalEvent, reason: str) -> None:
+    if goal_move(book, event, actor=ORCHESTRATOR, reason=reason):
+        # The row is the outbox of wrapping up: cleared when that is done.
+        Goal.objects.filter(pk=book.goal_id).update(publish_due_at=book.now)
+
+

@@ -1,0 +1,220 @@
+"""Building the brief of an attempt from rows: all that its agent will know.
+
+Cheap tasks in a batch get theirs from a handful of queries for the whole batch; memory is
+recalled only for agents that take real time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from django.db.models import F
+
+from memory import services as memory
+from orchestration.domain.refs import references, resolve
+from orchestration.models import Artifact, Attempt, Decision, Dependency, Directive, Goal, Proposal, Task
+from orchestration.services.hotpath import Claimed
+from orchestration.services.ledger import Book
+from verification import services as verification
+from workers.contracts import Brief, Limits, Recollection, RepositoryRef, ScopeGrant
+from workers.git import Repository
+
+RECALLS = frozenset({"model", "planner"})  # agents whose brief carries recalled memory
+REASONS_MAX = 5
+
+
+@lru_cache(maxsize=256)
+def contract_of(goal_id: int) -> tuple[dict[str, Any], str, str]:
+    """A goal's contract, its hash and its memory namespace: frozen, so cached."""
+    goal = Goal.objects.only("contract", "contract_hash", "project_id").get(pk=goal_id)
+    return goal.contract, goal.contract_hash, f"project-{goal.project_id}"
+
+
+def outputs_of(goal_id: int, keys: Iterable[str] | None = None) -> dict[str, Any]:
+    """Accepted outputs as references see them: key → {"output": …}."""
+    rows = Task.objects.filter(goal_id=goal_id, state="done")
+    if keys is not None:
+        rows = rows.filter(key__in=list(keys))
+    pairs = rows.values_list("key", "accepted_attempt__report__output")
+    return {key: {"output": output} for key, output in pairs}
+
+
+def briefs_build(book: Book, claims: Sequence[Claimed]) -> list[Brief]:
+    """One brief per claim. A reference that cannot be resolved raises for its own task only;
+    use `brief_build` there."""
+    contract = contract_of(book.goal_id)
+    needs = _needs({c.task_id for c in claims if _wants_needs(c)})
+    return [brief_build(book, c, contract=contract, needs=needs.get(c.task_id)) for c in claims]
+
+
+def brief_build(
+    book: Book,
+    claim: Claimed,
+    *,
+    contract: tuple[dict[str, Any], str, str] | None = None,
+    needs: Mapping[str, Any] | None = None,
+) -> Brief:
+    terms, terms_hash, namespace = contract or contract_of(book.goal_id)
+    definition = claim.definition
+    if needs is None:
+        needs = _needs({claim.task_id}).get(claim.task_id, {}) if _wants_needs(claim) else {}
+    slow = claim.lane == "agent"
+    return Brief(
+        goal_id=book.goal_id,
+        task_id=claim.task_id,
+        attempt_id=claim.attempt_id,
+        fence=claim.fence,
+        number=claim.number,
+        key=claim.key,
+        agent=claim.agent,
+        contract=terms,
+        contract_hash=terms_hash,
+        definition_hash=claim.definition_hash,
+        objective=definition["objective"],
+        inputs=_inputs(book, claim, terms),
+        needs=needs,
+        acceptance=tuple(definition.get("acceptance") or ()),
+        non_goals=tuple(definition.get("non_goals") or ()),
+        output_schema=definition.get("output_schema"),
+        scopes=tuple(
+            ScopeGrant(s["resource"], s.get("mode", "write"))
+            for s in definition.get("scopes") or ()
+        ),
+        limits=Limits(**(definition.get("limits") or {})),
+        directives=_directives(book.goal_id) if slow else (),
+        answers=_answers(claim.task_id) if claim.number > 1 or claim.fence > 1 else (),
+        reasons=_reasons(claim.task_id) if claim.number > 1 else (),
+        recalled=_recalled(namespace, claim) if claim.agent in RECALLS else (),
+        repository=_repository(book) if slow and book.repository else None,
+        namespace=namespace,
+        lineage=claim.lineage,
+    )
+
+
+def _inputs(book: Book, claim: Claimed, terms: Mapping[str, Any]) -> dict[str, Any]:
+    inputs = claim.definition.get("inputs") or {}
+    wanted = references(inputs)
+    if wanted:
+        keys = {_task_key(ref) for ref in wanted if ref.startswith("tasks.")}
+        scope = {
+            "tasks": _outputs_or_none(book.goal_id, keys),
+            "goal": {
+                "id": book.goal_id,
+                "branch": book.branch,
+                "objective": terms.get("objective", ""),
+            },
+            "repository": book.repository,
+        }
+        inputs = resolve(inputs, scope)
+    if claim.agent == "documenter":
+        inputs = {**inputs, "outcomes": _outcomes(claim.task_id)}
+    return dict(inputs)
+
+
+def _task_key(reference: str) -> str:
+    """`tasks.KEY.output.…` → KEY; keys may hold dots, so the split is at `.output`."""
+    return reference.removeprefix("tasks.").split(".output")[0]
+
+
+def _outputs_or_none(goal_id: int, keys: set[str]) -> dict[str, Any]:
+    found = outputs_of(goal_id, keys)
+    return {key: found.get(key, {"output": None}) for key in keys}
+
+
+def _wants_needs(claim: Claimed) -> bool:
+    return claim.lane == "agent" or claim.agent == "collect"
+
+
+def _needs(task_ids: set[int]) -> dict[int, dict[str, Any]]:
+    """task id → {key of each direct dependency: its accepted output, None where it failed}."""
+    if not task_ids:
+        return {}
+    rows = (
+        Dependency.objects.filter(task_id__in=task_ids)
+        .order_by("needs_id")
+        .values_list("task_id", "needs__key", "needs__accepted_attempt__report__output")
+    )
+    found: dict[int, dict[str, Any]] = {task_id: {} for task_id in task_ids}
+    for task_id, key, output in rows:
+        found[task_id][key] = output
+    return found
+
+
+def _directives(goal_id: int) -> tuple[str, ...]:
+    rows = Directive.objects.filter(goal_id=goal_id).order_by("pk")
+    return tuple(rows.values_list("text", flat=True))
+
+
+def _answers(task_id: int) -> tuple[dict[str, Any], ...]:
+    rows = (
+        Decision.objects.filter(request__task_id=task_id)
+        .order_by("pk")
+        .values("decision", "reason", "payload", kind=F("request__kind"), asked=F("request__question"))
+    )
+    return tuple(dict(row) for row in rows)
+
+
+def _reasons(task_id: int) -> tuple[str, ...]:
+    rows = Attempt.objects.filter(task_id=task_id, state__in=("rejected", "failed", "lost"))
+    latest = rows.exclude(reason="").order_by("-pk").values_list("reason", flat=True)
+    return tuple(reversed(list(latest[:REASONS_MAX])))
+
+
+def _recalled(namespace: str, claim: Claimed) -> tuple[Recollection, ...]:
+    found = memory.recall(namespace, claim.definition["objective"], k=8, budget_tokens=1500)
+    return tuple(Recollection(m.id, m.layer, m.text, m.score, m.trust, m.source) for m in found)
+
+
+def _repository(book: Book) -> RepositoryRef:
+    base = Repository.open(book.repository).resolve(f"refs/heads/{book.branch}")
+    return RepositoryRef(path=book.repository, branch=book.branch, base=base)
+
+
+def _outcomes(task_id: int) -> dict[str, Any]:
+    """What became of every task this one builds on, children of fan-outs included."""
+    direct = Dependency.objects.filter(task_id=task_id).values_list("needs_id", flat=True)
+    ids = set(direct)
+    ids |= set(Task.objects.filter(parent_id__in=ids).values_list("pk", flat=True))
+    tasks = list(Task.objects.filter(pk__in=ids).order_by("pk"))
+    last = {
+        a.task_id: a
+        for a in Attempt.objects.filter(task_id__in=ids).order_by("task_id", "number")
+    }
+    verdicts = verification.verdicts_of([a.pk for a in last.values()])
+    proposals = {p.task_id: p for p in Proposal.objects.filter(task_id__in=ids).order_by("pk")}
+    return {t.key: _outcome(t, last.get(t.pk), verdicts, proposals.get(t.pk)) for t in tasks}
+
+
+def _outcome(
+    task: Task,
+    attempt: Attempt | None,
+    verdicts: Mapping[int, Sequence[Any]],
+    proposal: Proposal | None,
+) -> dict[str, Any]:
+    views = verdicts.get(attempt.pk, ()) if attempt else ()
+    return {
+        "state": task.state,
+        "agent": task.agent,
+        "reasons": [r for r in (task.reason, attempt.reason if attempt else "") if r],
+        "output": (attempt.report or {}).get("output") if attempt else None,
+        "attempts": task.attempts_count,
+        "artifacts": list(
+            Artifact.objects.filter(attempt=attempt).values("name", "sha256", "kind")
+        )
+        if attempt
+        else [],
+        "verdicts": [
+            {"verifier": v.verifier, "outcome": str(v.outcome), "reasons": list(v.reasons)}
+            for v in views
+        ],
+        "proposal": {
+            "id": proposal.pk,
+            "state": proposal.state,
+            "title": proposal.title,
+            "commit": (proposal.result or {}).get("commit", ""),
+        }
+        if proposal
+        else None,
+    }

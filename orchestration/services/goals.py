@@ -1,0 +1,434 @@
+"""Goals: submitting them and steering them. Every change is in the ledger with who made it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, connection, transaction
+
+from agentsys.kernel.errors import BadInput, IllegalMove, NotFound
+from agentsys.kernel.hashing import digest, plain
+from orchestration.domain.lives import GOAL, AttemptEvent, GoalEvent, ProposalEvent, TaskEvent
+from orchestration.domain.plan import PlanDraft
+from orchestration.models import (
+    ApprovalRequest,
+    Attempt,
+    Budget,
+    Directive,
+    Goal,
+    Membership,
+    Plan,
+    Project,
+    Proposal,
+    Task,
+)
+from orchestration.planners import make_plan
+from orchestration.services import dispatch
+from orchestration.services.ledger import Book, goal_locked
+from orchestration.services.moves import attempts_move, goal_move, proposals_move, tasks_move
+from orchestration.services.plans import plan_store, roots_start
+from orchestration.services.requests import request_open
+from orchestration.services.scopes import scopes_release
+from orchestration.services.settle import Followups
+from orchestration.services.wrapup import wrap_up
+from workers.git import Repository
+
+OBJECTIVE_CHARS_MAX = 20_000
+TASKS_OPEN = ("blocked", "ready", "running", "verifying", "held")
+
+
+def goal_submit(
+    *,
+    objective: str,
+    project: str = "default",
+    playbook: str | None = None,
+    document: Any = None,
+    params: Mapping[str, Any] | None = None,
+    repository: str = "",
+    actor: str,
+    priority: int = 0,
+    deadline_at: datetime | None = None,
+    review: bool = False,
+    idempotency_key: str | None = None,
+) -> Goal:
+    """Take in a goal. With a plan document or a playbook it is planned and running when this
+    returns; otherwise a model planner is asked, by a worker.
+
+    The same `idempotency_key` in one project gives the same goal back. Raises BadInput with every
+    problem of plan, playbook, parameters and repository; then no row was written.
+    """
+    earlier = _earlier(project, idempotency_key)
+    if earlier is not None:
+        return earlier
+    draft: PlanDraft | None = None
+    if document is not None or playbook is not None:
+        draft = make_plan(
+            objective=objective, document=document, playbook=playbook, params=params or {}
+        )
+        objective = objective or draft.objective
+        repository = repository or draft.repository
+    _check(objective, priority)
+    path = _repository(repository)
+    try:
+        with transaction.atomic():
+            goal = _create(
+                objective, project, path, actor, priority, deadline_at, idempotency_key,
+                playbook, params or {}, review,
+            )
+            unlocked = _begin(goal.pk, draft, actor, review)
+    except IntegrityError:
+        earlier = _earlier(project, idempotency_key)
+        if earlier is None:
+            raise
+        return earlier
+    if draft is None:
+        dispatch.send("orchestration.plan", goal.pk)
+    else:
+        dispatch.publish_unlocked(goal.pk, unlocked.unlocked)
+    goal.refresh_from_db()
+    return goal
+
+
+def _earlier(project: str, key: str | None) -> Goal | None:
+    if not key:
+        return None
+    return Goal.objects.filter(project__name=project, idempotency_key=key).first()
+
+
+def _check(objective: str, priority: int) -> None:
+    problems = []
+    if not objective.strip():
+        problems.append("the objective is empty; say in a sentence what you want")
+    if len(objective) > OBJECTIVE_CHARS_MAX:
+        problems.append(
+            f"the objective has {len(objective)} characters; at most {OBJECTIVE_CHARS_MAX} are taken"
+        )
+    if not -1000 <= priority <= 1000:
+        problems.append(f"priority {priority} is outside -1000 … 1000")
+    if problems:
+        raise BadInput(what="goal", problems=problems)
+
+
+def _repository(path: str) -> str:
+    """The absolute path of the repository's top; BadInput when it is none."""
+    return str(Repository.open(path).path) if path else ""
+
+
+def _create(
+    objective: str,
+    project: str,
+    path: str,
+    actor: str,
+    priority: int,
+    deadline_at: datetime | None,
+    key: str | None,
+    playbook: str | None,
+    params: Mapping[str, Any],
+    review: bool,
+) -> Goal:
+    home, _ = Project.objects.get_or_create(name=project)
+    contract = {
+        "objective": plain(objective),
+        "repository": path,
+        "playbook": playbook,
+        "params": plain(params),
+        "deadline_at": deadline_at.isoformat() if deadline_at else None,
+        "review": review,
+    }
+    goal = Goal.objects.create(
+        project=home,
+        objective=contract["objective"],
+        contract=contract,
+        contract_hash=digest(contract),
+        repository=path,
+        priority=priority,
+        deadline_at=deadline_at,
+        created_by=actor,
+        idempotency_key=key or None,
+    )
+    if path:
+        branch = _branch_free(Repository.open(path), goal.pk)
+        Goal.objects.filter(pk=goal.pk).update(branch=branch)
+    Budget.objects.create(goal=goal)
+    return goal
+
+
+def _branch_free(repository: Repository, goal_id: int) -> str:
+    """`agentsys/goal-N`, at HEAD. A branch of that name left by another installation is kept:
+    ours then carries a letter more."""
+    for suffix in ("", *"bcdefghijklmnopqrstuvwxyz"):
+        name = f"agentsys/goal-{goal_id}{suffix}"
+        if not repository.resolve(f"refs/heads/{name}"):
+            head = repository.head()
+            if head:
+                repository.branch_create(name, head)
+            return name
+    raise BadInput(
+        what="repository",
+        problems=[f"every branch name agentsys/goal-{goal_id}… is taken; delete old ones"],
+    )
+
+
+def _begin(goal_id: int, draft: PlanDraft | None, actor: str, review: bool) -> Followups:
+    after = Followups()
+    with goal_locked(goal_id) as book:
+        goal = Goal.objects.get(pk=goal_id)
+        facts = {"contract_hash": goal.contract_hash, "objective": goal.objective[:500]}
+        if draft is None:
+            goal_move(book, GoalEvent.SUBMITTED, actor=actor, payload=facts)
+            Goal.objects.filter(pk=goal_id).update(publish_due_at=book.now)
+        else:
+            book.record("goal.submitted", actor=actor, payload=facts)
+            plan_take_up(book, draft, review=review, priority=goal.priority, after=after)
+    return after
+
+
+def plan_take_up(
+    book: Book, draft: PlanDraft, *, review: bool, priority: int, after: Followups
+) -> None:
+    """Store a validated plan and start it, or hold it for a person."""
+    plan_store(book, draft, priority=priority)
+    if review:
+        goal_move(book, GoalEvent.PLAN_HELD, actor="orchestrator")
+        request_open(
+            book,
+            kind="plan",
+            question=f"Is this the plan for: {draft.objective[:300]}",
+            context={"tasks": [t.key for t in draft.tasks][:200], "planner": draft.planner},
+            risk="write",
+            allowed=("approve", "reject"),
+            definition={},
+        )
+        return
+    goal_move(book, GoalEvent.PLANNED, actor="orchestrator")
+    Goal.objects.filter(pk=book.goal_id).update(started_at=book.now, publish_due_at=None)
+    after.unlocked += roots_start(book, republish_seconds=settings.AGENTSYS.republish_seconds)
+
+
+def goal_plan(goal_id: int) -> str:
+    """Ask the model planner for a submitted goal's plan; returns the goal's state."""
+    goal = Goal.objects.get(pk=goal_id)
+    if goal.state != "planning":
+        return goal.state
+    after = Followups()
+    try:
+        draft = make_plan(
+            objective=goal.objective, params=goal.contract.get("params") or {},
+            namespace=goal.project.namespace,
+        )
+    except BadInput as error:
+        return _plan_failed(goal_id, str(error))
+    except Exception as error:  # no model, or its provider is away: say so, once, to a person
+        return _plan_failed(goal_id, f"no plan: {error}")
+    with goal_locked(goal_id) as book:
+        if book.goal_state == "planning":
+            plan_take_up(
+                book, draft, review=bool(goal.contract.get("review")), priority=goal.priority,
+                after=after,
+            )
+    after.publish(goal_id)
+    return "running"
+
+
+def _plan_failed(goal_id: int, reason: str) -> str:
+    with goal_locked(goal_id) as book:
+        goal_move(book, GoalEvent.FAILED, actor="planner", reason=reason[:2000])
+    wrap_up(goal_id)
+    return "failed"
+
+
+def goal_pause(goal_id: int, *, actor: str, reason: str = "") -> None:
+    """Claim nothing more; what runs ends its step. Pausing a paused goal changes nothing."""
+    with goal_locked(goal_id) as book:
+        _still_open(book, "pause")
+        if book.paused_at is None:
+            Goal.objects.filter(pk=goal_id).update(paused_at=book.now)
+            flight = Attempt.objects.filter(goal_id=goal_id, state="running").count()
+            book.record("goal.paused", actor=actor, payload={"reason": reason, "running": flight})
+
+
+def goal_resume(goal_id: int, *, actor: str) -> None:
+    """Go on. The clocks of deadline and approvals move by as long as the pause was."""
+    with goal_locked(goal_id) as book:
+        _still_open(book, "resume")
+        if book.paused_at is None:
+            return
+        pause = book.now - book.paused_at
+        goal = Goal.objects.get(pk=goal_id)
+        Goal.objects.filter(pk=goal_id).update(
+            paused_at=None,
+            paused_seconds=goal.paused_seconds + pause.total_seconds(),
+            deadline_at=goal.deadline_at + pause if goal.deadline_at else None,
+        )
+        for request in ApprovalRequest.objects.filter(goal_id=goal_id, state="open"):
+            if request.due_at is not None:
+                request.due_at += pause
+                request.save(update_fields=["due_at"])
+        Attempt.objects.filter(goal_id=goal_id, state="queued", task__state="ready").update(
+            publish_due_at=book.now
+        )
+        Proposal.objects.filter(goal_id=goal_id, state="approved").update(apply_due_at=book.now)
+        book.record(
+            "goal.resumed", actor=actor, payload={"paused_seconds": round(pause.total_seconds(), 3)}
+        )
+    dispatch.ring(1)
+    dispatch.send("orchestration.sweep")
+    dispatch.send("orchestration.integrate", goal_id)
+
+
+def goal_cancel(goal_id: int, *, actor: str, reason: str = "") -> None:
+    """End it. Running attempts find out at their next step boundary and have no say any more."""
+    with goal_locked(goal_id) as book:
+        _still_open(book, "cancel")
+        open_attempts = Attempt.objects.filter(
+            goal_id=goal_id, state__in=("queued", "running", "reported")
+        )
+        attempts_move(
+            book, open_attempts.values_list("pk", flat=True), AttemptEvent.CANCELLED, actor=actor
+        )
+        unfinished = Task.objects.filter(
+            goal_id=goal_id, state__in=TASKS_OPEN
+        )
+        ids = list(unfinished.values_list("pk", flat=True))
+        tasks_move(book, ids, TaskEvent.CANCELLED, actor=actor, fields={"due_at": None})
+        scopes_release(ids)
+        proposals_move(
+            book,
+            Proposal.objects.filter(
+                goal_id=goal_id, state__in=("open", "in_review", "approved")
+            ).values_list("pk", flat=True),
+            ProposalEvent.WITHDRAWN,
+            actor=actor,
+        )
+        ApprovalRequest.objects.filter(goal_id=goal_id, state="open").update(
+            state="withdrawn", decided_at=book.now
+        )
+        goal_move(book, GoalEvent.CANCELLED, actor=actor, reason=reason or f"cancelled by {actor}")
+        Goal.objects.filter(pk=goal_id).update(publish_due_at=book.now, paused_at=None)
+    wrap_up(goal_id)
+
+
+def goal_prioritise(goal_id: int, priority: int, *, actor: str) -> None:
+    _check("x", priority)
+    with goal_locked(goal_id) as book:
+        _still_open(book, "change the priority of")
+        Goal.objects.filter(pk=goal_id).update(priority=priority)
+        book.record(
+            "goal.prioritised", actor=actor, payload={"from": book.priority, "to": priority}
+        )
+
+
+def goal_direct(goal_id: int, text: str, *, actor: str) -> Directive:
+    """Tell a running goal something; every brief from now on carries it."""
+    if not text.strip():
+        raise BadInput(what="directive", problems=["it is empty; say what should be different"])
+    with goal_locked(goal_id) as book:
+        _still_open(book, "direct")
+        directive = Directive.objects.create(goal_id=goal_id, text=plain(text), author=actor)
+        book.record(
+            "goal.directed", actor=actor, payload={"directive": directive.pk, "text": directive.text}
+        )
+    return directive
+
+
+def goal_retry(goal_id: int, *, actor: str) -> int:
+    """Retry a failed goal from its failures: done work stays. Returns how many tasks revive."""
+    after = Followups()
+    with goal_locked(goal_id) as book:
+        if book.goal_state != "failed":
+            raise IllegalMove(
+                kind="goal", state=book.goal_state, event="revived", allowed=["failed goals only"]
+            )
+        ended = Task.objects.filter(goal_id=goal_id, state__in=("failed", "cancelled"))
+        ids = list(ended.values_list("pk", flat=True))
+        if not ids:
+            raise BadInput(
+                what=f"goal-{goal_id}",
+                problems=["it has no failed task to retry; submit it again with another plan"],
+            )
+        goal_move(book, GoalEvent.REVIVED, actor=actor)
+        tasks_move(
+            book, ids, TaskEvent.REVIVED, actor=actor,
+            fields={"attempts_count": 0, "losses": 0, "reason": "", "due_at": None},
+        )
+        _recount(ids)
+        Goal.objects.filter(pk=goal_id).update(publish_due_at=None, reason="")
+        after.unlocked += roots_start(book, republish_seconds=settings.AGENTSYS.republish_seconds)
+        after.advance = True
+    after.publish(goal_id)
+    return len(ids)
+
+
+def _recount(task_ids: list[int]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE agentsys_orchestration_task t SET unmet = ("
+            "  SELECT count(*) FROM agentsys_orchestration_dependency d"
+            "  JOIN agentsys_orchestration_task n ON n.id = d.needs_id"
+            "  WHERE d.task_id = t.id AND n.state <> 'done'"
+            "    AND NOT (n.state = 'failed' AND n.optional)),"
+            " attempts_count = (SELECT COALESCE(max(a.number), 0)"
+            "  FROM agentsys_orchestration_attempt a WHERE a.task_id = t.id)"
+            " WHERE t.id = ANY(%s)",
+            [task_ids],
+        )
+
+
+def goal_fork(goal_id: int, *, at_seq: int | None = None, actor: str) -> Goal:
+    """A new goal with the same contract and plan, which remembers where it came from.
+
+    Accepted work is not carried over yet; `at_seq` must be an entry of the goal's ledger.
+    """
+    goal = Goal.objects.filter(pk=goal_id).first()
+    if goal is None:
+        raise NotFound(kind="goal", id=goal_id, listing="goals list")
+    seq = goal.ledger_seq if at_seq is None else at_seq
+    if not 1 <= seq <= goal.ledger_seq:
+        raise BadInput(
+            what=f"goal-{goal_id}", problems=[f"its ledger has entries 1 … {goal.ledger_seq}"]
+        )
+    plan = Plan.objects.filter(goal=goal, version=1).first()
+    playbook = goal.contract.get("playbook")
+    document = None
+    if plan is not None and not playbook:
+        document = {"objective": goal.objective, "tasks": _as_document(plan.document["tasks"])}
+    fork = goal_submit(
+        objective=goal.objective,
+        project=goal.project.name,
+        playbook=playbook,
+        document=document,
+        params=goal.contract.get("params") or {},
+        repository=goal.repository,
+        actor=actor,
+        priority=goal.priority,
+    )
+    Goal.objects.filter(pk=fork.pk).update(forked_from=goal, forked_seq=seq)
+    with goal_locked(fork.pk) as book:
+        book.record("goal.forked", actor=actor, payload={"from": goal_id, "seq": seq})
+    fork.refresh_from_db()
+    return fork
+
+
+def _as_document(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Stored tasks as a plan file has them: without what is empty."""
+    return [{k: v for k, v in task.items() if v not in (None, [], {}, "")} for task in tasks]
+
+
+def project_join(project: str, *, user: Any, role: str) -> Membership:
+    """Make `user` a member of the project (made when it is new) with `role`."""
+    home, _ = Project.objects.get_or_create(name=project)
+    membership, _ = Membership.objects.update_or_create(
+        project=home, user=user, defaults={"role": role}
+    )
+    return membership
+
+
+def _still_open(book: Book, what: str) -> None:
+    if book.goal_state in {str(s) for s in GOAL.terminal}:
+        raise IllegalMove(
+            kind=f"goal-{book.goal_id}", state=book.goal_state, event=what, allowed=["retry", "fork"]
+        )
+

@@ -1,0 +1,210 @@
+"""Applying what was approved: merging changes into the goal's branch, running actions.
+
+Approving never applies. `proposal_apply` checks again, right before it acts, that the proposal is
+approved, its bytes are the ones that were approved, and its goal is still running. The act itself
+happens outside any transaction, between an intent and its confirmation:
+
+- A change is merged by three-way merge of commits and a compare-and-swap of the branch, with the
+  proposal's number in a trailer. After a crash the trailer tells that it was done.
+- An action is an effect with a key of its own. A crash between intent and confirmation leaves it
+  in doubt, and a person is asked; it is never run again blindly.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+from django.conf import settings
+
+from agentsys.kernel.errors import AgentsysError, NotFound
+from agentsys.kernel.hashing import canonical, digest
+from orchestration.domain.lives import AttemptEvent, ProposalEvent
+from orchestration.models import Attempt, Proposal, Task
+from orchestration.services.requests import request_open
+from orchestration.services.ledger import Book, goal_locked
+from orchestration.services.moves import ORCHESTRATOR, attempts_move, proposals_move
+from orchestration.services.settle import (
+    Followups,
+    accept_reported,
+    look_for_the_end,
+    patience_of,
+    task_fail,
+    task_retry,
+)
+from workers.actions import EffectInDoubt, action_apply
+from workers.git import Repository
+
+log = structlog.get_logger(__name__)
+
+BUSY_SECONDS = 120.0
+TRAILER = "Agentsys-Proposal"
+
+
+def proposal_apply(proposal_id: int) -> str:
+    """Apply an approved proposal; returns its state afterwards. Safe to call twice."""
+    proposal = _take(proposal_id)
+    if proposal is None:
+        return str(Proposal.objects.values_list("state", flat=True).get(pk=proposal_id))
+    if proposal.kind == "change":
+        return _merge(proposal)
+    return _act(proposal)
+
+
+def _take(proposal_id: int) -> Proposal | None:
+    """The proposal if it may be applied now; pushes its next publish beyond the time that takes."""
+    goal_id = Proposal.objects.filter(pk=proposal_id).values_list("goal_id", flat=True).first()
+    if goal_id is None:
+        raise NotFound(kind="proposal", id=proposal_id, listing="inbox list")
+    with goal_locked(goal_id) as book:
+        proposal = Proposal.objects.select_related("goal", "task").get(pk=proposal_id)
+        if proposal.state != "approved" or book.goal_state != "running" or book.paused_at:
+            return None
+        if digest(proposal.payload) != proposal.payload_hash:
+            proposals_move(
+                book, [proposal_id], ProposalEvent.WITHDRAWN,
+                payload={"reason": "its bytes are not the approved ones"},
+            )
+            return None
+        busy = book.now + timedelta(seconds=BUSY_SECONDS)
+        Proposal.objects.filter(pk=proposal_id).update(apply_due_at=busy)
+    return proposal
+
+
+def _merge(proposal: Proposal) -> str:
+    task: Task = proposal.task
+    repository = Repository.open(proposal.goal.repository)
+    merged = repository.merge(
+        proposal.goal.branch,
+        proposal.payload["commit"],
+        message=f"{task.key}: {proposal.title}",
+        trailers={
+            TRAILER: str(proposal.pk),
+            "Agentsys-Goal": str(proposal.goal_id),
+            "Agentsys-Task": task.key,
+        },
+    )
+    if merged.state == "conflict":
+        return _stale(proposal, list(merged.conflicts))
+    return _applied(proposal, {"commit": merged.commit, "state": str(merged.state)})
+
+
+def _act(proposal: Proposal) -> str:
+    attempt = Attempt.objects.get(pk=proposal.attempt_id)
+    root = settings.AGENTSYS.home / "work"
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix="action-", dir=root) as folder:
+            result = action_apply(
+                proposal.payload,
+                key=f"proposal-{proposal.pk}",
+                attempt_id=attempt.pk,
+                fence=attempt.fence,
+                workspace=Path(folder),
+            )
+    except EffectInDoubt as doubt:
+        return _in_doubt(proposal, str(doubt))
+    except AgentsysError as error:
+        return _action_failed(proposal, {"error": str(error), "code": error.code})
+    if result.get("exit_code", 0) != 0:
+        return _action_failed(proposal, result)
+    return _applied(proposal, result)
+
+
+def _applied(proposal: Proposal, result: dict[str, Any]) -> str:
+    after = Followups()
+    with goal_locked(proposal.goal_id) as book:
+        applied(book, proposal, result, after)
+    after.publish(proposal.goal_id)
+    return "applied"
+
+
+def applied(book: Book, proposal: Proposal, result: dict[str, Any], after: Followups) -> None:
+    """It is in the world: mark it, and accept its attempt when nothing else of it is open."""
+    moved = proposals_move(
+        book, [proposal.pk], ProposalEvent.APPLIED, payload={"result": _brief(result)},
+        fields={"applied_at": book.now, "apply_due_at": None, "result": canonical(result)},
+    )
+    open_ones = Proposal.objects.filter(attempt_id=proposal.attempt_id).exclude(
+        state__in=("applied", "withdrawn")
+    )
+    if moved and not open_ones.exists():
+        accept_reported(book, proposal.task_id, proposal.attempt_id, after, actor=ORCHESTRATOR)
+    look_for_the_end(book, after)
+
+
+def _stale(proposal: Proposal, conflicts: list[str]) -> str:
+    """The base moved and both sides changed the same lines: a fresh attempt from the new base."""
+    reason = f"its base moved: conflicts in {', '.join(conflicts[:5])}"
+    after = Followups()
+    with goal_locked(proposal.goal_id) as book:
+        if not proposals_move(
+            book, [proposal.pk], ProposalEvent.STALED, payload={"conflicts": conflicts},
+            fields={"reason": reason, "apply_due_at": None},
+        ):
+            return "stale"
+        book.record(
+            "conflict.merge", actor=ORCHESTRATOR, task_id=proposal.task_id,
+            payload={"loser": proposal.pk, "rule": "what was merged first stays"},
+        )
+        attempts_move(
+            book, [proposal.attempt_id], AttemptEvent.REJECTED,
+            payload={"reason": reason}, fields={"reason": reason},
+        )
+        task = Task.objects.get(pk=proposal.task_id)
+        if patience_of(task.definition, task.attempts_count).left:
+            task_retry(book, task.pk, reason=reason, delay_seconds=0, after=after)
+        else:
+            task_fail(book, task.pk, reason=reason, after=after)
+    after.publish(proposal.goal_id)
+    return "stale"
+
+
+def _action_failed(proposal: Proposal, result: dict[str, Any]) -> str:
+    after = Followups()
+    with goal_locked(proposal.goal_id) as book:
+        action_failed(book, proposal, result, after)
+    after.publish(proposal.goal_id)
+    return "stale"
+
+
+def action_failed(
+    book: Book, proposal: Proposal, result: dict[str, Any], after: Followups
+) -> None:
+    """The approved action did not do its work; its task fails, since trying again is an effect."""
+    reason = f"the approved action failed: {_brief(result)}"[:2000]
+    if proposals_move(
+        book, [proposal.pk], ProposalEvent.STALED, payload={"result": _brief(result)},
+        fields={"reason": reason, "apply_due_at": None, "result": canonical(result)},
+    ):
+        attempts_move(
+            book, [proposal.attempt_id], AttemptEvent.REJECTED,
+            payload={"reason": reason}, fields={"reason": reason},
+        )
+        task_fail(book, proposal.task_id, reason=reason, after=after)
+
+
+def _in_doubt(proposal: Proposal, what: str) -> str:
+    """Nobody knows whether it happened: a person finds out, nothing is run again."""
+    with goal_locked(proposal.goal_id) as book:
+        Proposal.objects.filter(pk=proposal.pk).update(apply_due_at=None, reason=what)
+        request_open(
+            book,
+            kind="effect",
+            question=f"Did this happen? {proposal.title}: {what}",
+            context={"payload": proposal.payload},
+            risk="irreversible",
+            task_id=proposal.task_id,
+            attempt_id=proposal.attempt_id,
+            allowed=("approve", "reject"),
+            definition=proposal.task.definition,
+        )
+    return "approved"
+
+
+def _brief(result: dict[str, Any]) -> dict[str, Any]:
+    """What of a result goes into the ledger: no long outputs."""
+    return {k: (v[:500] if isinstance(v, str) else v) for k, v in result.items()}

@@ -1,0 +1,364 @@
+"""The worker's loop: claim, run, settle and claim again in one transaction, while work is ready.
+
+A doorbell (`serve`) brings in cheap deterministic tasks in batches sized by how long they take;
+`task_serve` runs one agent task. Both end in `settle.finish`, so there is one truth. Nothing is
+held open while an agent runs: no transaction, no lock, only the lease.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import connection
+
+from agentsys.kernel.errors import AgentsysError, LeaseLost
+from orchestration.domain.settling import dispose_report, failed
+from orchestration.models import Directive, Task
+from orchestration.services.briefs import brief_build, briefs_build
+from orchestration.services.budgets import budget_reserve, budget_settle
+from orchestration.services.hotpath import Claimed, claim, goal_next
+from orchestration.services.ledger import Book, goal_locked
+from orchestration.services.scopes import scopes_take
+from orchestration.services.sessions import Session, session_current
+from orchestration.services.settle import Finished, Followups, finish, patience_of
+from verification import services as verification
+from verification.contracts import Case, Ruling, RulingOutcome
+from workers.contracts import Brief, FailureKind, Outcome, Report, Usage
+from workers.services import agent_info, attempt_run, blob_get, blobs_put
+
+log = structlog.get_logger(__name__)
+
+BATCH_TARGET_SECONDS = 0.25  # a batch of cheap tasks should take about this long
+
+
+def serve() -> int:
+    """Answer a doorbell: cheap tasks in batches until none is ready; returns how many were run."""
+    session, config = session_current(), settings.AGENTSYS
+    deadline = time.monotonic() + config.slice_seconds
+    served, size = 0, min(10, config.batch_max)
+    while not session.failing and time.monotonic() < deadline:
+        goal_id = goal_next("cheap")
+        if goal_id is None:
+            break
+        count, size = _serve_goal(goal_id, session, size, deadline)
+        served += count
+        if count == 0:
+            break
+    return served
+
+
+def _serve_goal(goal_id: int, session: Session, size: int, deadline: float) -> tuple[int, int]:
+    """Claim from one goal and go on, settling and claiming in one transaction, for its turn."""
+    config = settings.AGENTSYS
+    served, after = 0, Followups()
+    with goal_locked(goal_id) as book:
+        claims = _claim_cheap(book, session, size)
+        briefs = _briefs(book, claims)
+    turn_ends = min(deadline, time.monotonic() + 2.0)  # other goals get their turn
+    while claims:
+        started = time.monotonic()
+        batch = [_run(c, b, None) for c, b in zip(claims, briefs, strict=True)]
+        size = _next_size(size, time.monotonic() - started, len(batch), config.batch_max)
+        _store_blobs(batch)
+        served += len(batch)
+        more = not session.failing and time.monotonic() < turn_ends
+        with goal_locked(goal_id) as book:
+            after = finish(book, [item.finished for item in batch])
+            claims = _claim_cheap(book, session, size) if more else []
+            briefs = _briefs(book, claims)
+        if claims:
+            # this worker goes on with the cheap ones itself
+            after.unlocked = type(after.unlocked)(
+                after.unlocked.agents, after.unlocked.cheap[size:], after.unlocked.expandable
+            )
+        after.publish(goal_id)
+    return served, size
+
+
+def _claim_cheap(book: Book, session: Session, size: int) -> list[Claimed]:
+    return claim(
+        book, owner=session.id, lease_seconds=settings.AGENTSYS.lease_seconds, lane="cheap",
+        limit=size,
+    )
+
+
+def _next_size(size: int, seconds: float, count: int, maximum: int) -> int:
+    if count < size:
+        return size
+    return max(1, min(maximum, size * 2 if seconds < BATCH_TARGET_SECONDS else size // 2))
+
+
+def task_serve(task_id: int, fence: int, *, coming: int | None = None) -> str:
+    """Claim and run one agent task; returns what became of the message, in a word."""
+    row = Task.objects.filter(pk=task_id).values("goal_id", "scoped", "lane").first()
+    if row is None:
+        return "unknown"
+    session = session_current()
+    if session.failing:
+        return "cut off"
+    with goal_locked(row["goal_id"]) as book:
+        taken = _claim_one(book, session, task_id, fence, scoped=row["scoped"])
+        if taken is None:
+            return "not claimable"
+        briefs = _briefs(book, [taken])
+    ports = AttemptPorts(taken, row["goal_id"], session)
+    try:
+        item = _run(taken, briefs[0], ports)
+        _store_blobs([item])
+        with goal_locked(row["goal_id"]) as book:
+            after = finish(book, [item.finished])
+    except LeaseLost as lost:
+        log.warning("lease lost", task=task_id, reason=str(lost))
+        return "lease lost"
+    finally:
+        ports.clean_up()
+    after.publish(row["goal_id"], coming=coming)
+    return str(item.finished.report["outcome"])
+
+
+def _claim_one(
+    book: Book, session: Session, task_id: int, fence: int, *, scoped: bool
+) -> Claimed | None:
+    """Claim the task named; a scoped one only together with all its scopes."""
+    claims = claim(
+        book, owner=session.id, lease_seconds=settings.AGENTSYS.lease_seconds, task_id=task_id,
+        fence=fence,
+    )
+    if not claims or not scoped:
+        return claims[0] if claims else None
+    blocked = scopes_take(book, task_id, claims[0].definition.get("scopes") or ())
+    if not blocked:
+        return claims[0]
+    _unclaim(book, claims[0], blocked)
+    return None
+
+
+def _unclaim(book: Book, taken: Claimed, reason: str) -> None:
+    """Give a claim back in its own transaction: as if it had never been, but with the reason."""
+    book.entries.pop()
+    book.seq -= 1
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE agentsys_orchestration_attempt SET state = 'queued', owner = NULL,"
+            " lease_until = NULL, started_at = NULL, fence = %s,"
+            " publish_due_at = %s + make_interval(secs => 1) WHERE id = %s",
+            [taken.fence, book.now, taken.attempt_id],
+        )
+        cursor.execute(
+            "UPDATE agentsys_orchestration_task SET state = 'ready', reason = %s WHERE id = %s",
+            [reason, taken.task_id],
+        )
+
+
+def _briefs(book: Book, claims: Sequence[Claimed]) -> list[Brief | AgentsysError]:
+    """A brief for each claim, or the reason why it cannot have one."""
+    if not claims:
+        return []
+    try:
+        return list(briefs_build(book, claims))
+    except AgentsysError:
+        return [_brief(book, c) for c in claims]
+
+
+def _brief(book: Book, taken: Claimed) -> Brief | AgentsysError:
+    try:
+        return brief_build(book, taken)
+    except AgentsysError as error:
+        return error
+
+
+class _Run:
+    """A finished attempt with the artifact bytes that are still to be stored."""
+
+    __slots__ = ("blobs", "finished")
+
+    def __init__(self, finished: Finished, blobs: list[tuple[bytes, str]]) -> None:
+        self.finished = finished
+        self.blobs = blobs
+
+
+def _run(taken: Claimed, brief: Brief | AgentsysError, ports: AttemptPorts | None) -> _Run:
+    if isinstance(brief, AgentsysError):
+        return _Run(_broken(taken, failed(FailureKind.BAD_INPUT, str(brief))), [])
+    report = attempt_run(brief, ports or _NO_PORTS)
+    facts = report.to_json()
+    blobs = [(a.content, a.media_type) for a in report.artifacts]
+    if report.outcome is not Outcome.DONE:
+        return _Run(_broken(taken, facts, report), blobs)
+    return _Run(_judged(taken, brief, report, facts), blobs)
+
+
+def _broken(taken: Claimed, facts: dict[str, Any], report: Report | None = None) -> Finished:
+    patience = patience_of(taken.definition, taken.attempts_count)
+    return Finished(
+        claim=taken,
+        report=facts,
+        artifact_hash=report.artifact_hash() if report else "",
+        verdicts=(),
+        disposition=dispose_report(facts, None, (), patience),
+    )
+
+
+def _judged(taken: Claimed, brief: Brief, report: Report, facts: dict[str, Any]) -> Finished:
+    """The verdicts that cost nothing, and what follows from them."""
+    definition = {**taken.definition, "agent": taken.agent}
+    policy = verification.policy_for(definition)
+    case = case_of(taken, brief, report, facts)
+    spoken = verification.inline_verdicts(case, policy)
+    costly = verification.costly(case, policy, spoken)
+    views = [verification.VerdictView.of(draft) for draft in spoken]
+    ruling = (
+        Ruling(RulingOutcome.PENDING)
+        if costly
+        else verification.decide(policy, views, unproven=definition.get("unproven") or "ask")
+    )
+    patience = patience_of(definition, taken.attempts_count)
+    return Finished(
+        claim=taken,
+        report={**facts, "inputs": _small(brief.inputs)},
+        artifact_hash=case.artifact_hash,
+        verdicts=tuple(
+            verification.verdict_rows(
+                case, spoken, costly, publish_due_seconds=settings.AGENTSYS.republish_seconds
+            )
+        ),
+        disposition=dispose_report(facts, ruling, costly, patience),
+    )
+
+
+def _small(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Resolved inputs, kept beside the report for verifiers that run later."""
+    return {k: v for k, v in inputs.items() if k != "outcomes"}
+
+
+def case_of(
+    taken: Claimed, brief: Brief, report: Report, facts: Mapping[str, Any]
+) -> Case:
+    contents = {a["sha256"]: d.content for a, d in zip(facts["artifacts"], report.artifacts, strict=True)}
+    return Case(
+        goal_id=brief.goal_id,
+        task_id=brief.task_id,
+        attempt_id=brief.attempt_id,
+        fence=brief.fence,
+        definition={**taken.definition, "agent": taken.agent},
+        spec_hash=taken.definition_hash,
+        artifact_hash=report.artifact_hash(),
+        report=facts,
+        inputs=brief.inputs,
+        blob=lambda sha: contents[sha] if sha in contents else blob_get(sha),
+        agent_schema=agent_info()[taken.agent].output_schema,
+        repository=asdict(brief.repository) if brief.repository else None,
+    )
+
+
+def _store_blobs(batch: Sequence[_Run]) -> None:
+    """Bytes first, rows that point at them after: a crash in between leaves only an orphan."""
+    blobs = [blob for item in batch for blob in item.blobs]
+    if blobs:
+        blobs_put(blobs)
+
+
+class AttemptPorts:
+    """What a running agent task may ask of the orchestrator (`workers.contracts.Ports`)."""
+
+    def __init__(self, taken: Claimed, goal_id: int, session: Session) -> None:
+        self._taken = taken
+        self._goal_id = goal_id
+        self._session = session
+        self._folder: Path | None = None
+        self._noted = 0.0
+        self._lock = threading.Lock()
+
+    def guard(self) -> None:
+        if self._session.failing:
+            raise self._lost("its lease could not be renewed")
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT a.state, a.fence, a.owner, g.state, g.paused_at IS NOT NULL"
+                " FROM agentsys_orchestration_attempt a"
+                " JOIN agentsys_orchestration_goal g ON g.id = a.goal_id WHERE a.id = %s",
+                [self._taken.attempt_id],
+            )
+            row = cursor.fetchone()
+        if row is None or tuple(row[:3]) != ("running", self._taken.fence, self._session.id):
+            raise self._lost("it was taken back")
+        if row[3] != "running":
+            raise self._lost(f"its goal is {row[3]}")
+
+    def progress(self, note: str, fraction: float | None = None) -> None:
+        now = time.monotonic()
+        with self._lock:
+            if now - self._noted < 1.0 and fraction != 1.0:
+                return
+            self._noted = now
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE agentsys_orchestration_attempt SET note = %s, progress = %s"
+                " WHERE id = %s AND fence = %s AND state = 'running'",
+                [note[:300], fraction, self._taken.attempt_id, self._taken.fence],
+            )
+
+    def directives(self) -> tuple[str, ...]:
+        rows = Directive.objects.filter(goal_id=self._goal_id).order_by("pk")
+        return tuple(rows.values_list("text", flat=True))
+
+    def reserve(self, *, tokens: int, cost_usd: float) -> None:
+        budget_reserve(self._goal_id, tokens=tokens, cost_usd=cost_usd)
+
+    def settle(self, *, reserved_tokens: int, reserved_cost_usd: float, usage: Usage) -> None:
+        budget_settle(
+            self._goal_id, tokens=reserved_tokens, cost_usd=reserved_cost_usd, usage=usage
+        )
+
+    def workspace(self) -> Path:
+        with self._lock:
+            if self._folder is None:
+                self._folder = (
+                    settings.AGENTSYS.home
+                    / "work"
+                    / f"goal-{self._goal_id}"
+                    / f"attempt-{self._taken.attempt_id}-{self._taken.fence}"
+                )
+                self._folder.mkdir(parents=True, exist_ok=True)
+            return self._folder
+
+    def clean_up(self) -> None:
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _lost(self, reason: str) -> LeaseLost:
+        return LeaseLost(
+            attempt_id=self._taken.attempt_id, fence=self._taken.fence, reason=reason
+        )
+
+
+class _NoPorts:
+    """For cheap tasks: pure functions of their brief, with nothing to ask for."""
+
+    def guard(self) -> None: ...
+
+    def progress(self, note: str, fraction: float | None = None) -> None: ...
+
+    def directives(self) -> tuple[str, ...]:
+        return ()
+
+    def reserve(self, *, tokens: int, cost_usd: float) -> None:
+        raise AssertionError("a cheap task makes no model calls")
+
+    def settle(self, *, reserved_tokens: int, reserved_cost_usd: float, usage: Usage) -> None:
+        raise AssertionError("a cheap task makes no model calls")
+
+    def workspace(self) -> Path:
+        raise AssertionError("a cheap task has no workspace")
+
+
+_NO_PORTS = _NoPorts()
+

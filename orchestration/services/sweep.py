@@ -1,0 +1,257 @@
+"""The sweep: what makes losing any message, or any worker, cost only time.
+
+Every worker process sweeps, one at a time under an advisory lock; beat may ask for one too. It
+takes back what dead or silent workers held, sends again what is due, expires what nobody decided,
+and looks again at goals where nothing moves. Everything it does may be done twice.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import structlog
+from django.conf import settings
+from django.db import close_old_connections, connection, transaction
+
+from orchestration.domain.canvas import Link
+from orchestration.domain.lives import AttemptEvent, TaskEvent
+from orchestration.models import ApprovalRequest, Attempt, Goal, Proposal, Task
+from orchestration.services import dispatch
+from orchestration.services.advance import advance
+from orchestration.services.approvals import approval_expire
+from orchestration.services.ledger import goal_locked
+from orchestration.services.moves import attempts_move
+from orchestration.services.sessions import SWEEP_LOCK, sessions_alive
+from orchestration.services.settle import Followups, attempt_settle, task_fail, task_retry
+from orchestration.services.wrapup import wrap_up
+from verification import services as verification
+
+log = structlog.get_logger(__name__)
+
+PUBLISH_MAX = 500
+
+_DUE = """
+WITH due AS (
+    SELECT a.id FROM agentsys_orchestration_attempt a
+    JOIN agentsys_orchestration_task t ON t.id = a.task_id
+    JOIN agentsys_orchestration_goal g ON g.id = a.goal_id
+    WHERE a.state = 'queued' AND a.publish_due_at <= clock_timestamp()
+      AND t.state = 'ready' AND (t.due_at IS NULL OR t.due_at <= clock_timestamp())
+      AND g.state = 'running' AND g.paused_at IS NULL
+    ORDER BY a.publish_due_at LIMIT %(limit)s FOR UPDATE OF a SKIP LOCKED
+)
+UPDATE agentsys_orchestration_attempt a
+SET publishes = a.publishes + 1,
+    publish_due_at = clock_timestamp() + make_interval(
+        secs => LEAST(%(first)s * 2 ^ LEAST(a.publishes, 10), %(most)s))
+FROM due, agentsys_orchestration_task t WHERE a.id = due.id AND t.id = a.task_id
+RETURNING a.goal_id, a.lane, t.id, t.fence
+"""
+
+
+def sweep() -> dict[str, int] | None:
+    """One sweep; counts by kind, or None when somebody else is sweeping."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", SWEEP_LOCK)
+        if not cursor.fetchone()[0]:
+            return None
+    try:
+        return {
+            "taken_back": _each("take back", lost_attempts(), lambda pk: lost_take_back(pk)),
+            "settled": _each("settle", unsettled(), _settle),
+            "published": attempts_publish(),
+            "verdicts": verdicts_publish(),
+            "proposals": _proposals_publish(),
+            "planned": _each("plan", planning(), lambda pk: dispatch.send("orchestration.plan", pk)),
+            "wrapped": _each("wrap up", over(), wrap_up),
+            "expired": _each("expire", expired(), approval_expire),
+            "advanced": _each("advance", stalled(), lambda pk: advance(pk)),
+        }
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", SWEEP_LOCK)
+
+
+def _each(what: str, ids: list[int], act: Callable[[int], object]) -> int:
+    """One row that cannot be handled must not stop the others."""
+    for row_id in ids:
+        try:
+            act(row_id)
+        except Exception:  # the sweep's edge: logged, tried again by the next one
+            log.exception("sweep could not", what=what, id=row_id)
+    return len(ids)
+
+
+def lost_attempts() -> list[int]:
+    """Running attempts whose worker's session is gone, or whose lease ran out."""
+    alive = sessions_alive()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, owner, lease_until <= clock_timestamp()"
+            " FROM agentsys_orchestration_attempt WHERE state = 'running' ORDER BY id"
+        )
+        return [row[0] for row in cursor.fetchall() if row[2] or row[1] not in alive]
+
+
+def lost_take_back(attempt_id: int) -> None:
+    """The worker is gone: its successor continues the journal. Three losses are a quarantine."""
+    attempt = Attempt.objects.select_related("task").get(pk=attempt_id)
+    after = Followups()
+    with goal_locked(attempt.goal_id) as book:
+        if attempt_id not in lost_attempts():
+            return
+        reason = f"worker {attempt.owner} was lost"
+        if not attempts_move(
+            book, [attempt_id], AttemptEvent.LOST, actor="sweep", fence=attempt.fence,
+            payload={"owner": attempt.owner}, fields={"reason": reason, "lease_until": None},
+        ):
+            return
+        losses = attempt.task.losses + 1
+        Task.objects.filter(pk=attempt.task_id).update(losses=losses)
+        if losses >= settings.AGENTSYS.lost_max:
+            task_fail(
+                book, attempt.task_id, after=after, actor="sweep",
+                reason=f"quarantined: {losses} workers were lost while they worked on it",
+            )
+        else:
+            task_retry(
+                book, attempt.task_id, reason=reason, delay_seconds=0, after=after,
+                event=TaskEvent.LOST, lineage=attempt.lineage,
+            )
+    after.publish(attempt.goal_id)
+
+
+def unsettled() -> list[int]:
+    """Reported attempts whose verdicts are all in, but whose `settle` never came."""
+    waiting = Attempt.objects.filter(state="reported", task__state="verifying").order_by("pk")
+    ids = list(waiting.values_list("pk", flat=True)[:PUBLISH_MAX])
+    views = verification.verdicts_of(ids)
+    return [pk for pk in ids if all(v.outcome is not None for v in views.get(pk, ()))]
+
+
+def _settle(attempt_id: int) -> None:
+    goal_id = Attempt.objects.values_list("goal_id", flat=True).get(pk=attempt_id)
+    attempt_settle(attempt_id).publish(goal_id)
+
+
+def attempts_publish() -> int:
+    """Send again what was queued and not claimed in time."""
+    config = settings.AGENTSYS
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            _DUE,
+            {
+                "limit": PUBLISH_MAX,
+                "first": config.republish_seconds,
+                "most": config.republish_max_seconds,
+            },
+        )
+        rows = cursor.fetchall()
+    cheap = sum(1 for row in rows if row[1] == "cheap")
+    if cheap:
+        dispatch.ring(cheap)
+    by_goal: dict[int, list[Link]] = {}
+    for goal_id, lane, task_id, fence in rows:
+        if lane == "agent":
+            by_goal.setdefault(goal_id, []).append(Link(task_id, fence))
+    for goal_id, links in by_goal.items():
+        dispatch.publish_links(goal_id, links)
+    return len(rows)
+
+
+def verdicts_publish() -> int:
+    with transaction.atomic():
+        due = verification.verdicts_due(PUBLISH_MAX)
+        verification.verdicts_published([row[0] for row in due])
+    by_attempt: dict[int, list[tuple[str, str]]] = {}
+    for _, attempt_id, verifier, voter in due:
+        by_attempt.setdefault(attempt_id, []).append((verifier, voter))
+    for attempt_id, pairs in by_attempt.items():
+        dispatch.publish_verifiers(attempt_id, pairs)
+    return len(due)
+
+
+def _proposals_publish() -> int:
+    due = _due(Proposal.objects.filter(state="approved"), "apply_due_at")
+    _push("agentsys_orchestration_proposal", "apply_due_at", due)
+    for proposal_id in due:
+        dispatch.send("orchestration.apply", proposal_id)
+    return len(due)
+
+
+def planning() -> list[int]:
+    due = _due(Goal.objects.filter(state="planning"), "publish_due_at")
+    _push("agentsys_orchestration_goal", "publish_due_at", due)
+    return due
+
+
+def over() -> list[int]:
+    ended = Goal.objects.filter(finished_at__isnull=False)
+    return _due(ended, "publish_due_at")
+
+
+def expired() -> list[int]:
+    requests = ApprovalRequest.objects.filter(state="open", goal__paused_at__isnull=True)
+    return _due(requests, "due_at")
+
+
+def stalled() -> list[int]:
+    """Running goals in which nothing is ready, running, verifying or held."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT g.id FROM agentsys_orchestration_goal g"
+            " WHERE g.state = 'running' AND g.paused_at IS NULL AND NOT EXISTS ("
+            "  SELECT 1 FROM agentsys_orchestration_task t WHERE t.goal_id = g.id"
+            "  AND t.state IN ('ready', 'running', 'verifying', 'held'))"
+            " OR g.state = 'running' AND g.paused_at IS NULL AND EXISTS ("
+            "  SELECT 1 FROM agentsys_orchestration_task t WHERE t.goal_id = g.id"
+            "  AND t.state = 'blocked' AND t.unmet = 0)"
+            " ORDER BY g.id LIMIT %s",
+            [PUBLISH_MAX],
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _due(rows, field: str) -> list[int]:  # type: ignore[no-untyped-def]
+    """Ids of `rows` whose `field` has passed by the database's clock."""
+    from django.db.models.functions import Now
+
+    due = rows.filter(**{f"{field}__lte": Now()}).order_by(field)
+    return list(due.values_list("pk", flat=True)[:PUBLISH_MAX])
+
+
+def _push(table: str, field: str, ids: list[int]) -> None:
+    """Due again later: a message is on its way."""
+    if ids:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"UPDATE {table} SET {field} = clock_timestamp() + make_interval(secs => %s)"  # noqa: S608
+                f" WHERE id = ANY(%s)",
+                [settings.AGENTSYS.republish_max_seconds, ids],
+            )
+
+
+class Sweeper:
+    """Sweeps every `sweep_seconds` in a daemon thread of a worker's main process."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._live, name="agentsys-sweep", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(timeout=5)
+
+    def _live(self) -> None:
+        while not self._stop.wait(settings.AGENTSYS.sweep_seconds):
+            try:
+                sweep()
+            except Exception as error:  # the edge of a thread: the next round tries again
+                log.warning("sweep failed", error=f"{type(error).__name__}: {error}")
+                connection.close()
+            close_old_connections()
+        connection.close()

@@ -1,0 +1,119 @@
+"""What happens once a goal is over: its report on disk, its memories, its workspaces gone.
+
+The goal's `publish_due_at` stays set until this is done, so a crash in the middle only means that
+the next sweep does it again; every part may be repeated.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import structlog
+from django.conf import settings
+
+from memory import services as memory
+from orchestration.models import Artifact, Goal, LedgerEntry, Plan, Task
+from workers.services import blob_get
+
+log = structlog.get_logger(__name__)
+
+
+def goal_folder(goal_id: int) -> Path:
+    return Path(settings.AGENTSYS.home) / "goals" / str(goal_id)
+
+
+def wrap_up(goal_id: int) -> None:
+    """Export, remember, clean up. Safe to call again."""
+    goal = Goal.objects.get(pk=goal_id)
+    if goal.finished_at is None or goal.publish_due_at is None:
+        return
+    reports_export(goal)
+    remember(goal)
+    shutil.rmtree(settings.AGENTSYS.home / "work" / f"goal-{goal_id}", ignore_errors=True)
+    Goal.objects.filter(pk=goal_id).update(publish_due_at=None)
+
+
+def reports_export(goal: Goal) -> list[Path]:
+    """Accepted reports as files under AGENTSYS_HOME/goals/ID, written whole or not at all."""
+    accepted = Task.objects.filter(goal=goal, state="done").values("accepted_attempt")
+    written = []
+    for artifact in Artifact.objects.filter(attempt__in=accepted, kind="report"):
+        folder = goal_folder(goal.pk)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / Path(artifact.name).name
+        partial = path.with_suffix(".partial")
+        partial.write_bytes(blob_get(artifact.sha256))
+        partial.replace(path)
+        written.append(path)
+    return written
+
+
+def remember(goal: Goal) -> None:
+    """Episodes from the ledger, facts from accepted claims, and how the playbook did."""
+    namespace = goal.project.namespace
+    entries = [
+        {**row, "namespace": namespace, "objective": goal.objective}
+        for row in LedgerEntry.objects.filter(goal=goal)
+        .order_by("seq")
+        .values("goal_id", "seq", "event", "actor", "at", "payload", "task_id")
+    ]
+    memory.episodes_from_ledger(entries)
+    _remember_claims(goal, namespace)
+    memory.working_clear(goal.pk)
+    _remember_playbook(goal, namespace)
+
+
+def _remember_claims(goal: Goal, namespace: str) -> None:
+    tasks = Task.objects.filter(
+        goal=goal, state="done", definition__remember="claims"
+    ).select_related("accepted_attempt")
+    drafts = [
+        memory.MemoryDraft(
+            namespace=namespace,
+            layer="semantic",
+            text=claim["text"],
+            kind="fact",
+            actor=f"agent:{task.agent}",
+            trust="verified",
+            provenance={
+                "goal_id": goal.pk,
+                "task_id": task.pk,
+                "attempt_id": task.accepted_attempt_id,
+                "source": claim["source"],
+                "quote": claim["quote"],
+            },
+            goal_id=goal.pk,
+        )
+        for task in tasks
+        for claim in (task.accepted_attempt.report or {}).get("claims", [])
+    ]
+    if drafts:
+        memory.remember_many(drafts)
+
+
+def _remember_playbook(goal: Goal, namespace: str) -> None:
+    """Count the result for the playbook that was used; a plan that was not one becomes a candidate."""
+    plan = Plan.objects.filter(goal=goal, version=1).first()
+    if plan is None:
+        return
+    name = plan.document.get("playbook")
+    success = goal.state == "succeeded"
+    if name:
+        view = memory.playbook_get(name)
+        if view is not None:
+            memory.playbook_result(view.id, success=success)
+    elif success and 1 < len(plan.document["tasks"]) <= 200:
+        memory.playbook_learn(
+            namespace=namespace,
+            goal_id=goal.pk,
+            name=f"learned-goal-{goal.pk}",
+            definition={
+                "name": f"learned-goal-{goal.pk}",
+                "version": 1,
+                "description": f"Learned from: {goal.objective}",
+                "objective": goal.objective,
+                "parameters": {},
+                "phases": [{"name": "learned", "tasks": plan.document["tasks"]}],
+            },
+        )

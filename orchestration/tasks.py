@@ -1,0 +1,119 @@
+"""The Celery messages: doorbells that carry ids and a fence, and one service call each.
+
+Names are stable: old messages must be understood by new code. A message that comes twice, late,
+or for something that is over finds nothing to do. Nothing here raises: whatever goes wrong stays
+in the rows, where the sweep finds it, and an error would only break a canvas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from celery.signals import worker_process_init, worker_ready, worker_shutdown
+from django.db import connections
+
+from agentsys.celery import app
+from orchestration.services import sessions
+from orchestration.services.advance import advance
+from orchestration.services.goals import goal_plan
+from orchestration.services.proposals import proposal_apply
+from orchestration.services.running import serve, task_serve
+from orchestration.services.settle import attempt_settle
+from orchestration.services.sweep import Sweeper, sweep as sweep_once
+from orchestration.services.verdicts import attempt_verify
+
+log = structlog.get_logger(__name__)
+
+
+def _edge(what: str, act: Callable[[], Any], **ids: Any) -> Any:
+    """The edge of every message: log, leave the rows to the sweep, and let the canvas go on."""
+    try:
+        return act()
+    except Exception:  # see the module's docstring
+        log.exception("message failed", message=what, **ids)
+        connections.close_all()
+        return None
+
+
+@app.task(name="orchestration.work")
+def work() -> int | None:
+    """A bell: cheap tasks are ready somewhere."""
+    return _edge("work", serve)
+
+
+@app.task(name="orchestration.task_run")
+def task_run(task_id: int, fence: int, follows: int | None = None) -> str | None:
+    """One agent task; `follows` is the next link's task in a chain."""
+    return _edge("task_run", lambda: task_serve(task_id, fence, coming=follows), task_id=task_id)
+
+
+@app.task(name="orchestration.integrate")
+def integrate(goal_id: int) -> str | None:
+    """The callback of chords of siblings: look at the goal."""
+    return _edge("integrate", lambda: advance(goal_id), goal_id=goal_id)
+
+
+@app.task(name="orchestration.verify")
+def verify(attempt_id: int, verifier: str, voter: str = "") -> str | None:
+    return _edge(
+        "verify", lambda: attempt_verify(attempt_id, verifier, voter), attempt_id=attempt_id
+    )
+
+
+@app.task(name="orchestration.settle")
+def settle(attempt_id: int) -> None:
+    """The callback of verifier chords: decide on the attempt."""
+
+    def act() -> None:
+        from orchestration.models import Attempt
+
+        after = attempt_settle(attempt_id)
+        goal_id = Attempt.objects.values_list("goal_id", flat=True).get(pk=attempt_id)
+        after.publish(goal_id)
+
+    _edge("settle", act, attempt_id=attempt_id)
+
+
+@app.task(name="orchestration.apply")
+def apply(proposal_id: int) -> str | None:
+    return _edge("apply", lambda: proposal_apply(proposal_id), proposal_id=proposal_id)
+
+
+@app.task(name="orchestration.plan")
+def plan(goal_id: int) -> str | None:
+    return _edge("plan", lambda: goal_plan(goal_id), goal_id=goal_id)
+
+
+@app.task(name="orchestration.sweep")
+def sweep() -> dict[str, int] | None:
+    return _edge("sweep", sweep_once)
+
+
+_sweeper: Sweeper | None = None
+
+
+@worker_ready.connect
+def _ready(**_: Any) -> None:
+    """Sweep from the main process of every worker, and open its session so that it is seen."""
+    global _sweeper  # noqa: PLW0603
+    _edge("session", sessions.session_current)
+    _sweeper = Sweeper()
+    _sweeper.start()
+    from orchestration.services import dispatch
+
+    dispatch.ring(1)
+
+
+@worker_process_init.connect
+def _forked(**_: Any) -> None:
+    """A forked child must not use its parent's connections."""
+    connections.close_all()
+
+
+@worker_shutdown.connect
+def _gone(**_: Any) -> None:
+    if _sweeper is not None:
+        _sweeper.stop()
+    sessions.session_close()
