@@ -8,7 +8,7 @@ the quorum, each required verifier must speak, and one that fails or breaks is n
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -62,11 +62,13 @@ def policy_problems(
     if verify is None:
         return []
     if isinstance(verify, Mapping):
-        return _problems_of_object(verify, known)
+        return _problems_of_object(verify, known, default_for(definition))
     return _problems_of_names(verify, known)
 
 
-def _problems_of_object(verify: Mapping[str, Any], known: Collection[str]) -> list[str]:
+def _problems_of_object(
+    verify: Mapping[str, Any], known: Collection[str], default: Sequence[str]
+) -> list[str]:
     problems = [
         f"verify has no field `{name}`; it takes {', '.join(FIELDS)}"
         for name in verify
@@ -78,11 +80,13 @@ def _problems_of_object(verify: Mapping[str, Any], known: Collection[str]) -> li
     quorum = verify.get("quorum")
     if quorum is not None and not _is_count(quorum):
         problems.append(f"verify.quorum is {quorum!r}; expected a number of kinds, 1 or more")
-    elif quorum is not None and isinstance(required, list) and quorum > len(set(required)):
-        problems.append(
-            f"verify.quorum is {quorum}, but only {len(set(required))} verifiers are required; "
-            "lower it or require more"
-        )
+    elif quorum is not None:
+        number = len(set(required)) if isinstance(required, list) else len(default)
+        if quorum > number:
+            problems.append(
+                f"verify.quorum is {quorum}, but only {number} verifiers are required; "
+                "lower it or require more"
+            )
     return problems + _problems_of_voters(verify.get("voters"), known)
 
 
