@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from workers.contracts import Brief, Failure, FailureKind, Limits, Outcome, Ports, Report
+
+GUARD_SECONDS = 2.0
 
 
 class Agent(ABC):
@@ -42,3 +45,17 @@ def failed(kind: FailureKind, message: str, **rest: Any) -> Report:
     """A failed report; may carry output, artifacts and usage of what was done before it failed."""
     failure = Failure(kind=kind, message=message)
     return Report(outcome=Outcome.FAILED, failure=failure, summary=message[:200], **rest)
+
+
+def stopper(ports: Ports) -> Callable[[], bool]:
+    """For the sandbox's `should_stop`: asks the guard now and then, whose LeaseLost ends the run."""
+    asked = time.monotonic()
+
+    def should_stop() -> bool:
+        nonlocal asked
+        if time.monotonic() - asked >= GUARD_SECONDS:
+            asked = time.monotonic()
+            ports.guard()
+        return False
+
+    return should_stop

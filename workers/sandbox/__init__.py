@@ -74,9 +74,9 @@ def run(
 ) -> SandboxResult:
     """Run `argv` in `cwd`, which is readable even when no list names it.
 
-    One run at a time may have a given writable folder. `should_stop` is asked about five times a second. A program that cannot be started ends with
-    exit code 126 or 127, as in a shell. Raises SandboxUnavailable, and BadInput for folders that
-    do not exist or may not be given.
+    One run at a time may have a given writable folder. `should_stop` is asked about five times a
+    second. A program that cannot be started ends with exit code 126 or 127, as in a shell. Raises
+    SandboxUnavailable, and BadInput for folders that do not exist or may not be given.
     """
     spec = Spec.of(
         argv,

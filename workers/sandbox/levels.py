@@ -17,7 +17,7 @@ from pathlib import Path
 from workers.errors import SandboxUnavailable
 from workers.sandbox import bubblewrap, launcher
 from workers.sandbox.process import Launch
-from workers.sandbox.spec import Spec, default_env
+from workers.sandbox.spec import Spec
 
 LAUNCHER = Path(launcher.__file__).resolve()
 UID_FIRST, UID_COUNT = 1_900_000_000, 50_000_000  # no account is ever up there
@@ -62,8 +62,11 @@ class Isolation:
             for handle in handles:
                 stack.callback(os.close, handle)
             yield Launch(
-                argv=[self.binary, *options, "--", *python, str(bubblewrap.LAUNCHER), given]
-                + list(spec.argv),
+                argv=[
+                    *(self.binary, *options, "--"),
+                    *(*python, str(bubblewrap.LAUNCHER), given),
+                    *spec.argv,
+                ],
                 cwd=Path("/"),
                 env={},
                 level=self.level.name,
@@ -170,6 +173,3 @@ def unused_uid() -> int:
     if top > UID_FIRST + UID_COUNT:
         return UID_FIRST + secrets.randbelow(UID_COUNT)
     return max(1, top - 2 - secrets.randbelow(max(1, min(4096, top // 4))))
-
-
-__all__ = ["Isolation", "SandboxLevel", "chosen", "default_env", "unused_uid"]

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -180,8 +181,6 @@ def _read(selector: selectors.BaseSelector, process: subprocess.Popen[bytes], wa
 def _end(process: subprocess.Popen[bytes], launch: Launch) -> None:
     """Make sure that nothing is left: the group, and with it the namespace."""
     if process.poll() is None or not launch.isolated:
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
     process.wait(KILL_WAIT_SECONDS)

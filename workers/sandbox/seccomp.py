@@ -15,12 +15,17 @@ import struct
 
 _X86_64 = (0xC000003E, 56)  # AUDIT_ARCH_X86_64, clone
 _AARCH64 = (0xC00000B7, 220)
-_NUMBERS = {  # unshare mount umount2 pivot_root setns ptrace process_vm_* keys bpf perf …
-    _X86_64: (272, 165, 166, 155, 308, 101, 310, 311, 248, 249, 250, 321, 298, 323, 304, 246, 320)
-    + (175, 313, 176, 167, 168, 169),
-    _AARCH64: (97, 40, 39, 41, 268, 117, 270, 271, 217, 218, 219, 280, 241, 282, 265, 104, 294)
-    + (105, 273, 106, 224, 225, 142),
+# fmt: off
+_NUMBERS = {
+    # unshare mount umount2 pivot_root setns, ptrace process_vm_readv/writev, add_key request_key
+    # keyctl, bpf perf_event_open userfaultfd open_by_handle_at, kexec_load kexec_file_load
+    # init_module finit_module delete_module, swapon swapoff reboot
+    _X86_64: (272, 165, 166, 155, 308, 101, 310, 311, 248, 249, 250, 321, 298, 323, 304,
+              246, 320, 175, 313, 176, 167, 168, 169),
+    _AARCH64: (97, 40, 39, 41, 268, 117, 270, 271, 217, 218, 219, 280, 241, 282, 265,
+               104, 294, 105, 273, 106, 224, 225, 142),
 }
+# fmt: on
 # io_uring_*, open_tree … fsmount, mount_setattr: the same on every architecture
 _COMMON = (425, 426, 427, 428, 429, 430, 431, 432, 433, 442)
 _CLONE3 = 435
