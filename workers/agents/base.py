@@ -48,7 +48,7 @@ def failed(kind: FailureKind, message: str, **rest: Any) -> Report:
 
 
 def stopper(ports: Ports) -> Callable[[], bool]:
-    """For the sandbox's `should_stop`: asks the guard now and then, whose LeaseLost ends the run."""
+    """For the sandbox's `should_stop`: asks the guard at times, whose LeaseLost ends the run."""
     asked = time.monotonic()
 
     def should_stop() -> bool:

@@ -58,7 +58,7 @@ class CommandAgent(Agent):
             env=inputs.get("env", {}),
             stdin=inputs.get("stdin", "").encode(),
             timeout_seconds=brief.limits.seconds_max,
-            output_bytes_max=max(1000, brief.limits.output_bytes_max // 8),
+            output_bytes_max=max(1000, brief.limits.output_bytes_max // 4),
             should_stop=stopper(ports),
         )
         return _report(inputs, ended)

@@ -1,0 +1,222 @@
+"""Runs a repository's own tests on one commit, in the sandbox: the public door for the tester and
+for the verifier that executes.
+
+Which command: the one given, else `test_command` of `[tool.agentsys]` in the commit's
+pyproject.toml, else pytest when the commit has tests. Whoever judges a change detects the command
+on the base (`test_command(repository, base)`) and passes it, so that a change cannot choose its own
+judge.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import secrets
+import shlex
+import sys
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from agentsys.kernel.errors import BadInput, NotFound
+from workers import junit, sandbox
+from workers.git import Repository
+
+TAIL_CHARS = 4_000
+FAILURES_MAX = 500
+PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "junit_family=xunit1")
+_TEST_FILES = ("test_*.py", "*_test.py")
+_STATUS = {0: "passed", 1: "failed", 5: "no_tests"}  # pytest's exit codes; others are errors
+
+
+@dataclass(frozen=True, slots=True)
+class TestsResult:
+    """What the tests said. `ran`: they ran to their end, so that `status` is passed or failed.
+
+    status: passed | failed | no_tests | error (they could not be run) | timeout. `failures` are
+    node ids of failed tests and of errors. Counts are 0 for commands other than pytest. `tail` is
+    the end of what was printed.
+    """
+
+    __test__ = False  # not a test class, whatever its name
+
+    status: str
+    command: tuple[str, ...]
+    passed: int = 0
+    failed: int = 0
+    errors: int = 0
+    skipped: int = 0
+    failures: tuple[str, ...] = ()
+    duration_seconds: float = 0.0
+    tail: str = ""
+
+    @property
+    def ran(self) -> bool:
+        return self.status in ("passed", "failed")
+
+    def to_json(self) -> dict[str, Any]:
+        facts = asdict(self)
+        return {**facts, "command": list(self.command), "failures": list(self.failures)}
+
+
+def tests_run(
+    repository: Repository,
+    commit: str,
+    *,
+    command: Sequence[str] | None = None,  # noqa: PT028
+    timeout_seconds: float,
+    workspace: Path,
+    should_stop: Callable[[], bool] | None = None,  # noqa: PT028
+) -> TestsResult:
+    """Check `commit` out under `workspace`, run its tests there in the sandbox, clean up.
+
+    In `command`, a first word `python` or `pytest` stands for the repository's own Python when it
+    has a usable `.venv`, else for the one that runs this. Raises SandboxUnavailable.
+    """
+    argv = list(command) if command else test_command(repository, commit)
+    if not argv:
+        return TestsResult(status="no_tests", command=())
+    place = workspace / f"tests-{commit[:12]}-{secrets.token_hex(4)}"
+    checkout, results = place / "checkout", place / "results"
+    results.mkdir(parents=True)
+    try:
+        repository.worktree_add(checkout, commit)
+        return _run(repository, argv, checkout, results, timeout_seconds, should_stop)
+    finally:
+        repository.worktree_remove(checkout)
+        repository.worktree_remove(place)
+
+
+def test_command(repository: Repository, commit: str) -> list[str]:
+    """The command that tests this commit, or [] when it has no tests."""
+    if not commit:
+        return []
+    configured = _configured(repository, commit)
+    if configured:
+        return configured
+    return ["pytest"] if _has_tests(repository.files(commit)) else []
+
+
+test_command.__test__ = False  # type: ignore[attr-defined]  # nor is this a test
+
+
+def _configured(repository: Repository, commit: str) -> list[str]:
+    try:
+        text = repository.read(commit, "pyproject.toml").decode("utf-8", "replace")
+        table = tomllib.loads(text).get("tool", {}).get("agentsys", {})
+    except (NotFound, tomllib.TOMLDecodeError):
+        return []
+    value = table.get("test_command", []) if isinstance(table, dict) else []
+    if isinstance(value, str):
+        return shlex.split(value)
+    if isinstance(value, list) and all(isinstance(word, str) for word in value):
+        return value
+    problem = f"[tool.agentsys] test_command is {value!r}; expected a list of words or a string"
+    raise BadInput(what="pyproject.toml", problems=[problem])
+
+
+def _has_tests(files: Sequence[str]) -> bool:
+    names = (PurePosixPath(path).name for path in files)
+    return any(fnmatch.fnmatch(name, pattern) for name in names for pattern in _TEST_FILES)
+
+
+def _run(
+    repository: Repository,
+    argv: list[str],
+    checkout: Path,
+    results: Path,
+    timeout_seconds: float,
+    should_stop: Callable[[], bool] | None,
+) -> TestsResult:
+    python = _python(repository, checkout)
+    words, is_pytest = _resolved(argv, python.executable, results / "junit.xml")
+    ended = sandbox.run(
+        words,
+        cwd=checkout,
+        writable=[checkout, results],
+        readable=python.folders,
+        env=_env(checkout, python),
+        timeout_seconds=timeout_seconds,
+        output_bytes_max=200_000,
+        should_stop=should_stop,
+    )
+    tail = (ended.stdout + ("\n" + ended.stderr if ended.stderr.strip() else ""))[-TAIL_CHARS:]
+    found = TestsResult(
+        status="passed" if ended.exit_code == 0 else "failed",
+        command=tuple(argv),
+        duration_seconds=ended.duration_seconds,
+        tail=tail.strip(),
+    )
+    if ended.killed:
+        return replace(found, status="timeout" if ended.timed_out else "error")
+    if not is_pytest:
+        return replace(found, status="error") if ended.exit_code in (126, 127) else found
+    counts = junit.read(results / "junit.xml")
+    status = _STATUS.get(ended.exit_code, "error")
+    if counts is None:  # pytest ended before it could say anything
+        return replace(found, status="error" if status in ("passed", "failed") else status)
+    return replace(
+        found,
+        status=status,
+        passed=counts.passed,
+        failed=counts.failed,
+        errors=counts.errors,
+        skipped=counts.skipped,
+        failures=counts.failures[:FAILURES_MAX],
+    )
+
+
+def _resolved(argv: list[str], python: str, report: Path) -> tuple[list[str], bool]:
+    """The words to run, and whether they are pytest's, which then also writes a report."""
+    first, rest = argv[0], argv[1:]
+    if first in ("python", "python3") and rest[:2] == ["-m", "pytest"]:
+        first, rest = "pytest", rest[2:]
+    if first in ("pytest", "py.test"):
+        return [python, *PYTEST, f"--junitxml={report}", *rest], True
+    if first in ("python", "python3"):
+        return [python, *rest], False
+    return argv, False
+
+
+@dataclass(frozen=True, slots=True)
+class _Python:
+    executable: str
+    folders: tuple[Path, ...] = ()
+
+
+def _python(repository: Repository, checkout: Path) -> _Python:
+    """The repository's own `.venv` when it works in the sandbox and has pytest, else ours."""
+    venv = repository.top / ".venv"
+    config = venv / "pyvenv.cfg"
+    if repository.bare or not config.is_file() or venv.resolve() == Path(sys.prefix).resolve():
+        return _Python(sys.executable)
+    homes = [
+        line.partition("=")[2].strip()
+        for line in config.read_text("utf-8", "replace").splitlines()
+        if line.partition("=")[0].strip() == "home"
+    ]
+    base = [Path(home).resolve().parent for home in homes]
+    folders = tuple(path for path in (venv, *base) if not path.is_relative_to("/usr"))
+    own = _Python(str(venv / "bin" / "python"), folders)
+    try:
+        trial = sandbox.run(
+            [own.executable, "-c", "import pytest"],
+            cwd=checkout,
+            readable=own.folders,
+            timeout_seconds=30,
+        )
+    except BadInput:
+        return _Python(sys.executable)
+    return own if trial.exit_code == 0 else _Python(sys.executable)
+
+
+def _env(checkout: Path, python: _Python) -> dict[str, str]:
+    """`src` comes first, since an editable install points at the user's tree, not at this one."""
+    folders = [str(path) for path in (checkout / "src", checkout) if path.is_dir()]
+    venv_bin = str(Path(python.executable).parent)
+    return {
+        "PYTHONPATH": ":".join(folders),
+        "PATH": f"{venv_bin}:{sys.prefix}/bin:/usr/local/bin:/usr/bin:/bin",
+        "CI": "1",
+    }
