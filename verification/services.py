@@ -158,7 +158,12 @@ def busy_seconds(verifier: str) -> float:
 
 
 def _is_inline(name: str, case: Case) -> bool:
-    return registry.verifier(name).inline_for(case)
+    """A verifier that cannot even say where it belongs gets a message of its own to break in."""
+    try:
+        return registry.verifier(name).inline_for(case)
+    except Exception:  # the same edge as in `judge`
+        log.warning("verifier broke", verifier=name, attempt_id=case.attempt_id, exc_info=True)
+        return False
 
 
 def _broken(draft: VerdictDraft, voter: str) -> VerdictDraft:

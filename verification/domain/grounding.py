@@ -26,11 +26,15 @@ def claim_fault(claim: Mapping[str, Any], source_text: str | None) -> str | None
         return f"names the source `{source}`, which is not there to read"
     if not quote.strip():
         return "gives no quote"
+    if quote not in source_text:
+        shown = quote if len(quote) <= SHOWN else quote[:SHOWN] + "…"
+        return f"quotes words that are nowhere in `{source}`: “{shown}”"
     start, end = claim.get("start"), claim.get("end")
     if not isinstance(start, int) or not isinstance(end, int) or start < 0 or end < start:
         return f"gives no position in `{source}`: [{start}, {end})"
     if source_text[start:end] != quote:
-        return _misplaced(quote, source, source_text, start, end)
+        at = source_text.find(quote)
+        return f"quotes `{source}` at [{start}, {end}), but those words stand at {at}"
     return text_fault(str(claim.get("text", "")), quote)
 
 
@@ -45,14 +49,6 @@ def text_fault(text: str, quote: str) -> str | None:
     if _drops_negation(text, quote):
         return "leaves out the negation of its quote"
     return None
-
-
-def _misplaced(quote: str, source: str, text: str, start: int, end: int) -> str:
-    at = text.find(quote)
-    if at >= 0:
-        return f"quotes `{source}` at [{start}, {end}), but those words stand at {at}"
-    shown = quote if len(quote) <= SHOWN else quote[:SHOWN] + "…"
-    return f"quotes words that are nowhere in `{source}`: “{shown}”"
 
 
 def _numbers(text: str) -> set[str]:

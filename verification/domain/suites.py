@@ -74,6 +74,9 @@ class Suite:
         return self.passed / counted if counted else 0.0
 
 
+NOTHING_YET = Suite("no_tests", False, "", 0, 0, 0, 0, (), 0.0, "")  # before the first commit
+
+
 def regressions(before: Suite, after: Suite) -> list[str]:
     """What got worse, a sentence each. `before` must have run."""
     if not after.ran:

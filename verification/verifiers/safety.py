@@ -117,13 +117,16 @@ def _look_at_change(case: Case, payload: Mapping[str, Any], place: str, findings
     patterns = write_patterns(case.definition)
     declared = {str(path) for path in payload.get("paths") or ()}
     actual = declared
-    if case.repository and payload.get("commit") and payload.get("base"):
+    base, commit = str(payload.get("base") or ""), str(payload.get("commit") or "")
+    if case.repository and commit:
         from workers.git import Repository
 
+        if base != case.repository.get("base", base):
+            # Else a proposal could name its own commit as base and show an empty change.
+            findings.forbidden.append(f"{place} is based on {base or 'nothing'}, not on the task's")
         repository = Repository.open(case.repository["path"])
-        base, commit = str(payload["base"]), str(payload["commit"])
-        actual = {str(path) for path in repository.changed_paths(base, commit)}
-        _look_at_diff(_text(repository.diff(base, commit)), place, findings)
+        actual = set(repository.changed_paths(base, commit))
+        _look_at_diff(repository.diff(base, commit), place, findings)
         if undeclared := sorted(actual - declared):
             findings.faults.append(f"{place} changes what it does not list: {undeclared[:10]}")
     for path in sorted(actual | declared):
@@ -196,7 +199,3 @@ def _commands(value: Any, path: str) -> Iterator[tuple[str, Sequence[str] | str]
 
 def _is_words(value: Any) -> bool:
     return isinstance(value, list | tuple) and all(isinstance(word, str) for word in value)
-
-
-def _text(content: bytes | str) -> str:
-    return content.decode("utf-8", "replace") if isinstance(content, bytes) else content
