@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
 
-from orchestration.models import Membership
+from orchestration.models import Goal, Membership
 
 Visitor = Any  # a user or AnonymousUser: the two share no base with what is needed here
 M = TypeVar("M", bound=Model)
@@ -78,3 +78,7 @@ def scoped(rows: QuerySet[M], user: Visitor, path: str) -> QuerySet[M]:
     if user.is_active and user.is_superuser:
         return rows
     return rows.filter(**{f"{path}__in": visible_projects(user)})
+
+
+def visible_goals(user: Visitor) -> QuerySet[Goal]:
+    return scoped(Goal.objects.all(), user, "project")

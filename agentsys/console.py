@@ -1,0 +1,56 @@
+"""The admin's base classes: unfold's where it is installed, Django's own otherwise.
+
+Nothing else in the project names unfold, so every console page works with either.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.db.models import Model
+from django.http import HttpRequest
+
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[Any]
+    TabularInline = admin.TabularInline[Any, Any]
+else:
+    from django.apps import apps
+
+    if apps.is_installed("unfold"):
+        from unfold.admin import ModelAdmin, TabularInline
+    else:
+        from django.contrib.admin import ModelAdmin, TabularInline
+
+
+class ReadOnlyAdmin(ModelAdmin):
+    """A window: it shows rows and changes none, whoever looks, superusers included."""
+
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
+        return False
+
+    def has_change_permission(
+        self,
+        request: HttpRequest,  # noqa: ARG002
+        obj: Model | None = None,  # noqa: ARG002
+    ) -> bool:
+        return False
+
+    def has_delete_permission(
+        self,
+        request: HttpRequest,  # noqa: ARG002
+        obj: Model | None = None,  # noqa: ARG002
+    ) -> bool:
+        return False
+
+
+class SuperuserOnlyAdmin(ReadOnlyAdmin):
+    """A window onto rows of every project at once: for superusers."""
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+        return bool(request.user.is_active and request.user.is_superuser)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)

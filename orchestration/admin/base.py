@@ -1,0 +1,55 @@
+"""What the console's pages share: project scoping, permission, and refusals as messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+
+from agentsys.console import ModelAdmin, ReadOnlyAdmin, TabularInline
+from agentsys.kernel.errors import AgentsysError
+from orchestration.api.access import Act, is_member, may, scoped
+
+__all__ = ["ModelAdmin", "TabularInline", "Window", "allowed", "attempted"]
+
+
+class Window(ReadOnlyAdmin):
+    """Read-only rows, those of the visitor's projects. `project_path` leads from a row to one."""
+
+    project_path = "goal__project"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return scoped(super().get_queryset(request), request.user, self.project_path)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+        return is_member(request.user)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return is_member(request.user)
+
+
+def allowed(request: HttpRequest, act: Act, project_id: int) -> None:
+    """PermissionDenied unless the visitor may do `act` in the project."""
+    if not may(request.user, act, project_id):
+        raise PermissionDenied(f"this needs the right to {act} in the project")
+
+
+def attempted(request: HttpRequest, do: Callable[[], Any], done: str) -> bool:
+    """Do it; a refusal becomes a message that says why, and False."""
+    try:
+        do()
+    except AgentsysError as error:
+        messages.error(request, str(error))
+        return False
+    messages.success(request, done)
+    return True
+
+
+def said(errors: Any) -> str:
+    """A form's errors as one sentence."""
+    parts = [f"{name}: {' '.join(map(str, texts))}" for name, texts in errors.items()]
+    return "; ".join(part.removeprefix("non_field_errors: ") for part in parts)

@@ -1,0 +1,63 @@
+"""What a decision rests on: the exact bytes, the verdicts, and apart from them what agents say."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from orchestration.admin.show import argv, chip, diff, document, visible
+from orchestration.models import ApprovalRequest, Attempt, Proposal
+from orchestration.services import reads
+from verification.services import verdicts_of
+
+
+def evidence(row: ApprovalRequest) -> dict[str, Any]:
+    """For the template: every text in it is already escaped, hidden characters shown."""
+    attempt = Attempt.objects.filter(pk=row.attempt_id).defer("report").first()
+    return {
+        "question": visible(row.question),
+        "context_shown": document(row.context) if row.context else "",
+        "bytes": canonical(row.proposal) if row.proposal else None,
+        "editable_json": json.dumps(row.proposal.payload, indent=2) if row.proposal else "{}",
+        "attempt": attempt,
+        "verdicts": verdicts(attempt.pk) if attempt else [],
+        "quote": quote(row),
+    }
+
+
+def canonical(proposal: Proposal) -> dict[str, Any]:
+    """What would be done, as it would be done."""
+    payload = proposal.payload
+    words = payload.get("argv")
+    return {
+        "proposal": proposal,
+        "argv": argv(words) if isinstance(words, list) else None,
+        "diff": diff(diff_text(proposal)) if proposal.kind == "change" else None,
+        "payload": document(payload),
+        "hash": proposal.payload_hash,
+    }
+
+
+def diff_text(proposal: Proposal) -> str:
+    return str(reads.proposal_view(proposal.pk).get("diff") or "")
+
+
+def verdicts(attempt_id: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "row": verdict,
+            "chip": chip(str(verdict.outcome or "queued")),
+            "override_chip": chip(str(verdict.override.outcome)) if verdict.override else "",
+            "reasons": [visible(reason) for reason in verdict.reasons],
+            "evidence": document(verdict.evidence) if verdict.evidence else "",
+        }
+        for verdict in verdicts_of([attempt_id])[attempt_id]
+    ]
+
+
+def quote(row: ApprovalRequest) -> str:
+    """The words of the agent itself: its title and its reason. Never what is decided on."""
+    if row.proposal is None:
+        return ""
+    why = row.proposal.payload.get("why", "")
+    return visible(f"{row.proposal.title}\n{why}".strip())

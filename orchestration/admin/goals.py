@@ -1,0 +1,230 @@
+"""Goals in the console: the list, its actions, a goal's page, and what is done to a goal there.
+
+A change is a POST with a token against forgery that goes through the same verbs as the API
+(`orchestration.api.steering`), so everything works without a script; the script only refreshes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST
+
+from orchestration.admin.base import Window, allowed, attempted, said
+from orchestration.admin.goalpage import live, page, shown_state
+from orchestration.admin.show import bar, chip
+from orchestration.api.access import Act, may
+from orchestration.api.steering import VERBS
+from orchestration.models import ApprovalRequest, Goal, Task
+
+STEERING = {verb.name: verb for verb in VERBS}
+DONE = {
+    "pause": "is paused",
+    "resume": "goes on",
+    "cancel": "is cancelled",
+    "retry": "tries again what failed",
+    "priority": "has a new priority",
+    "direct": "was told; every later brief carries it",
+    "fork": "was forked",
+}
+CHARS_SHOWN = 80
+
+
+class UnderWay(admin.SimpleListFilter):
+    title = "what it does"
+    parameter_name = "is"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
+        return [("open", "under way"), ("paused", "paused"), ("over", "over")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Goal]) -> QuerySet[Goal]:  # noqa: ARG002
+        match self.value():
+            case "open":
+                return queryset.filter(finished_at__isnull=True)
+            case "paused":
+                return queryset.filter(finished_at__isnull=True, paused_at__isnull=False)
+            case "over":
+                return queryset.filter(finished_at__isnull=False)
+        return queryset
+
+
+class Counted:
+    """A change list whose rows, once cut to the page, get their counts in two statements."""
+
+    result_list: Any
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)  # type: ignore[misc]
+        goals = list(self.result_list)
+        ids = [goal.pk for goal in goals]
+        rows = Task.objects.filter(goal__in=ids).exclude(state="superseded").values("goal")
+        tasks = {
+            row["goal"]: (row["done"], row["all"])
+            for row in rows.annotate(done=Count("id", filter=Q(state="done")), all=Count("id"))
+        }
+        asked = ApprovalRequest.objects.filter(goal__in=ids, state="open").values("goal")
+        waiting = {row["goal"]: row["n"] for row in asked.annotate(n=Count("id"))}
+        for goal in goals:
+            goal.tasks_done, goal.tasks_all = tasks.get(goal.pk, (0, 0))
+            goal.waiting_count = waiting.get(goal.pk, 0)
+        self.result_list = goals
+
+
+@admin.register(Goal)
+class GoalAdmin(Window):
+    project_path = "project"
+    list_display = (
+        "named", "what", "state_chip", "progress", "waiting", "project", "priority", "created_at",
+    )  # fmt: skip
+    list_display_links = ("named", "what")
+    list_filter = (UnderWay, "state", "project")
+    list_select_related = ("project",)
+    list_per_page = 50
+    search_fields = ("objective", "created_by")
+    search_help_text = "words of the objective, or who submitted it"
+    ordering = ("-id",)
+    actions = ("pause", "resume", "cancel", "priority_high", "priority_normal")
+
+    class Media:
+        css = {"all": ("console/console.css",)}
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return type("GoalList", (Counted, super().get_changelist(request, **kwargs)), {})
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).defer("contract")
+
+    @admin.display(description="goal", ordering="id")
+    def named(self, goal: Goal) -> str:
+        return str(goal)
+
+    @admin.display(description="objective")
+    def what(self, goal: Goal) -> str:
+        text = " ".join(goal.objective.split())
+        return text if len(text) <= CHARS_SHOWN else text[: CHARS_SHOWN - 1] + "…"
+
+    @admin.display(description="state", ordering="state")
+    def state_chip(self, goal: Goal) -> SafeString:
+        return chip(shown_state(goal))
+
+    @admin.display(description="progress")
+    def progress(self, goal: Any) -> SafeString:
+        return bar(goal.tasks_done, goal.tasks_all)
+
+    @admin.display(description="waits for a person")
+    def waiting(self, goal: Any) -> SafeString | str:
+        if not goal.waiting_count:
+            return ""
+        inbox = reverse("admin:agentsys_orchestration_approvalrequest_changelist")
+        return format_html(
+            '<a class="as-wait" href="{}?goal__id__exact={}">{}</a>',
+            inbox,
+            goal.pk,
+            goal.waiting_count,
+        )
+
+    # --- Actions: each goal on its own, so that one refusal does not keep the others -------------
+
+    def has_control_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    @admin.action(description="Pause: nothing new starts", permissions=["control"])
+    def pause(self, request: HttpRequest, queryset: QuerySet[Goal]) -> None:
+        self._each(request, queryset, "pause", {"reason": ""})
+
+    @admin.action(description="Resume", permissions=["control"])
+    def resume(self, request: HttpRequest, queryset: QuerySet[Goal]) -> None:
+        self._each(request, queryset, "resume", {})
+
+    @admin.action(description="Cancel for good: what was accepted stays", permissions=["control"])
+    def cancel(self, request: HttpRequest, queryset: QuerySet[Goal]) -> None:
+        self._each(request, queryset, "cancel", {"reason": ""})
+
+    @admin.action(description="Serve first: priority 10", permissions=["control"])
+    def priority_high(self, request: HttpRequest, queryset: QuerySet[Goal]) -> None:
+        self._each(request, queryset, "priority", {"priority": 10})
+
+    @admin.action(description="Serve as usual: priority 0", permissions=["control"])
+    def priority_normal(self, request: HttpRequest, queryset: QuerySet[Goal]) -> None:
+        self._each(request, queryset, "priority", {"priority": 0})
+
+    def _each(
+        self, request: HttpRequest, rows: QuerySet[Goal], verb: str, values: dict[str, Any]
+    ) -> None:
+        for goal in rows:
+            if may(request.user, Act.CONTROL, goal.project_id):
+                self._steer(request, goal, verb, values)
+            else:
+                messages.error(request, f"{goal}: you may not steer this project's goals")
+
+    def _steer(self, request: HttpRequest, goal: Goal, verb: str, values: dict[str, Any]) -> Goal:
+        """The goal to show afterwards: the fork where one was made."""
+        outcome: list[Any] = []
+        if attempted(
+            request,
+            lambda: outcome.append(STEERING[verb].do(goal.pk, values, request.user.get_username())),
+            f"{goal} {DONE[verb]}",
+        ):
+            self.log_change(request, goal, f"{DONE[verb]} {values or ''}")
+        return outcome[0] if outcome and verb == "fork" else goal
+
+    # --- Pages -----------------------------------------------------------------------------------
+
+    def get_urls(self) -> list[Any]:
+        wrap = self.admin_site.admin_view
+        return [
+            path("<int:goal_id>/live/", wrap(self.live_view), name="agentsys_goal_live"),
+            path(
+                "<int:goal_id>/do/<slug:verb>/",
+                wrap(require_POST(self.steer_view)),
+                name="agentsys_goal_do",
+            ),
+            *super().get_urls(),
+        ]
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",  # noqa: ARG002
+        extra_context: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> HttpResponse:
+        goal = self.get_object(request, object_id)
+        if goal is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": str(goal),
+            "opts": self.opts,
+            "may_control": may(request.user, Act.CONTROL, goal.project_id),
+            **page(goal, request.GET.get("tab", "")),
+        }
+        return TemplateResponse(request, "console/goal.html", context)
+
+    def live_view(self, request: HttpRequest, goal_id: int) -> HttpResponse:
+        goal = self.get_object(request, str(goal_id))
+        if goal is None:
+            return JsonResponse({"code": "not-found"}, status=404)
+        return JsonResponse(live(goal))
+
+    def steer_view(self, request: HttpRequest, goal_id: int, verb: str) -> HttpResponse:
+        goal = self.get_object(request, str(goal_id))
+        if goal is None or verb not in STEERING:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, str(goal_id))
+        allowed(request, Act.CONTROL, goal.project_id)
+        kind = STEERING[verb].body
+        body = kind(data={k: v for k, v in request.POST.items() if k in kind().fields})
+        if body.is_valid():
+            goal = self._steer(request, goal, verb, dict(body.validated_data))
+        else:
+            messages.error(request, said(body.errors))
+        return HttpResponseRedirect(
+            reverse("admin:agentsys_orchestration_goal_change", args=[goal.pk])
+        )

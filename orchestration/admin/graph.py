@@ -1,0 +1,158 @@
+"""The task graph as a picture: where each node stands. Pure.
+
+Layers by the longest path from a root, left to right; within a layer, nodes are ordered by where
+their needs stand, which keeps most edges short. Above `NODES_MAX` tasks, tasks are grouped (by
+phase where the plan names phases, else by agent and depth), so that the picture stays readable
+and its size bounded; the table beside it has every task.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+NODES_MAX = 250
+WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 168, 38, 44, 12, 12
+LABEL_MAX = 20
+# What a group shows, most urgent first: one failed task must not hide behind fifty done ones.
+URGENCY = (
+    "failed", "held", "running", "verifying", "ready", "blocked", "cancelled", "done", "superseded",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFact:
+    id: int
+    key: str
+    agent: str
+    state: str
+    phase: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A task (`task_id`) or a group of `count` tasks."""
+
+    name: str
+    label: str
+    title: str
+    state: str
+    task_id: int | None
+    count: int
+    layer: int
+    x: int = 0
+    y: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    nodes: tuple[Node, ...]
+    paths: tuple[str, ...]
+    width: int
+    height: int
+    grouped: bool
+
+
+def layers(ids: Iterable[int], edges: Iterable[tuple[int, int]]) -> dict[int, int]:
+    """Longest path from a root for each id; `edges` are (task, needs). Cycles, which a valid plan
+    does not have, are cut: their members stay in the layer reached so far."""
+    depth = dict.fromkeys(ids, 0)
+    waiting: Counter[int] = Counter()
+    dependents: dict[int, list[int]] = defaultdict(list)
+    for task, need in edges:
+        if task in depth and need in depth:
+            waiting[task] += 1
+            dependents[need].append(task)
+    free = [task for task in depth if not waiting[task]]
+    while free:
+        need = free.pop()
+        for task in dependents[need]:
+            depth[task] = max(depth[task], depth[need] + 1)
+            waiting[task] -= 1
+            if not waiting[task]:
+                free.append(task)
+    return depth
+
+
+def nodes(tasks: Sequence[TaskFact], depth: Mapping[int, int]) -> dict[str, list[TaskFact]]:
+    """Which tasks stand behind each node of the picture, by node name."""
+    if len(tasks) <= NODES_MAX:
+        return {f"t{task.id}": [task] for task in tasks}
+    deepest = max(depth.values(), default=0) + 1
+    for buckets in (deepest, 60, 20, 1):
+        groups: dict[str, list[TaskFact]] = defaultdict(list)
+        for task in tasks:
+            bucket = depth[task.id] * min(buckets, deepest) // deepest
+            groups[task.phase or f"{task.agent} {bucket + 1}"].append(task)
+        if len(groups) <= NODES_MAX:
+            return dict(groups)
+    everything: dict[str, list[TaskFact]] = {"all tasks": list(tasks)}
+    return everything
+
+
+def node(name: str, members: Sequence[TaskFact], depth: Mapping[int, int]) -> Node:
+    states = Counter(task.state for task in members)
+    state = next((s for s in URGENCY if states[s]), members[0].state)
+    layer = min(depth[task.id] for task in members)
+    if len(members) == 1 and name == f"t{members[0].id}":
+        only = members[0]
+        title = f"{only.key} · {only.agent} · {only.state}"
+        return Node(name, _short(only.key), title, only.state, only.id, 1, layer)
+    parts = ", ".join(f"{states[s]} {s}" for s in URGENCY if states[s])
+    label = f"{_short(name)} ×{len(members)}"
+    return Node(name, label, f"{name}: {parts}", state, None, len(members), layer)
+
+
+def picture(tasks: Sequence[TaskFact], edges: Sequence[tuple[int, int]]) -> Picture:
+    depth = layers((task.id for task in tasks), edges)
+    groups = nodes(tasks, depth)
+    made = {name: node(name, members, depth) for name, members in groups.items()}
+    home = {task.id: name for name, members in groups.items() for task in members}
+    links = {
+        (home[task], home[need])
+        for task, need in edges
+        if task in home and need in home and home[task] != home[need]
+    }
+    placed = _place(made, links)
+    paths = tuple(
+        _path(placed[need], placed[task]) for task, need in sorted(links) if task in placed
+    )
+    width = max((n.x for n in placed.values()), default=0) + WIDTH + MARGIN
+    height = max((n.y for n in placed.values()), default=0) + HEIGHT + MARGIN
+    return Picture(tuple(placed.values()), paths, width, height, grouped=len(tasks) > NODES_MAX)
+
+
+def _place(made: Mapping[str, Node], links: Iterable[tuple[str, str]]) -> dict[str, Node]:
+    needs: dict[str, list[str]] = defaultdict(list)
+    for task, need in links:
+        needs[task].append(need)
+    columns: dict[int, list[Node]] = defaultdict(list)
+    for each in made.values():
+        columns[each.layer].append(each)
+    placed: dict[str, Node] = {}
+    for number, layer in enumerate(sorted(columns)):
+        column = sorted(columns[layer], key=lambda n: (_middle(n, needs, placed), n.name))
+        for row, each in enumerate(column):
+            placed[each.name] = Node(
+                each.name, each.label, each.title, each.state, each.task_id, each.count, layer,
+                x=MARGIN + number * (WIDTH + GAP_X),
+                y=MARGIN + row * (HEIGHT + GAP_Y),
+            )  # fmt: skip
+    return placed
+
+
+def _middle(each: Node, needs: Mapping[str, list[str]], placed: Mapping[str, Node]) -> float:
+    heights = [placed[need].y for need in needs.get(each.name, ()) if need in placed]
+    return sum(heights) / len(heights) if heights else 0.0
+
+
+def _path(start: Node, end: Node) -> str:
+    x1, y1 = start.x + WIDTH, start.y + HEIGHT // 2
+    x2, y2 = end.x, end.y + HEIGHT // 2
+    bend = max(GAP_X // 2, (x2 - x1) // 2)
+    return f"M{x1} {y1}C{x1 + bend} {y1} {x2 - bend} {y2} {x2} {y2}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LABEL_MAX else text[: LABEL_MAX - 1] + "…"

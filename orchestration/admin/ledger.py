@@ -1,0 +1,34 @@
+"""The ledger: to read, for everyone. There is no right to change it, superusers included."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from orchestration.admin.base import Window
+from orchestration.admin.show import document
+from orchestration.models import LedgerEntry
+
+
+@admin.register(LedgerEntry)
+class LedgerAdmin(Window):
+    list_display = ("goal", "seq", "event", "actor", "at", "task_id", "attempt_id")
+    list_display_links = ("seq", "event")
+    list_filter = ("event", ("goal", admin.RelatedOnlyFieldListFilter))
+    list_select_related = ("goal",)
+    list_per_page = 100
+    search_fields = ("event", "actor")
+    search_help_text = "an event or an actor"
+    ordering = ("-id",)
+    fields = (
+        "goal", "seq", "event", "actor", "at", "task_id", "attempt_id", "payload_shown", "hash",
+    )  # fmt: skip
+    readonly_fields = ("payload_shown",)
+
+    class Media:
+        css = {"all": ("console/console.css",)}
+
+    @admin.display(description="payload")
+    def payload_shown(self, row: LedgerEntry) -> SafeString:
+        return format_html('<pre class="as-pre">{}</pre>', document(row.payload))

@@ -1,0 +1,160 @@
+"""What people set up: projects and their members, scopes, budgets. And the workers, to look at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+
+from agentsys.console import ModelAdmin, ReadOnlyAdmin, TabularInline
+from orchestration.admin.base import Window
+from orchestration.api.access import role_in, scoped
+from orchestration.models import (
+    Budget,
+    Directive,
+    Membership,
+    Plan,
+    Project,
+    Scope,
+    ScopeLease,
+    WorkerSession,
+)
+
+
+class Owned(ModelAdmin):
+    """Editable by superusers and by the project's admins, who see their own projects only."""
+
+    project_path = "project"
+    show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return scoped(super().get_queryset(request), request.user, self.project_path)
+
+    def project_of(self, obj: Any) -> int:
+        return int(obj.project_id)
+
+    def _administers(self, request: HttpRequest, obj: Any) -> bool:
+        user = request.user
+        if not user.is_active or user.is_superuser:
+            return bool(user.is_active)
+        if obj is None:
+            role_in(user, 0)
+            return "admin" in getattr(user, "_agentsys_roles", {}).values()
+        return role_in(user, self.project_of(obj)) == "admin"
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self._administers(request, None)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self._administers(request, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self._administers(request, obj)
+
+    def has_add_permission(self, request: HttpRequest, *_obj: Any) -> bool:
+        return bool(request.user.is_active and request.user.is_superuser)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self._administers(request, obj)
+
+
+class Members(TabularInline):
+    """Roles decide who may do what in a project; its admins hand them out."""
+
+    model = Membership
+    extra = 0
+
+    def _administers(self, request: HttpRequest, obj: Any) -> bool:
+        user = request.user
+        if user.is_superuser:
+            return bool(user.is_active)
+        return obj is not None and role_in(user, obj.pk) == "admin"
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._administers(request, obj)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._administers(request, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._administers(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._administers(request, obj)
+
+
+@admin.register(Project)
+class ProjectAdmin(Owned):
+    project_path = "pk"
+    list_display = ("name", "created_at")
+    search_fields = ("name",)
+    readonly_fields = ("created_at",)
+    inlines = (Members,)
+
+    def project_of(self, obj: Any) -> int:
+        return int(obj.pk)
+
+
+@admin.register(Scope)
+class ScopeAdmin(Owned):
+    list_display = ("resource", "role", "project")
+    list_filter = ("project",)
+    list_select_related = ("project",)
+    search_fields = ("resource", "role")
+
+
+@admin.register(Budget)
+class BudgetAdmin(Owned):
+    """The limits may be moved; what is reserved and spent is what happened."""
+
+    project_path = "goal__project"
+    list_display = ("goal", "tokens_spent", "tokens_max", "cost_usd_spent", "cost_usd_max")
+    list_select_related = ("goal",)
+    readonly_fields = (
+        "goal", "tokens_reserved", "tokens_spent", "cost_usd_reserved", "cost_usd_spent",
+    )  # fmt: skip
+
+    def project_of(self, obj: Any) -> int:
+        return int(obj.goal.project_id)
+
+    def has_add_permission(self, request: HttpRequest, *_obj: Any) -> bool:  # noqa: ARG002
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+        return False
+
+
+@admin.register(Plan)
+class PlanAdmin(Window):
+    list_display = ("__str__", "planner", "state", "created_at")
+    list_filter = ("state", "planner")
+    list_select_related = ("goal",)
+    ordering = ("-id",)
+
+
+@admin.register(Directive)
+class DirectiveAdmin(Window):
+    list_display = ("text", "author", "goal", "at")
+    list_select_related = ("goal",)
+    ordering = ("-id",)
+
+
+@admin.register(ScopeLease)
+class ScopeLeaseAdmin(Window):
+    project_path = "project"
+    list_display = ("resource", "exclusive", "task", "project", "created_at")
+    list_select_related = ("task", "project")
+
+
+@admin.register(WorkerSession)
+class WorkerAdmin(ReadOnlyAdmin):
+    list_display = ("__str__", "started_at", "seen_at", "ended_at")
+    ordering = ("-id",)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+        return bool(request.user.is_active and request.user.is_superuser)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)

@@ -1,0 +1,86 @@
+"""Proposals: what agents want to change, with the diff coloured and every character shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from orchestration.admin.base import Window
+from orchestration.admin.evidence import canonical, diff_text, verdicts
+from orchestration.admin.show import chip, document
+from orchestration.models import Proposal
+
+
+@admin.register(Proposal)
+class ProposalAdmin(Window):
+    list_display = ("named", "title", "kind", "risk_chip", "state_chip", "of_goal", "created_at")
+    list_display_links = ("named", "title")
+    list_filter = ("state", "kind", "risk", ("goal", admin.RelatedOnlyFieldListFilter))
+    list_select_related = ("goal",)
+    list_per_page = 50
+    search_fields = ("title",)
+    search_help_text = "words of the title"
+    ordering = ("-id",)
+
+    class Media:
+        css = {"all": ("console/console.css",)}
+
+    @admin.display(description="proposal", ordering="id")
+    def named(self, row: Proposal) -> str:
+        return str(row)
+
+    @admin.display(description="risk", ordering="risk")
+    def risk_chip(self, row: Proposal) -> SafeString:
+        return chip(row.risk)
+
+    @admin.display(description="state", ordering="state")
+    def state_chip(self, row: Proposal) -> SafeString:
+        return chip(row.state)
+
+    @admin.display(description="goal", ordering="goal")
+    def of_goal(self, row: Proposal) -> SafeString:
+        url = reverse("admin:agentsys_orchestration_goal_change", args=[row.goal_id])
+        return format_html('<a href="{}">{}</a>', url, row.goal)
+
+    def get_urls(self) -> list[Any]:
+        download = self.admin_site.admin_view(self.diff_view)
+        return [
+            path("<int:proposal_id>/diff/", download, name="agentsys_proposal_diff"),
+            *super().get_urls(),
+        ]
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",  # noqa: ARG002
+        extra_context: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        if row is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": str(row),
+            "opts": self.opts,
+            "row": row,
+            "bytes": canonical(row),
+            "result": document(row.result) if row.result else "",
+            "verdicts": verdicts(row.attempt_id),
+            "requests": list(row.approvals.order_by("id")),
+        }
+        return TemplateResponse(request, "console/proposal.html", context)
+
+    def diff_view(self, request: HttpRequest, proposal_id: int) -> HttpResponse:
+        row = self.get_object(request, str(proposal_id))
+        if row is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, str(proposal_id))
+        response = HttpResponse(diff_text(row), content_type="text/plain; charset=utf-8")
+        response["Content-Disposition"] = f'attachment; filename="proposal-{row.pk}.diff"'
+        return response

@@ -1,0 +1,151 @@
+"""Text that nobody may trust, made visible: for the pages on which a person decides.
+
+What agents, files and models wrote reaches the page escaped, and characters that a reader cannot
+see or that reorder what is read (bidi controls, zero-width, escape sequences, odd spaces) are
+shown by their code point. What is approved is exactly what is on the page.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Sequence
+from typing import Any
+
+from django.utils.html import escape, format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+
+HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# Letters by category, blank by look: Hangul fillers, the Braille blank, variation selectors.
+BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5") | frozenset(
+    map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0), *range(0x180B, 0x1810)])
+)
+PLAIN = frozenset("\n\t")
+DIFF_LINES_MAX = 4000
+
+# state -> (sign, tone). The sign says without colour what the tone says with it.
+SIGNS: dict[str, tuple[str, str]] = {
+    "draft": ("○", "idle"),
+    "planning": ("◔", "live"),
+    "plan_review": ("?", "wait"),
+    "succeeded": ("✓", "good"),
+    "blocked": ("○", "idle"),
+    "ready": ("◔", "ready"),
+    "queued": ("◔", "ready"),
+    "running": ("▶", "live"),
+    "verifying": ("◐", "live"),
+    "reported": ("◐", "live"),
+    "held": ("?", "wait"),
+    "paused": ("‖", "wait"),
+    "done": ("✓", "good"),
+    "accepted": ("✓", "good"),
+    "failed": ("✕", "bad"),
+    "lost": ("↯", "bad"),
+    "rejected": ("✕", "bad"),
+    "cancelled": ("⊘", "off"),
+    "superseded": ("⤳", "off"),
+    "withdrawn": ("⊘", "off"),
+    "stale": ("↯", "wait"),
+    "expired": ("⊘", "off"),
+    "open": ("?", "wait"),
+    "in_review": ("?", "wait"),
+    "approved": ("✓", "good"),
+    "applied": ("✓", "good"),
+    "answered": ("✓", "good"),
+    "pass": ("✓", "good"),
+    "fail": ("✕", "bad"),
+    "abstain": ("–", "idle"),
+    "error": ("!", "bad"),
+    "read": ("·", "idle"),
+    "write": ("✎", "wait"),
+    "irreversible": ("!", "bad"),
+}
+
+
+def sign(state: str) -> tuple[str, str]:
+    return SIGNS.get(state, ("·", "idle"))
+
+
+def chip(state: str) -> SafeString:
+    """A state as a small label: sign, colour and word."""
+    mark, tone = sign(state)
+    return format_html(
+        '<span class="as-chip as-t-{}"><span aria-hidden="true">{}</span> {}</span>',
+        tone,
+        mark,
+        state.replace("_", " "),
+    )
+
+
+def bar(done: int, total: int) -> SafeString:
+    """Progress, without a script and without inline style."""
+    return format_html(
+        '<progress class="as-bar" max="{}" value="{}">{}/{}</progress>'
+        ' <span class="as-num">{}/{}</span>',
+        max(total, 1),
+        done,
+        done,
+        total,
+        done,
+        total,
+    )
+
+
+def visible(text: Any) -> SafeString:
+    """`text` escaped, with every hidden character replaced by its marked code point."""
+    return mark_safe("".join(_shown(char) for char in str(text)))  # noqa: S308 - each part is escaped
+
+
+def _shown(char: str) -> str:
+    if char.isascii() and char.isprintable() or char in PLAIN:
+        return str(escape(char))
+    if not _hidden(char):
+        return str(escape(char))
+    name = unicodedata.name(char, "control character")
+    return str(format_html('<b class="as-hidden" title="{}">U+{}</b>', name, f"{ord(char):04X}"))
+
+
+def _hidden(char: str) -> bool:
+    category = unicodedata.category(char)
+    return category in HIDDEN_CATEGORIES or char in BLANK or (category == "Zs" and char != " ")
+
+
+def document(value: Any) -> SafeString:
+    """A JSON value as it is, indented, hidden characters shown."""
+    return visible(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True, default=str))
+
+
+def argv(words: Sequence[Any]) -> SafeString:
+    """A command one argument a line: where an argument begins and ends is no matter of quoting."""
+    rows = ((number, visible(word)) for number, word in enumerate(words))
+    return format_html_join("", '<li value="{}"><code>{}</code></li>', rows)
+
+
+def diff(text: str) -> SafeString:
+    """A unified diff with one marked, numbered line each; what is left out is said."""
+    lines = text.splitlines() if text else []
+    rows = (
+        (_kind(line), number, number, visible(line))
+        for number, line in enumerate(lines[:DIFF_LINES_MAX], start=1)
+    )
+    shown = format_html_join(
+        "",
+        '<tr class="as-d-{}" id="L{}"><td class="as-ln">{}</td><td><code>{}</code></td></tr>',
+        rows,
+    )
+    if len(lines) <= DIFF_LINES_MAX:
+        return shown
+    rest = format_html(
+        '<tr class="as-d-more"><td></td><td><strong>{} more lines are not shown here: '
+        "download the diff before you decide.</strong></td></tr>",
+        len(lines) - DIFF_LINES_MAX,
+    )
+    return shown + rest
+
+
+def _kind(line: str) -> str:
+    if line.startswith(("diff ", "index ", "--- ", "+++ ", "new file", "deleted file", "rename ")):
+        return "file"
+    if line.startswith("@@"):
+        return "hunk"
+    return {"+": "add", "-": "del"}.get(line[:1], "same")

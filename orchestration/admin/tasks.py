@@ -1,0 +1,215 @@
+"""Tasks, attempts and artifacts: to read; and the form that sets a verdict aside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST
+
+from orchestration.admin.base import Window, allowed, attempted, said
+from orchestration.admin.evidence import verdicts
+from orchestration.admin.show import chip, document, visible
+from orchestration.api.access import Act, may
+from orchestration.api.bodies import Verdict
+from orchestration.models import Artifact, Attempt, Task
+from orchestration.services import reads
+from orchestration.services.verdicts import verdict_overrule
+from workers.services import blob_get
+
+STEPS_MAX = 200
+PREVIEW_BYTES_MAX = 200_000
+TEXTUAL = ("text/", "application/json", "application/x-diff", "application/yaml")
+
+
+@admin.register(Task)
+class TaskAdmin(Window):
+    list_display = ("key", "agent", "state_chip", "phase", "of_goal", "attempts_count", "finished_at")
+    list_filter = ("state", "agent", ("goal", admin.RelatedOnlyFieldListFilter))
+    list_select_related = ("goal",)
+    list_per_page = 100
+    search_fields = ("key", "phase")
+    search_help_text = "words of the key or the phase"
+    ordering = ("-id",)
+
+    class Media:
+        css = {"all": ("console/console.css",)}
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).defer("definition", "goal__contract")
+
+    @admin.display(description="state", ordering="state")
+    def state_chip(self, row: Task) -> SafeString:
+        return chip(row.state)
+
+    @admin.display(description="goal", ordering="goal")
+    def of_goal(self, row: Task) -> SafeString:
+        url = reverse("admin:agentsys_orchestration_goal_change", args=[row.goal_id])
+        return format_html('<a href="{}">{}</a>', url, row.goal)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",  # noqa: ARG002
+        extra_context: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        if row is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Task {row}",
+            "opts": self.opts,
+            "row": row,
+            "objective": visible(row.definition.get("objective", "")),
+            "definition": document(row.definition),
+            "attempts": list(row.attempts.defer("report").order_by("-number")),
+            "needs": [d.needs for d in row.dependencies.select_related("needs").order_by("id")],
+            "dependents": [d.task for d in row.dependents.select_related("task").order_by("id")],
+        }
+        return TemplateResponse(request, "console/task.html", context)
+
+
+@admin.register(Attempt)
+class AttemptAdmin(Window):
+    list_display = ("named", "of_task", "number", "state_chip", "tokens", "created_at", "finished_at")
+    list_filter = ("state", "lane", ("goal", admin.RelatedOnlyFieldListFilter))
+    list_select_related = ("task",)
+    list_per_page = 100
+    ordering = ("-id",)
+
+    class Media:
+        css = {"all": ("console/console.css",)}
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).defer("report", "task__definition")
+
+    @admin.display(description="attempt", ordering="id")
+    def named(self, row: Attempt) -> str:
+        return str(row)
+
+    @admin.display(description="task", ordering="task")
+    def of_task(self, row: Attempt) -> SafeString:
+        url = reverse("admin:agentsys_orchestration_task_change", args=[row.task_id])
+        return format_html('<a href="{}">{}</a>', url, row.task)
+
+    @admin.display(description="state", ordering="state")
+    def state_chip(self, row: Attempt) -> SafeString:
+        return chip(row.state)
+
+    def get_urls(self) -> list[Any]:
+        overrule = self.admin_site.admin_view(require_POST(self.overrule_view))
+        return [
+            path("<int:attempt_id>/overrule/", overrule, name="agentsys_attempt_overrule"),
+            *super().get_urls(),
+        ]
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",  # noqa: ARG002
+        extra_context: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        if row is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        steps = reads.attempt_view(row.pk).get("steps") or []
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"{row} of {row.task}",
+            "opts": self.opts,
+            "row": row,
+            "report": document(row.report) if row.report else "",
+            "verdicts": verdicts(row.pk),
+            "steps": [_step(step) for step in steps[:STEPS_MAX]],
+            "steps_left_out": max(len(steps) - STEPS_MAX, 0),
+            "artifacts": list(row.artifacts.order_by("name")),
+            "may_overrule": may(request.user, Act.OVERRULE, row.goal.project_id),
+        }
+        return TemplateResponse(request, "console/attempt.html", context)
+
+    def overrule_view(self, request: HttpRequest, attempt_id: int) -> HttpResponse:
+        row = self.get_object(request, str(attempt_id))
+        if row is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, str(attempt_id))
+        allowed(request, Act.OVERRULE, row.goal.project_id)
+        body = Verdict(data={k: v for k, v in request.POST.items() if k in Verdict().fields})
+        if not body.is_valid():
+            messages.error(request, said(body.errors))
+        else:
+            self._overrule(request, row, dict(body.validated_data))
+        return HttpResponseRedirect(
+            reverse("admin:agentsys_orchestration_attempt_change", args=[row.pk])
+        )
+
+    def _overrule(self, request: HttpRequest, row: Attempt, values: dict[str, Any]) -> None:
+        verifier, voter = values.pop("verifier"), values.pop("voter")
+        if attempted(
+            request,
+            lambda: verdict_overrule(row.pk, verifier, voter, user=request.user, **values),  # type: ignore[misc]
+            f"{row}: your verdict stands instead of {verifier}'s",
+        ):
+            self.log_change(request, row, f"{verifier} overruled: {values['reason']}")
+
+
+def _step(step: dict[str, Any]) -> dict[str, Any]:
+    said_of_it = {k: v for k, v in step.items() if k not in ("index", "kind", "name", "state")}
+    return {**step, "more": document(said_of_it)}
+
+
+@admin.register(Artifact)
+class ArtifactAdmin(Window):
+    """Artifacts are shown as text, never rendered: a report is an agent's words."""
+
+    list_display = ("name", "kind", "media_type", "size", "goal")
+    list_filter = ("kind", ("goal", admin.RelatedOnlyFieldListFilter))
+    list_select_related = ("goal",)
+    list_per_page = 100
+    search_fields = ("name",)
+    ordering = ("-id",)
+
+    def get_urls(self) -> list[Any]:
+        download = self.admin_site.admin_view(self.download_view)
+        return [
+            path("<int:artifact_id>/download/", download, name="agentsys_artifact_download"),
+            *super().get_urls(),
+        ]
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",  # noqa: ARG002
+        extra_context: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        if row is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        textual = row.media_type.startswith(TEXTUAL)
+        text = blob_get(row.sha256)[:PREVIEW_BYTES_MAX].decode("utf-8", "replace") if textual else ""
+        context = {
+            **self.admin_site.each_context(request),
+            "title": row.name,
+            "opts": self.opts,
+            "row": row,
+            "text": visible(text),
+            "textual": textual,
+            "cut": textual and row.size > PREVIEW_BYTES_MAX,
+        }
+        return TemplateResponse(request, "console/artifact.html", context)
+
+    def download_view(self, request: HttpRequest, artifact_id: int) -> HttpResponse:
+        row = self.get_object(request, str(artifact_id))
+        if row is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, str(artifact_id))
+        response = HttpResponse(blob_get(row.sha256), content_type="application/octet-stream")
+        safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in row.name.rsplit("/", 1)[-1])
+        response["Content-Disposition"] = f'attachment; filename="{safe.encode("ascii", "replace").decode()}"'
+        return response

@@ -1,0 +1,80 @@
+"""Approvals: what waits for a person, and the decision."""
+
+from __future__ import annotations
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.decorators import api_view
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from orchestration.api import bodies
+from orchestration.api.access import Act, scoped
+from orchestration.api.documents import LIMIT, ApprovalDocument, ApprovalsDocument, answers
+from orchestration.api.doors import enter
+from orchestration.api.paging import chosen, whole
+from orchestration.models import ApprovalRequest
+from orchestration.models.control import REQUEST_STATES
+from orchestration.services import approvals, reads
+
+
+@extend_schema(
+    operation_id="approvals_list",
+    tags=["approvals"],
+    parameters=[
+        LIMIT,
+        OpenApiParameter(
+            "state", OpenApiTypes.STR, enum=[*REQUEST_STATES, "all"], description="Default: open."
+        ),
+    ],
+    responses=answers(ApprovalsDocument),
+)
+@api_view(["GET"])
+def approvals_list(request: Request) -> Response:
+    state = chosen(request, "state", [*REQUEST_STATES, "all"], default="open")
+    rows = scoped(ApprovalRequest.objects.all(), request.user, "goal__project").order_by("id")
+    if state != "all":
+        rows = rows.filter(state=state)
+    limit = whole(request, "limit", default=100, most=500)
+    return Response({"approvals": [_row(row) for row in rows[:limit]]})
+
+
+@extend_schema(operation_id="approvals_show", tags=["approvals"], responses=answers(ApprovalDocument))
+@api_view(["GET"])
+def approval_show(request: Request, approval_id: int) -> Response:
+    enter(request.user, "approval", approval_id)
+    return Response(reads.approval_view(approval_id))
+
+
+@extend_schema(
+    operation_id="approvals_decide",
+    description="approve | edit | reject (with a reason) | respond; what is allowed is in the request.",
+    tags=["approvals"],
+    request=bodies.DecisionBody,
+    responses=answers(ApprovalDocument),
+)
+@api_view(["POST"])
+def approval_decide(request: Request, approval_id: int) -> Response:
+    enter(request.user, "approval", approval_id, Act.DECIDE)
+    values = bodies.parsed(bodies.DecisionBody, request)
+    approvals.approval_decide(approval_id, user=request.user, **values)
+    return Response(reads.approval_view(approval_id))
+
+
+def _row(row: ApprovalRequest) -> dict[str, object]:
+    return {
+        "id": row.pk,
+        "goal": row.goal_id,
+        "task": row.task_id,
+        "proposal": row.proposal_id,
+        "kind": row.kind,
+        "question": row.question,
+        "risk": row.risk,
+        "state": row.state,
+        "quorum": row.quorum,
+        "allowed": row.allowed,
+        "requested_by": row.requested_by,
+        "created_at": row.created_at,
+        "due_at": row.due_at,
+        "decided_at": row.decided_at,
+    }

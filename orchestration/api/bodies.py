@@ -1,0 +1,119 @@
+"""What a request may carry. A field that is not known is named, not ignored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from agentsys.kernel.errors import BadInput
+from orchestration.models.control import DECISIONS
+
+BODY_BYTES_MAX = 16 * 1024 * 1024  # a plan of 10,000 tasks is about 4 MB
+
+
+class Body(serializers.Serializer[Any]):
+    """A request body that refuses what it does not know."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict):
+            unknown = sorted(set(data) - set(self.fields))
+            if unknown:
+                known = ", ".join(sorted(self.fields)) or "none"
+                raise serializers.ValidationError(
+                    {name: [f"is not a field of this request; known are {known}"] for name in unknown}
+                )
+        return super().to_internal_value(data)
+
+
+class Empty(Body):
+    """Nothing is expected."""
+
+
+class Reason(Body):
+    reason = serializers.CharField(required=False, allow_blank=True, default="", max_length=2000)
+
+
+class GoalSubmission(Body):
+    """Either an objective (with or without a playbook) or a plan document."""
+
+    objective = serializers.CharField(required=False, allow_blank=True, default="", max_length=20_000)
+    project = serializers.SlugField(required=False, default="default", max_length=80)
+    playbook = serializers.CharField(required=False, allow_null=True, default=None, max_length=80)
+    plan = serializers.DictField(
+        required=False, allow_null=True, default=None, help_text="A plan document: objective, tasks."
+    )
+    params = serializers.DictField(required=False, default=dict)
+    repository = serializers.CharField(required=False, allow_blank=True, default="", max_length=4096)
+    priority = serializers.IntegerField(required=False, default=0, min_value=-100, max_value=100)
+    deadline_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    review = serializers.BooleanField(
+        required=False, default=False, help_text="Hold the plan until a person approves it."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        named = attrs["objective"].strip() or (attrs["plan"] or {}).get("objective")
+        if not named and not attrs["playbook"]:
+            raise serializers.ValidationError(
+                "say what you want: `objective`, `playbook`, or a `plan` with an objective"
+            )
+        if attrs["plan"] is not None and attrs["playbook"]:
+            raise serializers.ValidationError("give a `plan` or a `playbook`, not both")
+        return attrs
+
+
+class Priority(Body):
+    priority = serializers.IntegerField(
+        min_value=-100, max_value=100, help_text="Higher is served first."
+    )
+
+
+class DirectiveText(Body):
+    text = serializers.CharField(max_length=10_000)
+
+
+class Fork(Body):
+    at_seq = serializers.IntegerField(required=False, allow_null=True, default=None, min_value=0)
+
+
+class Verdict(Body):
+    """What a person says instead of a verifier, and why."""
+
+    verifier = serializers.CharField(max_length=64)
+    voter = serializers.CharField(required=False, allow_blank=True, default="", max_length=32)
+    outcome = serializers.ChoiceField(["pass", "fail"])
+    reason = serializers.CharField(max_length=2000)
+
+
+class DecisionBody(Body):
+    decision = serializers.ChoiceField(DECISIONS)
+    reason = serializers.CharField(required=False, allow_blank=True, default="", max_length=2000)
+    payload = serializers.JSONField(required=False, allow_null=True, default=None)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs["decision"] == "reject" and not attrs["reason"].strip():
+            raise serializers.ValidationError({"reason": ["a rejection needs a reason"]})
+        return attrs
+
+
+class PlanDocument(Body):
+    plan = serializers.DictField(help_text="A plan document: objective, tasks.")
+
+
+def parsed(kind: type[Body], request: Request) -> dict[str, Any]:
+    """The body of `request` as `kind`; BadInput or ValidationError (both become problems)."""
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if not length.isdigit() or int(length) > BODY_BYTES_MAX:
+        raise BadInput(
+            what="request",
+            problems=[f"the body has {length} bytes; at most {BODY_BYTES_MAX} are taken"],
+        )
+    try:
+        data = request.data
+    except RecursionError:
+        raise BadInput(what="request", problems=["the JSON is nested too deeply"]) from None
+    body = kind(data=data if data not in (None, "") else {})
+    body.is_valid(raise_exception=True)
+    values: dict[str, Any] = dict(body.validated_data)
+    return values

@@ -1,0 +1,112 @@
+"""What the API answers, for the OpenAPI document. The answers themselves come from the read side,
+which the commands' `--json` shares; these classes only describe them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+from rest_framework import serializers
+
+Shape = serializers.Serializer[Any]
+
+
+class ProblemDocument(Shape):
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    code = serializers.CharField(help_text="Stable; what a program looks at.")
+    detail = serializers.CharField(help_text="What was wrong, what was expected, what to do.")
+    problems = serializers.ListField(child=serializers.CharField(), required=False)
+
+
+class TaskDocument(Shape):
+    id = serializers.IntegerField()
+    key = serializers.CharField()
+    agent = serializers.CharField()
+    state = serializers.CharField()
+    attempts = serializers.JSONField()
+    depends_on = serializers.ListField(child=serializers.CharField())
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+    verdicts = serializers.JSONField()
+
+
+class GoalDocument(Shape):
+    id = serializers.IntegerField()
+    state = serializers.CharField()
+    objective = serializers.CharField()
+    progress = serializers.JSONField()
+    tasks = TaskDocument(many=True)
+
+
+class GoalRow(Shape):
+    id = serializers.IntegerField()
+    state = serializers.CharField()
+    objective = serializers.CharField()
+
+
+class GoalsDocument(Shape):
+    goals = GoalRow(many=True)
+
+
+class TasksDocument(Shape):
+    tasks = TaskDocument(many=True)
+
+
+class ApprovalDocument(Shape):
+    id = serializers.IntegerField()
+    state = serializers.CharField()
+    kind = serializers.CharField()
+    question = serializers.CharField()
+    risk = serializers.CharField()
+
+
+class ApprovalsDocument(Shape):
+    approvals = ApprovalDocument(many=True)
+
+
+class EntryDocument(Shape):
+    seq = serializers.IntegerField()
+    event = serializers.CharField()
+    actor = serializers.CharField()
+    at = serializers.DateTimeField()
+    payload = serializers.JSONField()
+
+
+class LedgerDocument(Shape):
+    entries = EntryDocument(many=True)
+
+
+class PlanReport(Shape):
+    valid = serializers.BooleanField()
+    tasks = serializers.IntegerField()
+    problems = serializers.ListField(child=serializers.CharField())
+
+
+class MemoryHit(Shape):
+    text = serializers.CharField()
+    layer = serializers.CharField()
+    score = serializers.FloatField()
+
+
+class MemoryHits(Shape):
+    hits = MemoryHit(many=True)
+
+
+ANYTHING = OpenApiTypes.OBJECT
+PROBLEM = OpenApiResponse(ProblemDocument, description="A problem document (RFC 9457).")
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="The same key in the same project gives the same goal.",
+)
+LIMIT = OpenApiParameter("limit", OpenApiTypes.INT, description="At most this many.")
+
+
+def answers(good: Any, status: int = 200) -> dict[int, Any]:
+    """The responses of a route: what it gives, and the problems every route may give."""
+    return {status: good, 400: PROBLEM, 401: PROBLEM, 403: PROBLEM, 404: PROBLEM, 409: PROBLEM}

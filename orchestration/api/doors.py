@@ -1,0 +1,60 @@
+"""The doors of the API: what a route points at is found, seen by its project, and allowed.
+
+A row of another project is `not-found`; a row that the caller sees but may not act on is a 403
+that names what is needed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from rest_framework.request import Request
+
+from agentsys.kernel.errors import NotFound
+from orchestration.api.access import GRANTS, PERMISSIONS, Act, may, scoped
+from orchestration.models import ApprovalRequest, Attempt, Goal, Project, Proposal, Task
+
+_PATHS: dict[str, tuple[Any, str, str]] = {
+    "goal": (Goal, "project_id", "goals list"),
+    "task": (Task, "goal__project_id", "goals show GOAL"),
+    "attempt": (Attempt, "goal__project_id", "goals show GOAL"),
+    "proposal": (Proposal, "goal__project_id", "goals show GOAL"),
+    "approval": (ApprovalRequest, "goal__project_id", "inbox list"),
+}
+
+
+def enter(user: Any, kind: str, row_id: int, act: Act = Act.VIEW) -> int:
+    """The project of the row, when `user` may do `act` there; NotFound or PermissionDenied."""
+    model, path, listing = _PATHS[kind]
+    project = (
+        scoped(model.objects.filter(pk=row_id), user, path).values_list(path, flat=True).first()
+    )
+    if project is None:
+        raise NotFound(kind=kind, id=row_id, listing=listing)
+    require(user, act, project)
+    return int(project)
+
+
+def require(user: Any, act: Act, project_id: int) -> None:
+    if not may(user, act, project_id):
+        raise PermissionDenied(refusal(act))
+
+
+def refusal(act: Act) -> str:
+    roles = ", ".join(sorted(role for role, acts in GRANTS.items() if act in acts))
+    permission = PERMISSIONS.get(act)
+    also = f" or the permission {permission}" if permission else ""
+    return f"this needs one of the roles {roles} in the project{also}"
+
+
+def project_named(user: Any, name: str) -> Project | None:
+    """The project, or NotFound; None when it does not exist yet and `user` may make any."""
+    project = scoped(Project.objects.filter(name=name), user, "pk").first()
+    if project is None and not user.is_superuser:
+        raise NotFound(kind="project", id=name, listing="goals list")
+    return project
+
+
+def actor(request: Request) -> str:
+    return str(request.user.get_username())

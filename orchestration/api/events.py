@@ -1,0 +1,159 @@
+"""`GET /api/v1/events?goal=ID`: the ledger as it grows, as server-sent events.
+
+What is promised: entries come in order, each once per stream, with its seq as the event's id; a
+reader that comes back with `Last-Event-ID` (browsers do) or `after` misses nothing. The stream
+ends after five minutes, or with an `over` event when the goal is over and all has been sent.
+Between entries a comment every ten seconds keeps proxies from closing it.
+
+A stream holds one database connection, so a process serves a bounded number of them and answers
+503 with Retry-After beyond that; the console's script then polls instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.core.handlers.asgi import ASGIRequest
+from django.core.serializers.json import DjangoJSONEncoder
+from django.http import HttpResponseBase, StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.decorators import api_view, renderer_classes
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+
+from agentsys.kernel.errors import BadInput, ServiceAway
+from orchestration.api.documents import PROBLEM
+from orchestration.api.doors import enter
+from orchestration.api.ledger import AFTER, entries_after
+from orchestration.api.paging import whole
+from orchestration.domain.lives import GOAL
+from orchestration.models import Goal
+
+POLL_SECONDS = 0.5
+HEARTBEAT_SECONDS = 10.0
+STREAM_SECONDS = 300.0
+BATCH_MAX = 500
+STREAMS_MAX = 40
+
+_places = threading.BoundedSemaphore(STREAMS_MAX)
+
+
+class EventStream(BaseRenderer):
+    """Only lets `Accept: text/event-stream` through content negotiation."""
+
+    media_type = "text/event-stream"
+    format = "sse"
+
+    def render(self, data: Any, *args: Any, **kwargs: Any) -> bytes:
+        return json.dumps(data, cls=DjangoJSONEncoder).encode()
+
+
+class Cursor:
+    """Where a stream stands: asked for the next piece of text, it gives what is due."""
+
+    def __init__(self, goal_id: int, after: int) -> None:
+        self.goal_id = goal_id
+        self.after = after
+        self.started = self.spoke = time.monotonic()
+        self.over = False
+
+    def next(self) -> str:
+        """Text to send now, possibly none. Sets `over` when the stream has come to its end."""
+        # The state is read first: entries that end a goal are then certain to be seen below.
+        state = Goal.objects.filter(pk=self.goal_id).values_list("state", flat=True).first()
+        entries = entries_after(self.goal_id, self.after, BATCH_MAX)
+        text = "".join(_event("ledger", entry, seq=entry["seq"]) for entry in entries)
+        if entries:
+            self.after = entries[-1]["seq"]
+        ended = state is None or state in GOAL.terminal
+        if ended and len(entries) < BATCH_MAX:
+            self.over = True
+            text += _event("over", {"state": state}, seq=self.after)
+        return self._beaten(text)
+
+    def _beaten(self, text: str) -> str:
+        now = time.monotonic()
+        self.over = self.over or now - self.started >= STREAM_SECONDS
+        if not text and now - self.spoke < HEARTBEAT_SECONDS:
+            return ""
+        self.spoke = now
+        return text or ": still here\n\n"
+
+
+def _event(kind: str, data: Any, *, seq: int) -> str:
+    return f"id: {seq}\nevent: {kind}\ndata: {json.dumps(data, cls=DjangoJSONEncoder)}\n\n"
+
+
+@extend_schema(
+    operation_id="events",
+    description="The goal's ledger as server-sent events, resuming after `Last-Event-ID`.",
+    tags=["ledger"],
+    parameters=[
+        OpenApiParameter("goal", OpenApiTypes.INT, required=True),
+        AFTER,
+        OpenApiParameter("Last-Event-ID", OpenApiTypes.INT, OpenApiParameter.HEADER),
+    ],
+    responses={(200, "text/event-stream"): OpenApiTypes.STR, 400: PROBLEM, 404: PROBLEM},
+)
+@api_view(["GET"])
+@renderer_classes([JSONRenderer, EventStream])
+def events(request: Request) -> HttpResponseBase:
+    goal_id = whole(request, "goal", default=0, least=1)
+    if not goal_id:
+        raise BadInput(what="request", problems=["`goal` is missing: `?goal=ID`"])
+    enter(request.user, "goal", goal_id)
+    cursor = Cursor(goal_id, _after(request))
+    if not _places.acquire(blocking=False):
+        raise ServiceAway(
+            service="the event stream",
+            where="this web process",
+            reason=f"{STREAMS_MAX} readers are connected",
+            way_out="Poll goals/{id}/ledger?after=SEQ, or come back in a minute",
+        )
+    # Under ASGI an endless response must be an async iterator, under WSGI a plain one.
+    lines = _async_lines if isinstance(request._request, ASGIRequest) else _lines
+    response = Stream(lines(cursor), content_type="text/event-stream")
+    response["Cache-Control"] = "no-cache, no-transform"
+    response["X-Accel-Buffering"] = "no"
+    return response
+
+
+def _after(request: Request) -> int:
+    given = request.headers.get("Last-Event-ID", "")
+    if given.isascii() and given.isdigit() and len(given) < 19:
+        return int(given)
+    return whole(request, "after", default=0, least=0)
+
+
+class Stream(StreamingHttpResponse):
+    """Gives its place back when the server closes it, however that happens."""
+
+    def close(self) -> None:
+        if not self.closed:
+            _places.release()
+        super().close()
+
+
+def _lines(cursor: Cursor) -> Iterator[str]:
+    yield "retry: 2000\n\n"
+    while not cursor.over:
+        if text := cursor.next():
+            yield text
+        elif not cursor.over:
+            time.sleep(POLL_SECONDS)
+
+
+async def _async_lines(cursor: Cursor) -> AsyncIterator[str]:
+    yield "retry: 2000\n\n"
+    while not cursor.over:
+        if text := await sync_to_async(cursor.next)():
+            yield text
+        elif not cursor.over:
+            await asyncio.sleep(POLL_SECONDS)

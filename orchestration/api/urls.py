@@ -1,0 +1,37 @@
+"""The routes of `/api/v1/`."""
+
+from __future__ import annotations
+
+from django.urls import path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from orchestration.api import approvals, events, goals, ledger, memory, plans, steering, tasks
+
+urlpatterns = [
+    path("schema", SpectacularAPIView.as_view(), name="api-schema"),
+    path("docs", SpectacularSwaggerView.as_view(url_name="api-schema"), name="api-docs"),
+    path("goals", goals.goals_root, name="api-goals"),
+    path("goals/<int:goal_id>", goals.goal_show, name="api-goal"),
+    path("goals/<int:goal_id>/tasks", goals.goal_tasks, name="api-goal-tasks"),
+    path("goals/<int:goal_id>/ledger", ledger.goal_ledger, name="api-goal-ledger"),
+    path("goals/<int:goal_id>/plan", plans.plan_show, name="api-goal-plan"),
+    *(
+        path(
+            f"goals/<int:goal_id>/{verb.name}",
+            steering.view_of(verb),
+            name=f"api-goal-{verb.name}",
+        )
+        for verb in steering.VERBS
+    ),
+    path("plans/validate", plans.plan_validate, name="api-plan-validate"),
+    path("tasks/<int:task_id>", tasks.task_show, name="api-task"),
+    path("attempts/<int:attempt_id>", tasks.attempt_show, name="api-attempt"),
+    path("attempts/<int:attempt_id>/overrule", tasks.attempt_overrule, name="api-overrule"),
+    path("proposals/<int:proposal_id>", tasks.proposal_show, name="api-proposal"),
+    path("approvals", approvals.approvals_list, name="api-approvals"),
+    path("approvals/<int:approval_id>", approvals.approval_show, name="api-approval"),
+    path("approvals/<int:approval_id>/decide", approvals.approval_decide, name="api-decide"),
+    path("memory/search", memory.memory_search, name="api-memory-search"),
+    path("memory/stats", memory.memory_stats, name="api-memory-stats"),
+    path("events", events.events, name="api-events"),
+]

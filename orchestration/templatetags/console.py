@@ -1,0 +1,34 @@
+"""Filters of the console's templates: chips, and text with its hidden characters shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+from django.utils.safestring import SafeString
+
+from orchestration.admin import show
+
+register = template.Library()
+DEPTH_SHOWN_MAX = 8
+
+
+@register.filter
+def chip(state: str) -> SafeString | str:
+    return show.chip(state) if state else ""
+
+
+@register.filter
+def visible(text: Any) -> SafeString:
+    return show.visible(text)
+
+
+@register.filter
+def document(value: Any) -> SafeString:
+    return show.document(value)
+
+
+@register.filter
+def shallow(depth: int) -> int:
+    """A depth that there is an indentation for."""
+    return min(depth, DEPTH_SHOWN_MAX)
