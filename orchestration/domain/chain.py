@@ -40,9 +40,7 @@ def entry_hash(previous: str, entry: Entry) -> str:
     return digest_bytes(canonical(facts).encode())
 
 
-def chain_problems(
-    entries: Iterable[tuple[Entry, str]], *, head: str, length: int
-) -> list[str]:
+def chain_problems(entries: Iterable[tuple[Entry, str]], *, head: str, length: int) -> list[str]:
     """What is wrong with a goal's ledger, in words; [] when it is intact.
 
     `entries` come in order of seq with the hash stored beside each; `head` and `length` are what

@@ -136,4 +136,3 @@ def failed(kind: FailureKind, message: str) -> dict[str, Any]:
     from workers.contracts import Report
 
     return Report(outcome=Outcome.FAILED, failure=Failure(kind, message)).to_json()
-

@@ -32,7 +32,9 @@ def finished_iff_terminal(machine: Machine, name: str) -> models.CheckConstraint
     )
 
 
-def one_of(field: str, values: type[StrEnum] | tuple[str, ...], name: str) -> models.CheckConstraint:
+def one_of(
+    field: str, values: type[StrEnum] | tuple[str, ...], name: str
+) -> models.CheckConstraint:
     return models.CheckConstraint(
         name=name, condition=Q(**{f"{field}__in": sorted(str(v) for v in values)})
     )

@@ -54,7 +54,9 @@ def _turn(book: Book, after: Followups) -> bool:
         case Fall(reason=reason):
             blocked = Task.objects.filter(goal_id=book.goal_id, state="blocked")
             tasks_move(
-                book, blocked.values_list("pk", flat=True), TaskEvent.CANCELLED,
+                book,
+                blocked.values_list("pk", flat=True),
+                TaskEvent.CANCELLED,
                 payload={"reason": "what it needs failed"},
                 fields={"reason": "what it needs failed"},
             )
@@ -92,5 +94,3 @@ def _end(book: Book, event: GoalEvent, reason: str) -> None:
     if goal_move(book, event, actor=ORCHESTRATOR, reason=reason):
         # The row is the outbox of wrapping up: cleared when that is done.
         Goal.objects.filter(pk=book.goal_id).update(publish_due_at=book.now)
-
-

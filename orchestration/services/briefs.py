@@ -14,7 +14,16 @@ from django.db.models import F
 
 from memory import services as memory
 from orchestration.domain.refs import references, resolve
-from orchestration.models import Artifact, Attempt, Decision, Dependency, Directive, Goal, Proposal, Task
+from orchestration.models import (
+    Artifact,
+    Attempt,
+    Decision,
+    Dependency,
+    Directive,
+    Goal,
+    Proposal,
+    Task,
+)
 from orchestration.services.hotpath import Claimed
 from orchestration.services.ledger import Book
 from verification import services as verification
@@ -151,7 +160,9 @@ def _answers(task_id: int) -> tuple[dict[str, Any], ...]:
     rows = (
         Decision.objects.filter(request__task_id=task_id)
         .order_by("pk")
-        .values("decision", "reason", "payload", kind=F("request__kind"), asked=F("request__question"))
+        .values(
+            "decision", "reason", "payload", kind=F("request__kind"), asked=F("request__question")
+        )
     )
     return tuple(dict(row) for row in rows)
 
@@ -179,8 +190,7 @@ def _outcomes(task_id: int) -> dict[str, Any]:
     ids |= set(Task.objects.filter(parent_id__in=ids).values_list("pk", flat=True))
     tasks = list(Task.objects.filter(pk__in=ids).order_by("pk"))
     last = {
-        a.task_id: a
-        for a in Attempt.objects.filter(task_id__in=ids).order_by("task_id", "number")
+        a.task_id: a for a in Attempt.objects.filter(task_id__in=ids).order_by("task_id", "number")
     }
     verdicts = verification.verdicts_of([a.pk for a in last.values()])
     proposals = {p.task_id: p for p in Proposal.objects.filter(task_id__in=ids).order_by("pk")}
@@ -200,9 +210,7 @@ def _outcome(
         "reasons": [r for r in (task.reason, attempt.reason if attempt else "") if r],
         "output": (attempt.report or {}).get("output") if attempt else None,
         "attempts": task.attempts_count,
-        "artifacts": list(
-            Artifact.objects.filter(attempt=attempt).values("name", "sha256", "kind")
-        )
+        "artifacts": list(Artifact.objects.filter(attempt=attempt).values("name", "sha256", "kind"))
         if attempt
         else [],
         "verdicts": [

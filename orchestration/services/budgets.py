@@ -43,7 +43,9 @@ class BudgetExceeded(AgentsysError):
 def budget_reserve(goal_id: int, *, tokens: int, cost_usd: float) -> None:
     """Set aside an upper bound; BudgetExceeded when it does not fit."""
     with connection.cursor() as cursor:
-        cursor.execute(_RESERVE, {"goal": goal_id, "tokens": tokens, "cost": Decimal(str(cost_usd))})
+        cursor.execute(
+            _RESERVE, {"goal": goal_id, "tokens": tokens, "cost": Decimal(str(cost_usd))}
+        )
         reserved = cursor.rowcount
     if not reserved:
         budget = Budget.objects.get(goal_id=goal_id)

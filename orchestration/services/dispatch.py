@@ -58,9 +58,7 @@ def canvas_signature(canvas: Canvas, goal_id: int) -> Signature:
                 *(task_signature(a, b) for a, b in zip(links, nexts, strict=True)), app=app
             )
         case Chord(links=links):
-            callback = app.signature(
-                "orchestration.integrate", args=(goal_id,), immutable=True
-            )
+            callback = app.signature("orchestration.integrate", args=(goal_id,), immutable=True)
             return chord([task_signature(link) for link in links], callback, app=app)
 
 

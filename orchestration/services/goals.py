@@ -75,8 +75,16 @@ def goal_submit(
     try:
         with transaction.atomic():
             goal = _create(
-                objective, project, path, actor, priority, deadline_at, idempotency_key,
-                playbook, params or {}, review,
+                objective,
+                project,
+                path,
+                actor,
+                priority,
+                deadline_at,
+                idempotency_key,
+                playbook,
+                params or {},
+                review,
             )
             unlocked = _begin(goal.pk, draft, actor, review)
     except IntegrityError:
@@ -216,7 +224,8 @@ def goal_plan(goal_id: int) -> str:
     after = Followups()
     try:
         draft = make_plan(
-            objective=goal.objective, params=goal.contract.get("params") or {},
+            objective=goal.objective,
+            params=goal.contract.get("params") or {},
             namespace=goal.project.namespace,
         )
     except BadInput as error:
@@ -226,7 +235,10 @@ def goal_plan(goal_id: int) -> str:
     with goal_locked(goal_id) as book:
         if book.goal_state == "planning":
             plan_take_up(
-                book, draft, review=bool(goal.contract.get("review")), priority=goal.priority,
+                book,
+                draft,
+                review=bool(goal.contract.get("review")),
+                priority=goal.priority,
                 after=after,
             )
     after.publish(goal_id)
@@ -289,9 +301,7 @@ def goal_cancel(goal_id: int, *, actor: str, reason: str = "") -> None:
         attempts_move(
             book, open_attempts.values_list("pk", flat=True), AttemptEvent.CANCELLED, actor=actor
         )
-        unfinished = Task.objects.filter(
-            goal_id=goal_id, state__in=TASKS_OPEN
-        )
+        unfinished = Task.objects.filter(goal_id=goal_id, state__in=TASKS_OPEN)
         ids = list(unfinished.values_list("pk", flat=True))
         tasks_move(book, ids, TaskEvent.CANCELLED, actor=actor, fields={"due_at": None})
         scopes_release(ids)
@@ -329,7 +339,9 @@ def goal_direct(goal_id: int, text: str, *, actor: str) -> Directive:
         _still_open(book, "direct")
         directive = Directive.objects.create(goal_id=goal_id, text=plain(text), author=actor)
         book.record(
-            "goal.directed", actor=actor, payload={"directive": directive.pk, "text": directive.text}
+            "goal.directed",
+            actor=actor,
+            payload={"directive": directive.pk, "text": directive.text},
         )
     return directive
 
@@ -351,7 +363,10 @@ def goal_retry(goal_id: int, *, actor: str) -> int:
             )
         goal_move(book, GoalEvent.REVIVED, actor=actor)
         tasks_move(
-            book, ids, TaskEvent.REVIVED, actor=actor,
+            book,
+            ids,
+            TaskEvent.REVIVED,
+            actor=actor,
             fields={"attempts_count": 0, "losses": 0, "reason": "", "due_at": None},
         )
         _recount(ids)
@@ -429,6 +444,8 @@ def project_join(project: str, *, user: Any, role: str) -> Membership:
 def _still_open(book: Book, what: str) -> None:
     if book.goal_state in {str(s) for s in GOAL.terminal}:
         raise IllegalMove(
-            kind=f"goal-{book.goal_id}", state=book.goal_state, event=what, allowed=["retry", "fork"]
+            kind=f"goal-{book.goal_id}",
+            state=book.goal_state,
+            event=what,
+            allowed=["retry", "fork"],
         )
-

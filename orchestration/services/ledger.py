@@ -130,9 +130,7 @@ def ledger_verify(goal_id: int) -> list[str]:
         extra = LedgerEntry.objects.filter(goal_id=goal_id, seq__gt=goal["ledger_seq"]).count()
         pairs = (
             (
-                Entry(
-                    r.goal_id, r.seq, r.event, r.actor, r.at, r.payload, r.task_id, r.attempt_id
-                ),
+                Entry(r.goal_id, r.seq, r.event, r.actor, r.at, r.payload, r.task_id, r.attempt_id),
                 r.hash,
             )
             for r in rows.order_by("seq").iterator(2000)

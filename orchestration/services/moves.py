@@ -28,7 +28,12 @@ ORCHESTRATOR = "orchestrator"
 
 
 def goal_move(
-    book: Book, event: GoalEvent, *, actor: str, reason: str = "", payload: Mapping[str, Any] = {}  # noqa: B006
+    book: Book,
+    event: GoalEvent,
+    *,
+    actor: str,
+    reason: str = "",
+    payload: Mapping[str, Any] = {},  # noqa: B006
 ) -> bool:
     moved = _move(book, GOAL, [book.goal_id], event, {"reason": reason} if reason else {})
     if moved:

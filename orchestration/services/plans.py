@@ -114,8 +114,7 @@ def tasks_insert(
                 unmet=len(set(draft.depends_on)),
                 expands=fan_out,
                 optional=draft.optional,
-                scoped=any(s.get("mode", "write") == "write" for s in draft.scopes)
-                and not fan_out,
+                scoped=any(s.get("mode", "write") == "write" for s in draft.scopes) and not fan_out,
                 priority=priority + draft.priority,
             )
         )
@@ -179,9 +178,7 @@ def fan_out_expand(book: Book, task: Task, *, republish_seconds: float) -> Unloc
     )
     plan = _next_version(book, task, children)
     needs = {d.key: [k for k in d.depends_on] for d in children}
-    ids = tasks_insert(
-        book, plan, children, known=known, priority=task.priority, parent_id=task.pk
-    )
+    ids = tasks_insert(book, plan, children, known=known, priority=task.priority, parent_id=task.pk)
     done = set(
         Task.objects.filter(pk__in={known[k] for ks in needs.values() for k in ks if k in known})
         .filter(state="done")

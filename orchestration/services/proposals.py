@@ -65,7 +65,9 @@ def _take(proposal_id: int) -> Proposal | None:
             return None
         if digest(proposal.payload) != proposal.payload_hash:
             proposals_move(
-                book, [proposal_id], ProposalEvent.WITHDRAWN,
+                book,
+                [proposal_id],
+                ProposalEvent.WITHDRAWN,
                 payload={"reason": "its bytes are not the approved ones"},
             )
             return None
@@ -125,7 +127,10 @@ def _applied(proposal: Proposal, result: dict[str, Any]) -> str:
 def applied(book: Book, proposal: Proposal, result: dict[str, Any], after: Followups) -> None:
     """It is in the world: mark it, and accept its attempt when nothing else of it is open."""
     moved = proposals_move(
-        book, [proposal.pk], ProposalEvent.APPLIED, payload={"result": _brief(result)},
+        book,
+        [proposal.pk],
+        ProposalEvent.APPLIED,
+        payload={"result": _brief(result)},
         fields={"applied_at": book.now, "apply_due_at": None, "result": canonical(result)},
     )
     open_ones = Proposal.objects.filter(attempt_id=proposal.attempt_id).exclude(
@@ -142,17 +147,25 @@ def _stale(proposal: Proposal, conflicts: list[str]) -> str:
     after = Followups()
     with goal_locked(proposal.goal_id) as book:
         if not proposals_move(
-            book, [proposal.pk], ProposalEvent.STALED, payload={"conflicts": conflicts},
+            book,
+            [proposal.pk],
+            ProposalEvent.STALED,
+            payload={"conflicts": conflicts},
             fields={"reason": reason, "apply_due_at": None},
         ):
             return "stale"
         book.record(
-            "conflict.merge", actor=ORCHESTRATOR, task_id=proposal.task_id,
+            "conflict.merge",
+            actor=ORCHESTRATOR,
+            task_id=proposal.task_id,
             payload={"loser": proposal.pk, "rule": "what was merged first stays"},
         )
         attempts_move(
-            book, [proposal.attempt_id], AttemptEvent.REJECTED,
-            payload={"reason": reason}, fields={"reason": reason},
+            book,
+            [proposal.attempt_id],
+            AttemptEvent.REJECTED,
+            payload={"reason": reason},
+            fields={"reason": reason},
         )
         task = Task.objects.get(pk=proposal.task_id)
         if patience_of(task.definition, task.attempts_count).left:
@@ -171,18 +184,22 @@ def _action_failed(proposal: Proposal, result: dict[str, Any]) -> str:
     return "stale"
 
 
-def action_failed(
-    book: Book, proposal: Proposal, result: dict[str, Any], after: Followups
-) -> None:
+def action_failed(book: Book, proposal: Proposal, result: dict[str, Any], after: Followups) -> None:
     """The approved action did not do its work; its task fails, since trying again is an effect."""
     reason = f"the approved action failed: {_brief(result)}"[:2000]
     if proposals_move(
-        book, [proposal.pk], ProposalEvent.STALED, payload={"result": _brief(result)},
+        book,
+        [proposal.pk],
+        ProposalEvent.STALED,
+        payload={"result": _brief(result)},
         fields={"reason": reason, "apply_due_at": None, "result": canonical(result)},
     ):
         attempts_move(
-            book, [proposal.attempt_id], AttemptEvent.REJECTED,
-            payload={"reason": reason}, fields={"reason": reason},
+            book,
+            [proposal.attempt_id],
+            AttemptEvent.REJECTED,
+            payload={"reason": reason},
+            fields={"reason": reason},
         )
         task_fail(book, proposal.task_id, reason=reason, after=after)
 

@@ -85,7 +85,10 @@ def _serve_goal(goal_id: int, session: Session, size: int, deadline: float) -> t
 
 def _claim_cheap(book: Book, session: Session, size: int) -> list[Claimed]:
     return claim(
-        book, owner=session.id, lease_seconds=settings.AGENTSYS.lease_seconds, lane="cheap",
+        book,
+        owner=session.id,
+        lease_seconds=settings.AGENTSYS.lease_seconds,
+        lane="cheap",
         limit=size,
     )
 
@@ -129,7 +132,10 @@ def _claim_one(
 ) -> Claimed | None:
     """Claim the task named; a scoped one only together with all its scopes."""
     claims = claim(
-        book, owner=session.id, lease_seconds=settings.AGENTSYS.lease_seconds, task_id=task_id,
+        book,
+        owner=session.id,
+        lease_seconds=settings.AGENTSYS.lease_seconds,
+        task_id=task_id,
         fence=fence,
     )
     if not claims or not scoped:
@@ -239,10 +245,10 @@ def _small(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
     return {k: v for k, v in inputs.items() if k != "outcomes"}
 
 
-def case_of(
-    taken: Claimed, brief: Brief, report: Report, facts: Mapping[str, Any]
-) -> Case:
-    contents = {a["sha256"]: d.content for a, d in zip(facts["artifacts"], report.artifacts, strict=True)}
+def case_of(taken: Claimed, brief: Brief, report: Report, facts: Mapping[str, Any]) -> Case:
+    contents = {
+        a["sha256"]: d.content for a, d in zip(facts["artifacts"], report.artifacts, strict=True)
+    }
     return Case(
         goal_id=brief.goal_id,
         task_id=brief.task_id,
@@ -335,9 +341,7 @@ class AttemptPorts:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _lost(self, reason: str) -> LeaseLost:
-        return LeaseLost(
-            attempt_id=self._taken.attempt_id, fence=self._taken.fence, reason=reason
-        )
+        return LeaseLost(attempt_id=self._taken.attempt_id, fence=self._taken.fence, reason=reason)
 
 
 class _NoPorts:
@@ -361,4 +365,3 @@ class _NoPorts:
 
 
 _NO_PORTS = _NoPorts()
-

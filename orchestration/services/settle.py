@@ -116,7 +116,11 @@ def _accept(book: Book, batch: Sequence[Finished], after: Followups) -> None:
     _store(book, moved)
     for f in moved:
         _record_accepted(
-            book, f.claim.task_id, f.claim.attempt_id, f.claim.fence, f.artifact_hash,
+            book,
+            f.claim.task_id,
+            f.claim.attempt_id,
+            f.claim.fence,
+            f.artifact_hash,
             {v.verifier: str(v.draft.outcome) for v in f.verdicts if v.draft},
         )
     after.unlocked += unlock(
@@ -186,8 +190,12 @@ def _finish_one(book: Book, finished: Finished, after: Followups) -> None:
             return
         case Retry(rejected=False) | Fail(rejected=False):
             moved = attempts_move(
-                book, [claim.attempt_id], AttemptEvent.FAILED, actor=_worker(claim),
-                fence=claim.fence, payload={"reason": disposition.reason},
+                book,
+                [claim.attempt_id],
+                AttemptEvent.FAILED,
+                actor=_worker(claim),
+                fence=claim.fence,
+                payload={"reason": disposition.reason},
                 fields=_handed_in(book, finished) | {"reason": disposition.reason},
             )
             if moved:
@@ -196,8 +204,13 @@ def _finish_one(book: Book, finished: Finished, after: Followups) -> None:
         case _:
             pass
     moved = attempts_move(
-        book, [claim.attempt_id], AttemptEvent.REPORTED, actor=_worker(claim), fence=claim.fence,
-        payload={"artifact_hash": finished.artifact_hash}, fields=_handed_in(book, finished),
+        book,
+        [claim.attempt_id],
+        AttemptEvent.REPORTED,
+        actor=_worker(claim),
+        fence=claim.fence,
+        payload={"artifact_hash": finished.artifact_hash},
+        fields=_handed_in(book, finished),
     )
     if not moved:
         return
@@ -229,7 +242,11 @@ def _requeue(book: Book, claim: Claimed, event: TaskEvent, after: Followups) -> 
     """The attempt goes back to the queue with its journal; published at once unless it waits."""
     waits = event is TaskEvent.HELD
     moved = attempts_move(
-        book, [claim.attempt_id], AttemptEvent.YIELDED, actor=_worker(claim), fence=claim.fence,
+        book,
+        [claim.attempt_id],
+        AttemptEvent.YIELDED,
+        actor=_worker(claim),
+        fence=claim.fence,
         fields={
             "owner": None,
             "lease_until": None,
@@ -293,8 +310,12 @@ def carry_out(
             _propose(book, task_id, attempt_id, after)
         case Retry(reason=reason) | Fail(reason=reason):
             attempts_move(
-                book, [attempt_id], AttemptEvent.REJECTED, actor=actor,
-                payload={"reason": reason}, fields={"reason": reason},
+                book,
+                [attempt_id],
+                AttemptEvent.REJECTED,
+                actor=actor,
+                payload={"reason": reason},
+                fields={"reason": reason},
             )
             _end_or_retry(book, task_id, disposition, after)
         case Review(reasons=reasons):
@@ -313,12 +334,15 @@ def accept_reported(
         return False
     views = verification.verdicts_of([attempt_id]).get(attempt_id, [])
     _record_accepted(
-        book, task_id, attempt_id, attempt.fence, attempt.artifact_hash,
-        {v.verifier: str(v.outcome) for v in views}, actor,
+        book,
+        task_id,
+        attempt_id,
+        attempt.fence,
+        attempt.artifact_hash,
+        {v.verifier: str(v.outcome) for v in views},
+        actor,
     )
-    after.unlocked += unlock(
-        book, [task_id], republish_seconds=settings.AGENTSYS.republish_seconds
-    )
+    after.unlocked += unlock(book, [task_id], republish_seconds=settings.AGENTSYS.republish_seconds)
     return True
 
 
@@ -340,7 +364,9 @@ def _propose(book: Book, task_id: int, attempt_id: int, after: Followups) -> Non
             risk=draft["risk"],
         )
         book.record(
-            "proposal.opened", actor=f"agent:{task.agent}", task_id=task_id,
+            "proposal.opened",
+            actor=f"agent:{task.agent}",
+            task_id=task_id,
             attempt_id=attempt_id,
             payload={"proposal": proposal.pk, "hash": proposal.payload_hash, "risk": proposal.risk},
         )
@@ -349,7 +375,10 @@ def _propose(book: Book, task_id: int, attempt_id: int, after: Followups) -> Non
             _hold_for_approval(book, proposal, task)
         else:
             proposals_move(
-                book, [proposal.pk], ProposalEvent.APPROVED, actor=ORCHESTRATOR,
+                book,
+                [proposal.pk],
+                ProposalEvent.APPROVED,
+                actor=ORCHESTRATOR,
                 payload={"rule": "verified and within its scope"},
                 fields={"decided_at": book.now, "apply_due_at": book.now},
             )
@@ -374,7 +403,11 @@ def _hold_for_approval(book: Book, proposal: Proposal, task: Task) -> ApprovalRe
         book,
         kind="proposal",
         question=proposal.title,
-        context={"payload": proposal.payload, "kind": proposal.kind, "why": task.definition.get("objective", "")},
+        context={
+            "payload": proposal.payload,
+            "kind": proposal.kind,
+            "why": task.definition.get("objective", ""),
+        },
         risk=proposal.risk,
         task_id=task.pk,
         attempt_id=proposal.attempt_id,
@@ -403,9 +436,7 @@ def _review(book: Book, task_id: int, attempt_id: int, reasons: Sequence[str]) -
     )
 
 
-def _end_or_retry(
-    book: Book, task_id: int, disposition: Disposition, after: Followups
-) -> None:
+def _end_or_retry(book: Book, task_id: int, disposition: Disposition, after: Followups) -> None:
     match disposition:
         case Retry(reason=reason, delay_seconds=delay):
             task_retry(book, task_id, reason=reason, delay_seconds=delay, after=after)
@@ -427,7 +458,10 @@ def task_retry(
 ) -> None:
     """A new attempt, due after the delay; its scopes are free meanwhile."""
     moved = tasks_move(
-        book, [task_id], event, payload={"reason": reason, "delay_seconds": round(delay_seconds, 3)},
+        book,
+        [task_id],
+        event,
+        payload={"reason": reason, "delay_seconds": round(delay_seconds, 3)},
         fields={"reason": reason[:2000]},
     )
     if not moved:
@@ -456,7 +490,11 @@ def task_fail(
 ) -> None:
     """A task that cannot be had. Dependents of an optional one go on without it."""
     moved = tasks_move(
-        book, [task_id], TaskEvent.EXHAUSTED, actor=actor, payload={"reason": reason},
+        book,
+        [task_id],
+        TaskEvent.EXHAUSTED,
+        actor=actor,
+        payload={"reason": reason},
         fields={"reason": reason[:2000], "due_at": None},
     )
     if not moved:
@@ -479,4 +517,3 @@ def look_for_the_end(book: Book, after: Followups) -> None:
         goal_id=book.goal_id, state__in=("ready", "running", "verifying", "held")
     )
     after.advance = not moving.exists()
-

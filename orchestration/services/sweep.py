@@ -63,7 +63,9 @@ def sweep() -> dict[str, int] | None:
             "published": attempts_publish(),
             "verdicts": verdicts_publish(),
             "proposals": _proposals_publish(),
-            "planned": _each("plan", planning(), lambda pk: dispatch.send("orchestration.plan", pk)),
+            "planned": _each(
+                "plan", planning(), lambda pk: dispatch.send("orchestration.plan", pk)
+            ),
             "wrapped": _each("wrap up", over(), wrap_up),
             "expired": _each("expire", expired(), approval_expire),
             "advanced": _each("advance", stalled(), lambda pk: advance(pk)),
@@ -103,21 +105,34 @@ def lost_take_back(attempt_id: int) -> None:
             return
         reason = f"worker {attempt.owner} was lost"
         if not attempts_move(
-            book, [attempt_id], AttemptEvent.LOST, actor="sweep", fence=attempt.fence,
-            payload={"owner": attempt.owner}, fields={"reason": reason, "lease_until": None},
+            book,
+            [attempt_id],
+            AttemptEvent.LOST,
+            actor="sweep",
+            fence=attempt.fence,
+            payload={"owner": attempt.owner},
+            fields={"reason": reason, "lease_until": None},
         ):
             return
         losses = attempt.task.losses + 1
         Task.objects.filter(pk=attempt.task_id).update(losses=losses)
         if losses >= settings.AGENTSYS.lost_max:
             task_fail(
-                book, attempt.task_id, after=after, actor="sweep",
+                book,
+                attempt.task_id,
+                after=after,
+                actor="sweep",
                 reason=f"quarantined: {losses} workers were lost while they worked on it",
             )
         else:
             task_retry(
-                book, attempt.task_id, reason=reason, delay_seconds=0, after=after,
-                event=TaskEvent.LOST, lineage=attempt.lineage,
+                book,
+                attempt.task_id,
+                reason=reason,
+                delay_seconds=0,
+                after=after,
+                event=TaskEvent.LOST,
+                lineage=attempt.lineage,
             )
     after.publish(attempt.goal_id)
 

@@ -18,7 +18,9 @@ from workers.services import agent_info, blob_get
 def case_of_row(attempt_id: int) -> tuple[int, Case] | None:
     """The case of a reported attempt, from its rows; None when it is no longer to be judged."""
     attempt = (
-        Attempt.objects.select_related("task", "goal").filter(pk=attempt_id, state="reported").first()
+        Attempt.objects.select_related("task", "goal")
+        .filter(pk=attempt_id, state="reported")
+        .first()
     )
     if attempt is None or attempt.report is None:
         return None

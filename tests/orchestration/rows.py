@@ -11,7 +11,11 @@ from orchestration.models import Attempt, Budget, Dependency, Goal, Plan, Projec
 
 
 def running_goal(
-    edges: Mapping[str, Sequence[str]], *, agent: str = "noop", lane: str = "cheap", **fields: object
+    edges: Mapping[str, Sequence[str]],
+    *,
+    agent: str = "noop",
+    lane: str = "cheap",
+    **fields: object,
 ) -> Goal:
     """A running goal whose tasks are the keys of `edges`; the values are what each needs."""
     project, _ = Project.objects.get_or_create(name="default")

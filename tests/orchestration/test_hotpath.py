@@ -130,9 +130,7 @@ def test_nothing_is_claimed_from_a_paused_or_finished_goal() -> None:
 
 
 def test_goals_take_turns_and_a_higher_priority_goes_first() -> None:
-    low, other, high = (
-        running_goal({"a": [], "b": []}, priority=p) for p in (0, 0, 5)
-    )
+    low, other, high = (running_goal({"a": [], "b": []}, priority=p) for p in (0, 0, 5))
     for goal in (low, other, high):
         queue_roots(goal)
     assert goal_next("cheap") == high.pk
@@ -166,8 +164,8 @@ def test_the_ledger_has_no_gap_and_shows_any_edit() -> None:
     [
         "UPDATE agentsys_orchestration_ledgerentry SET payload = '{}'",
         "DELETE FROM agentsys_orchestration_ledgerentry",
-        "UPDATE agentsys_orchestration_task SET definition = '{\"objective\": \"other\"}'",
-        "UPDATE agentsys_orchestration_goal SET contract = '{\"objective\": \"other\"}'",
+        'UPDATE agentsys_orchestration_task SET definition = \'{"objective": "other"}\'',
+        'UPDATE agentsys_orchestration_goal SET contract = \'{"objective": "other"}\'',
         "UPDATE agentsys_orchestration_goal SET ledger_seq = 0",
         "UPDATE agentsys_orchestration_task SET fence = 0",
         "UPDATE agentsys_orchestration_plan SET document = '{\"tasks\": [1]}'",

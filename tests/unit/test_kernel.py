@@ -22,7 +22,9 @@ def test_every_pair_of_state_and_event_moves_or_refuses(machine: Machine) -> Non
             if event in machine.events_from(state):
                 assert machine.target(state, event) in machine.states
             else:
-                with pytest.raises(IllegalMove, match=f"in state {state} cannot take event {event}"):
+                with pytest.raises(
+                    IllegalMove, match=f"in state {state} cannot take event {event}"
+                ):
                     machine.target(state, event)
 
 

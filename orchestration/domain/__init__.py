@@ -1,0 +1,1 @@
+"""Pure decisions and formats: no Django, no clock, no randomness, no I/O."""

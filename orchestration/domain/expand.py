@@ -1,0 +1,59 @@
+"""A fan-out over the output of an earlier task becomes its children."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from agentsys.kernel.errors import BadInput
+from orchestration.domain.plan import TaskDraft, task_from_json
+from orchestration.domain.refs import resolve
+
+CHILDREN_MAX = 1000
+_UNUSABLE = re.compile(r"[^A-Za-z0-9._/-]+")
+
+
+def expand(key: str, fan_out: Mapping[str, Any], items: Any) -> list[TaskDraft]:
+    """One task per item, with keys `key[item key]`; BadInput when the items are no list.
+
+    `fan_out`: over, as (default `item`), key (a reference into the item), max, task (a template
+    in which references to the item are resolved; references to tasks stay).
+    """
+    if not isinstance(items, list):
+        raise BadInput(
+            what=f"fan-out {key}", problems=[f"it goes over a {type(items).__name__}, not a list"]
+        )
+    most = min(int(fan_out.get("max", CHILDREN_MAX)), CHILDREN_MAX)
+    if len(items) > most:
+        raise BadInput(
+            what=f"fan-out {key}",
+            problems=[f"it has {len(items)} items; at most {most} are allowed"],
+        )
+    name = fan_out.get("as", "item")
+    used: set[str] = set()
+    children = []
+    for index, item in enumerate(items):
+        scope = {name: item, "index": index}
+        label = resolve(fan_out.get("key", "${index}"), scope)
+        row = resolve(dict(fan_out["task"]), scope, partial=True)
+        row["key"] = f"{key}[{_unique(_label(label, index), used)}]"
+        problems: list[str] = []
+        child = task_from_json(row, f"{key}[{index}]", problems)
+        if child is None:
+            raise BadInput(what=f"fan-out {key}", problems=problems)
+        children.append(child)
+    return children
+
+
+def _label(value: Any, index: int) -> str:
+    text = _UNUSABLE.sub("-", str(value)).strip("-./")[:60]
+    return text or str(index)
+
+
+def _unique(label: str, used: set[str]) -> str:
+    found, n = label, 2
+    while found in used:
+        found, n = f"{label}-{n}", n + 1
+    used.add(found)
+    return found

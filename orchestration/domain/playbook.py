@@ -1,0 +1,216 @@
+"""Playbooks: written or learned procedures with parameters and phases, compiled to plans."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from agentsys.kernel.errors import BadInput
+from orchestration.domain.plan import PlanDraft, TaskDraft, did_you_mean, task_from_json
+from orchestration.domain.refs import references, resolve
+
+FIELDS = {"name", "version", "description", "parameters", "objective", "repository", "phases"}
+TYPES = ("string", "int", "float", "bool", "path", "list", "object")
+_NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,79}$")
+_TRUE, _FALSE = ("true", "yes", "1", "on"), ("false", "no", "0", "off")
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    name: str
+    type: str = "string"
+    default: Any = None
+    required: bool = False
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybookDraft:
+    name: str
+    version: int
+    description: str
+    objective: str
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    repository: str = ""
+    phases: Sequence[Mapping[str, Any]] = ()
+
+
+def playbook_from_json(document: Any) -> PlaybookDraft:
+    """Read a playbook document; BadInput with every problem of its form."""
+    if not isinstance(document, Mapping):
+        raise BadInput(what="playbook", problems=["expected an object with name, phases"])
+    problems = [
+        f"unknown field `{f}`{did_you_mean(str(f), FIELDS)}" for f in document if f not in FIELDS
+    ]
+    name = str(document.get("name") or "")
+    if not _NAME.match(name):
+        problems.append(f"name `{name}` must be lower case letters, digits and dashes")
+    phases = document.get("phases")
+    if not isinstance(phases, list) or not phases:
+        problems.append("`phases` must be a list of {name, tasks}")
+        phases = []
+    for i, phase in enumerate(phases):
+        if not isinstance(phase, Mapping) or not isinstance(phase.get("tasks"), list):
+            problems.append(f"phases[{i}] must be an object with name and tasks")
+    parameters = _parameters(document.get("parameters") or {}, problems)
+    if problems:
+        raise BadInput(what=f"playbook {name or '?'}", problems=problems)
+    return PlaybookDraft(
+        name=name,
+        version=int(document.get("version") or 1),
+        description=str(document.get("description") or ""),
+        objective=str(document.get("objective") or name),
+        parameters=parameters,
+        repository=str(document.get("repository") or ""),
+        phases=phases,
+    )
+
+
+def _parameters(rows: Any, problems: list[str]) -> dict[str, Parameter]:
+    if not isinstance(rows, Mapping):
+        problems.append("`parameters` must be an object: name → {type, default, required}")
+        return {}
+    found = {}
+    for name, row in rows.items():
+        row = row or {}
+        if row.get("type", "string") not in TYPES:
+            problems.append(f"parameter {name}: type must be one of {', '.join(TYPES)}")
+        unknown = set(row) - {"type", "default", "required", "description"}
+        if unknown:
+            problems.append(f"parameter {name}: unknown {', '.join(sorted(unknown))}")
+            continue
+        found[name] = Parameter(name=name, **row)
+    return found
+
+
+def parameters_read(playbook: PlaybookDraft, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of all parameters: those given (texts are read by type), else the defaults.
+
+    BadInput names every unknown, missing and unreadable one.
+    """
+    problems = [
+        f"unknown parameter `{name}`{did_you_mean(name, playbook.parameters)}"
+        f" (there are: {', '.join(playbook.parameters) or 'none'})"
+        for name in given
+        if name not in playbook.parameters
+    ]
+    values = {}
+    for name, parameter in playbook.parameters.items():
+        if name not in given:
+            if parameter.required:
+                problems.append(
+                    f"parameter `{name}` ({parameter.type}) is missing:"
+                    f" {parameter.description or 'no description'}; give it as --param {name}=…"
+                )
+            values[name] = parameter.default
+            continue
+        try:
+            values[name] = _read(parameter.type, given[name])
+        except (TypeError, ValueError):
+            problems.append(f"parameter `{name}` is {given[name]!r}; expected {parameter.type}")
+    if problems:
+        raise BadInput(what=f"playbook {playbook.name}", problems=problems)
+    return values
+
+
+def _read(kind: str, value: Any) -> Any:
+    text = value if isinstance(value, str) else None
+    match kind:
+        case "int":
+            return int(value)
+        case "float":
+            return float(value)
+        case "bool":
+            return _bool(value)
+        case "list":
+            return (
+                [p.strip() for p in text.split(",") if p.strip()]
+                if text is not None
+                else list(value)
+            )
+        case "path":
+            return str(Path(value).expanduser().absolute())
+        case "object":
+            return dict(value)
+        case _:
+            return str(value)
+
+
+def _bool(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if str(value).lower() in _TRUE:
+        return True
+    if str(value).lower() in _FALSE:
+        return False
+    raise ValueError(value)
+
+
+def compile_playbook(playbook: PlaybookDraft, given: Mapping[str, Any]) -> PlanDraft:
+    """The plan of a playbook with these parameters.
+
+    A task with `after: PHASE` depends on every task of that phase, besides its `depends_on`.
+    """
+    params = parameters_read(playbook, given)
+    scope = {"params": params}
+    problems: list[str] = []
+    by_phase: dict[str, list[str]] = {}
+    tasks: list[TaskDraft] = []
+    for phase in playbook.phases:
+        name = str(phase.get("name") or f"phase-{len(by_phase) + 1}")
+        drafts = _phase_tasks(phase, name, scope, by_phase, problems)
+        by_phase[name] = [d.key for d in drafts]
+        tasks += drafts
+    if problems:
+        raise BadInput(what=f"playbook {playbook.name}", problems=problems)
+    return PlanDraft(
+        objective=str(resolve(playbook.objective, scope)),
+        tasks=tuple(tasks),
+        rationale=playbook.description,
+        planner="playbook",
+        repository=str(resolve(playbook.repository, scope) or ""),
+        playbook=playbook.name,
+        params=params,
+    )
+
+
+def _phase_tasks(
+    phase: Mapping[str, Any],
+    name: str,
+    scope: Mapping[str, Any],
+    by_phase: Mapping[str, list[str]],
+    problems: list[str],
+) -> list[TaskDraft]:
+    drafts = []
+    for i, raw in enumerate(phase["tasks"]):
+        row = _resolved(raw, scope, f"{name}[{i}]", problems)
+        if row is None:
+            continue
+        after = row.pop("after", None)
+        draft = task_from_json({"phase": name, **row}, f"{name}[{i}]", problems)
+        if draft is None:
+            continue
+        if after is not None and after not in by_phase:
+            problems.append(f"{name}[{i}]: after `{after}` names no earlier phase")
+        needs = (*draft.depends_on, *by_phase.get(str(after), ()))
+        drafts.append(replace(draft, depends_on=tuple(dict.fromkeys(needs))))
+    return drafts
+
+
+def _resolved(
+    raw: Any, scope: Mapping[str, Any], where: str, problems: list[str]
+) -> dict[str, Any] | None:
+    if not isinstance(raw, Mapping):
+        problems.append(f"{where} must be an object")
+        return None
+    try:
+        row = resolve(dict(raw), scope, partial=True)
+    except BadInput as error:
+        problems += [f"{where}: {p}" for p in error.problems]
+        return None
+    left = {r for r in references(row) if r.startswith("params")}
+    problems += [f"{where}: ${{{r}}} names no parameter" for r in sorted(left)]
+    return dict(row)

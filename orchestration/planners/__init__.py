@@ -1,0 +1,53 @@
+"""Three ways to a plan behind one port: an explicit document, a playbook, a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+
+from agentsys.kernel.errors import BadInput
+from orchestration.domain.plan import PlanDraft, plan_problems
+from orchestration.planners.explicit import ExplicitPlanner
+from orchestration.planners.model import ModelPlanner
+from orchestration.planners.playbooks import PlaybookPlanner
+from orchestration.planners.port import Planner, PlanRequest
+from verification.services import verifier_names
+from workers.services import agent_info
+
+__all__ = ["PlanRequest", "Planner", "make_plan"]
+
+
+def make_plan(
+    *,
+    objective: str,
+    document: Any = None,
+    playbook: str | None = None,
+    params: Mapping[str, Any] | None = None,
+    namespace: str = "",
+) -> PlanDraft:
+    """A plan that can be run, or BadInput with every problem. Writes nothing."""
+    request = PlanRequest(
+        objective=objective,
+        document=document,
+        playbook=playbook,
+        params=params or {},
+        namespace=namespace,
+        agents=agent_info(),
+        verifiers=tuple(verifier_names()),
+        tasks_max=settings.AGENTSYS.plan_tasks_max,
+    )
+    draft = _planner(request).plan(request)
+    problems = plan_problems(draft, request.agents, request.verifiers, tasks_max=request.tasks_max)
+    if problems:
+        raise BadInput(what="plan", problems=problems)
+    return draft
+
+
+def _planner(request: PlanRequest) -> Planner:
+    if request.document is not None:
+        return ExplicitPlanner()
+    if request.playbook is not None:
+        return PlaybookPlanner()
+    return ModelPlanner()

@@ -1,0 +1,92 @@
+"""The plan is asked of a model: structured, validated, mended at most twice."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from agentsys.kernel.errors import BadInput
+from orchestration.domain.plan import PlanDraft, plan_from_json, plan_problems
+from orchestration.planners.port import PlanRequest
+from dataclasses import replace
+
+REPAIRS_MAX = 2
+
+PLAN_SCHEMA: dict[str, Any] = {
+    "title": "plan",
+    "description": "A small plan: the fewest tasks that reach the objective.",
+    "type": "object",
+    "required": ["objective", "tasks"],
+    "additionalProperties": False,
+    "properties": {
+        "objective": {"type": "string"},
+        "rationale": {"type": "string"},
+        "tasks": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "required": ["key", "agent", "objective"],
+                "additionalProperties": False,
+                "properties": {
+                    "key": {"type": "string"},
+                    "agent": {"type": "string"},
+                    "objective": {"type": "string"},
+                    "inputs": {"type": "object"},
+                    "depends_on": {"type": "array", "items": {"type": "string"}},
+                    "acceptance": {"type": "array", "items": {"type": "string"}},
+                    "scopes": {"type": "array", "items": {"type": "object"}},
+                    "verify": {"type": "array", "items": {"type": "string"}},
+                },
+            },
+        },
+    },
+}
+
+
+class ModelPlanner:
+    def plan(self, request: PlanRequest) -> PlanDraft:
+        """Ask for a plan; feed its problems back at most twice, then BadInput with them.
+
+        Raises the gateway's errors: NoModelConfigured says how to configure one.
+        """
+        from agentsys.gateway import structured
+
+        messages = [
+            {"role": "system", "content": _instructions(request)},
+            {"role": "user", "content": request.objective},
+        ]
+        problems: list[str] = []
+        for _ in range(1 + REPAIRS_MAX):
+            document = structured(messages, PLAN_SCHEMA, role="planner")
+            draft, problems = _checked(document, request)
+            if draft is not None:
+                return replace(draft, planner="model")
+            messages += [
+                {"role": "assistant", "content": json.dumps(document)},
+                {"role": "user", "content": "This plan cannot run: " + "; ".join(problems)},
+            ]
+        raise BadInput(what="the model's plan", problems=problems)
+
+
+def _checked(document: Any, request: PlanRequest) -> tuple[PlanDraft | None, list[str]]:
+    try:
+        draft = plan_from_json(document, objective=request.objective)
+    except BadInput as error:
+        return None, error.problems
+    problems = plan_problems(draft, request.agents, request.verifiers, tasks_max=request.tasks_max)
+    return (None, problems) if problems else (draft, [])
+
+
+def _instructions(request: PlanRequest) -> str:
+    agents = "\n".join(
+        f"- {name} ({info.role}): {info.description} Inputs: {json.dumps(dict(info.inputs_schema))}"
+        for name, info in sorted(request.agents.items())
+    )
+    return (
+        "Plan how a team of agents reaches the objective: the smallest directed acyclic graph of"
+        " tasks. Tasks that do not need each other run in parallel. A task reads another task's"
+        " output with ${tasks.KEY.output.FIELD} and must then list KEY in depends_on. Tasks that"
+        " may run together must not have overlapping write scopes.\n"
+        f"Agents:\n{agents}\nVerifiers: {', '.join(request.verifiers)}"
+    )

@@ -1,0 +1,69 @@
+"""The plan is a playbook's: from the folder that ships with the project, or learned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from django.conf import settings
+
+from agentsys.kernel.errors import BadInput
+from memory import services as memory
+from orchestration.domain.plan import PlanDraft, did_you_mean
+from orchestration.domain.playbook import PlaybookDraft, compile_playbook, playbook_from_json
+from orchestration.planners.port import PlanRequest
+
+
+class PlaybookPlanner:
+    def plan(self, request: PlanRequest) -> PlanDraft:
+        draft = compile_playbook(
+            playbook_find(request.playbook or "", request.namespace), request.params
+        )
+        return replace(draft, objective=request.objective or draft.objective)
+
+
+def playbook_find(name: str, namespace: str = "") -> PlaybookDraft:
+    """The playbook `name`: a file first, then the newest version in the database."""
+    files = dict(playbook_files())
+    if name in files:
+        return playbook_from_json(playbook_read(files[name]))
+    row = memory.playbook_get(name, namespace=namespace)
+    if row is not None:
+        return playbook_from_json(row.definition)
+    known = sorted({*files, *(p.name for p in memory.playbooks(namespace))})
+    raise BadInput(
+        what="playbook",
+        problems=[
+            f"there is no playbook `{name}`{did_you_mean(name, known)}"
+            f" (there are: {', '.join(known) or 'none'})"
+        ],
+    )
+
+
+def playbook_files() -> Iterator[tuple[str, Path]]:
+    for path in sorted(Path(settings.AGENTSYS.playbooks).glob("*.y*ml")):
+        yield path.stem, path
+
+
+def playbook_read(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise BadInput(what=f"playbook {path.name}", problems=[f"not YAML: {error}"]) from error
+
+
+def playbooks_load() -> list[str]:
+    """Put the playbooks that ship with the project into the database, where results are counted.
+
+    A changed file becomes a new version; an unchanged one stays as it is.
+    """
+    loaded = []
+    for name, path in playbook_files():
+        document = playbook_read(path)
+        playbook_from_json(document)
+        memory.playbook_save(name, document, origin="written")
+        loaded.append(name)
+    return loaded
