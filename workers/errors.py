@@ -42,6 +42,14 @@ class EffectInDoubt(AgentsysError):
     exit_code = ExitCode.CONFLICT
 
 
+class EffectRefused(AgentsysError):
+    """A person or a probe settled that this effect did not happen and shall not."""
+
+    code = "effect-refused"
+    template = "effect `{key}` was refused: {note}"
+    exit_code = ExitCode.CONFLICT
+
+
 class GitFailed(AgentsysError):
     """A git command ended with an unexpected status."""
 

@@ -50,13 +50,11 @@ class TestsResult:
     failures: tuple[str, ...] = ()
     duration_seconds: float = 0.0
     tail: str = ""
-
-    @property
-    def ran(self) -> bool:
-        return self.status in ("passed", "failed")
+    ran: bool = False
 
     def to_json(self) -> dict[str, Any]:
         facts = asdict(self)
+        del facts["ran"]
         return {**facts, "command": list(self.command), "failures": list(self.failures)}
 
 
@@ -82,7 +80,8 @@ def tests_run(
     results.mkdir(parents=True)
     try:
         repository.worktree_add(checkout, commit)
-        return _run(repository, argv, checkout, results, timeout_seconds, should_stop)
+        result = _run(repository, argv, checkout, results, timeout_seconds, should_stop)
+        return replace(result, ran=result.status in ("passed", "failed"))
     finally:
         repository.worktree_remove(checkout)
         repository.worktree_remove(place)
@@ -187,7 +186,7 @@ class _Python:
 
 def _python(repository: Repository, checkout: Path) -> _Python:
     """The repository's own `.venv` when it works in the sandbox and has pytest, else ours."""
-    venv = repository.top / ".venv"
+    venv = repository.path / ".venv"
     config = venv / "pyvenv.cfg"
     if repository.bare or not config.is_file() or venv.resolve() == Path(sys.prefix).resolve():
         return _Python(sys.executable)

@@ -73,7 +73,7 @@ def _commit(repository: Repository, given: str) -> str:
         return ""
     commit = repository.resolve(given)
     if not commit:
-        raise BadInput(what="at", problems=[f"`{given}` is no commit of {repository.top}"])
+        raise BadInput(what="at", problems=[f"`{given}` is no commit of {repository.path}"])
     return commit
 
 

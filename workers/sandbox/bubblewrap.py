@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from workers.sandbox import seccomp
@@ -111,27 +112,34 @@ def _memory_file(content: bytes) -> int:
 
 @contextmanager
 def lent(folder: Path, uid: int) -> Iterator[None]:
-    """`folder` and all in it belong to `uid` inside the block, and to its first owner after."""
-    before = folder.stat()
-    _give(folder, uid, uid)
+    """`folder` and all in it belong to `uid` inside the block, and to their first owners after.
+
+    What was made meanwhile goes to the folder's owner.
+    """
+    top = folder.stat()
+    owner = (top.st_uid, top.st_gid)
+    others = {
+        path: pair for path, pair in _each(folder, (uid, uid)) if pair not in (owner, (uid, uid))
+    }
     try:
         yield
     finally:
-        _give(folder, before.st_uid, before.st_gid)
+        for _ in _each(folder, owner):
+            pass
+        for path, pair in others.items():
+            with suppress(OSError):
+                os.chown(path, *pair, follow_symlinks=False)
 
 
-def _give(folder: Path, uid: int, gid: int) -> None:
+def _each(folder: Path, owner: tuple[int, int]) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Give everything under `folder` to `owner`, by handles, so that no link can lead outside;
+    yields each path with its owner before."""
     for parent, folders, files, handle in os.fwalk(folder, follow_symlinks=False):
-        os.chown(handle, uid, gid)
-        for name in files:
-            _chown(name, uid, gid, handle)
-        for name in folders:
-            if (Path(parent) / name).is_symlink():
-                _chown(name, uid, gid, handle)
-
-
-def _chown(name: str, uid: int, gid: int, handle: int) -> None:
-    try:
-        os.chown(name, uid, gid, dir_fd=handle, follow_symlinks=False)
-    except FileNotFoundError:
-        return
+        before = os.fstat(handle)
+        os.fchown(handle, *owner)
+        yield parent, (before.st_uid, before.st_gid)
+        for name in (*files, *folders):
+            found = os.stat(name, dir_fd=handle, follow_symlinks=False)
+            if not stat.S_ISDIR(found.st_mode):
+                os.chown(name, *owner, dir_fd=handle, follow_symlinks=False)
+                yield f"{parent}/{name}", (found.st_uid, found.st_gid)

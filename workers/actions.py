@@ -1,0 +1,95 @@
+"""Carries out an approved action: an argv in the sandbox, at most once, on record as an effect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from agentsys.kernel.errors import BadInput
+from workers import sandbox
+from workers.errors import EffectInDoubt, EffectRefused
+from workers.models import EffectState
+from workers.services import effect_begin, effect_confirm, effect_doubt
+
+__all__ = ["Action", "EffectInDoubt", "EffectRefused", "action_apply"]
+
+TIMEOUT_SECONDS = 300.0
+
+
+def action_apply(
+    payload: Mapping[str, Any], *, key: str, attempt_id: int, fence: int, workspace: Path
+) -> dict[str, Any]:
+    """Run `payload["argv"]` (see Action) in `workspace`; returns exit_code, stdout, stderr and the like.
+
+    `key` names this one action for ever. When it was carried out before, the recorded result is
+    returned and nothing runs. When it was begun and its end is not on record, EffectInDoubt: it
+    may have happened. A command that runs and fails is a result, not an error. Nothing is on record
+    when BadInput or SandboxUnavailable is raised.
+    """
+    action = Action.of(payload)
+    level = sandbox.level().name
+    effect = effect_begin(
+        key=key,
+        kind="action",
+        request=asdict(action),
+        attempt_id=attempt_id,
+        fence=fence,
+        level=level,
+    )
+    if effect.state == EffectState.CONFIRMED:
+        return dict(effect.result)
+    if effect.state == EffectState.REFUSED:
+        raise EffectRefused(key=key, note=(effect.result or {}).get("note", ""))
+    if not effect.fresh:
+        effect_doubt(key, "begun before, and its end is not on record")
+        raise EffectInDoubt(key=key, attempt_id=effect.attempt_id)
+    ended = sandbox.run(
+        action.argv,
+        cwd=workspace,
+        writable=[workspace, *map(Path, action.writable)],
+        network=action.network,
+        timeout_seconds=action.timeout_seconds,
+        output_bytes_max=50_000,
+    )
+    result = asdict(ended)
+    effect_confirm(key, result)
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What a person approved: every field of it is in the proposal's payload, for them to see."""
+
+    argv: tuple[str, ...]
+    writable: tuple[str, ...] = ()  # folders outside the workspace
+    network: bool = False
+    timeout_seconds: float = TIMEOUT_SECONDS
+
+    @classmethod
+    def of(cls, payload: Mapping[str, Any]) -> Action:
+        problems = []
+        for name in ("argv", "writable"):
+            value = payload.get(name, [])
+            if not isinstance(value, list | tuple) or any(not isinstance(w, str) for w in value):
+                problems.append(f"{name} is {value!r}; expected a list of strings")
+        if not payload.get("argv"):
+            problems.append("argv is empty; expected the words of a command")
+        problems += (
+            [
+                f"{path} is not a folder"
+                for path in payload.get("writable", ())
+                if not Path(path).is_dir()
+            ]
+            if not problems
+            else []
+        )
+        if problems:
+            raise BadInput(what="action", problems=problems)
+        return cls(
+            argv=tuple(payload["argv"]),
+            writable=tuple(payload.get("writable", ())),
+            network=bool(payload.get("network", False)),
+            timeout_seconds=float(payload.get("timeout_seconds", TIMEOUT_SECONDS)),
+        )
