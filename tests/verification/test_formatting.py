@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from verification.domain.formatting import compile_fault, tree_fault
-from verification.domain.suites import Suite, regressions
+from verification.domain.suites import Suite, regressions, says_nothing
 
 BEFORE = b'''\
 """Doc  of module.
@@ -113,6 +113,17 @@ def test_one_failure_traded_for_another_is_a_regression() -> None:
 )
 def test_fewer_tests_or_nameless_errors_are_regressions(after: Suite, fault: str) -> None:
     assert fault in regressions(suite(), after)[0]
+
+
+def test_a_command_that_does_not_count_passes_or_fails_whole() -> None:
+    passed = suite(passed=0)
+    failed = suite(passed=0, status="failed")
+    assert passed.share_passed == 1.0
+    assert failed.share_passed == 0.0
+    assert regressions(passed, failed) == ["the tests passed before the change and fail after it"]
+    assert regressions(failed, passed) == []
+    assert says_nothing(failed, failed)
+    assert not says_nothing(passed, failed)
 
 
 def test_a_run_survives_being_stored() -> None:

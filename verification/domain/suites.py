@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
 TAIL_CHARS = 2_000
-
-
-class SuiteResult(Protocol):
-    """What `workers.testing` gives back, as far as it matters here."""
-
-    status: str
-    command: Any
-    passed: int
-    failed: int
-    errors: int
-    skipped: int
-    failures: Any
-    duration_seconds: float
-    tail: str
-    ran: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +25,19 @@ class Suite:
     tail: str
 
     @classmethod
-    def of(cls, result: SuiteResult) -> Suite:
-        command = result.command
+    def of(cls, facts: Mapping[str, Any], *, ran: bool) -> Suite:
+        """From the JSON form of what `workers.testing` gives back."""
         return cls(
-            status=str(result.status),
-            ran=result.ran,
-            command=command if isinstance(command, str) else " ".join(command or ()),
-            passed=result.passed,
-            failed=result.failed,
-            errors=result.errors,
-            skipped=result.skipped,
-            failures=tuple(result.failures),
-            duration_seconds=result.duration_seconds,
-            tail=result.tail[-TAIL_CHARS:],
+            ran=ran,
+            status=str(facts["status"]),
+            command=" ".join(facts["command"]),
+            passed=facts["passed"],
+            failed=facts["failed"],
+            errors=facts["errors"],
+            skipped=facts["skipped"],
+            failures=tuple(facts["failures"]),
+            duration_seconds=facts["duration_seconds"],
+            tail=facts["tail"][-TAIL_CHARS:],
         )
 
     @classmethod
@@ -69,12 +55,16 @@ class Suite:
 
     @property
     def share_passed(self) -> float:
-        """Of the tests that were not skipped; 1.0 when all passed."""
+        """Of the tests not skipped. A command that does not count them passes or fails whole."""
         counted = self.passed + self.failed + self.errors
-        return self.passed / counted if counted else 0.0
+        return self.passed / counted if counted else float(self.status == "passed")
+
+    @property
+    def is_countless(self) -> bool:
+        return not self.passed + self.failed + self.errors
 
 
-NOTHING_YET = Suite("no_tests", False, "", 0, 0, 0, 0, (), 0.0, "")  # before the first commit
+NO_TESTS = Suite("no_tests", False, "", 0, 0, 0, 0, (), 0.0, "")
 
 
 def regressions(before: Suite, after: Suite) -> list[str]:
@@ -92,7 +82,15 @@ def regressions(before: Suite, after: Suite) -> list[str]:
             f"only {after.passed} tests pass, {before.passed} did before the change: "
             "tests were removed or are skipped"
         )
+    if not found and (before.status, after.status) == ("passed", "failed"):
+        found.append("the tests passed before the change and fail after it")
     return found
+
+
+def says_nothing(before: Suite, after: Suite) -> bool:
+    """Both runs failed and at least one does not say what failed: there is nothing to compare."""
+    both_failed = before.status == after.status == "failed"
+    return both_failed and (before.is_countless or after.is_countless)
 
 
 def _new_failures(before: Suite, after: Suite) -> list[str]:

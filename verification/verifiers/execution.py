@@ -22,7 +22,7 @@ from agentsys.kernel.errors import NotFound
 from agentsys.kernel.hashing import canonical, digest
 from verification.contracts import Case, Kind, VerdictDraft, VerdictOutcome
 from verification.domain.formatting import compile_fault, tree_fault
-from verification.domain.suites import NOTHING_YET, TAIL_CHARS, Suite, regressions
+from verification.domain.suites import NO_TESTS, TAIL_CHARS, Suite, regressions, says_nothing
 from verification.models import Baseline
 from verification.verifiers.base import Verifier
 
@@ -73,18 +73,21 @@ class ExecutionVerifier(Verifier):
             return self.abstains("the proposal names no commit")
         if faults := _compile_faults(repository, change):
             return self.fails(faults, score=0.0, evidence={"compiled": False})
-        command = test_command(case)
-        before = baseline(repository, path, change.base, command) if change.base else NOTHING_YET
+        command = command_for(case, repository, change.base)
+        before = baseline(repository, path, change.base, command) if command else NO_TESTS
         if not before.ran:
             return self._judge_without_baseline(repository, change, before, command)
         after = run_suite(repository, change.commit, command)
         evidence = {"before": before.brief(), "after": after.brief()}
+        if says_nothing(before, after):
+            why = "the tests fail before and after the change, and do not say which"
+            return self.abstains(why, evidence={**evidence, "tail": after.tail})
         if worse := regressions(before, after):
             return self.fails(worse, score=0.0, evidence={**evidence, "tail": after.tail})
         return self.passes(score=after.share_passed, evidence=evidence)
 
     def _judge_without_baseline(
-        self, repository: Repository, change: Change, before: Suite, command: list[str] | None
+        self, repository: Repository, change: Change, before: Suite, command: list[str]
     ) -> VerdictDraft:
         """Weaker evidence, where the tests cannot be run even without the change."""
         why = "no tests" if before.status == "no_tests" else f"tests do not run: {before.status}"
@@ -97,14 +100,15 @@ class ExecutionVerifier(Verifier):
             evidence |= {"note": note, "paths": paths[:50]}
             return self.passes(score=SCORE_OF_SAME_TREE, evidence=evidence)
         reason = f"{why} before the change, and {'; '.join(faults[:5]) or 'nothing changed'}"
-        if before.status == "timeout":
+        if before.status != "error":
             return self.abstains(reason, evidence=evidence)
         return self._judge_new_suite(
             run_suite(repository, change.commit, command), reason, evidence
         )
 
     def _judge_new_suite(self, after: Suite, reason: str, evidence: dict[str, Any]) -> VerdictDraft:
-        """The tests run only with the change: it brought them, or it made them run."""
+        """There were tests that did not run; perhaps the change mends that. Where there were none,
+        those that a change brings along are no judge of it."""
         evidence = {**evidence, "after": after.brief(), "tail": after.tail}
         if not after.ran or not after.passed:
             return self.abstains(reason, evidence=evidence)
@@ -168,15 +172,18 @@ def check_argv(case: Case) -> list[str]:
     return [str(word) for word in argv] if isinstance(argv, list | tuple) else []
 
 
-def test_command(case: Case) -> list[str] | None:
-    """The task's own command for the tests; None lets the repository say."""
+def command_for(case: Case, repository: Repository, base: str) -> list[str]:
+    """What runs the tests: what the task says, else what the base says; [] for no tests. Never
+    what the change says, which would choose its own judge."""
+    from workers.testing import test_command
+
     command = case.inputs.get("test_command")
-    return [str(word) for word in command] if isinstance(command, list | tuple) else None
+    if command and isinstance(command, list | tuple):
+        return [str(word) for word in command]
+    return test_command(repository, base)
 
 
-def baseline(
-    repository: Repository, path: str, commit: str, command: Sequence[str] | None
-) -> Suite:
+def baseline(repository: Repository, path: str, commit: str, command: Sequence[str]) -> Suite:
     """How the tests go at `commit`: run once per repository, commit and command, then kept."""
     key = {"repository": path, "commit": commit, "command_hash": digest(command)}
     if kept := Baseline.objects.filter(**key).values_list("result", flat=True).first():
@@ -189,7 +196,7 @@ def baseline(
     return suite
 
 
-def run_suite(repository: Repository, commit: str, command: Sequence[str] | None) -> Suite:
+def run_suite(repository: Repository, commit: str, command: Sequence[str]) -> Suite:
     from workers.testing import tests_run
 
     with workspace() as folder:
@@ -200,7 +207,7 @@ def run_suite(repository: Repository, commit: str, command: Sequence[str] | None
             timeout_seconds=SUITE_SECONDS_MAX,
             workspace=folder,
         )
-    return Suite.of(result)
+    return Suite.of(result.to_json(), ran=result.ran)
 
 
 @contextmanager

@@ -1,0 +1,196 @@
+"""The execution verifier on real repositories, with real tests in the real sandbox."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.verification.conftest import MakeCase
+from verification.contracts import Case, VerdictOutcome
+from verification.models import Baseline
+from verification.verifiers.execution import ExecutionVerifier
+from verification.verifiers.safety import SafetyVerifier
+from workers import sandbox
+from workers.errors import SandboxUnavailable
+
+PASS, FAIL, ABSTAIN = VerdictOutcome.PASS, VerdictOutcome.FAIL, VerdictOutcome.ABSTAIN
+pytestmark = pytest.mark.django_db
+judge = ExecutionVerifier().judge
+CODE = "def double(n):\n    return n * 2\n"
+TESTS = """\
+from code_ import double
+
+def test_two():
+    assert double(2) == 4
+
+def test_known_to_fail():
+    assert double(2) == 5
+"""
+
+
+class Repo:
+    """A git repository that grows by commits of whole files."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir()
+        self._git("init", "-q", "-b", "main")
+
+    def commit(self, **files: str | None) -> str:
+        """Names are paths with `__` for `/`, and the ending `.py`; None removes."""
+        for name, text in files.items():
+            file = self.path / (name.replace("__", "/") + ".py")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.unlink() if text is None else file.write_text(text)
+        self._git("add", "-A")
+        self._git("commit", "-q", "--allow-empty", "-m", "x")
+        return self._git("rev-parse", "HEAD")
+
+    def _git(self, *words: str) -> str:
+        who = ["-c", "user.name=t", "-c", "user.email=t@localhost"]
+        done = subprocess.run(
+            ["git", *who, *words], cwd=self.path, check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Repo:
+    try:
+        sandbox.level()
+    except SandboxUnavailable as error:
+        pytest.skip(str(error))
+    return Repo(tmp_path / "repo")
+
+
+def change(make_case: MakeCase, repo: Repo, base: str, commit: str, **fields: Any) -> Case:
+    payload = {"base": base, "commit": commit, "paths": ["code_.py"]}
+    return make_case(
+        proposals=({"kind": "change", "title": "Change", "payload": payload},),
+        repository={"path": str(repo.path), "branch": "agentsys/goal-1", "base": base},
+        **fields,
+    )
+
+
+def test_what_passed_before_must_pass_after_and_is_run_before_once(
+    make_case: MakeCase, repo: Repo
+) -> None:
+    base = repo.commit(code_=CODE, tests__test_code=TESTS)
+    good = repo.commit(code_="def double(n):\n    return n + n\n")
+    bad = repo.commit(code_="def double(n):\n    return n + 3\n")
+
+    verdict = judge(change(make_case, repo, base, good))
+    assert (verdict.outcome, verdict.score) == (PASS, 0.5)
+    assert verdict.evidence["before"]["failed"] == verdict.evidence["after"]["failed"] == 1
+    assert Baseline.objects.get().commit == base
+
+    verdict = judge(change(make_case, repo, base, bad))
+    assert verdict.outcome is FAIL
+    assert verdict.reasons == ("tests/test_code.py::test_two fails, and did not before",)
+
+    kept = Baseline.objects.get()  # and was not made again
+    kept.result["passed"] = 7
+    kept.save()
+    verdict = judge(change(make_case, repo, base, good))
+    assert "only 1 tests pass, 7 did" in verdict.reasons[0]
+
+
+def test_taking_tests_away_is_no_way_to_pass(make_case: MakeCase, repo: Repo) -> None:
+    base = repo.commit(code_=CODE, tests__test_code=TESTS)
+    gone = repo.commit(tests__test_code=None)
+    assert judge(change(make_case, repo, base, gone)).outcome is FAIL
+
+
+def test_a_change_that_does_not_compile_fails_before_anything_runs(
+    make_case: MakeCase, repo: Repo
+) -> None:
+    base = repo.commit(code_=CODE, tests__test_code=TESTS)
+    verdict = judge(change(make_case, repo, base, repo.commit(code_="def double(n)\n")))
+    assert verdict.outcome is FAIL
+    assert "code_.py does not compile" in verdict.reasons[0]
+    assert not Baseline.objects.exists()
+
+
+def test_without_tests_only_a_change_of_form_passes(make_case: MakeCase, repo: Repo) -> None:
+    base = repo.commit(code_="import os,sys\nx = 'a'\n")
+    form = repo.commit(code_='import os\nimport sys\n\nx = "a"\n')
+    verdict = judge(change(make_case, repo, base, form))
+    assert (verdict.outcome, verdict.score) == (PASS, 0.6)
+    assert verdict.evidence["note"] == "no tests; syntax tree unchanged"
+
+    verdict = judge(change(make_case, repo, base, repo.commit(code_="x = 'b'\n")))
+    assert verdict.outcome is ABSTAIN
+    assert "no tests before the change, and code_.py has another" in verdict.reasons[0]
+
+
+def test_a_change_cannot_bring_its_own_judge(make_case: MakeCase, repo: Repo) -> None:
+    base = repo.commit(code_=CODE)
+    after = repo.commit(code_="x = 1\n", tests__test_code="def test_fine(): pass\n")
+    assert judge(change(make_case, repo, base, after)).outcome is ABSTAIN
+
+
+def test_a_change_that_makes_the_tests_run_passes(make_case: MakeCase, repo: Repo) -> None:
+    base = repo.commit(code_="raise OSError\n", tests__test_code=TESTS.split("\ndef test_k")[0])
+    verdict = judge(change(make_case, repo, base, repo.commit(code_=CODE)))
+    assert (verdict.outcome, verdict.score) == (PASS, 0.8)
+
+
+def test_a_check_must_end_with_zero(make_case: MakeCase, repo: Repo) -> None:
+    def check(*argv: str) -> dict[str, Any]:
+        return {"definition": {"check": {"argv": list(argv)}}}
+
+    assert judge(make_case(**check("true"))).outcome is PASS
+    verdict = judge(make_case(**check("sh", "-c", "echo why; exit 3")))
+    assert verdict.outcome is FAIL
+    assert verdict.evidence["tail"].strip() == "why"
+    artifacts = (("out/a.txt", "file", "hello"),)
+    read = check("grep", "-q", "hello", "out/a.txt")
+    assert judge(make_case(artifacts=artifacts, **read)).outcome is PASS
+    read = check("grep", "-q", '"total":3', "output.json")
+    assert judge(make_case(output={"total": 3}, **read)).outcome is PASS
+
+
+def test_a_check_of_a_repository_sees_the_proposed_commit(make_case: MakeCase, repo: Repo) -> None:
+    base = repo.commit(code_="x = 'a'\n")
+    after = repo.commit(code_='x = "a"\n')
+    for argv, outcome in ((["grep", "-q", '"', "code_.py"], PASS), (["false"], FAIL)):
+        case = change(make_case, repo, base, after, definition={"check": {"argv": argv}})
+        assert judge(case).outcome is outcome
+
+
+def test_with_nothing_to_run_it_abstains(make_case: MakeCase) -> None:
+    assert judge(make_case()).outcome is ABSTAIN
+
+
+def test_safety_looks_at_the_commit_and_not_at_what_is_said_of_it(
+    make_case: MakeCase, repo: Repo
+) -> None:
+    base = repo.commit(code_=CODE)
+    key = "AKIA" + "Q3EGRTJ7XNZ5W2KD"
+    after = repo.commit(code_=CODE + f'key = "{key}"\n', other="x = 1\n")
+    definition = {"scopes": [{"resource": "repo:code_.py", "mode": "write"}]}
+    case = change(make_case, repo, base, after, definition=definition)
+    verdict = SafetyVerifier().judge(case)
+    assert verdict.veto
+    said = "\n".join(verdict.reasons)
+    assert "AWS access key in code_.py:3" in said
+    assert "`other.py` is outside the task's write scopes" in said
+    assert "changes what it does not list: ['other.py']" in said
+
+
+def test_a_proposal_based_on_another_commit_is_vetoed(make_case: MakeCase, repo: Repo) -> None:
+    base = repo.commit(code_=CODE)
+    after = repo.commit(code_="x = 1\n")
+    definition = {"scopes": [{"resource": "repo:**", "mode": "write"}]}
+    case = change(make_case, repo, after, after, definition=definition)
+    case = make_case(
+        proposals=tuple(case.report["proposals"]),
+        repository={"path": str(repo.path), "branch": "b", "base": base},
+        definition=definition,
+    )
+    verdict = SafetyVerifier().judge(case)
+    assert verdict.veto
+    assert "not on the task's" in verdict.reasons[0]
