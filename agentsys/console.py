@@ -22,6 +22,8 @@ else:
     else:
         from django.contrib.admin import ModelAdmin, TabularInline
 
+__all__ = ["ModelAdmin", "ReadOnlyAdmin", "SuperuserOnlyAdmin", "TabularInline"]
+
 
 class ReadOnlyAdmin(ModelAdmin):
     """A window: it shows rows and changes none, whoever looks, superusers included."""

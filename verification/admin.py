@@ -12,7 +12,7 @@ from verification.models import Baseline, Verdict
 @admin.register(Verdict)
 class VerdictAdmin(SuperuserOnlyAdmin):
     list_display = (
-        "attempt_id", "verifier", "voter", "outcome", "veto", "score", "overridden_by", "created_at",
+        "attempt_id", "verifier", "voter", "outcome", "veto", "score", "overridden_by",
     )  # fmt: skip
     list_filter = ("verifier", "outcome", "veto", "state")
     ordering = ("-id",)

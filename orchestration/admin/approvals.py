@@ -23,11 +23,14 @@ from django.views.decorators.http import require_POST
 
 from orchestration.admin.base import Window, allowed, attempted, said
 from orchestration.admin.evidence import evidence
+from orchestration.admin.filters import by
 from orchestration.admin.show import chip
 from orchestration.api.access import Act, may
 from orchestration.api.bodies import DecisionBody
 from orchestration.models import ApprovalRequest
+from orchestration.models.control import REQUEST_KINDS
 from orchestration.services.approvals import approval_decide
+from workers.contracts import Risk
 
 CONSEQUENCES = {
     "approve": "It is done as shown above, byte for byte.",
@@ -71,7 +74,7 @@ class ApprovalAdmin(Window):
         "named", "asks", "kind", "risk_chip", "of_goal", "age", "due", "state_chip",
     )  # fmt: skip
     list_display_links = ("named", "asks")
-    list_filter = (OpenFirst, "kind", "risk", ("goal", admin.RelatedOnlyFieldListFilter))
+    list_filter = (OpenFirst, by("kind", REQUEST_KINDS), by("risk", Risk))
     list_select_related = ("goal",)
     list_per_page = 50
     search_fields = ("question", "requested_by")
@@ -141,7 +144,8 @@ class ApprovalAdmin(Window):
             "decisions": decisions,
             "missing": max(row.quorum - len(decisions), 0),
             "choices": _choices(row),
-            "may_decide": row.state == "open" and may(request.user, Act.DECIDE, row.goal.project_id),
+            "may_decide": row.state == "open"
+            and may(request.user, Act.DECIDE, row.goal.project_id),
             "decided_already": any(d.user_id == request.user.pk for d in decisions),
             **evidence(row),
             **(extra_context or {}),

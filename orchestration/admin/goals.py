@@ -18,10 +18,12 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
 from orchestration.admin.base import Window, allowed, attempted, said
+from orchestration.admin.filters import by
 from orchestration.admin.goalpage import live, page, shown_state
 from orchestration.admin.show import bar, chip
 from orchestration.api.access import Act, may
 from orchestration.api.steering import VERBS
+from orchestration.domain.lives import GOAL
 from orchestration.models import ApprovalRequest, Goal, Task
 
 STEERING = {verb.name: verb for verb in VERBS}
@@ -84,7 +86,7 @@ class GoalAdmin(Window):
         "named", "what", "state_chip", "progress", "waiting", "project", "priority", "created_at",
     )  # fmt: skip
     list_display_links = ("named", "what")
-    list_filter = (UnderWay, "state", "project")
+    list_filter = (UnderWay, by("state", GOAL.states), "project")
     list_select_related = ("project",)
     list_per_page = 50
     search_fields = ("objective", "created_by")

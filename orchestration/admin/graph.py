@@ -100,7 +100,7 @@ def node(name: str, members: Sequence[TaskFact], depth: Mapping[int, int]) -> No
         title = f"{only.key} · {only.agent} · {only.state}"
         return Node(name, _short(only.key), title, only.state, only.id, 1, layer)
     parts = ", ".join(f"{states[s]} {s}" for s in URGENCY if states[s])
-    label = f"{_short(name)} ×{len(members)}"
+    label = f"{_short(name)} ({len(members)})"
     return Node(name, label, f"{name}: {parts}", state, None, len(members), layer)
 
 

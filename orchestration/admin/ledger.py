@@ -15,7 +15,6 @@ from orchestration.models import LedgerEntry
 class LedgerAdmin(Window):
     list_display = ("goal", "seq", "event", "actor", "at", "task_id", "attempt_id")
     list_display_links = ("seq", "event")
-    list_filter = ("event", ("goal", admin.RelatedOnlyFieldListFilter))
     list_select_related = ("goal",)
     list_per_page = 100
     search_fields = ("event", "actor")

@@ -129,7 +129,6 @@ class BudgetAdmin(Owned):
 @admin.register(Plan)
 class PlanAdmin(Window):
     list_display = ("__str__", "planner", "state", "created_at")
-    list_filter = ("state", "planner")
     list_select_related = ("goal",)
     ordering = ("-id",)
 

@@ -13,15 +13,18 @@ from django.utils.safestring import SafeString
 
 from orchestration.admin.base import Window
 from orchestration.admin.evidence import canonical, diff_text, verdicts
+from orchestration.admin.filters import by
 from orchestration.admin.show import chip, document
+from orchestration.domain.lives import PROPOSAL
 from orchestration.models import Proposal
+from workers.contracts import Risk
 
 
 @admin.register(Proposal)
 class ProposalAdmin(Window):
     list_display = ("named", "title", "kind", "risk_chip", "state_chip", "of_goal", "created_at")
     list_display_links = ("named", "title")
-    list_filter = ("state", "kind", "risk", ("goal", admin.RelatedOnlyFieldListFilter))
+    list_filter = (by("state", PROPOSAL.states), by("kind", ("change", "action")), by("risk", Risk))
     list_select_related = ("goal",)
     list_per_page = 50
     search_fields = ("title",)

@@ -54,7 +54,7 @@ SIGNS: dict[str, tuple[str, str]] = {
     "answered": ("✓", "good"),
     "pass": ("✓", "good"),
     "fail": ("✕", "bad"),
-    "abstain": ("–", "idle"),
+    "abstain": ("~", "idle"),
     "error": ("!", "bad"),
     "read": ("·", "idle"),
     "write": ("✎", "wait"),
@@ -97,7 +97,7 @@ def visible(text: Any) -> SafeString:
 
 
 def _shown(char: str) -> str:
-    if char.isascii() and char.isprintable() or char in PLAIN:
+    if (char.isascii() and char.isprintable()) or char in PLAIN:
         return str(escape(char))
     if not _hidden(char):
         return str(escape(char))

@@ -14,10 +14,13 @@ from django.views.decorators.http import require_POST
 
 from orchestration.admin.base import Window, allowed, attempted, said
 from orchestration.admin.evidence import verdicts
+from orchestration.admin.filters import by
 from orchestration.admin.show import chip, document, visible
 from orchestration.api.access import Act, may
 from orchestration.api.bodies import Verdict
+from orchestration.domain.lives import ATTEMPT, TASK
 from orchestration.models import Artifact, Attempt, Task
+from orchestration.models.tasks import LANES
 from orchestration.services import reads
 from orchestration.services.verdicts import verdict_overrule
 from workers.services import blob_get
@@ -29,12 +32,20 @@ TEXTUAL = ("text/", "application/json", "application/x-diff", "application/yaml"
 
 @admin.register(Task)
 class TaskAdmin(Window):
-    list_display = ("key", "agent", "state_chip", "phase", "of_goal", "attempts_count", "finished_at")
-    list_filter = ("state", "agent", ("goal", admin.RelatedOnlyFieldListFilter))
+    list_display = (
+        "key",
+        "agent",
+        "state_chip",
+        "phase",
+        "of_goal",
+        "attempts_count",
+        "finished_at",
+    )
+    list_filter = (by("state", TASK.states),)
     list_select_related = ("goal",)
     list_per_page = 100
-    search_fields = ("key", "phase")
-    search_help_text = "words of the key or the phase"
+    search_fields = ("key", "phase", "=agent")
+    search_help_text = "words of the key or the phase, or an agent"
     ordering = ("-id",)
 
     class Media:
@@ -78,8 +89,16 @@ class TaskAdmin(Window):
 
 @admin.register(Attempt)
 class AttemptAdmin(Window):
-    list_display = ("named", "of_task", "number", "state_chip", "tokens", "created_at", "finished_at")
-    list_filter = ("state", "lane", ("goal", admin.RelatedOnlyFieldListFilter))
+    list_display = (
+        "named",
+        "of_task",
+        "number",
+        "state_chip",
+        "tokens",
+        "created_at",
+        "finished_at",
+    )
+    list_filter = (by("state", ATTEMPT.states), by("lane", LANES))
     list_select_related = ("task",)
     list_per_page = 100
     ordering = ("-id",)
@@ -169,7 +188,7 @@ class ArtifactAdmin(Window):
     """Artifacts are shown as text, never rendered: a report is an agent's words."""
 
     list_display = ("name", "kind", "media_type", "size", "goal")
-    list_filter = ("kind", ("goal", admin.RelatedOnlyFieldListFilter))
+    list_filter = (by("kind", ("file", "diff", "report", "log", "data")),)
     list_select_related = ("goal",)
     list_per_page = 100
     search_fields = ("name",)
@@ -193,7 +212,9 @@ class ArtifactAdmin(Window):
         if row is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
         textual = row.media_type.startswith(TEXTUAL)
-        text = blob_get(row.sha256)[:PREVIEW_BYTES_MAX].decode("utf-8", "replace") if textual else ""
+        text = (
+            blob_get(row.sha256)[:PREVIEW_BYTES_MAX].decode("utf-8", "replace") if textual else ""
+        )
         context = {
             **self.admin_site.each_context(request),
             "title": row.name,
@@ -211,5 +232,7 @@ class ArtifactAdmin(Window):
             return self._get_obj_does_not_exist_redirect(request, self.opts, str(artifact_id))
         response = HttpResponse(blob_get(row.sha256), content_type="application/octet-stream")
         safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in row.name.rsplit("/", 1)[-1])
-        response["Content-Disposition"] = f'attachment; filename="{safe.encode("ascii", "replace").decode()}"'
+        response["Content-Disposition"] = (
+            f'attachment; filename="{safe.encode("ascii", "replace").decode()}"'
+        )
         return response

@@ -39,7 +39,9 @@ def approvals_list(request: Request) -> Response:
     return Response({"approvals": [_row(row) for row in rows[:limit]]})
 
 
-@extend_schema(operation_id="approvals_show", tags=["approvals"], responses=answers(ApprovalDocument))
+@extend_schema(
+    operation_id="approvals_show", tags=["approvals"], responses=answers(ApprovalDocument)
+)
 @api_view(["GET"])
 def approval_show(request: Request, approval_id: int) -> Response:
     enter(request.user, "approval", approval_id)
@@ -48,7 +50,7 @@ def approval_show(request: Request, approval_id: int) -> Response:
 
 @extend_schema(
     operation_id="approvals_decide",
-    description="approve | edit | reject (with a reason) | respond; what is allowed is in the request.",
+    description="approve | edit | reject (with a reason) | respond; `allowed` has those possible.",
     tags=["approvals"],
     request=bodies.DecisionBody,
     responses=answers(ApprovalDocument),

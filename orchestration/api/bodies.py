@@ -22,7 +22,10 @@ class Body(serializers.Serializer[Any]):
             if unknown:
                 known = ", ".join(sorted(self.fields)) or "none"
                 raise serializers.ValidationError(
-                    {name: [f"is not a field of this request; known are {known}"] for name in unknown}
+                    {
+                        name: [f"is not a field of this request; known are {known}"]
+                        for name in unknown
+                    }
                 )
         return super().to_internal_value(data)
 
@@ -38,14 +41,21 @@ class Reason(Body):
 class GoalSubmission(Body):
     """Either an objective (with or without a playbook) or a plan document."""
 
-    objective = serializers.CharField(required=False, allow_blank=True, default="", max_length=20_000)
+    objective = serializers.CharField(
+        required=False, allow_blank=True, default="", max_length=20_000
+    )
     project = serializers.SlugField(required=False, default="default", max_length=80)
     playbook = serializers.CharField(required=False, allow_null=True, default=None, max_length=80)
     plan = serializers.DictField(
-        required=False, allow_null=True, default=None, help_text="A plan document: objective, tasks."
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="A plan document: objective, tasks.",
     )
     params = serializers.DictField(required=False, default=dict)
-    repository = serializers.CharField(required=False, allow_blank=True, default="", max_length=4096)
+    repository = serializers.CharField(
+        required=False, allow_blank=True, default="", max_length=4096
+    )
     priority = serializers.IntegerField(required=False, default=0, min_value=-100, max_value=100)
     deadline_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
     review = serializers.BooleanField(

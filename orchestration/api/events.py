@@ -51,7 +51,7 @@ class EventStream(BaseRenderer):
     media_type = "text/event-stream"
     format = "sse"
 
-    def render(self, data: Any, *args: Any, **kwargs: Any) -> bytes:
+    def render(self, data: Any, *_args: Any, **_kwargs: Any) -> bytes:
         return json.dumps(data, cls=DjangoJSONEncoder).encode()
 
 

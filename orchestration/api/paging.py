@@ -11,9 +11,7 @@ from agentsys.kernel.errors import BadInput
 BIGGEST = 2**63 - 1
 
 
-def whole(
-    request: Request, name: str, *, default: int, least: int = 1, most: int = BIGGEST
-) -> int:
+def whole(request: Request, name: str, *, default: int, least: int = 1, most: int = BIGGEST) -> int:
     """A whole number in [least, most]; `default` where it is not given."""
     text = request.query_params.get(name)
     if text is None or text == "":

@@ -94,7 +94,11 @@ def _explained(error: Exception, response: Response) -> tuple[str, str, list[str
         return "not-allowed", str(error) or "you may not do this", []
     if isinstance(error, exceptions.APIException):
         code = error.get_codes()
-        return (code.replace("_", "-") if isinstance(code, str) else "refused"), str(error.detail), []
+        return (
+            (code.replace("_", "-") if isinstance(code, str) else "refused"),
+            str(error.detail),
+            [],
+        )
     return "refused", str(response.data), []
 
 
