@@ -1,0 +1,68 @@
+"""What goes into memory and what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryDraft:
+    """Something to remember. `importance` None: worked out from kind and text."""
+
+    namespace: str
+    layer: str
+    text: str
+    kind: str = "note"
+    actor: str = ""
+    trust: str = "unverified"
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    importance: float | None = None
+    occurred_at: datetime | None = None
+    goal_id: int | None = None
+    task_id: int | None = None
+    pinned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """A memory that was found. `signals` says how each part of the score came about; `superseded`
+    holds the texts of the older versions, newest first."""
+
+    id: int
+    namespace: str
+    layer: str
+    kind: str
+    text: str
+    score: float
+    trust: str
+    source: str
+    occurred_at: datetime
+    pinned: bool = False
+    signals: Mapping[str, float] = field(default_factory=dict)
+    superseded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybookView:
+    id: int
+    name: str
+    version: int
+    definition: Mapping[str, Any]
+    origin: str
+    state: str
+    successes: int
+    failures: int
+    wilson: float  # lower bound of the success rate at 95 %
+
+
+@dataclass(frozen=True, slots=True)
+class PruneReport:
+    """`pruned`: ids with the reason for each. With `dry_run` nothing was changed."""
+
+    namespace: str
+    live: int
+    pruned: tuple[tuple[int, str], ...]
+    dry_run: bool
