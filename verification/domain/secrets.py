@@ -15,47 +15,66 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-FORMS: tuple[tuple[str, str], ...] = (
-    ("AWS access key", r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
-    ("GitHub token", r"\bgh[pousr]_[A-Za-z0-9]{36,255}\b"),
-    ("GitHub fine-grained token", r"\bgithub_pat_[A-Za-z0-9_]{60,255}\b"),
-    ("GitLab token", r"\bglpat-[A-Za-z0-9_-]{20,}"),
-    ("Slack token", r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}"),
-    ("Slack webhook", r"hooks\.slack\.com/services/T[A-Za-z0-9]+/B[A-Za-z0-9]+/[A-Za-z0-9]{20,}"),
-    ("Anthropic key", r"\bsk-ant-[A-Za-z0-9_-]{20,}"),
-    ("OpenAI key", r"\bsk-(?:proj-|svcacct-|admin-)?(?!ant-)[A-Za-z0-9_-]*[A-Za-z0-9]{20,}"),
-    ("Google API key", r"\bAIza[0-9A-Za-z_-]{35}\b"),
-    ("Stripe key", r"\b[sr]k_live_[0-9A-Za-z]{20,}"),
-    ("npm token", r"\bnpm_[A-Za-z0-9]{36}\b"),
-    ("PyPI token", r"\bpypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{40,}"),
-    ("private key", r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----"),
-    ("JSON web token", r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"),
-    (
-        "password in a URL",
-        r"\b[a-z][a-z0-9+.-]{1,20}://[^\s:/@'\"]{1,64}:[^\s:/@'\"]{4,128}@[\w.-]",
-    ),
+# kind, texts of which one must occur (searching for them is nearly free), form
+FORMS: tuple[tuple[str, tuple[str, ...], re.Pattern[str]], ...] = tuple(
+    (kind, hints, re.compile(form))
+    for kind, hints, form in (
+        ("AWS access key", ("AKIA", "ASIA"), r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
+        (
+            "GitHub token",
+            ("ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
+            r"\bgh[pousr]_[A-Za-z0-9]{36,255}\b",
+        ),
+        ("GitHub token", ("github_pat_",), r"\bgithub_pat_[A-Za-z0-9_]{60,255}\b"),
+        ("GitLab token", ("glpat-",), r"\bglpat-[A-Za-z0-9_-]{20,255}"),
+        ("Slack token", ("xox",), r"\bxox[abeoprs]-[A-Za-z0-9-]{10,255}"),
+        (
+            "Slack webhook",
+            ("hooks.slack.com",),
+            r"hooks\.slack\.com/services/T[A-Za-z0-9]{2,20}/B[A-Za-z0-9]{2,20}/[A-Za-z0-9]{20,40}",
+        ),
+        ("Anthropic key", ("sk-ant-",), r"\bsk-ant-[A-Za-z0-9_-]{20,255}"),
+        (
+            "OpenAI key",
+            ("sk-",),
+            r"\bsk-(?!ant-)(?:(?:proj|svcacct|admin)-[A-Za-z0-9_-]{20,255}|[A-Za-z0-9]{20,255})",
+        ),
+        ("Google API key", ("AIza",), r"\bAIza[0-9A-Za-z_-]{35}\b"),
+        ("Stripe key", ("k_live_",), r"\b[sr]k_live_[0-9A-Za-z]{20,255}"),
+        ("npm token", ("npm_",), r"\bnpm_[A-Za-z0-9]{36}\b"),
+        ("PyPI token", ("pypi-AgEI",), r"\bpypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{40,255}"),
+        (
+            "private key",
+            ("PRIVATE KEY",),
+            r"-----BEGIN (?:[A-Z]{2,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----",
+        ),
+        (
+            "JSON web token",
+            ("eyJ",),
+            r"\beyJ[A-Za-z0-9_-]{10,999}\.eyJ[A-Za-z0-9_-]{10,9999}\.[A-Za-z0-9_-]{10,999}",
+        ),
+        (
+            "password in a URL",
+            ("://",),
+            r"(?<=[a-z])://[^\s:/@'\"\[\]<>{}]{1,64}:[^\s:/@'\"\[\]<>{}]{4,128}@[\w.-]",
+        ),
+    )
 )
-_FORMS = re.compile("|".join(f"(?P<f{n}>{form})" for n, (_, form) in enumerate(FORMS)))
+_NAMES = re.compile(
+    r"(?i)passw(?:or)?d|passphrase|secret|api_?-?key|access_?-?key|private_?key|credential|token"
+)
 _ASSIGNED = re.compile(
-    r"""(?ix) (?P<name> [\w.-]{0,40}
-          (?:passw(?:or)?d|passphrase|secret|api_?-?key|auth_?token|access_?-?key|private_?key
-            |client_secret|credential|token)
-          [\w-]{0,20} )
-        ["']? \s{0,4} (?::=|=>|[:=]) \s{0,4}
+    r"""(?x) (?P<rest>[\w-]{0,20}) ["']? \s{0,4} (?::=|=>|[:=]) \s{0,4}
         (?: (?P<quote>["']) (?P<quoted>[^"'\r\n]{8,200}) (?P=quote)
           | (?P<bare>[^\s"'(){}\[\],;<>]{12,200}) (?=\s|$|[,;"']) )""",
 )
+_REFERENCE = re.compile(r"^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+$")  # options.oauth2_secret
 _NO_SECRET = re.compile(
     r"(?i)example|sample|dummy|fake|placeholder|change.?me|your[-_ ]|redacted|xxxx|\*\*\*|\.\.\."
     r"|<[^>]*>|\$\{|\{\{|%\(|%s|\benv\b|environ|getenv|^none$|^null$|^true$|^false$"
 )
 _NOT_A_VALUE = re.compile(
     r"(?i)(?:_|-|\b)(?:hash|digest|sha256|id|name|url|path|file|field|type)s?$"
-)
-# Cheap: a text without any of these words cannot match; most texts have none.
-_HINT = re.compile(
-    r"(?i)AKIA|ASIA|gh[pousr]_|github_pat|glpat-|xox|slack|sk-|AIza|k_live|npm_|pypi-|PRIVATE KEY"
-    r"|eyJ|://|passw|passphrase|secret|api.?key|token|access.?key|private.?key|credential"
 )
 GENERIC = "assigned secret"
 PASSWORD_ENTROPY_MIN = 3.0  # bits per character; English words in a name have about 2.5 to 3
@@ -76,8 +95,6 @@ class Secret:
 
 
 def secrets_in(text: str) -> tuple[Secret, ...]:
-    if not _HINT.search(text):
-        return ()
     found = {secret.fingerprint: secret for secret in _assigned(text)}
     return tuple((found | {secret.fingerprint: secret for secret in _by_form(text)}).values())
 
@@ -89,11 +106,12 @@ def entropy(text: str) -> float:
 
 
 def _by_form(text: str) -> Iterator[Secret]:
-    for match in _FORMS.finditer(text):
-        if match[0].upper().endswith("EXAMPLE") or _is_placeholder_url(match):
+    for kind, hints, form in FORMS:
+        if not any(hint in text for hint in hints):
             continue
-        kind = FORMS[int((match.lastgroup or "f0")[1:])][0]
-        yield _secret(kind, text, match.start(), match[0], certain=True)
+        for match in form.finditer(text):
+            if not match[0].upper().endswith("EXAMPLE") and not _is_placeholder_url(match):
+                yield _secret(kind, text, match.start(), match[0], certain=True)
 
 
 def _is_placeholder_url(match: re.Match[str]) -> bool:
@@ -105,13 +123,19 @@ def _is_placeholder_url(match: re.Match[str]) -> bool:
 
 
 def _assigned(text: str) -> Iterator[Secret]:
-    for match in _ASSIGNED.finditer(text):
+    end = 0
+    for name in _NAMES.finditer(text):
+        match = _ASSIGNED.match(text, name.end()) if name.start() >= end else None
+        if match is None:
+            continue
+        end = match.end()
         value = match["quoted"] or match["bare"]
-        if not _NOT_A_VALUE.search(match["name"]) and _looks_random(value, bool(match["quoted"])):
-            yield _secret(GENERIC, text, match.start(), value, certain=False)
+        is_other = _NOT_A_VALUE.search(name[0] + match["rest"]) or _REFERENCE.match(value)
+        if not is_other and _looks_random(value, is_quoted=bool(match["quoted"])):
+            yield _secret(GENERIC, text, name.start(), value, certain=False)
 
 
-def _looks_random(value: str, is_quoted: bool) -> bool:
+def _looks_random(value: str, *, is_quoted: bool) -> bool:
     if _NO_SECRET.search(value) or " " in value.strip() or not any(c.isdigit() for c in value):
         return False
     if not any(c.isalpha() for c in value):

@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
+from django.db import connection
 
 from agentsys.kernel.errors import NotFound
 from agentsys.kernel.hashing import canonical, digest
@@ -186,14 +187,34 @@ def command_for(case: Case, repository: Repository, base: str) -> list[str]:
 def baseline(repository: Repository, path: str, commit: str, command: Sequence[str]) -> Suite:
     """How the tests go at `commit`: run once per repository, commit and command, then kept."""
     key = {"repository": path, "commit": commit, "command_hash": digest(command)}
-    if kept := Baseline.objects.filter(**key).values_list("result", flat=True).first():
-        return Suite.from_json(kept)
-    suite = run_suite(repository, commit, command)
-    if suite.status in BASELINE_STATES:
-        Baseline.objects.bulk_create(
-            [Baseline(**key, result=suite.to_json())], ignore_conflicts=True
-        )
-    return suite
+    if kept := _kept(key):
+        return kept
+    with _one_at_a_time(digest(key)):
+        if kept := _kept(key):  # somebody else ran them while this one waited
+            return kept
+        suite = run_suite(repository, commit, command)
+        if suite.status in BASELINE_STATES:
+            row = Baseline(**key, result=suite.to_json())
+            Baseline.objects.bulk_create([row], ignore_conflicts=True)
+        return suite
+
+
+def _kept(key: Mapping[str, str]) -> Suite | None:
+    result = Baseline.objects.filter(**key).values_list("result", flat=True).first()
+    return Suite.from_json(result) if result else None
+
+
+@contextmanager
+def _one_at_a_time(name: str) -> Iterator[None]:
+    """Siblings that start from one commit would else run its tests all at once. The lock belongs
+    to the database session, so it goes when this process does."""
+    number = int(name[:15], 16)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [number])
+        try:
+            yield
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [number])
 
 
 def run_suite(repository: Repository, commit: str, command: Sequence[str]) -> Suite:

@@ -19,7 +19,7 @@ from verification.domain.paths import path_fault, write_patterns
 from verification.domain.secrets import secrets_in
 from verification.verifiers.base import Verifier
 
-SCAN_BYTES_MAX = 16_000_000
+SCAN_BYTES_MAX = 8_000_000  # about a second
 # Keys of an output whose text comes from somewhere else: a program, a file, a web page.
 QUOTED = frozenset(
     {"stdout", "stderr", "tail", "log", "lines", "diff", "quote", "quotes", "excerpt", "snippet"}
