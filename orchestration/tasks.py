@@ -21,7 +21,8 @@ from orchestration.services.goals import goal_plan
 from orchestration.services.proposals import proposal_apply
 from orchestration.services.running import serve, task_serve
 from orchestration.services.settle import attempt_settle
-from orchestration.services.sweep import Sweeper, sweep as sweep_once
+from orchestration.services.sweep import Sweeper
+from orchestration.services.sweep import sweep as sweep_once
 from orchestration.services.verdicts import attempt_verify
 
 log = structlog.get_logger(__name__)
@@ -97,7 +98,7 @@ _sweeper: Sweeper | None = None
 @worker_ready.connect
 def _ready(**_: Any) -> None:
     """Sweep from the main process of every worker, and open its session so that it is seen."""
-    global _sweeper  # noqa: PLW0603
+    global _sweeper
     _edge("session", sessions.session_current)
     _sweeper = Sweeper()
     _sweeper.start()

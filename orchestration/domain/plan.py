@@ -265,14 +265,18 @@ def _task_problems(
     if task.unproven not in ("ask", "reject"):
         problems.append(f"{name}: `unproven` is `{task.unproven}`; expected ask or reject")
     _limit_problems(task, problems)
+    _scope_form_problems(task, name, problems)
+    if task.fan_out is not None:
+        _fan_out_problems(task, agents, problems)
+
+
+def _scope_form_problems(task: TaskDraft, name: str, problems: list[str]) -> None:
     for scope in task.scopes:
         resource, mode = scope.get("resource"), scope.get("mode", "write")
         if not isinstance(resource, str) or ":" not in resource:
             problems.append(f"{name}: scope `{resource}` is not kind:path, such as repo:src/**")
         if mode not in ("read", "write"):
             problems.append(f"{name}: scope mode `{mode}` is neither read nor write")
-    if task.fan_out is not None:
-        _fan_out_problems(task, agents, problems)
 
 
 def _agent_problems(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from agentsys.kernel.errors import BadInput
 from orchestration.domain.plan import PlanDraft, plan_from_json, plan_problems
 from orchestration.planners.port import PlanRequest
-from dataclasses import replace
 
 REPAIRS_MAX = 2
 

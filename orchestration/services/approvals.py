@@ -26,7 +26,6 @@ from orchestration.services.proposals import action_failed, applied
 from orchestration.services.settle import Followups, carry_out, task_fail, task_retry
 from workers.services import effect_confirm, effect_refuse
 
-if TYPE_CHECKING:
 DECIDERS = ("approver", "admin")
 
 
@@ -101,7 +100,9 @@ def _check(
     _check_person(request, user)
     problems = []
     if decision not in request.allowed:
-        problems.append(f"`{decision}` is not possible here; use one of {', '.join(request.allowed)}")
+        problems.append(
+            f"`{decision}` is not possible here; use one of {', '.join(request.allowed)}"
+        )
     if decision == "reject" and not reason.strip():
         problems.append("a rejection needs a reason")
     if decision == "respond" and not reason.strip():
@@ -217,7 +218,10 @@ def _proposal_decided(
     match decision:
         case "approve":
             approved = proposals_move(
-                book, [proposal.pk], ProposalEvent.APPROVED, actor=actor,
+                book,
+                [proposal.pk],
+                ProposalEvent.APPROVED,
+                actor=actor,
                 payload={"approval": request.pk, "hash": proposal.payload_hash},
                 fields={"decided_at": book.now, "apply_due_at": book.now},
             )
@@ -228,8 +232,12 @@ def _proposal_decided(
             _send_back(book, request, actor, reason or "edited by a person", after)
         case _:
             proposals_move(
-                book, [proposal.pk], ProposalEvent.REJECTED, actor=actor,
-                payload={"reason": reason}, fields={"reason": reason, "decided_at": book.now},
+                book,
+                [proposal.pk],
+                ProposalEvent.REJECTED,
+                actor=actor,
+                payload={"reason": reason},
+                fields={"reason": reason, "decided_at": book.now},
             )
             _refuse(book, request, actor, f"rejected by {actor}: {reason}", after)
 
@@ -256,11 +264,17 @@ def _edited(
         risk=proposal.risk,
     )
     book.record(
-        "proposal.opened", actor=actor, task_id=proposal.task_id, attempt_id=proposal.attempt_id,
+        "proposal.opened",
+        actor=actor,
+        task_id=proposal.task_id,
+        attempt_id=proposal.attempt_id,
         payload={"proposal": edited.pk, "edits": proposal.pk, "hash": edited.payload_hash},
     )
     proposals_move(
-        book, [edited.pk], ProposalEvent.APPROVED, actor=actor,
+        book,
+        [edited.pk],
+        ProposalEvent.APPROVED,
+        actor=actor,
         payload={"approval": request.pk, "hash": edited.payload_hash},
         fields={"decided_at": book.now, "apply_due_at": book.now},
     )
@@ -274,11 +288,19 @@ def _send_back(
     if request.proposal_id:
         proposals_move(book, [request.proposal_id], ProposalEvent.WITHDRAWN, actor=actor)
     attempts_move(
-        book, [request.attempt_id or 0], AttemptEvent.REJECTED, actor=actor,
-        payload={"reason": reason}, fields={"reason": reason},
+        book,
+        [request.attempt_id or 0],
+        AttemptEvent.REJECTED,
+        actor=actor,
+        payload={"reason": reason},
+        fields={"reason": reason},
     )
     task_retry(
-        book, request.task_id or 0, reason=reason, delay_seconds=0, after=after,
+        book,
+        request.task_id or 0,
+        reason=reason,
+        delay_seconds=0,
+        after=after,
         event=TaskEvent.RESUMED,
     )
 
@@ -287,8 +309,12 @@ def _refuse(
     book: Book, request: ApprovalRequest, actor: str, reason: str, after: Followups
 ) -> None:
     attempts_move(
-        book, [request.attempt_id or 0], AttemptEvent.REJECTED, actor=actor,
-        payload={"reason": reason}, fields={"reason": reason},
+        book,
+        [request.attempt_id or 0],
+        AttemptEvent.REJECTED,
+        actor=actor,
+        payload={"reason": reason},
+        fields={"reason": reason},
     )
     task_fail(book, request.task_id or 0, reason=reason, after=after, actor=actor)
 
@@ -315,19 +341,13 @@ def _verdict_decided(
     carry_out(book, request.task_id, request.attempt_id, disposition, after, actor=actor)
 
 
-def _plan_decided(
-    book: Book, decision: str, actor: str, reason: str, after: Followups
-) -> None:
+def _plan_decided(book: Book, decision: str, actor: str, reason: str, after: Followups) -> None:
     if decision == "approve":
         goal_move(book, GoalEvent.PLAN_APPROVED, actor=actor)
-        after.unlocked += roots_start(
-            book, republish_seconds=settings.AGENTSYS.republish_seconds
-        )
+        after.unlocked += roots_start(book, republish_seconds=settings.AGENTSYS.republish_seconds)
     else:
         tasks = Task.objects.filter(goal_id=book.goal_id, state="blocked")
-        tasks_move(
-            book, tasks.values_list("pk", flat=True), TaskEvent.CANCELLED, actor=actor
-        )
+        tasks_move(book, tasks.values_list("pk", flat=True), TaskEvent.CANCELLED, actor=actor)
         goal_move(book, GoalEvent.FAILED, actor=actor, reason=f"plan rejected: {reason}")
 
 
@@ -364,7 +384,9 @@ def approval_expire(request_id: int) -> None:
             return
         _close(book, request, "expired")
         book.record(
-            "approval.expired", actor="clock", task_id=request.task_id,
+            "approval.expired",
+            actor="clock",
+            task_id=request.task_id,
             payload={"approval": request.pk},
         )
         if request.kind == "plan":
@@ -379,6 +401,9 @@ def _expired(book: Book, request: ApprovalRequest, after: Followups) -> None:
         proposals_move(book, [request.proposal_id], ProposalEvent.WITHDRAWN, actor="clock")
     attempts_move(book, [request.attempt_id or 0], AttemptEvent.CANCELLED, actor="clock")
     task_fail(
-        book, request.task_id or 0, after=after, actor="clock",
+        book,
+        request.task_id or 0,
+        after=after,
+        actor="clock",
         reason=f"nobody decided approval-{request.pk} in time",
     )

@@ -33,7 +33,7 @@ def goal_move(
     *,
     actor: str,
     reason: str = "",
-    payload: Mapping[str, Any] = {},  # noqa: B006
+    payload: Mapping[str, Any] = {},
 ) -> bool:
     moved = _move(book, GOAL, [book.goal_id], event, {"reason": reason} if reason else {})
     if moved:
@@ -49,8 +49,8 @@ def tasks_move(
     event: TaskEvent,
     *,
     actor: str = ORCHESTRATOR,
-    payload: Mapping[str, Any] = {},  # noqa: B006
-    fields: Mapping[str, Any] = {},  # noqa: B006
+    payload: Mapping[str, Any] = {},
+    fields: Mapping[str, Any] = {},
 ) -> list[int]:
     """`fields` are columns to set with the move; `payload` goes into each entry."""
     moved = _move(book, TASK, list(task_ids), event, fields)
@@ -65,8 +65,8 @@ def attempts_move(
     event: AttemptEvent,
     *,
     actor: str = ORCHESTRATOR,
-    payload: Mapping[str, Any] = {},  # noqa: B006
-    fields: Mapping[str, Any] = {},  # noqa: B006
+    payload: Mapping[str, Any] = {},
+    fields: Mapping[str, Any] = {},
     fence: int | None = None,
 ) -> list[int]:
     moved = _move(book, ATTEMPT, list(attempt_ids), event, fields, fence=fence)
@@ -81,8 +81,8 @@ def proposals_move(
     event: ProposalEvent,
     *,
     actor: str = ORCHESTRATOR,
-    payload: Mapping[str, Any] = {},  # noqa: B006
-    fields: Mapping[str, Any] = {},  # noqa: B006
+    payload: Mapping[str, Any] = {},
+    fields: Mapping[str, Any] = {},
 ) -> list[int]:
     moved = _move(book, PROPOSAL, list(proposal_ids), event, fields)
     for proposal_id in moved:

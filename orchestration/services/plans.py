@@ -9,6 +9,7 @@ from django.db import connection
 
 from agentsys.kernel.hashing import digest, plain
 from orchestration.domain.expand import expand
+from orchestration.domain.lives import TaskEvent
 from orchestration.domain.plan import PlanDraft, TaskDraft
 from orchestration.domain.refs import resolve
 from orchestration.models import Dependency, Plan, Task
@@ -16,7 +17,6 @@ from orchestration.services.briefs import outputs_of
 from orchestration.services.hotpath import Unlocked
 from orchestration.services.ledger import Book
 from orchestration.services.moves import ORCHESTRATOR, tasks_move
-from orchestration.domain.lives import TaskEvent
 from workers.services import agent_info
 
 _START = """

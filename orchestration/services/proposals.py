@@ -24,9 +24,9 @@ from agentsys.kernel.errors import AgentsysError, NotFound
 from agentsys.kernel.hashing import canonical, digest
 from orchestration.domain.lives import AttemptEvent, ProposalEvent
 from orchestration.models import Attempt, Proposal, Task
-from orchestration.services.requests import request_open
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.moves import ORCHESTRATOR, attempts_move, proposals_move
+from orchestration.services.requests import request_open
 from orchestration.services.settle import (
     Followups,
     accept_reported,

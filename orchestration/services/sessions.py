@@ -120,7 +120,7 @@ _guard = threading.Lock()
 
 def session_current() -> Session:
     """This process's session, opened at first use; a forked child opens its own."""
-    global _current  # noqa: PLW0603
+    global _current
     with _guard:
         if _current is None or _current.pid != os.getpid():
             _current = Session().open()
@@ -128,7 +128,7 @@ def session_current() -> Session:
 
 
 def session_close() -> None:
-    global _current  # noqa: PLW0603
+    global _current
     with _guard:
         if _current is not None and _current.pid == os.getpid():
             _current.close()

@@ -33,10 +33,10 @@ from orchestration.domain.settling import (
 )
 from orchestration.models import ApprovalRequest, Artifact, Attempt, Proposal, Task
 from orchestration.services import dispatch
-from orchestration.services.requests import request_open
 from orchestration.services.hotpath import Accepted, Claimed, Unlocked, accept, queue_again, unlock
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.moves import ORCHESTRATOR, attempts_move, proposals_move, tasks_move
+from orchestration.services.requests import request_open
 from orchestration.services.scopes import scopes_release
 from verification import services as verification
 from verification.services import VerdictRow
@@ -59,7 +59,7 @@ class Finished:
 class Followups:
     """What to send after the commit."""
 
-    unlocked: Unlocked = Unlocked()
+    unlocked: Unlocked = field(default_factory=Unlocked)
     verify: list[tuple[int, tuple[tuple[str, str], ...]]] = field(default_factory=list)
     apply: list[int] = field(default_factory=list)
     advance: bool = False
