@@ -85,6 +85,8 @@ def test_each_kind_of_secret_is_found_and_never_repeated(name: str) -> None:
         "postgresql://user:password@localhost/db",
         "redis://:@localhost",
         'token_hash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"',
+        '"hashed_secret": "3f785a2b9c0d4e6f8a1b3c5d7e9f0a2b4c6d8e0f"',
+        "secret = options.oauth2_secret or default",
         "AKIAIOSFODNN7EXAMPLE",
         "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         "commit 3f785a2b9c",

@@ -68,6 +68,7 @@ _ASSIGNED = re.compile(
         (?: (?P<quote>["']) (?P<quoted>[^"'\r\n]{8,200}) (?P=quote)
           | (?P<bare>[^\s"'(){}\[\],;<>]{12,200}) (?=\s|$|[,;"']) )""",
 )
+_HASHED = re.compile(r"(?i)(?:hash|hashed|masked|encrypted|redacted)[_-]?$")
 _REFERENCE = re.compile(r"^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+$")  # options.oauth2_secret
 _NO_SECRET = re.compile(
     r"(?i)example|sample|dummy|fake|placeholder|change.?me|your[-_ ]|redacted|xxxx|\*\*\*|\.\.\."
@@ -131,7 +132,8 @@ def _assigned(text: str) -> Iterator[Secret]:
         end = match.end()
         value = match["quoted"] or match["bare"]
         is_other = _NOT_A_VALUE.search(name[0] + match["rest"]) or _REFERENCE.match(value)
-        if not is_other and _looks_random(value, is_quoted=bool(match["quoted"])):
+        is_hashed = _HASHED.search(text, max(0, name.start() - 12), name.start())
+        if not is_other and not is_hashed and _looks_random(value, is_quoted=bool(match["quoted"])):
             yield _secret(GENERIC, text, name.start(), value, certain=False)
 
 

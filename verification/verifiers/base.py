@@ -24,7 +24,7 @@ class Verifier(ABC):
     inline: ClassVar[bool] = True
     timeout_seconds: ClassVar[float] = 5.0  # a costly verifier's verdict counts as lost after this
 
-    def inline_for(self, case: Case) -> bool:  # noqa: ARG002 - subclasses look at it
+    def inline_for(self, case: Case) -> bool:
         """True when this case can be judged in the worker's own message: milliseconds, no model,
         no sandbox."""
         return self.inline

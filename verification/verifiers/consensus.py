@@ -17,7 +17,7 @@ class ConsensusVerifier(SemanticVerifier):
     name = "consensus"
     kind = Kind.CONSENSUS
 
-    def inline_for(self, case: Case) -> bool:  # noqa: ARG002 - even rules are each voter's own
+    def inline_for(self, case: Case) -> bool:
         return not has_model()
 
     def judge(self, case: Case) -> VerdictDraft:

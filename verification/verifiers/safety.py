@@ -7,7 +7,7 @@ Text that was merely quoted from a source may hold anything: that is noted, not 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from verification.domain.secrets import secrets_in
 from verification.verifiers.base import Verifier
 
 SCAN_BYTES_MAX = 8_000_000  # about a second
+TELLING_CHARS_MIN = 8
 # Keys of an output whose text comes from somewhere else: a program, a file, a web page.
 QUOTED = frozenset(
     {"stdout", "stderr", "tail", "log", "lines", "diff", "quote", "quotes", "excerpt", "snippet"}
@@ -64,11 +65,28 @@ class SafetyVerifier(Verifier):
 
 
 def _look_at_output(case: Case, findings: Findings) -> None:
-    for path, key, text in _strings(case.report.get("output"), "output"):
-        _look_for_secrets(text, path, findings, is_source=False)
-        _look_for_marks(text, path, findings, is_quoted=key in QUOTED)
+    texts = list(_strings(case.report.get("output"), "output"))
+    if not _holds_nothing(text for _, _, text in texts):
+        _look_at_texts(texts, findings)
     for path, argv in _commands(case.report.get("output"), "output"):
         _look_at_command(argv, path, findings)
+    _look_at_words(case, findings)
+
+
+def _holds_nothing(texts: Iterable[str]) -> bool:
+    """One search for all: most outputs are small, and nearly all are clean."""
+    whole = "\n".join(texts)
+    return not secrets_in(whole) and not marks_in(whole)
+
+
+def _look_at_texts(texts: Iterable[tuple[str, str, str]], findings: Findings) -> None:
+    for path, key, text in texts:
+        _look_for_secrets(text, path, findings, is_source=False)
+        _look_for_marks(text, path, findings, is_quoted=key in QUOTED)
+
+
+def _look_at_words(case: Case, findings: Findings) -> None:
+    """What the agent says itself: claims, summary, question."""
     for number, claim in enumerate(case.report.get("claims") or (), start=1):
         quote = str(claim.get("quote", ""))
         _look_for_secrets(quote, f"the quote of claim {number}", findings, is_source=False)
@@ -168,12 +186,14 @@ def _look_at_command(argv: Sequence[str] | str, place: str, findings: Findings) 
 
 
 def _strings(value: Any, path: str, key: str = "") -> Iterator[tuple[str, str, str]]:
-    """Each string in a JSON value as (path, nearest key, text). Keys are text too."""
+    """Each string in a JSON value as (path, nearest key, text), keys too; without those that are
+    too short to hold anything."""
     if isinstance(value, str):
-        yield path, key, value
+        if len(value) >= TELLING_CHARS_MIN or not value.isascii():
+            yield path, key, value
     elif isinstance(value, Mapping):
         for name, item in value.items():
-            yield f"{path} (a key)", "", str(name)
+            yield from _strings(str(name), f"{path} (a key)")
             yield from _strings(item, f"{path}.{name}", str(name))
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
