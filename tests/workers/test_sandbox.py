@@ -1,0 +1,251 @@
+"""What the sandbox keeps in: network, files, processes, memory, output, time."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentsys.kernel.errors import BadInput, LeaseLost
+from workers import sandbox
+from workers.errors import SandboxUnavailable
+from workers.sandbox import levels
+from workers.sandbox.process import Capture
+
+
+@pytest.fixture(params=[isolation.level.name for isolation in levels._working()[0][:2]])
+def isolated(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every level that works on this machine, one after the other."""
+    found, _ = levels._working()
+    only = tuple(isolation for isolation in found if isolation.level.name == request.param)
+    monkeypatch.setattr(levels, "_working", lambda: (only, ()))
+    return str(request.param)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    folder = tmp_path / "place"
+    folder.mkdir(mode=0o755)
+    return folder
+
+
+def run(place: Path, *argv: str, **options: Any) -> sandbox.SandboxResult:
+    options = {"timeout_seconds": 20, "writable": [place], **options}
+    return sandbox.run(argv, cwd=place, **options)
+
+
+def python(place: Path, code: str, **options: Any) -> sandbox.SandboxResult:
+    return run(place, sys.executable, "-I", "-c", code, **options)
+
+
+def test_it_runs_and_says_at_which_level(place: Path, isolated: str) -> None:
+    ended = run(place, "sh", "-c", "cat; echo oops >&2; exit 3", stdin=b"given")
+    assert (ended.exit_code, ended.stdout, ended.stderr) == (3, "given", "oops\n")
+    assert (ended.level, ended.killed, ended.truncated) == (isolated, "", False)
+    assert sandbox.level().name == isolated
+
+
+@pytest.mark.parametrize(("argv", "code"), [(["no-such-thing"], 127), (["/etc/passwd"], 126)])
+def test_what_cannot_be_started_ends_as_in_a_shell(place: Path, argv: list[str], code: int) -> None:
+    ended = run(place, *argv)
+    assert ended.exit_code == code
+    assert argv[0] in ended.stderr
+
+
+def test_there_is_no_network_not_even_loopback(place: Path, isolated: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        code = f"import socket; socket.create_connection(('127.0.0.1', {port}), 3)"
+        assert python(place, code).exit_code != 0
+        assert python(place, code, network=True).exit_code == 0
+
+
+def test_homes_servers_and_the_environment_are_not_there(
+    place: Path, isolated: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SECRET_TOKEN", "canary-5a3f")
+    secret = tmp_path / "secret.txt"
+    secret.write_text("canary-5a3f")
+    hidden = [secret, Path.home() / ".bashrc", Path("/etc/shadow"), Path("/var/lib"), Path("/home")]
+    hidden += [Path(host) for host in [_database_socket()] if host]
+    code = "import os, sys; print([p for p in sys.argv[1:] if os.path.exists(p)], dict(os.environ))"
+    ended = run(place, sys.executable, "-I", "-c", code, *map(str, hidden))
+    assert ended.stdout.startswith("[] ")
+    assert "canary" not in run(place, "sh", "-c", "env; cat /proc/*/environ").stdout
+
+
+def _database_socket() -> str:
+    from django.conf import settings
+
+    host = str(settings.DATABASES["default"]["HOST"])
+    return f"{host}/.s.PGSQL.5432" if host.startswith("/") else ""
+
+
+def test_only_writable_folders_can_be_written(place: Path, isolated: str, tmp_path: Path) -> None:
+    lent = tmp_path / "lent"
+    lent.mkdir()
+    (lent / "file").write_text("as it was")
+    targets = [lent / "file", lent / "new", Path("/usr/x"), Path(sys.prefix) / "x", Path("/etc/x")]
+    for target in targets:
+        ended = run(place, "sh", "-c", f"echo changed > {target}", readable=[lent])
+        assert ended.exit_code != 0, target
+    assert (lent / "file").read_text() == "as it was"
+    assert run(place, "sh", "-c", "echo fine > made; echo fine > /tmp/x").exit_code == 0
+    assert (place / "made").read_text() == "fine\n"
+
+
+def test_what_it_writes_belongs_to_the_worker(place: Path, isolated: str) -> None:
+    (place / "old").write_text("old")
+    run(place, "sh", "-c", "mkdir -p a/b && echo x > a/b/c && ln -s /etc/shadow a/link && rm old")
+    owners = {path.lstat().st_uid for path in [place, *place.rglob("*")]}
+    assert owners == {os.geteuid()}
+    (place / "a" / "b" / "c").write_text("and can be changed by it")
+
+
+def test_a_writable_folder_around_this_python_does_not_make_it_writable(isolated: str) -> None:
+    python_folder = Path(sys.prefix)
+    if python_folder.is_relative_to("/usr"):
+        pytest.skip("this Python is in /usr, which is read-only anyway")
+    ended = sandbox.run(
+        ["sh", "-c", f"echo x > {python_folder}/canary"],
+        cwd=python_folder,
+        readable=[python_folder.parent],
+        timeout_seconds=20,
+    )
+    assert ended.exit_code != 0
+    assert not (python_folder / "canary").exists()
+
+
+def test_no_privilege_is_left(place: Path, isolated: str) -> None:
+    status = run(place, "cat", "/proc/self/status").stdout
+    facts = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+    assert int(facts["CapEff"], 16) == 0
+    assert facts["NoNewPrivs"].strip() == "1"
+    assert facts["Seccomp"].strip() == "2"
+    assert run(place, "unshare", "-Ur", "true").exit_code != 0
+    assert run(place, "mount", "-t", "tmpfs", "x", "/tmp").exit_code != 0
+
+
+def test_the_time_limit_kills_daemons_that_left_the_group(place: Path, isolated: str) -> None:
+    """A double fork with a session of its own still holds the pipe: its end is seen there."""
+    reader, writer = os.pipe()
+    os.mkfifo(place / "alive")
+    code = (
+        "import os, time\n"
+        "if os.fork() == 0:\n"
+        "    os.setsid()\n"
+        "    if os.fork() == 0:\n"
+        "        handle = os.open('alive', os.O_WRONLY)\n"
+        "        os.write(handle, b'up')\n"
+        "        time.sleep(600)\n"
+        "    os._exit(0)\n"
+        "time.sleep(600)\n"
+    )
+    os.close(reader)
+    os.close(writer)
+    heard: list[bytes] = []
+
+    def listen() -> None:
+        with (place / "alive").open("rb") as fifo:
+            heard.append(fifo.read())  # returns when the last writer is gone
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    ended = python(place, code, timeout_seconds=1.5)
+    listener.join(10)
+    assert ended.timed_out
+    assert ended.killed == "timeout"
+    assert heard == [b"up"]
+
+
+def test_what_outlives_the_command_is_killed_with_it(place: Path, isolated: str) -> None:
+    started = time.monotonic()
+    ended = run(place, "sh", "-c", "sleep 600 & echo started")
+    assert (ended.exit_code, ended.stdout) == (0, "started\n")
+    assert time.monotonic() - started < 10
+
+
+def test_long_output_keeps_its_ends_and_says_so(place: Path) -> None:
+    ended = run(place, "seq", "1", "100000", output_bytes_max=200)
+    assert ended.exit_code == 0
+    assert ended.truncated
+    assert ended.stdout.startswith("1\n2\n")
+    assert ended.stdout.endswith("99999\n100000\n")
+    assert "bytes left out" in ended.stdout
+    assert len(ended.stdout) < 300
+
+
+def test_an_endless_flood_is_ended(place: Path) -> None:
+    ended = run(place, "yes", output_bytes_max=100)
+    assert (ended.killed, ended.truncated, ended.timed_out) == ("output", True, False)
+
+
+def test_capture_is_bounded_and_exact_below_its_limit() -> None:
+    small, large = Capture(limit=10), Capture(limit=1000)
+    for _ in range(1000):
+        small.add(b"0123456789" * 1000)
+        assert len(small.head) + len(small.tail) < 200_000
+    large.add(b"a" * 600)
+    large.add(b"b" * 400)
+    assert large.text() == "a" * 600 + "b" * 400
+    assert not large.truncated
+
+
+def test_memory_is_limited(place: Path) -> None:
+    ended = python(place, "x = bytearray(2 * 1024**3)", memory_bytes_max=512 * 1024**2)
+    assert ended.exit_code == 1
+    assert "MemoryError" in ended.stderr
+
+
+def test_a_fork_bomb_is_bounded(place: Path) -> None:
+    if sandbox.level().name != "bwrap+uid" and os.geteuid() == 0:
+        pytest.skip("root's processes are not limited at this level")
+    code = (
+        "import os, sys, time\n"
+        "count = 0\n"
+        "try:\n"
+        "    while count < 5000:\n"
+        "        if os.fork() == 0: time.sleep(60)\n"
+        "        count += 1\n"
+        "except OSError: pass\n"
+        "print(count)\n"
+    )
+    ended = python(place, code)
+    assert 0 < int(ended.stdout) < 600
+
+
+def test_it_stops_when_told_and_passes_on_a_lost_lease(place: Path) -> None:
+    assert run(place, "sleep", "600", should_stop=lambda: True).killed == "stopped"
+
+    def lost() -> bool:
+        raise LeaseLost(attempt_id=1, fence=1, reason="taken")
+
+    with pytest.raises(LeaseLost):
+        run(place, "sleep", "600", should_stop=lost)
+
+
+@pytest.mark.parametrize("folder", ["/", "/etc", "/root", "/proc"])
+def test_the_whole_machine_is_never_lent(place: Path, folder: str) -> None:
+    with pytest.raises(BadInput):
+        run(place, "true", writable=[Path(folder)])
+
+
+def test_without_isolation_it_refuses(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(levels, "_working", lambda: ((), ("bwrap: not allowed",)))
+    with pytest.raises(SandboxUnavailable, match="AGENTSYS_SANDBOX=none"):
+        run(place, "true")
+
+
+def test_none_is_said_out_loud(place: Path, settings: Any) -> None:
+    from dataclasses import replace
+
+    settings.AGENTSYS = replace(settings.AGENTSYS, sandbox="none")
+    ended = run(place, "sh", "-c", "pwd; sleep 600 &")
+    assert (ended.level, ended.stdout) == ("none", f"{place}\n")
+    assert run(place, "sleep", "600", timeout_seconds=0.3).timed_out
