@@ -156,6 +156,9 @@ def test_a_check_must_end_with_zero(make_case: MakeCase, repo: Repo) -> None:
 def test_a_check_of_a_repository_sees_the_proposed_commit(make_case: MakeCase, repo: Repo) -> None:
     base = repo.commit(code_="x = 'a'\n")
     after = repo.commit(code_='x = "a"\n')
+    check = {"check": {"argv": ["grep", "-q", '"', "code_.py"]}}
+    repository = {"path": str(repo.path), "branch": "main", "base": ""}
+    assert judge(make_case(definition=check, repository=repository)).outcome is PASS
     for argv, outcome in ((["grep", "-q", '"', "code_.py"], PASS), (["false"], FAIL)):
         case = change(make_case, repo, base, after, definition={"check": {"argv": argv}})
         assert judge(case).outcome is outcome
@@ -163,6 +166,17 @@ def test_a_check_of_a_repository_sees_the_proposed_commit(make_case: MakeCase, r
 
 def test_with_nothing_to_run_it_abstains(make_case: MakeCase) -> None:
     assert judge(make_case()).outcome is ABSTAIN
+
+
+def test_a_task_that_may_change_a_repository_and_leaves_it_breaks_nothing(
+    make_case: MakeCase, tmp_path: Path
+) -> None:
+    definition = {"agent": "coder", "scopes": [{"resource": "repo:src/**", "mode": "write"}]}
+    repository = {"path": str(tmp_path), "branch": "agentsys/goal-1", "base": "c" * 40}
+    verdict = judge(make_case(definition=definition, repository=repository))
+    assert verdict.outcome is PASS
+    assert "left as it is" in verdict.evidence["note"]
+    assert judge(make_case(repository=repository)).outcome is ABSTAIN
 
 
 def test_safety_looks_at_the_commit_and_not_at_what_is_said_of_it(
@@ -192,5 +206,5 @@ def test_a_proposal_based_on_another_commit_is_vetoed(make_case: MakeCase, repo:
         definition=definition,
     )
     verdict = SafetyVerifier().judge(case)
-    assert verdict.veto
+    assert verdict.outcome is FAIL
     assert "not on the task's" in verdict.reasons[0]

@@ -23,6 +23,7 @@ from agentsys.kernel.errors import NotFound
 from agentsys.kernel.hashing import canonical, digest
 from verification.contracts import Case, Kind, VerdictDraft, VerdictOutcome
 from verification.domain.formatting import compile_fault, tree_fault
+from verification.domain.paths import write_patterns
 from verification.domain.suites import NO_TESTS, TAIL_CHARS, Suite, regressions, says_nothing
 from verification.models import Baseline
 from verification.verifiers.base import Verifier
@@ -55,6 +56,9 @@ class ExecutionVerifier(Verifier):
 
     def judge(self, case: Case) -> VerdictDraft:
         proposed, argv = changes(case), check_argv(case)
+        if not proposed and not argv and case.repository and write_patterns(case.definition):
+            note = "the repository is left as it is, so nothing that worked can have broken"
+            return self.passes(evidence={"note": note})
         if not proposed and not argv:
             return self.abstains("there is nothing to run: no change, no check")
         if proposed and not case.repository:
@@ -245,8 +249,9 @@ def _fill(folder: Path, case: Case, change: Change | None) -> None:
     if case.repository:
         from workers.git import Repository
 
-        at = change.commit if change else case.repository.get("base", "")
-        Repository.open(case.repository["path"]).worktree_add(folder, at)
+        repository = Repository.open(case.repository["path"])
+        base = case.repository.get("base") or repository.resolve(case.repository.get("branch", ""))
+        repository.worktree_add(folder, change.commit if change else base or repository.head())
         return
     (folder / "output.json").write_text(canonical(case.report.get("output")))
     for artifact in case.report.get("artifacts") or ():

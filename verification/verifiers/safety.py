@@ -141,7 +141,7 @@ def _look_at_change(case: Case, payload: Mapping[str, Any], place: str, findings
 
         if base != case.repository.get("base", base):
             # Else a proposal could name its own commit as base and show an empty change.
-            findings.forbidden.append(f"{place} is based on {base or 'nothing'}, not on the task's")
+            findings.faults.append(f"{place} is based on {base or 'nothing'}, not on the task's")
         repository = Repository.open(case.repository["path"])
         actual = set(repository.changed_paths(base, commit))
         _look_at_diff(repository.diff(base, commit), place, findings)
