@@ -106,6 +106,34 @@ def test_no_text_breaks_the_search(text: str) -> None:
     list(added_lines(text))
 
 
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(
+    "part",
+    [
+        "a",
+        " ",
+        "\n",
+        "curl ",
+        "sh -c ",
+        "token=",
+        "token: '",
+        "ignore ",
+        "://a:",
+        "eyJ",
+        "<",
+        "(){",
+        "'",
+    ],
+)
+def test_hostile_text_takes_no_time_out_of_proportion(part: str) -> None:
+    text = part * (200_000 // len(part))
+    secrets_in(text)
+    marks_in(text)
+    destructive(text)
+    destructive(["x", text])
+    path_fault(text, ["src/**/*.py", "**/a/**/b/**/c*"])
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -28,10 +28,10 @@ _SQL = re.compile(
     r"(?i)\b(?:drop\s+(?:table|database|schema|owned)\b|truncate\s+(?:table\s+)?[\w\".]+\s*(?:;|$)"
     r"|delete\s+from\s+[\w\".]+\s*(?:;|$))"
 )
-_FORK_BOMB = re.compile(r"\w*\s*\(\)\s*\{[^}]*\|[^}]*&\s*\}\s*;")
+_FORK_BOMB = re.compile(r"\(\)\s{0,9}\{[^}|]{0,99}\|[^}&]{0,99}&\s{0,9}\}\s{0,9};")
 _TO_DEVICE = re.compile(r">\s*/dev/(?:sd|nvme|hd|vd|xvd|mmcblk|disk|mem)\w*")
 _FETCHED_INTO_SHELL = re.compile(
-    r"\b(?:curl|wget)\b[^|;&\n]*\|\s*(?:\w+=\S+\s+|sudo\s+|env\s+)*(?:\S*/)?"
+    r"\b(?:curl|wget)\b[^|;&\n]{0,999}\|\s{0,99}(?:\w+=\S+\s+|sudo\s+|env\s+)*(?:\S*/)?"
     r"(?:sh|bash|zsh|dash|ksh|python3?|perl|ruby|node)\b"
     r"|\b(?:sh|bash|zsh|source|eval|\.)\s+(?:-\w+\s+)*[\"']?(?:<\(|\$\(|`)\s*(?:curl|wget)\b"
 )

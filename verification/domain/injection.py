@@ -30,7 +30,7 @@ _CALLS = re.compile(
     </?\s*(?:tool_call|function_calls?|invoke|tool_use|tool_result)\b
     | <\|(?:im_start|im_end|system|assistant|user|endoftext)\|>
     | \[/?INST\] | <</?SYS>>
-    | ^\s*(?:\#\#\#\s*)?(?:system|assistant)\s*:\s*\S
+    | ^[ \t]{0,9}(?:\#\#\#[ ]{0,9})?(?:system|assistant)\s*:\s*\S
     | "tool_calls"\s*:\s*\[ | "function_call"\s*:\s*\{
     """,
     re.MULTILINE,

@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 # kind, texts of which one must occur (searching for them is nearly free), form
 FORMS: tuple[tuple[str, tuple[str, ...], re.Pattern[str]], ...] = tuple(
@@ -77,6 +78,7 @@ _NO_SECRET = re.compile(
 _NOT_A_VALUE = re.compile(
     r"(?i)(?:_|-|\b)(?:hash|digest|sha256|id|name|url|path|file|field|type)s?$"
 )
+FOUND_MAX = 50
 GENERIC = "assigned secret"
 PASSWORD_ENTROPY_MIN = 3.0  # bits per character; English words in a name have about 2.5 to 3
 BARE_ENTROPY_MIN = 3.5
@@ -96,8 +98,11 @@ class Secret:
 
 
 def secrets_in(text: str) -> tuple[Secret, ...]:
-    found = {secret.fingerprint: secret for secret in _assigned(text)}
-    return tuple((found | {secret.fingerprint: secret for secret in _by_form(text)}).values())
+    """The first of them; a text with many is refused as it is with one."""
+    assigned = {s.fingerprint: s for s in islice(_assigned(text), FOUND_MAX)}
+    return tuple(
+        (assigned | {s.fingerprint: s for s in islice(_by_form(text), FOUND_MAX)}).values()
+    )
 
 
 def entropy(text: str) -> float:
