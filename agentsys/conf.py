@@ -117,7 +117,7 @@ def celery_urls(url: str) -> tuple[str, str]:
         first = int(parse_qs(parts.query).get("db", ["0"])[0])
         return (
             f"redis+socket://{parts.path}?virtual_host={first}",
-            f"socket://{parts.path}?virtual_host={first + 1}",
+            f"redis+socket://{parts.path}?virtual_host={first + 1}",
         )
     first = int(parts.path.strip("/") or 0)
     base = urlunsplit((parts.scheme, parts.netloc, "", parts.query, ""))

@@ -134,7 +134,9 @@ CELERY_TASK_SOFT_TIME_LIMIT = 1380
 CELERY_TASK_TIME_LIMIT = 1500
 CELERY_TASK_SEND_SENT_EVENT = True
 CELERY_TASK_ALLOW_ERROR_CB_ON_CHORD_HEADER = True
-CELERY_TASK_PUBLISH_RETRY = False  # rows are the outbox: an unsent message is sent by the next sweep
+CELERY_TASK_PUBLISH_RETRY = (
+    False  # rows are the outbox: an unsent message is sent by the next sweep
+)
 CELERY_TASK_REPR_MAXLEVELS = 1
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_SEND_TASK_EVENTS = True

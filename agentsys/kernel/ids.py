@@ -34,6 +34,8 @@ def parse_ref(text: str, *, default: str = "goal") -> Ref:
         return Ref(kind="task", id=int(keyed[1]), key=keyed[2])
     raise BadInput(
         what="id",
-        problems=[f"`{text}` is not an id; expected a number, KIND-NUMBER with KIND one of "
-                  f"{', '.join(KINDS)}, or GOAL/TASK-KEY"],
+        problems=[
+            f"`{text}` is not an id; expected a number, KIND-NUMBER with KIND one of "
+            f"{', '.join(KINDS)}, or GOAL/TASK-KEY"
+        ],
     )

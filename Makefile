@@ -1,0 +1,66 @@
+# agentsys. `make demo` and `make test` need python3 (3.11 or newer), git and make; nothing else.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+REPO ?=
+
+.PHONY: demo test up down check bench install dev lock clean
+
+demo: $(VENV)/.run ## set everything up and take a real goal to its end (REPO=/path to your own)
+	@$(BIN)/python manage.py demo $(if $(REPO),--repo "$(REPO)")
+
+up: $(VENV)/.run ## web, worker, beat and Flower under one supervisor
+	@$(BIN)/python manage.py stack up
+
+down: $(VENV)/.run ## stop a detached stack and the embedded servers
+	@$(BIN)/python manage.py stack down
+
+test: $(VENV)/.dev ## the tests, on real servers and real workers
+	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup $(ARGS)
+
+check: $(VENV)/.dev ## format, lint, types, layers, migrations, deployment
+	$(BIN)/ruff format --check -q .
+	$(BIN)/ruff check -q .
+	$(BIN)/lint-imports --no-cache | tail -n 12
+	$(BIN)/mypy
+	AGENTSYS_HOME=$(CURDIR)/.agentsys/check DATABASE_URL=postgresql:///none REDIS_URL=redis://127.0.0.1:1 \
+		$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/django-upgrade --target-version 5.2 $$(git ls-files '*.py')
+	AGENTSYS_HOME=$(CURDIR)/.agentsys/check DATABASE_URL=postgresql:///none REDIS_URL=redis://127.0.0.1:1 TLS=1 \
+		$(BIN)/python manage.py check --deploy --fail-level WARNING
+
+bench: $(VENV)/.dev ## the same work on bare Celery and on agentsys, as ratios
+	@$(BIN)/python manage.py bench $(ARGS)
+
+install: $(VENV)/.run
+dev: $(VENV)/.dev
+
+$(VENV)/.python:
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; install Python 3.11 or newer, or give PYTHON=/path" >&2; exit 69; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $$($(PYTHON) --version) is too old; install Python 3.11 or newer, or give PYTHON=/path" >&2; exit 69; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.python requirements/run.lock pyproject.toml
+	@echo "installing (once) …" >&2
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/run.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.python requirements/dev.lock pyproject.toml
+	@echo "installing, with what tests and checks need (once) …" >&2
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(VENV)/.run $@
+
+COMPILE := uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --no-header pyproject.toml
+
+lock: ## write the locks anew (needs uv on the PATH)
+	$(COMPILE) --extra embedded --extra code-tools -o requirements/run.lock
+	$(COMPILE) --all-extras -c requirements/run.lock -o requirements/dev.lock
+
+clean: ## everything that can be made again; keeps .agentsys, where your goals are
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis static_root

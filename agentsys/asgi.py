@@ -1,0 +1,11 @@
+"""The web server's way in: `uvicorn agentsys.asgi:application`."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+from agentsys import embedded
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentsys.settings")
+embedded.ensure()
+application = get_asgi_application()

@@ -1,0 +1,15 @@
+"""Fixtures that every kind of test may use. Servers come from the plugin `agentsys.testing`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, settings: Any) -> None:
+    """Files that a test makes go to a folder of its own."""
+    settings.AGENTSYS = replace(settings.AGENTSYS, home=tmp_path / "home")
