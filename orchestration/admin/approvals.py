@@ -24,7 +24,7 @@ from django.views.decorators.http import require_POST
 from orchestration.admin.base import Window, allowed, attempted, said
 from orchestration.admin.evidence import evidence
 from orchestration.admin.filters import by
-from orchestration.admin.show import chip
+from orchestration.admin.show import brief, chip
 from orchestration.api.access import Act, may
 from orchestration.api.bodies import DecisionBody
 from orchestration.models import ApprovalRequest
@@ -39,7 +39,6 @@ CONSEQUENCES = {
     "respond": "Nothing is done yet; the task tries again with what you say.",
 }
 ANSWERS = {"respond": "The task goes on with your answer."}
-CHARS_SHOWN = 90
 
 
 class OpenFirst(admin.SimpleListFilter):
@@ -48,7 +47,7 @@ class OpenFirst(admin.SimpleListFilter):
     title = "state"
     parameter_name = "is"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [("decided", "decided"), ("all", "all")]
 
     def choices(self, changelist: Any) -> Any:
@@ -57,7 +56,7 @@ class OpenFirst(admin.SimpleListFilter):
 
     def queryset(
         self,
-        request: HttpRequest,  # noqa: ARG002
+        request: HttpRequest,
         queryset: QuerySet[ApprovalRequest],
     ) -> QuerySet[ApprovalRequest]:
         match self.value():
@@ -89,9 +88,8 @@ class ApprovalAdmin(Window):
         return str(row)
 
     @admin.display(description="question")
-    def asks(self, row: ApprovalRequest) -> str:
-        text = " ".join(row.question.split())
-        return text if len(text) <= CHARS_SHOWN else text[: CHARS_SHOWN - 1] + "…"
+    def asks(self, row: ApprovalRequest) -> SafeString:
+        return brief(row.question)
 
     @admin.display(description="risk", ordering="risk")
     def risk_chip(self, row: ApprovalRequest) -> SafeString:
@@ -129,7 +127,7 @@ class ApprovalAdmin(Window):
         self,
         request: HttpRequest,
         object_id: str,
-        form_url: str = "",  # noqa: ARG002
+        form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         row = self.get_object(request, object_id)

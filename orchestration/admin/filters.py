@@ -21,10 +21,10 @@ def by(field: str, values: Iterable[str]) -> type[admin.SimpleListFilter]:
         title = field
         parameter_name = field
 
-        def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
+        def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
             return known
 
-        def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002
+        def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
             value = self.value()
             return queryset.filter(**{field: value}) if value else queryset
 

@@ -20,7 +20,7 @@ from django.views.decorators.http import require_POST
 from orchestration.admin.base import Window, allowed, attempted, said
 from orchestration.admin.filters import by
 from orchestration.admin.goalpage import live, page, shown_state
-from orchestration.admin.show import bar, chip
+from orchestration.admin.show import bar, brief, chip
 from orchestration.api.access import Act, may
 from orchestration.api.steering import VERBS
 from orchestration.domain.lives import GOAL
@@ -36,17 +36,16 @@ DONE = {
     "direct": "was told; every later brief carries it",
     "fork": "was forked",
 }
-CHARS_SHOWN = 80
 
 
 class UnderWay(admin.SimpleListFilter):
     title = "what it does"
     parameter_name = "is"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [("open", "under way"), ("paused", "paused"), ("over", "over")]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Goal]) -> QuerySet[Goal]:  # noqa: ARG002
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Goal]) -> QuerySet[Goal]:
         match self.value():
             case "open":
                 return queryset.filter(finished_at__isnull=True)
@@ -108,9 +107,8 @@ class GoalAdmin(Window):
         return str(goal)
 
     @admin.display(description="objective")
-    def what(self, goal: Goal) -> str:
-        text = " ".join(goal.objective.split())
-        return text if len(text) <= CHARS_SHOWN else text[: CHARS_SHOWN - 1] + "…"
+    def what(self, goal: Goal) -> SafeString:
+        return brief(goal.objective)
 
     @admin.display(description="state", ordering="state")
     def state_chip(self, goal: Goal) -> SafeString:
@@ -195,8 +193,8 @@ class GoalAdmin(Window):
         self,
         request: HttpRequest,
         object_id: str,
-        form_url: str = "",  # noqa: ARG002
-        extra_context: dict[str, Any] | None = None,  # noqa: ARG002
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         goal = self.get_object(request, object_id)
         if goal is None:

@@ -7,9 +7,11 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 
 from agentsys.console import ModelAdmin, ReadOnlyAdmin, TabularInline
 from orchestration.admin.base import Window
+from orchestration.admin.show import brief
 from orchestration.api.access import role_in, scoped
 from orchestration.models import (
     Budget,
@@ -119,10 +121,10 @@ class BudgetAdmin(Owned):
     def project_of(self, obj: Any) -> int:
         return int(obj.goal.project_id)
 
-    def has_add_permission(self, request: HttpRequest, *_obj: Any) -> bool:  # noqa: ARG002
+    def has_add_permission(self, request: HttpRequest, *_obj: Any) -> bool:
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
 
@@ -135,7 +137,11 @@ class PlanAdmin(Window):
 
 @admin.register(Directive)
 class DirectiveAdmin(Window):
-    list_display = ("text", "author", "goal", "at")
+    @admin.display(description="text")
+    def said(self, row: Directive) -> SafeString:
+        return brief(row.text)
+
+    list_display = ("said", "author", "goal", "at")
     list_select_related = ("goal",)
     ordering = ("-id",)
 
@@ -152,7 +158,7 @@ class WorkerAdmin(ReadOnlyAdmin):
     list_display = ("__str__", "started_at", "seen_at", "ended_at")
     ordering = ("-id",)
 
-    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return bool(request.user.is_active and request.user.is_superuser)
 
     def has_module_permission(self, request: HttpRequest) -> bool:

@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from orchestration.admin.base import Window
 from orchestration.admin.evidence import canonical, diff_text, verdicts
 from orchestration.admin.filters import by
-from orchestration.admin.show import chip, document
+from orchestration.admin.show import brief, chip, document
 from orchestration.domain.lives import PROPOSAL
 from orchestration.models import Proposal
 from workers.contracts import Risk
@@ -22,8 +22,8 @@ from workers.contracts import Risk
 
 @admin.register(Proposal)
 class ProposalAdmin(Window):
-    list_display = ("named", "title", "kind", "risk_chip", "state_chip", "of_goal", "created_at")
-    list_display_links = ("named", "title")
+    list_display = ("named", "what", "kind", "risk_chip", "state_chip", "of_goal", "created_at")
+    list_display_links = ("named", "what")
     list_filter = (by("state", PROPOSAL.states), by("kind", ("change", "action")), by("risk", Risk))
     list_select_related = ("goal",)
     list_per_page = 50
@@ -37,6 +37,10 @@ class ProposalAdmin(Window):
     @admin.display(description="proposal", ordering="id")
     def named(self, row: Proposal) -> str:
         return str(row)
+
+    @admin.display(description="title", ordering="title")
+    def what(self, row: Proposal) -> SafeString:
+        return brief(row.title)
 
     @admin.display(description="risk", ordering="risk")
     def risk_chip(self, row: Proposal) -> SafeString:
@@ -62,8 +66,8 @@ class ProposalAdmin(Window):
         self,
         request: HttpRequest,
         object_id: str,
-        form_url: str = "",  # noqa: ARG002
-        extra_context: dict[str, Any] | None = None,  # noqa: ARG002
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         row = self.get_object(request, object_id)
         if row is None:

@@ -110,6 +110,12 @@ def _hidden(char: str) -> bool:
     return category in HIDDEN_CATEGORIES or char in BLANK or (category == "Zs" and char != " ")
 
 
+def brief(text: str, length: int = 80) -> SafeString:
+    """The beginning of `text` on one line, for a cell of a list."""
+    line = " ".join(part for part in text.replace("\n", " ").split(" ") if part)
+    return visible(line if len(line) <= length else line[: length - 1] + "…")
+
+
 def document(value: Any) -> SafeString:
     """A JSON value as it is, indented, hidden characters shown."""
     return visible(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True, default=str))

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST
 from orchestration.admin.base import Window, allowed, attempted, said
 from orchestration.admin.evidence import verdicts
 from orchestration.admin.filters import by
-from orchestration.admin.show import chip, document, visible
+from orchestration.admin.show import brief, chip, document, visible
 from orchestration.api.access import Act, may
 from orchestration.api.bodies import Verdict
 from orchestration.domain.lives import ATTEMPT, TASK
@@ -67,8 +67,8 @@ class TaskAdmin(Window):
         self,
         request: HttpRequest,
         object_id: str,
-        form_url: str = "",  # noqa: ARG002
-        extra_context: dict[str, Any] | None = None,  # noqa: ARG002
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         row = self.get_object(request, object_id)
         if row is None:
@@ -133,8 +133,8 @@ class AttemptAdmin(Window):
         self,
         request: HttpRequest,
         object_id: str,
-        form_url: str = "",  # noqa: ARG002
-        extra_context: dict[str, Any] | None = None,  # noqa: ARG002
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         row = self.get_object(request, object_id)
         if row is None:
@@ -187,12 +187,17 @@ def _step(step: dict[str, Any]) -> dict[str, Any]:
 class ArtifactAdmin(Window):
     """Artifacts are shown as text, never rendered: a report is an agent's words."""
 
-    list_display = ("name", "kind", "media_type", "size", "goal")
+    list_display = ("named", "kind", "media_type", "size", "goal")
+    list_display_links = ("named",)
     list_filter = (by("kind", ("file", "diff", "report", "log", "data")),)
     list_select_related = ("goal",)
     list_per_page = 100
     search_fields = ("name",)
     ordering = ("-id",)
+
+    @admin.display(description="name", ordering="name")
+    def named(self, row: Artifact) -> SafeString:
+        return brief(row.name, 120)
 
     def get_urls(self) -> list[Any]:
         download = self.admin_site.admin_view(self.download_view)
@@ -205,8 +210,8 @@ class ArtifactAdmin(Window):
         self,
         request: HttpRequest,
         object_id: str,
-        form_url: str = "",  # noqa: ARG002
-        extra_context: dict[str, Any] | None = None,  # noqa: ARG002
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         row = self.get_object(request, object_id)
         if row is None:
@@ -217,7 +222,7 @@ class ArtifactAdmin(Window):
         )
         context = {
             **self.admin_site.each_context(request),
-            "title": row.name,
+            "title": f"artifact-{row.pk}",
             "opts": self.opts,
             "row": row,
             "text": visible(text),

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from django.urls import path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework.permissions import IsAuthenticated
 
-from orchestration.api import approvals, events, goals, ledger, memory, plans, steering, tasks
+from orchestration.api import approvals, docs, events, goals, ledger, memory, plans, steering, tasks
 
 urlpatterns = [
-    path("schema", SpectacularAPIView.as_view(), name="api-schema"),
-    path("docs", SpectacularSwaggerView.as_view(url_name="api-schema"), name="api-docs"),
+    path(
+        "schema",
+        SpectacularAPIView.as_view(permission_classes=[IsAuthenticated]),
+        name="api-schema",
+    ),
+    path("docs", docs.api_docs, name="api-docs"),
     path("goals", goals.goals_root, name="api-goals"),
     path("goals/<int:goal_id>", goals.goal_show, name="api-goal"),
     path("goals/<int:goal_id>/tasks", goals.goal_tasks, name="api-goal-tasks"),

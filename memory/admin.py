@@ -1,0 +1,53 @@
+"""Memories and playbooks in the console, for superusers: rows of every project stand side by side.
+
+Memories are read-only: a wrong one is superseded by a newer one, never overwritten. A playbook's
+definition is frozen with its version; what may be changed is whether it is in use. The search that
+explains its scores is the console's memory page.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+
+from agentsys.console import SuperuserOnlyAdmin
+from memory.models import Memory, Playbook
+
+CHARS_SHOWN = 100
+UNREADABLE = ("tsv", "embedding")
+
+
+@admin.register(Memory)
+class MemoryAdmin(SuperuserOnlyAdmin):
+    list_display = ("what", "layer", "kind", "namespace", "trust", "pinned", "state", "occurred_at")
+    search_fields = ("text",)
+    search_help_text = "words of the text; for scores use the memory search page"
+    exclude = UNREADABLE
+    ordering = ("-id",)
+    list_per_page = 50
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).defer(*UNREADABLE)
+
+    @admin.display(description="text")
+    def what(self, row: Memory) -> str:
+        text = " ".join(row.text.split()) or "(forgotten)"
+        return text if len(text) <= CHARS_SHOWN else text[: CHARS_SHOWN - 1] + "…"
+
+
+@admin.register(Playbook)
+class PlaybookAdmin(SuperuserOnlyAdmin):
+    list_display = (
+        "name", "version", "namespace", "origin", "state", "successes", "failures", "last_used_at",
+    )  # fmt: skip
+    search_fields = ("name",)
+    ordering = ("name", "-version")
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self.has_view_permission(request, obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
+        return [field.name for field in Playbook._meta.fields if field.name != "state"]

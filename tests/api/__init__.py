@@ -1,0 +1,1 @@
+"""Tests of the HTTP API: through HTTP, on the real services and a real PostgreSQL."""

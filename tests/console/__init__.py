@@ -1,0 +1,1 @@
+"""Tests of the console: pages as a browser gets them, on a real PostgreSQL."""

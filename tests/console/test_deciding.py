@@ -1,0 +1,193 @@
+"""Steering, deciding and overruling by the console's forms."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+from django.urls import reverse
+
+from orchestration.models import ApprovalRequest, Decision, Directive, Goal, LedgerEntry
+from tests.api.people import goal, held, person
+from tests.console.test_pages import ADMIN, console
+from verification.contracts import Kind, VerdictDraft, VerdictOutcome
+from verification.services import VerdictRow, verdicts_insert, verdicts_of
+
+pytestmark = pytest.mark.django_db
+
+
+def staff(name, role):
+    return console(person(name, role, is_staff=True))
+
+
+def do(client, row, verb, **fields):
+    return client.post(reverse("admin:agentsys_goal_do", args=[row.pk, verb]), fields)
+
+
+def decide(client, row, **fields):
+    return client.post(reverse("admin:agentsys_approval_decide", args=[row.pk]), fields)
+
+
+def text(response):
+    return response.content.decode()
+
+
+def test_an_operator_steers_by_forms():
+    row, client = goal(), staff("olga", "operator")
+    do(client, row, "pause", reason="lunch")
+    assert Goal.objects.get().paused_at
+    do(client, row, "resume")
+    do(client, row, "priority", priority="5")
+    do(client, row, "direct", text="be quick")
+    row.refresh_from_db()
+    assert (row.paused_at, row.priority, Directive.objects.get().text) == (None, 5, "be quick")
+    do(client, row, "cancel", reason="enough")
+    row.refresh_from_db()
+    assert row.state == "cancelled"
+    assert LogEntry.objects.count() == 5
+
+
+def test_who_may_not_steer_is_refused_at_the_door_and_sees_no_button():
+    row, client = goal(), staff("vera", "viewer")
+    assert do(client, row, "pause").status_code == 403
+    assert Goal.objects.get().paused_at is None
+    page = text(client.get(reverse(f"{ADMIN}goal_change", args=[row.pk])))
+    assert "Pause" not in page
+
+
+def test_a_form_without_its_token_is_refused():
+    row, user = goal(), person("olga", "operator", is_staff=True)
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(user)
+    assert do(client, row, "pause").status_code == 403
+    assert client.get(reverse("admin:agentsys_goal_do", args=[row.pk, "pause"])).status_code == 405
+    assert Goal.objects.get().paused_at is None
+
+
+def test_what_a_form_lacks_is_said():
+    row, client = goal(), staff("olga", "operator")
+    response = client.post(
+        reverse("admin:agentsys_goal_do", args=[row.pk, "priority"]),
+        {"priority": "high"},
+        follow=True,
+    )
+    assert "priority: A valid integer is required." in text(response)
+
+
+def test_list_actions_do_each_goal_on_its_own():
+    rows, client = [goal(), goal(), goal("beta")], staff("olga", "operator")
+    over = goal(state="cancelled", finished_at="2026-01-01T00:00:00Z")
+    client.post(
+        reverse(f"{ADMIN}goal_changelist"),
+        {"action": "pause", "_selected_action": [r.pk for r in [*rows, over]]},
+    )
+    paused = set(Goal.objects.filter(paused_at__isnull=False))
+    assert paused == set(rows[:2])
+    viewer = staff("vera", "viewer")
+    viewer.post(
+        reverse(f"{ADMIN}goal_changelist"), {"action": "cancel", "_selected_action": [rows[0].pk]}
+    )
+    rows[0].refresh_from_db()
+    assert rows[0].state == "running"
+
+
+def test_an_approver_decides_and_it_is_on_record_and_read_only_after():
+    row, client = held(goal()), staff("ada", "approver")
+    url = reverse(f"{ADMIN}approvalrequest_change", args=[row.pk])
+    page = text(client.get(url))
+    assert "<code>rm</code>" in page
+    assert "Record the decision" in page
+    decide(client, row, decision="reject", reason="too risky")
+    row.refresh_from_db()
+    assert row.state == "rejected"
+    assert LedgerEntry.objects.get(event="approval.decided").actor == "ada"
+    page = text(client.get(url))
+    assert "too risky" in page
+    assert "by ada" in page
+    assert "Record the decision" not in page
+
+
+def test_an_approval_by_form_approves():
+    row = held(goal())
+    decide(staff("ada", "approver"), row, decision="approve", reason="fine")
+    assert Decision.objects.get().decision == "approve"
+    assert ApprovalRequest.objects.get().state == "approved"
+
+
+@pytest.mark.parametrize(
+    ("fields", "word"),
+    [
+        ({"decision": "reject", "reason": " "}, "reason"),
+        ({"decision": "edit", "payload": "{no json"}, "payload"),
+        ({"decision": "respond", "reason": ""}, "text"),
+        ({}, "decision"),
+    ],
+)
+def test_a_decision_that_cannot_stand_keeps_what_was_typed(fields, word):
+    row = held(goal())
+    response = decide(staff("ada", "approver"), row, **fields)
+    assert response.status_code == 200
+    assert word in text(response)
+    assert not Decision.objects.exists()
+
+
+def test_only_what_the_request_takes_is_offered():
+    row = held(goal(), allowed=["approve", "reject"])
+    page = text(
+        staff("ada", "approver").get(reverse(f"{ADMIN}approvalrequest_change", args=[row.pk]))
+    )
+    assert 'value="approve"' in page
+    assert 'value="respond"' not in page
+
+
+@pytest.mark.parametrize("role", ["viewer", "operator", "auditor"])
+def test_who_may_not_decide_is_refused_at_the_door_and_sees_no_form(role):
+    row, client = held(goal()), staff(role, role)
+    assert decide(client, row, decision="approve").status_code == 403
+    assert not Decision.objects.exists()
+    page = text(client.get(reverse(f"{ADMIN}approvalrequest_change", args=[row.pk])))
+    assert "Record the decision" not in page
+
+
+def test_another_projects_request_cannot_be_decided():
+    row = held(goal())
+    client = console(person("eve", "admin", where="beta", is_staff=True))
+    assert decide(client, row, decision="approve").status_code == 302
+    assert not Decision.objects.exists()
+
+
+def failed_verdict(row):
+    draft = VerdictDraft(
+        verifier="safety", kind=Kind.SAFETY, outcome=VerdictOutcome.FAIL, veto=True,
+        reasons=("a secret in \u202ereport.md",),
+    )  # fmt: skip
+    verdicts_insert(
+        [
+            VerdictRow(
+                attempt_id=row.attempt_id, goal_id=row.goal_id, verifier="safety", voter="",
+                kind=Kind.SAFETY, draft=draft, spec_hash="s", artifact_hash="a",
+            )
+        ]
+    )  # fmt: skip
+
+
+def overrule(client, row, **fields):
+    return client.post(
+        reverse("admin:agentsys_attempt_overrule", args=[row.attempt_id]),
+        {"verifier": "safety", "voter": "", **fields},
+    )
+
+
+def test_a_veto_is_set_aside_by_a_person_with_a_reason_only():
+    row, client = held(goal()), staff("ada", "approver")
+    failed_verdict(row)
+    page = text(client.get(reverse(f"{ADMIN}attempt_change", args=[row.attempt_id])))
+    assert "U+202E" in page
+    assert "veto" in page
+    overrule(client, row, outcome="pass", reason="")
+    assert verdicts_of([row.attempt_id])[row.attempt_id][0].override is None
+    response = overrule(client, row, outcome="pass", reason="a test key")
+    print([str(m) for m in response.wsgi_request._messages])
+    (verdict,) = verdicts_of([row.attempt_id])[row.attempt_id]
+    assert (verdict.override.by, verdict.override.reason) == ("ada", "a test key")
+    assert overrule(staff("olga", "operator"), row, outcome="pass", reason="x").status_code == 403

@@ -1,0 +1,56 @@
+"""The task graph: layers follow needs, nothing overlaps, and big plans are grouped."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from orchestration.admin.graph import HEIGHT, NODES_MAX, WIDTH, TaskFact, layers, picture
+
+
+def facts(count, *, phase=lambda _number: ""):
+    return [
+        TaskFact(number, f"task-{number}", "command", "done", phase(number))
+        for number in range(count)
+    ]
+
+
+def test_a_task_stands_right_of_everything_it_needs():
+    rng = random.Random(7)
+    edges = [(n, rng.randrange(n)) for n in range(1, 200) for _ in range(2)]
+    depth = layers(range(200), edges)
+    assert all(depth[task] > depth[need] for task, need in edges)
+    assert depth[0] == 0
+
+
+def test_no_two_nodes_overlap():
+    drawn = picture(facts(120), [(n, n // 3) for n in range(1, 120)])
+    places = {(node.x, node.y) for node in drawn.nodes}
+    assert len(places) == 120
+    assert max(x for x, _ in places) + WIDTH <= drawn.width
+    assert max(y for _, y in places) + HEIGHT <= drawn.height
+
+
+@pytest.mark.parametrize("phase", [lambda _n: "", lambda n: f"phase {n % 7}", lambda n: f"p{n}"])
+def test_a_big_plan_is_grouped_and_every_task_is_counted(phase):
+    drawn = picture(facts(2000, phase=phase), [(n, n - 1) for n in range(1, 2000)])
+    assert drawn.grouped
+    assert len(drawn.nodes) <= NODES_MAX
+    assert sum(node.count for node in drawn.nodes) == 2000
+
+
+def test_a_group_shows_its_most_urgent_state():
+    tasks = facts(NODES_MAX + 1, phase=lambda _n: "all")
+    tasks[5] = TaskFact(5, "task-5", "command", "failed", "all")
+    (node,) = picture(tasks, []).nodes
+    assert node.state == "failed"
+    assert "1 failed" in node.title
+
+
+def test_a_cycle_does_not_hang():
+    assert picture(facts(3), [(0, 1), (1, 0), (2, 1)]).nodes
+
+
+def test_no_task_is_no_picture():
+    assert picture([], []).nodes == ()
