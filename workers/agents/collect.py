@@ -29,7 +29,7 @@ class CollectAgent(Agent):
         "additionalProperties": False,
     }
 
-    def run(self, brief: Brief, ports: Ports) -> Report:  # noqa: ARG002
+    def run(self, brief: Brief, ports: Ports) -> Report:
         keys = sorted(brief.needs, key=_natural)
         items = [brief.needs[key] for key in keys if brief.needs[key] is not None]
         missing = [key for key in keys if brief.needs[key] is None]

@@ -20,5 +20,5 @@ class NoopAgent(Agent):
         "additionalProperties": False,
     }
 
-    def run(self, brief: Brief, ports: Ports) -> Report:  # noqa: ARG002
+    def run(self, brief: Brief, ports: Ports) -> Report:
         return done({"echo": brief.inputs})
