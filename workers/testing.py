@@ -219,4 +219,4 @@ def _env(checkout: Path, python: _Python) -> dict[str, str]:
 
 
 for _door in (tests_run, test_command):  # nor are these tests, where a test imports them
-    _door.__test__ = False  # type: ignore[attr-defined]
+    setattr(_door, "__test__", False)  # noqa: B010
