@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 from django.views.generic import RedirectView
 
 from agentsys.health import healthz, readyz
+from agentsys.metrics import metrics
+from orchestration.admin.home import home
+from orchestration.admin.memory import memory_search
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="root"),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
+    path("admin/", admin.site.admin_view(home)),
+    path("admin/memory/search/", admin.site.admin_view(memory_search), name="console-memory"),
     path("admin/", admin.site.urls),
+    path("api/v1/", include("orchestration.api.urls")),
 ]

@@ -1,1 +1,8 @@
-"""The console: Django's admin as the place to see and steer goals from."""
+"""The console: Django's admin as the place to see and steer goals from.
+
+It shows rows and calls services; it changes nothing on its own. Importing this registers its pages.
+"""
+
+from orchestration.admin import approvals, goals, ledger, projects, proposals, tasks
+
+__all__ = ["approvals", "goals", "ledger", "projects", "proposals", "tasks"]

@@ -21,15 +21,15 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 from django.views.decorators.http import require_POST
 
-from orchestration.admin.base import Window, allowed, attempted, said
+from orchestration.admin.base import Window, allowed, attempted, said, signed_in
 from orchestration.admin.evidence import evidence
 from orchestration.admin.filters import by
-from orchestration.admin.show import brief, chip
 from orchestration.api.access import Act, may
 from orchestration.api.bodies import DecisionBody
 from orchestration.models import ApprovalRequest
 from orchestration.models.control import REQUEST_KINDS
 from orchestration.services.approvals import approval_decide
+from orchestration.show import brief, chip
 from workers.contracts import Risk
 
 CONSEQUENCES = {
@@ -132,7 +132,7 @@ class ApprovalAdmin(Window):
     ) -> HttpResponse:
         row = self.get_object(request, object_id)
         if row is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+            return self.gone(request, object_id)
         decisions = list(row.decisions.select_related("user").order_by("at"))
         context = {
             **self.admin_site.each_context(request),
@@ -153,7 +153,7 @@ class ApprovalAdmin(Window):
     def decide_view(self, request: HttpRequest, request_id: int) -> HttpResponse:
         row = self.get_object(request, str(request_id))
         if row is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, str(request_id))
+            return self.gone(request, request_id)
         allowed(request, Act.DECIDE, row.goal.project_id)
         body = DecisionBody(data=_given(request))
         if not body.is_valid():
@@ -162,7 +162,7 @@ class ApprovalAdmin(Window):
         values = dict(body.validated_data)
         done = attempted(
             request,
-            lambda: approval_decide(row.pk, user=request.user, **values),  # type: ignore[misc]
+            lambda: approval_decide(row.pk, user=signed_in(request), **values),
             f"{row}: {values['decision']} is recorded",
         )
         if not done:

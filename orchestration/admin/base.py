@@ -6,15 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 
 from agentsys.console import ModelAdmin, ReadOnlyAdmin, TabularInline
 from agentsys.kernel.errors import AgentsysError
 from orchestration.api.access import Act, is_member, may, scoped
 
-__all__ = ["ModelAdmin", "TabularInline", "Window", "allowed", "attempted"]
+__all__ = ["ModelAdmin", "TabularInline", "Window", "allowed", "attempted", "said", "signed_in"]
 
 
 class Window(ReadOnlyAdmin):
@@ -30,6 +32,21 @@ class Window(ReadOnlyAdmin):
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return is_member(request.user)
+
+    def gone(self, request: HttpRequest, object_id: object) -> HttpResponse:
+        """Where a row is not, or not for this visitor: the same answer for both."""
+        name = self.opts.verbose_name
+        messages.warning(
+            request, f"There is no {name} {object_id} here, or it is not yours to see."
+        )
+        return HttpResponseRedirect(reverse("admin:index"))
+
+
+def signed_in(request: HttpRequest) -> User:
+    """The visitor as a user; PermissionDenied where there is none."""
+    if not isinstance(request.user, User):
+        raise PermissionDenied("sign in first")
+    return request.user
 
 
 def allowed(request: HttpRequest, act: Act, project_id: int) -> None:

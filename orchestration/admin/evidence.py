@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from orchestration.admin.show import argv, chip, diff, document, visible
 from orchestration.models import ApprovalRequest, Attempt, Proposal
 from orchestration.services import reads
+from orchestration.show import argv, chip, diff, document, visible
 from verification.services import verdicts_of
 
 
 def evidence(row: ApprovalRequest) -> dict[str, Any]:
     """For the template: every text in it is already escaped, hidden characters shown."""
-    attempt = Attempt.objects.filter(pk=row.attempt_id).defer("report").first()
+    attempts = Attempt.objects.filter(pk=row.attempt_id or 0)
+    attempt = attempts.defer("report").first()
     return {
         "question": visible(row.question),
         "context_shown": document(row.context) if row.context else "",

@@ -9,7 +9,6 @@ from django.db.models import Count
 from django.urls import reverse
 
 from orchestration.admin.graph import HEIGHT, WIDTH, TaskFact, layers, node, nodes, picture
-from orchestration.admin.show import sign
 from orchestration.models import (
     ApprovalRequest,
     Artifact,
@@ -22,7 +21,9 @@ from orchestration.models import (
     Proposal,
     Task,
 )
+from orchestration.services.progress import progress_of
 from orchestration.services.why import why
+from orchestration.show import sign
 
 TABS = ("tasks", "ledger", "proposals", "artifacts", "decisions")
 ROWS_MAX = 500
@@ -59,6 +60,7 @@ def header(goal: Goal) -> dict[str, Any]:
         ),
         "directives": list(Directive.objects.filter(goal=goal).order_by("id")),
         "why": sentence(goal),
+        "eta": expected(goal),
         "buttons": buttons(goal),
     }
 
@@ -70,6 +72,19 @@ _ORDER = (
 
 def sentence(goal: Goal) -> str:
     return str(why(f"goal-{goal.pk}").sentence)
+
+
+def expected(goal: Goal) -> str:
+    """When it may be done, once there is a pace to tell it from."""
+    if goal.finished_at is not None:
+        return ""
+    seconds = progress_of(goal.pk).eta_seconds
+    if seconds is None:
+        return "learning the pace"
+    if seconds < 90:
+        return f"about {max(round(seconds), 1)} s"
+    minutes = round(seconds / 60)
+    return f"about {minutes} min" if minutes < 90 else f"about {minutes / 60:.1f} h"
 
 
 def buttons(goal: Goal) -> list[str]:

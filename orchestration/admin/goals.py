@@ -20,11 +20,11 @@ from django.views.decorators.http import require_POST
 from orchestration.admin.base import Window, allowed, attempted, said
 from orchestration.admin.filters import by
 from orchestration.admin.goalpage import live, page, shown_state
-from orchestration.admin.show import bar, brief, chip
 from orchestration.api.access import Act, may
 from orchestration.api.steering import VERBS
 from orchestration.domain.lives import GOAL
 from orchestration.models import ApprovalRequest, Goal, Task
+from orchestration.show import bar, brief, chip
 
 STEERING = {verb.name: verb for verb in VERBS}
 DONE = {
@@ -198,7 +198,7 @@ class GoalAdmin(Window):
     ) -> HttpResponse:
         goal = self.get_object(request, object_id)
         if goal is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+            return self.gone(request, object_id)
         context = {
             **self.admin_site.each_context(request),
             "title": str(goal),
@@ -217,7 +217,7 @@ class GoalAdmin(Window):
     def steer_view(self, request: HttpRequest, goal_id: int, verb: str) -> HttpResponse:
         goal = self.get_object(request, str(goal_id))
         if goal is None or verb not in STEERING:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, str(goal_id))
+            return self.gone(request, goal_id)
         allowed(request, Act.CONTROL, goal.project_id)
         kind = STEERING[verb].body
         body = kind(data={k: v for k, v in request.POST.items() if k in kind().fields})

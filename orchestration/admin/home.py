@@ -10,9 +10,9 @@ from django.http import HttpRequest, HttpResponse
 
 from agentsys.health import readiness
 from orchestration.admin.goalpage import shown_state
-from orchestration.admin.show import bar, chip
 from orchestration.api.access import is_member, scoped, visible_goals
 from orchestration.models import ApprovalRequest, Decision, WorkerSession
+from orchestration.show import bar, chip
 
 SHOWN_MAX = 10
 SEEN_SECONDS = 30

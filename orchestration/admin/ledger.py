@@ -7,8 +7,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from orchestration.admin.base import Window
-from orchestration.admin.show import document
 from orchestration.models import LedgerEntry
+from orchestration.show import document
 
 
 @admin.register(LedgerEntry)

@@ -9,9 +9,9 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from orchestration.admin.show import document, visible
 from orchestration.api.access import is_member
 from orchestration.api.memory import QUERY_CHARS_MAX, hits, namespaces_of
+from orchestration.show import document, visible
 
 HITS_MAX = 20
 

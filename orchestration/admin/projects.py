@@ -11,7 +11,6 @@ from django.utils.safestring import SafeString
 
 from agentsys.console import ModelAdmin, ReadOnlyAdmin, TabularInline
 from orchestration.admin.base import Window
-from orchestration.admin.show import brief
 from orchestration.api.access import role_in, scoped
 from orchestration.models import (
     Budget,
@@ -23,6 +22,7 @@ from orchestration.models import (
     ScopeLease,
     WorkerSession,
 )
+from orchestration.show import brief
 
 
 class Owned(ModelAdmin):

@@ -14,9 +14,9 @@ from django.utils.safestring import SafeString
 from orchestration.admin.base import Window
 from orchestration.admin.evidence import canonical, diff_text, verdicts
 from orchestration.admin.filters import by
-from orchestration.admin.show import brief, chip, document
 from orchestration.domain.lives import PROPOSAL
 from orchestration.models import Proposal
+from orchestration.show import brief, chip, document
 from workers.contracts import Risk
 
 
@@ -71,7 +71,7 @@ class ProposalAdmin(Window):
     ) -> HttpResponse:
         row = self.get_object(request, object_id)
         if row is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+            return self.gone(request, object_id)
         context = {
             **self.admin_site.each_context(request),
             "title": str(row),
@@ -87,7 +87,7 @@ class ProposalAdmin(Window):
     def diff_view(self, request: HttpRequest, proposal_id: int) -> HttpResponse:
         row = self.get_object(request, str(proposal_id))
         if row is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, str(proposal_id))
+            return self.gone(request, proposal_id)
         response = HttpResponse(diff_text(row), content_type="text/plain; charset=utf-8")
         response["Content-Disposition"] = f'attachment; filename="proposal-{row.pk}.diff"'
         return response

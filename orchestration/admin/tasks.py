@@ -12,10 +12,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
-from orchestration.admin.base import Window, allowed, attempted, said
+from orchestration.admin.base import Window, allowed, attempted, said, signed_in
 from orchestration.admin.evidence import verdicts
 from orchestration.admin.filters import by
-from orchestration.admin.show import brief, chip, document, visible
 from orchestration.api.access import Act, may
 from orchestration.api.bodies import Verdict
 from orchestration.domain.lives import ATTEMPT, TASK
@@ -23,6 +22,7 @@ from orchestration.models import Artifact, Attempt, Task
 from orchestration.models.tasks import LANES
 from orchestration.services import reads
 from orchestration.services.verdicts import verdict_overrule
+from orchestration.show import brief, chip, document, visible
 from workers.services import blob_get
 
 STEPS_MAX = 200
@@ -72,7 +72,7 @@ class TaskAdmin(Window):
     ) -> HttpResponse:
         row = self.get_object(request, object_id)
         if row is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+            return self.gone(request, object_id)
         context = {
             **self.admin_site.each_context(request),
             "title": f"Task {row}",
@@ -138,7 +138,7 @@ class AttemptAdmin(Window):
     ) -> HttpResponse:
         row = self.get_object(request, object_id)
         if row is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+            return self.gone(request, object_id)
         steps = reads.attempt_view(row.pk).get("steps") or []
         context = {
             **self.admin_site.each_context(request),
@@ -157,7 +157,7 @@ class AttemptAdmin(Window):
     def overrule_view(self, request: HttpRequest, attempt_id: int) -> HttpResponse:
         row = self.get_object(request, str(attempt_id))
         if row is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, str(attempt_id))
+            return self.gone(request, attempt_id)
         allowed(request, Act.OVERRULE, row.goal.project_id)
         body = Verdict(data={k: v for k, v in request.POST.items() if k in Verdict().fields})
         if not body.is_valid():
@@ -172,7 +172,7 @@ class AttemptAdmin(Window):
         verifier, voter = values.pop("verifier"), values.pop("voter")
         if attempted(
             request,
-            lambda: verdict_overrule(row.pk, verifier, voter, user=request.user, **values),  # type: ignore[misc]
+            lambda: verdict_overrule(row.pk, verifier, voter, user=signed_in(request), **values),
             f"{row}: your verdict stands instead of {verifier}'s",
         ):
             self.log_change(request, row, f"{verifier} overruled: {values['reason']}")
@@ -215,7 +215,7 @@ class ArtifactAdmin(Window):
     ) -> HttpResponse:
         row = self.get_object(request, object_id)
         if row is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+            return self.gone(request, object_id)
         textual = row.media_type.startswith(TEXTUAL)
         text = (
             blob_get(row.sha256)[:PREVIEW_BYTES_MAX].decode("utf-8", "replace") if textual else ""
@@ -234,7 +234,7 @@ class ArtifactAdmin(Window):
     def download_view(self, request: HttpRequest, artifact_id: int) -> HttpResponse:
         row = self.get_object(request, str(artifact_id))
         if row is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, str(artifact_id))
+            return self.gone(request, artifact_id)
         response = HttpResponse(blob_get(row.sha256), content_type="application/octet-stream")
         safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in row.name.rsplit("/", 1)[-1])
         response["Content-Disposition"] = (

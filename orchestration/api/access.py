@@ -23,15 +23,15 @@ class Act(StrEnum):
     VIEW = "view"
     CONTROL = "control"  # submit, pause, resume, cancel, retry, prioritise, direct, fork
     DECIDE = "decide"  # answer approval requests
-    OVERRULE = "overrule"  # set a verdict aside
+    OVERRULE = "overrule"  # set a verdict aside: no role has this, it is given by permission only
 
 
 GRANTS: dict[str, frozenset[Act]] = {
     "viewer": frozenset({Act.VIEW}),
     "auditor": frozenset({Act.VIEW}),
     "operator": frozenset({Act.VIEW, Act.CONTROL}),
-    "approver": frozenset({Act.VIEW, Act.DECIDE, Act.OVERRULE}),
-    "admin": frozenset(Act),
+    "approver": frozenset({Act.VIEW, Act.DECIDE}),
+    "admin": frozenset({Act.VIEW, Act.CONTROL, Act.DECIDE}),
 }
 PERMISSIONS: dict[Act, str] = {
     Act.CONTROL: "agentsys_orchestration.control_goal",

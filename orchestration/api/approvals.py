@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from orchestration.api import bodies
 from orchestration.api.access import Act, scoped
 from orchestration.api.documents import LIMIT, ApprovalDocument, ApprovalsDocument, answers
-from orchestration.api.doors import enter
+from orchestration.api.doors import enter, person
 from orchestration.api.paging import chosen, whole
 from orchestration.models import ApprovalRequest
 from orchestration.models.control import REQUEST_STATES
@@ -35,8 +35,9 @@ def approvals_list(request: Request) -> Response:
     rows = scoped(ApprovalRequest.objects.all(), request.user, "goal__project").order_by("id")
     if state != "all":
         rows = rows.filter(state=state)
+    found = rows.select_related("goal", "task")
     limit = whole(request, "limit", default=100, most=500)
-    return Response({"approvals": [_row(row) for row in rows[:limit]]})
+    return Response({"approvals": [reads.approval_line(row) for row in found[:limit]]})
 
 
 @extend_schema(
@@ -59,24 +60,5 @@ def approval_show(request: Request, approval_id: int) -> Response:
 def approval_decide(request: Request, approval_id: int) -> Response:
     enter(request.user, "approval", approval_id, Act.DECIDE)
     values = bodies.parsed(bodies.DecisionBody, request)
-    approvals.approval_decide(approval_id, user=request.user, **values)
+    approvals.approval_decide(approval_id, user=person(request), **values)
     return Response(reads.approval_view(approval_id))
-
-
-def _row(row: ApprovalRequest) -> dict[str, object]:
-    return {
-        "id": row.pk,
-        "goal": row.goal_id,
-        "task": row.task_id,
-        "proposal": row.proposal_id,
-        "kind": row.kind,
-        "question": row.question,
-        "risk": row.risk,
-        "state": row.state,
-        "quorum": row.quorum,
-        "allowed": row.allowed,
-        "requested_by": row.requested_by,
-        "created_at": row.created_at,
-        "due_at": row.due_at,
-        "decided_at": row.decided_at,
-    }

@@ -123,7 +123,7 @@ def parsed(kind: type[Body], request: Request) -> dict[str, Any]:
         data = request.data
     except RecursionError:
         raise BadInput(what="request", problems=["the JSON is nested too deeply"]) from None
-    body = kind(data=data if data not in (None, "") else {})
+    body = kind(data=data if data is not None else {})
     body.is_valid(raise_exception=True)
     values: dict[str, Any] = dict(body.validated_data)
     return values

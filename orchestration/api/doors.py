@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from rest_framework.request import Request
 
@@ -42,10 +43,10 @@ def require(user: Any, act: Act, project_id: int) -> None:
 
 
 def refusal(act: Act) -> str:
-    roles = ", ".join(sorted(role for role, acts in GRANTS.items() if act in acts))
-    permission = PERMISSIONS.get(act)
-    also = f" or the permission {permission}" if permission else ""
-    return f"this needs one of the roles {roles} in the project{also}"
+    roles = sorted(role for role, acts in GRANTS.items() if act in acts)
+    ways = [f"one of the roles {', '.join(roles)} in the project"] if roles else []
+    ways += [f"the permission {PERMISSIONS[act]}"] if act in PERMISSIONS else []
+    return f"this needs {' or '.join(ways)}"
 
 
 def project_named(user: Any, name: str) -> Project | None:
@@ -54,6 +55,13 @@ def project_named(user: Any, name: str) -> Project | None:
     if project is None and not user.is_superuser:
         raise NotFound(kind="project", id=name, listing="goals list")
     return project
+
+
+def person(request: Request) -> User:
+    """The caller as a user: decisions are made by people."""
+    if not isinstance(request.user, User):
+        raise PermissionDenied("sign in first")
+    return request.user
 
 
 def actor(request: Request) -> str:

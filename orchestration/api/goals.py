@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.decorators import api_view
@@ -23,7 +21,6 @@ from orchestration.api.documents import (
 from orchestration.api.doors import actor, enter, project_named, require
 from orchestration.api.paging import chosen, whole
 from orchestration.domain.lives import GoalState
-from orchestration.models import Goal
 from orchestration.services import goals, reads
 
 LIMIT_DEFAULT, LIMIT_MAX = 50, 200
@@ -80,7 +77,8 @@ def _list(request: Request) -> Response:
         rows = rows.filter(state=state)
     if before := whole(request, "before", default=0, least=0):
         rows = rows.filter(pk__lt=before)
-    return Response({"goals": [_row(goal) for goal in rows.select_related("project")[:limit]]})
+    found = rows.select_related("project")[:limit]
+    return Response({"goals": [reads.goal_line(goal) for goal in found]})
 
 
 def _submit(request: Request) -> Response:
@@ -100,19 +98,3 @@ def _submit(request: Request) -> Response:
     response = Response(reads.goal_view(goal.pk), status=201)
     response["Location"] = request.build_absolute_uri(f"/api/v1/goals/{goal.pk}")
     return response
-
-
-def _row(goal: Goal) -> dict[str, Any]:
-    return {
-        "id": goal.pk,
-        "project": goal.project.name,
-        "objective": goal.objective,
-        "state": goal.state,
-        "paused": goal.paused_at is not None and goal.finished_at is None,
-        "priority": goal.priority,
-        "created_by": goal.created_by,
-        "created_at": goal.created_at,
-        "started_at": goal.started_at,
-        "finished_at": goal.finished_at,
-        "reason": goal.reason,
-    }

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from orchestration.api.documents import LIMIT, LedgerDocument, answers
 from orchestration.api.doors import enter
 from orchestration.api.paging import whole
-from orchestration.models import LedgerEntry
+from orchestration.services import reads
 
 AFTER = OpenApiParameter("after", OpenApiTypes.INT, description="Entries with a larger seq.")
 
@@ -35,6 +35,4 @@ def goal_ledger(request: Request, goal_id: int) -> Response:
 
 def entries_after(goal_id: int, after: int, limit: int) -> list[dict[str, Any]]:
     """Entries with seq > `after`, in order."""
-    rows = LedgerEntry.objects.filter(goal_id=goal_id, seq__gt=after).order_by("seq")
-    fields = ("seq", "event", "actor", "at", "task_id", "attempt_id", "payload", "hash")
-    return list(rows.values(*fields)[:limit])
+    return reads.ledger_view(goal_id, after, limit)

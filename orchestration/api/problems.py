@@ -68,6 +68,8 @@ def status_of(error: AgentsysError) -> int:
     if isinstance(error, BadInput):
         malformed = error.context.get("what") in ("request", "id")
         return status.HTTP_400_BAD_REQUEST if malformed else 422
+    if error.code == "not-allowed":
+        return status.HTTP_403_FORBIDDEN
     return STATUS.get(error.exit_code, status.HTTP_500_INTERNAL_SERVER_ERROR)
 
 

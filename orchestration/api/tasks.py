@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from orchestration.api import bodies
 from orchestration.api.access import Act
 from orchestration.api.documents import ANYTHING, TaskDocument, answers
-from orchestration.api.doors import enter
+from orchestration.api.doors import enter, person
 from orchestration.services import reads, verdicts
 
 
@@ -44,7 +44,7 @@ def attempt_overrule(request: Request, attempt_id: int) -> Response:
         values["verifier"],
         values["voter"],
         outcome=values["outcome"],
-        user=request.user,
+        user=person(request),
         reason=values["reason"],
     )
     return Response(reads.attempt_view(attempt_id))

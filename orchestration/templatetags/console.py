@@ -7,7 +7,7 @@ from typing import Any
 from django import template
 from django.utils.safestring import SafeString
 
-from orchestration.admin import show
+from orchestration import show
 
 register = template.Library()
 DEPTH_SHOWN_MAX = 8

@@ -6,7 +6,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.urls import reverse
 
-from orchestration.admin import show
+from orchestration import show
 from orchestration.models import Artifact, LedgerEntry, Proposal
 from tests.api.people import goal, held, person
 from tests.console.test_pages import ADMIN, console, pages

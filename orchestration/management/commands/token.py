@@ -43,7 +43,9 @@ class Command(BaseCommand):
         facts = {**_facts(row), "token": token}
         self._say(options, facts, token)
         if not options["json"]:
-            until = f"until {row.expiry:%Y-%m-%d %H:%M} UTC" if row.expiry else "until it is revoked"
+            until = (
+                f"until {row.expiry:%Y-%m-%d %H:%M} UTC" if row.expiry else "until it is revoked"
+            )
             self.stderr.write(f"for {user.get_username()}, {until}; it is not shown again")
 
     def _list(self, options: dict[str, Any]) -> None:
