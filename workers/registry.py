@@ -41,7 +41,7 @@ BUILT_IN = {
     )
 }
 
-_loaded: dict[str, Agent] = {}
+_loaded: dict[str, Agent | None] = {}  # None: cannot be loaded, and was said once
 _lock = threading.Lock()
 
 
@@ -61,10 +61,14 @@ def agents() -> dict[str, Agent]:
     return {name: found for name in sorted(names()) if (found := _find(name)) is not None}
 
 
-def names() -> set[str]:
+def names() -> frozenset[str]:
     """The names on offer, without importing any agent."""
-    built_in = {name for name in BUILT_IN if find_spec(f"workers.agents.{name}") is not None}
-    return built_in | set(_plugins())
+    return _present() | set(_plugins())
+
+
+@cache
+def _present() -> frozenset[str]:
+    return frozenset(name for name in BUILT_IN if find_spec(f"workers.agents.{name}") is not None)
 
 
 def input_problems(agent: Agent, inputs: Mapping[str, Any]) -> list[str]:
@@ -97,17 +101,14 @@ def _plugins() -> dict[str, Any]:
 def _find(name: str) -> Agent | None:
     with _lock:
         if name not in _loaded:
-            loaded = _load(name)
-            if loaded is None:
-                return None
-            _loaded[name] = loaded
+            _loaded[name] = _load(name)
         return _loaded[name]
 
 
 def _load(name: str) -> Agent | None:
     try:
         if name in BUILT_IN:
-            if find_spec(f"workers.agents.{name}") is None:
+            if name not in _present():
                 return None
             module, _, attribute = BUILT_IN[name].partition(":")
             kind = getattr(import_module(module), attribute)

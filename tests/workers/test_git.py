@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -262,3 +263,19 @@ def test_a_link_in_the_repository_is_not_followed(repo: GivenRepository, tmp_pat
     with pytest.raises(BadInput):
         repo.open().apply(tree, patch)
     assert list(victim.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root writes into other users' repositories")
+def test_root_leaves_nothing_of_its_own_in_a_users_repository(
+    repo: GivenRepository, tmp_path: Path
+) -> None:
+    repo.write(a_py="a = 1\n")
+    base = repo.commit()
+    for path in [repo.path, *repo.path.rglob("*")]:
+        os.chown(path, 1234, 1234, follow_symlinks=False)
+    opened = repo.open()
+    opened.branch_create(BRANCH, base)
+    commit = changed(repo, tmp_path / "1", base, a_py="a = 2\n")
+    opened.keep("attempt-3", commit)
+    assert merge(repo, commit, 1)[0] is MergeState.MERGED
+    assert {path.lstat().st_uid for path in repo.path.rglob("*")} == {1234}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import threading
@@ -133,8 +134,7 @@ def test_no_privilege_is_left(place: Path, isolated: str) -> None:
 
 
 def test_the_time_limit_kills_daemons_that_left_the_group(place: Path, isolated: str) -> None:
-    """A double fork with a session of its own still holds the pipe: its end is seen there."""
-    reader, writer = os.pipe()
+    """A double fork with a session of its own holds a pipe: its end is seen at the other side."""
     os.mkfifo(place / "alive")
     code = (
         "import os, time\n"
@@ -147,8 +147,6 @@ def test_the_time_limit_kills_daemons_that_left_the_group(place: Path, isolated:
         "    os._exit(0)\n"
         "time.sleep(600)\n"
     )
-    os.close(reader)
-    os.close(writer)
     heard: list[bytes] = []
 
     def listen() -> None:
@@ -162,6 +160,18 @@ def test_the_time_limit_kills_daemons_that_left_the_group(place: Path, isolated:
     assert ended.timed_out
     assert ended.killed == "timeout"
     assert heard == [b"up"]
+
+
+def test_it_does_not_outlive_a_worker_that_is_killed(place: Path, isolated: str) -> None:
+    os.mkfifo(place / "alive")
+    worker = os.fork()
+    if worker == 0:
+        python(place, "import time; open('alive', 'w').write('up'); time.sleep(600)")
+        os._exit(0)
+    with (place / "alive").open("rb") as fifo:  # opens when the program inside does
+        os.kill(worker, signal.SIGKILL)
+        fifo.read()  # returns when the last writer is gone
+    os.waitpid(worker, 0)
 
 
 def test_what_outlives_the_command_is_killed_with_it(place: Path, isolated: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sysconfig
+import venv
 from pathlib import Path
 
 import pytest
@@ -116,6 +118,20 @@ def test_a_commit_that_is_none_is_bad_input(calc: GivenRepository, ports: GivenP
     report = attempt_run(a_brief("tester", {"at": "nowhere"}, repository=calc.ref()), ports)
     assert report.failure is not None
     assert report.failure.kind is FailureKind.BAD_INPUT
+
+
+def test_the_repositorys_own_venv_is_used_when_it_works(
+    calc: GivenRepository, tmp_path: Path
+) -> None:
+    venv.create(calc.path / ".venv", with_pip=False)
+    calc.put(".gitignore", ".venv\n")
+    check = f"assert sys.prefix == '{calc.path}/.venv'"
+    calc.write(tests__test_venv_py=f"import sys\n\ndef test_it():\n    {check}\n")
+    calc.commit()
+    assert run(calc, tmp_path).status == "failed"  # it has no pytest: ours is taken
+    (site,) = (calc.path / ".venv").glob("lib/*/site-packages")
+    (site / "ours.pth").write_text(sysconfig.get_path("purelib"))
+    assert run(calc, tmp_path).status == "passed"
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,7 @@ class Merging(References):
                 return MergeResult(MergeState.CONFLICT, "", tuple(conflicts))
             merged = self._commit(tree, [tip, commit], message, trailers)
             if self._move(ref, merged, tip):
+                self._give_back()
                 return MergeResult(MergeState.MERGED, merged)
         raise BranchBusy(branch=branch, reason=f"it moved {MERGE_TRIES_MAX} times meanwhile")
 

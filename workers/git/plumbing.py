@@ -7,6 +7,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,6 +108,24 @@ class Plumbing:
                 command=words[0], path=str(self.path), status=ended.returncode, stderr=stderr
             )
         return ended
+
+    def _give_back(self) -> None:
+        """As root in another user's repository: let them own what was written to it, or their own
+        git could no longer add to those folders."""
+        owner = self.common_dir.stat()
+        if os.geteuid() != 0 or owner.st_uid == 0:
+            return
+        for name in ("objects", "refs", "logs"):
+            for _, folders, files, handle in os.fwalk(self.common_dir / name):
+                for entry in (*folders, *files):
+                    with suppress(FileNotFoundError):  # a temporary file of a git still running
+                        found = os.stat(entry, dir_fd=handle, follow_symlinks=False)
+                        if found.st_uid == 0:
+                            os.chown(
+                                *(entry, owner.st_uid, owner.st_gid),
+                                dir_fd=handle,
+                                follow_symlinks=False,
+                            )
 
     def _commit(
         self, tree: str, parents: list[str], message: str, trailers: Mapping[str, str]

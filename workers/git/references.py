@@ -38,11 +38,13 @@ class References(Plumbing):
             if existing := self.resolve(ref):  # another worker was faster
                 return existing
             raise
+        self._give_back()
         return at
 
     def keep(self, name: str, commit: str) -> None:
         """Keep a commit from garbage collection as `refs/agentsys/NAME`."""
         self._refs(["update-ref", f"refs/agentsys/{name}", full_sha(commit)])
+        self._give_back()
 
     def release(self, name: str) -> None:
         self._refs(["update-ref", "-d", f"refs/agentsys/{name}"])

@@ -157,7 +157,10 @@ def _trial(isolation: Isolation) -> str:
         return str(error)
     if trial.returncode == 0 and trial.stdout.strip() == b"works":
         return ""
-    return trial.stderr.decode("utf-8", "replace").strip()[-300:] or f"exit {trial.returncode}"
+    return (
+        trial.stderr.decode("utf-8", "replace").strip()[-300:].rstrip(".")
+        or f"exit {trial.returncode}"
+    )
 
 
 def unused_uid() -> int:
