@@ -17,7 +17,7 @@ from agentsys.kernel.hashing import canonical, digest, digest_bytes, plain
 from workers import registry
 from workers.contracts import Brief, Failure, FailureKind, Outcome, Ports, Report
 from workers.errors import EffectMismatch, SandboxUnavailable
-from workers.models import Blob, Effect, EffectState, ModelCall
+from workers.models import Blob, Effect, EffectState, ModelCall, Step
 
 log = structlog.get_logger(__name__)
 
@@ -289,3 +289,38 @@ def _bounded(report: Report, brief: Brief) -> Report:
 def _too_large(report: Report, what: str, size: int, allowed: int) -> Report:
     message = f"{what} of {size} bytes where at most {allowed} are allowed; write less, or raise it"
     return replace(_failed(FailureKind.BAD_OUTPUT, message), usage=report.usage)
+
+
+# --- Reads for people ----------------------------------------------------------------------------
+
+
+def steps_of(lineage: str) -> list[dict[str, Any]]:
+    """The journal of an attempt and of those it took over from, in order."""
+    rows = Step.objects.filter(lineage=lineage).order_by("index")
+    return [
+        {
+            "index": row.index,
+            "kind": row.kind,
+            "name": row.name,
+            "state": row.state,
+            "request": row.request,
+            "outcome": row.outcome,
+            "outcome_blob": row.outcome_blob,
+            "attempt": row.attempt_id,
+            "started_at": row.started_at.isoformat(),
+            "finished_at": row.finished_at.isoformat() if row.finished_at else None,
+        }
+        for row in rows
+    ]
+
+
+def effects_of(attempt_id: int) -> list[dict[str, Any]]:
+    """What an attempt did, or may have done, to the world."""
+    rows = Effect.objects.filter(attempt_id=attempt_id).order_by("pk")
+    return list(rows.values("key", "kind", "state", "request", "result", "level"))
+
+
+def model_calls_of(goal_id: int) -> list[dict[str, Any]]:
+    """The model calls of a goal."""
+    rows = ModelCall.objects.filter(goal_id=goal_id).order_by("pk")
+    return list(rows.values("role", "model", "input_tokens", "output_tokens", "outcome"))

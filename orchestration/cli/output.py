@@ -1,0 +1,130 @@
+"""stdout is data, stderr is everything else. `--json` prints one document."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.core.management.base import BaseCommand, CommandParser
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+STATE_STYLE = {
+    "done": "green", "succeeded": "green", "accepted": "green", "applied": "green",
+    "running": "cyan", "verifying": "blue", "ready": "cyan", "held": "yellow",
+    "failed": "red", "rejected": "red", "cancelled": "dim", "blocked": "dim",
+}  # fmt: skip
+STATE_MARK = {
+    "done": "✓", "running": "▶", "verifying": "?", "held": "‖", "failed": "✗", "ready": "·",
+    "blocked": "…", "cancelled": "–",
+}  # fmt: skip
+
+
+class Command(BaseCommand):
+    """A command with verbs: `NAME VERB …`, each a method of the same name."""
+
+    requires_system_checks: list[str] = []
+    requires_migrations_checks = False
+
+    def emit(self, data: Any, *, as_json: bool, text: str | None = None) -> None:
+        if as_json or text is None:
+            self.stdout.write(json.dumps(data, indent=2, default=str, ensure_ascii=False))
+        elif text:
+            self.stdout.write(text)
+
+    def note(self, text: str) -> None:
+        self.stderr.write(text)
+
+    def show(self, *renderables: Any) -> None:
+        """Rich renderables on stdout; plain text where that is no terminal."""
+        console = Console(file=self.stdout, soft_wrap=not sys.stdout.isatty())  # type: ignore[arg-type]
+        for renderable in renderables:
+            console.print(renderable)
+
+
+def add_json(parser: CommandParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def actor() -> str:
+    """Who acts on this command line: the operating system's user."""
+    return getpass.getuser()
+
+
+def person(name: str | None) -> User:
+    """The person who decides: `--user`, else a person named after the operating system's user,
+    made on demand: whoever may run commands on this machine may decide on it."""
+    found = User.objects.filter(username=name or actor()).first()
+    if found is not None:
+        return found
+    if name:
+        from agentsys.kernel.errors import NotFound
+
+        raise NotFound(kind="user", id=name, listing="manage.py createsuperuser")
+    return User.objects.create_user(username=actor(), is_staff=True, is_superuser=True)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> Table:
+    out = Table(title=title or None, box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        out.add_column(column, overflow="fold")
+    for row in rows:
+        out.add_row(*(cell if isinstance(cell, Text) else safe(cell) for cell in row))
+    return out
+
+
+def safe(value: Any) -> Text:
+    """Text that came from anywhere: shown as it is, without markup or control characters."""
+    text = "" if value is None else str(value)
+    return Text("".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text))
+
+
+def state(name: str) -> Text:
+    return Text(f"{STATE_MARK.get(name, ' ')} {name}", style=STATE_STYLE.get(name, ""))
+
+
+def duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "–"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def goal_table(goals: Sequence[Mapping[str, Any]]) -> Table:
+    return table(
+        ("id", "state", "objective", "project", "created"),
+        (
+            (
+                g["id"],
+                state("paused" if g["paused"] and not g["finished_at"] else g["state"]),
+                g["objective"][:80],
+                g["project"],
+                g["created_at"][:16],
+            )
+            for g in goals
+        ),
+    )
+
+
+def task_table(tasks: Sequence[Mapping[str, Any]]) -> Table:
+    return table(
+        ("task", "state", "agent", "attempts", "needs", "verdicts", "why"),
+        (
+            (
+                t["key"],
+                state(t["state"]),
+                t["agent"],
+                t["attempts"],
+                ", ".join(t["depends_on"][:3]) + (" …" if len(t["depends_on"]) > 3 else ""),
+                " ".join(f"{v['verifier']}:{v['outcome'] or '…'}" for v in t["verdicts"]),
+                t["reason"][:60],
+            )
+            for t in tasks
+        ),
+    )

@@ -1,0 +1,200 @@
+"""`goals submit|list|show|watch|pause|resume|cancel|retry|fork|direct`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from agentsys.kernel.errors import BadInput
+from orchestration.cli import watch
+from orchestration.cli.output import Command as Base
+from orchestration.cli.output import actor, add_json, goal_table, task_table
+from orchestration.services import goals, reads, why
+
+
+class Command(Base):
+    help = "Hand in goals, see how they are, and steer them."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+        self._submit(verbs.add_parser("submit", help="hand in a goal"))
+        rows = verbs.add_parser("list", help="goals, newest first")
+        rows.add_argument("--project")
+        rows.add_argument("--state")
+        rows.add_argument("--limit", type=int, default=50)
+        add_json(rows)
+        for verb, text in (
+            ("show", "everything about a goal"),
+            ("watch", "follow a goal; Ctrl-C detaches"),
+            ("pause", "claim nothing more; what runs ends its step"),
+            ("resume", "go on"),
+            ("cancel", "end it"),
+            ("retry", "retry a failed goal from its failures"),
+            ("fork", "the same goal once more"),
+            ("direct", "tell a running goal something"),
+        ):
+            one = verbs.add_parser(verb, help=text)
+            one.add_argument("goal", help="a goal's id, such as 7")
+            add_json(one)
+            if verb in ("pause", "cancel"):
+                one.add_argument("--reason", default="")
+            if verb == "direct":
+                one.add_argument("text")
+            if verb == "fork":
+                one.add_argument("--at-seq", type=int, help="an entry of the goal's ledger")
+            if verb == "watch":
+                one.add_argument("--timeout", type=float)
+
+    @staticmethod
+    def _submit(parser: CommandParser) -> None:
+        parser.add_argument("objective", nargs="?", default="", help="what you want, in a sentence")
+        parser.add_argument("--playbook", help="a playbook's name; without one a model plans")
+        parser.add_argument("--plan", help="a plan file (JSON), or - for standard input")
+        parser.add_argument("--param", action="append", default=[], metavar="K=V")
+        parser.add_argument("--repo", default="", help="a git repository to work on")
+        parser.add_argument("--project", default="default")
+        parser.add_argument("--priority", type=int, default=0)
+        parser.add_argument(
+            "--review", action="store_true", help="a person looks at the plan first"
+        )
+        parser.add_argument("--idempotency-key")
+        parser.add_argument("--wait", action="store_true", help="follow it to its end")
+        parser.add_argument("--timeout", type=float, help="seconds to wait at most")
+        add_json(parser)
+
+    def handle(self, *args: Any, verb: str, **options: Any) -> None:
+        getattr(self, f"do_{verb}")(**options)
+
+    def do_submit(self, **options: Any) -> None:
+        params = params_of(options["param"])
+        if options["repo"] and options["playbook"]:
+            params.setdefault("repo", options["repo"])
+        goal = goals.goal_submit(
+            objective=options["objective"],
+            project=options["project"],
+            playbook=options["playbook"],
+            document=plan_of(options["plan"]) if options["plan"] else None,
+            params=params,
+            repository=options["repo"],
+            actor=actor(),
+            priority=options["priority"],
+            review=options["review"],
+            idempotency_key=options["idempotency_key"],
+        )
+        if not options["wait"]:
+            self.emit(
+                {"id": goal.pk, "state": goal.state},
+                as_json=options["json"],
+                text=f"goal-{goal.pk} {goal.state}",
+            )
+            return
+        code = watch.wait(goal.pk, timeout=options["timeout"])
+        goal.refresh_from_db()
+        self.emit(
+            {"id": goal.pk, "state": goal.state, "reason": goal.reason},
+            as_json=options["json"],
+            text=why.goal_sentence(goal),
+        )
+        sys.exit(code)
+
+    def do_list(self, **options: Any) -> None:
+        rows = reads.goals_list(
+            project=options["project"], state=options["state"], limit=options["limit"]
+        )
+        if options["json"]:
+            self.emit(rows, as_json=True)
+        elif rows:
+            self.show(goal_table(rows))
+        else:
+            self.note('no goals yet; try `make demo`, or `goals submit "…" --playbook repo-care`')
+
+    def do_show(self, **options: Any) -> None:
+        view = reads.goal_view(goal_id(options["goal"]))
+        if options["json"]:
+            self.emit(view, as_json=True)
+            return
+        seen = view["progress"]
+        self.show(
+            f"goal-{view['id']}  {view['state']}{' (paused)' if view['paused'] else ''}",
+            view["objective"],
+            why.why(str(view["id"])).sentence,
+            f"{seen['done']} of {seen['total']} done, {seen['failed']} failed;"
+            f" {view['cost']['tokens']} tokens, ${view['cost']['cost_usd']:.4f}",
+            *([f"branch {view['branch']} in {view['repository']}"] if view["repository"] else []),
+            *([f"report {view['report']}"] if view["report"] else []),
+            task_table(view["tasks"]),
+        )
+
+    def do_watch(self, **options: Any) -> None:
+        pk = goal_id(options["goal"])
+        reads.resolve(str(pk))
+        code = watch.wait(pk, timeout=options["timeout"])
+        self.emit(reads.goals_list(before=pk + 1, limit=1)[0], as_json=options["json"], text="")
+        sys.exit(code)
+
+    def do_pause(self, **options: Any) -> None:
+        goals.goal_pause(goal_id(options["goal"]), actor=actor(), reason=options["reason"])
+        self._said(options)
+
+    def do_resume(self, **options: Any) -> None:
+        goals.goal_resume(goal_id(options["goal"]), actor=actor())
+        self._said(options)
+
+    def do_cancel(self, **options: Any) -> None:
+        goals.goal_cancel(goal_id(options["goal"]), actor=actor(), reason=options["reason"])
+        self._said(options)
+
+    def do_retry(self, **options: Any) -> None:
+        count = goals.goal_retry(goal_id(options["goal"]), actor=actor())
+        self.note(f"{count} tasks are tried again")
+        self._said(options)
+
+    def do_fork(self, **options: Any) -> None:
+        fork = goals.goal_fork(goal_id(options["goal"]), at_seq=options["at_seq"], actor=actor())
+        self._said({**options, "goal": str(fork.pk)})
+
+    def do_direct(self, **options: Any) -> None:
+        goals.goal_direct(goal_id(options["goal"]), options["text"], actor=actor())
+        self._said(options)
+
+    def _said(self, options: dict[str, Any]) -> None:
+        found = why.why(str(goal_id(options["goal"])))
+        line = reads.goals_list(before=goal_id(options["goal"]) + 1, limit=1)[0]
+        self.emit(line, as_json=options["json"], text=found.sentence)
+
+
+def goal_id(text: str) -> int:
+    """`7` or `goal-7`."""
+    ref = reads.parse_ref(text)
+    if ref.kind != "goal":
+        raise BadInput(what="id", problems=[f"`{text}` is no goal; expected a number or goal-N"])
+    return ref.id
+
+
+def params_of(pairs: list[str]) -> dict[str, Any]:
+    """`K=V` texts as a dict; BadInput for anything else."""
+    bad = [p for p in pairs if "=" not in p]
+    if bad:
+        raise BadInput(
+            what="--param", problems=[f"`{p}` is not of the form NAME=VALUE" for p in bad]
+        )
+    return dict(p.split("=", 1) for p in pairs)
+
+
+def plan_of(path: str) -> Any:
+    """A plan document from a file or standard input; BadInput says where it is not JSON."""
+    try:
+        text = sys.stdin.read() if path == "-" else Path(path).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(what=f"plan {path}", problems=[f"cannot be read: {error}"]) from error
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno} column {error.colno}"
+        raise BadInput(
+            what=f"plan {path}", problems=[f"not JSON: {error.msg} at {where}"]
+        ) from error

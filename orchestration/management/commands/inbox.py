@@ -1,0 +1,107 @@
+"""`inbox list|show|approve|edit|reject|respond`: what waits for people."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from agentsys.kernel.errors import BadInput
+from orchestration.cli.output import Command as Base
+from orchestration.cli.output import add_json, person, table
+from orchestration.services import approvals, reads, why
+
+
+class Command(Base):
+    help = "See and decide what waits for a person."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+        rows = verbs.add_parser("list", help="what waits, the oldest first")
+        rows.add_argument("--all", action="store_true", help="decided ones too")
+        add_json(rows)
+        for verb, text in (
+            ("show", "one request, with the exact bytes it is about"),
+            ("approve", "yes"),
+            ("edit", "yes, but changed"),
+            ("reject", "no, with a reason"),
+            ("respond", "an answer or feedback"),
+        ):
+            one = verbs.add_parser(verb, help=text)
+            one.add_argument("approval", help="an approval's id, such as 3")
+            add_json(one)
+            if verb != "show":
+                one.add_argument("--reason", default="", help="why; needed to reject and respond")
+                one.add_argument("--user", help="who decides (default: you)")
+            if verb == "edit":
+                one.add_argument("--payload", required=True, help="JSON object of what changes")
+
+    def handle(self, *args: Any, verb: str, **options: Any) -> None:
+        if verb == "list":
+            self._list(**options)
+        elif verb == "show":
+            self._show(**options)
+        else:
+            self._decide(verb, **options)
+
+    def _list(self, **options: Any) -> None:
+        rows = reads.approvals_list(None if options["all"] else "open")
+        if options["json"]:
+            self.emit(rows, as_json=True)
+        elif rows:
+            columns = ("id", "goal", "task", "kind", "risk", "state", "question")
+            self.show(table(columns, ([r[c] for c in columns] for r in rows)))
+        else:
+            self.note("nothing waits for you")
+
+    def _show(self, **options: Any) -> None:
+        view = reads.approval_view(approval_id(options["approval"]))
+        if options["json"]:
+            self.emit(view, as_json=True)
+            return
+        lines = [why.why(f"approval-{view['id']}").sentence, f"risk: {view['risk']}"]
+        proposal = view["proposal"]
+        if proposal:
+            lines += ["what would be done, exactly:", json.dumps(proposal["payload"], indent=2)]
+            lines += [proposal["diff"]] if proposal["diff"] else []
+        lines += [
+            f"{v['verifier']}: {v['outcome']} {'; '.join(v['reasons'])}" for v in view["verdicts"]
+        ]
+        lines.append(
+            "decide with: " + ", ".join(f"inbox {a} {view['id']}" for a in view["allowed"])
+        )
+        self.stdout.write("\n".join(lines))
+
+    def _decide(self, verb: str, **options: Any) -> None:
+        user = person(options["user"])
+        request = approvals.approval_decide(
+            approval_id(options["approval"]),
+            user=user,
+            decision=verb,
+            reason=options["reason"],
+            payload=_payload(options["payload"]) if verb == "edit" else None,
+        )
+        self.note(f"decided as {user.get_username()}")
+        self.emit(
+            reads.approval_line(request),
+            as_json=options["json"],
+            text=f"approval-{request.pk} {request.state}",
+        )
+
+
+def approval_id(text: str) -> int:
+    ref = reads.parse_ref(text, default="approval")
+    if ref.kind != "approval":
+        raise BadInput(what="id", problems=[f"`{text}` is no approval; expected approval-N"])
+    return ref.id
+
+
+def _payload(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise BadInput(what="--payload", problems=[f"not JSON: {error}"]) from error
+    if not isinstance(value, dict):
+        raise BadInput(what="--payload", problems=["expected a JSON object"])
+    return value

@@ -1,0 +1,60 @@
+"""`ledger show|verify`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from agentsys.kernel.errors import ExitCode
+from orchestration.cli.output import Command as Base
+from orchestration.cli.output import add_json, table
+from orchestration.management.commands.goals import goal_id
+from orchestration.models import Goal
+from orchestration.services import reads
+from orchestration.services.ledger import ledger_verify
+
+
+class Command(Base):
+    help = "What happened, in order; and whether anybody changed it."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+        show = verbs.add_parser("show", help="entries of a goal's ledger")
+        show.add_argument("goal")
+        show.add_argument("--after", type=int, default=0, help="entries beyond this seq")
+        show.add_argument("--limit", type=int, default=200)
+        add_json(show)
+        verify = verbs.add_parser("verify", help="find edits, deletions, insertions, truncation")
+        verify.add_argument("goal", nargs="?", help="default: every goal")
+        add_json(verify)
+
+    def handle(self, *args: Any, verb: str, **options: Any) -> None:
+        getattr(self, f"do_{verb}")(**options)
+
+    def do_show(self, **options: Any) -> None:
+        rows = reads.ledger_view(goal_id(options["goal"]), options["after"], options["limit"])
+        if options["json"]:
+            self.emit(rows, as_json=True)
+            return
+        columns = ("seq", "at", "event", "actor", "task", "payload")
+        self.show(
+            table(columns, ([r["seq"], r["at"][:19], *(r[c] for c in columns[2:])] for r in rows))
+        )
+
+    def do_verify(self, **options: Any) -> None:
+        ids = (
+            [goal_id(options["goal"])]
+            if options["goal"]
+            else list(Goal.objects.order_by("pk").values_list("pk", flat=True))
+        )
+        problems = {pk: found for pk in ids if (found := ledger_verify(pk))}
+        text = "\n".join(f"goal-{pk}: {p}" for pk, ps in problems.items() for p in ps)
+        self.emit(
+            {"goals": len(ids), "problems": problems},
+            as_json=options["json"],
+            text=text or f"intact: {len(ids)} ledger{'s' if len(ids) != 1 else ''}",
+        )
+        if problems:
+            sys.exit(ExitCode.ERROR)

@@ -1,0 +1,395 @@
+"""What people and programs see of goals: JSON-ready, in a fixed number of queries each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db.models import Sum
+
+from agentsys.kernel.errors import NotFound
+from agentsys.kernel.ids import Ref, parse_ref
+from orchestration.models import (
+    ApprovalRequest,
+    Artifact,
+    Attempt,
+    Decision,
+    Dependency,
+    Goal,
+    LedgerEntry,
+    Plan,
+    Proposal,
+    Task,
+)
+from orchestration.services.progress import progress_of
+from orchestration.services.wrapup import goal_folder
+from verification import services as verification
+from workers.services import blob_get, effects_of, model_calls_of, steps_of
+
+LIST_MAX = 200
+LISTINGS = {"goal": "goals list", "approval": "inbox list"}
+
+
+def found(rows: Any, kind: str, row_id: int) -> Any:
+    """The one row, or NotFound that says where to look."""
+    row = rows.filter(pk=row_id).first()
+    if row is None:
+        raise NotFound(kind=kind, id=row_id, listing=LISTINGS.get(kind, "goals show GOAL"))
+    return row
+
+
+def resolve(text: str, *, default: str = "goal") -> tuple[Ref, Any]:
+    """The row that an id given by a person names."""
+    ref = parse_ref(text, default=default)
+    if ref.key is not None:
+        row = Task.objects.filter(goal_id=ref.id, key=ref.key).exclude(state="superseded").first()
+        if row is None:
+            raise NotFound(kind="task", id=str(ref), listing=f"goals show {ref.id}")
+        return ref, row
+    models: dict[str, Any] = {
+        "goal": Goal,
+        "task": Task,
+        "attempt": Attempt,
+        "proposal": Proposal,
+        "approval": ApprovalRequest,
+        "plan": Plan,
+    }
+    if ref.kind not in models:
+        raise NotFound(kind=ref.kind, id=ref.id, listing="goals list")
+    return ref, found(models[ref.kind].objects, ref.kind, ref.id)
+
+
+def goal_view(goal_id: int) -> dict[str, Any]:
+    """Everything about a goal: what `goals show ID --json` prints."""
+    goal: Goal = found(Goal.objects.select_related("project"), "goal", goal_id)
+    report = goal_folder(goal.pk) / "report.md"
+    return {
+        **goal_line(goal),
+        "repository": goal.repository,
+        "branch": goal.branch,
+        "contract_hash": goal.contract_hash,
+        "created_by": goal.created_by,
+        "progress": progress_of(goal.pk, finished_at=goal.finished_at).to_json(),
+        "cost": goal_cost(goal.pk),
+        "tasks": tasks_view(goal.pk),
+        "approvals": approvals_list("open", goal_id=goal.pk),
+        "artifacts": artifacts_view(goal.pk),
+        "report": str(report) if report.exists() else None,
+        "forked_from": goal.forked_from_id,
+        "ledger_seq": goal.ledger_seq,
+    }
+
+
+def goal_line(goal: Goal) -> dict[str, Any]:
+    return {
+        "id": goal.pk,
+        "objective": goal.objective,
+        "project": goal.project.name,
+        "state": goal.state,
+        "paused": goal.paused_at is not None,
+        "priority": goal.priority,
+        "reason": goal.reason,
+        "created_at": iso(goal.created_at),
+        "started_at": iso(goal.started_at),
+        "finished_at": iso(goal.finished_at),
+        "deadline_at": iso(goal.deadline_at),
+    }
+
+
+def iso(at: Any) -> str | None:
+    return at.isoformat() if at is not None else None
+
+
+def goals_list(
+    *,
+    project: str | None = None,
+    state: str | None = None,
+    limit: int = 50,
+    before: int | None = None,
+) -> list[dict[str, Any]]:
+    """Newest first; `before` is an id, for the next page."""
+    rows = Goal.objects.select_related("project").order_by("-pk")
+    if project:
+        rows = rows.filter(project__name=project)
+    if state:
+        rows = rows.filter(state=state)
+    if before is not None:
+        rows = rows.filter(pk__lt=before)
+    return [goal_line(goal) for goal in rows[: min(limit, LIST_MAX)]]
+
+
+def tasks_view(goal_id: int) -> list[dict[str, Any]]:
+    """Tasks in order of id, with keys of what they need and the verdicts of their last attempt."""
+    tasks = list(
+        Task.objects.filter(goal_id=goal_id)
+        .exclude(state="superseded")
+        .order_by("pk")
+        .values(
+            "id", "key", "state", "agent", "phase", "attempts_count", "started_at",
+            "finished_at", "reason", "optional", "priority", "due_at",
+        )
+    )  # fmt: skip
+    keys = {t["id"]: t["key"] for t in tasks}
+    needs = _needs(goal_id, keys)
+    last = _last_attempts(goal_id)
+    views = verification.verdicts_of([a["id"] for a in last.values()]) if last else {}
+    proposals: dict[int, list[int]] = {}
+    for task_id, pk in Proposal.objects.filter(goal_id=goal_id).values_list("task_id", "pk"):
+        proposals.setdefault(task_id, []).append(pk)
+    return [
+        {
+            "id": t["id"],
+            "key": t["key"],
+            "state": t["state"],
+            "agent": t["agent"],
+            "phase": t["phase"],
+            "attempts": t["attempts_count"],
+            "started_at": iso(t["started_at"]),
+            "finished_at": iso(t["finished_at"]),
+            "due_at": iso(t["due_at"]),
+            "depends_on": needs.get(t["id"], []),
+            "verdicts": [
+                verdict_view(v)
+                for v in views.get(last[t["id"]]["id"] if t["id"] in last else 0, ())
+            ],
+            "reason": t["reason"],
+            "note": last[t["id"]]["note"] if t["id"] in last else "",
+            "optional": t["optional"],
+            "proposals": proposals.get(t["id"], []),
+        }
+        for t in tasks
+    ]
+
+
+def _needs(goal_id: int, keys: Mapping[int, str]) -> dict[int, list[str]]:
+    found_: dict[int, list[str]] = {}
+    edges = Dependency.objects.filter(task__goal_id=goal_id).order_by("needs_id")
+    for task_id, needs_id in edges.values_list("task_id", "needs_id"):
+        if needs_id in keys:
+            found_.setdefault(task_id, []).append(keys[needs_id])
+    return found_
+
+
+def _last_attempts(goal_id: int) -> dict[int, dict[str, Any]]:
+    rows = Attempt.objects.filter(goal_id=goal_id).order_by("task_id", "number")
+    return {r["task_id"]: r for r in rows.values("id", "task_id", "note", "state")}
+
+
+def verdict_view(view: Any) -> dict[str, Any]:
+    return {
+        "verifier": view.verifier,
+        "voter": view.voter,
+        "kind": str(view.kind),
+        "outcome": str(view.outcome) if view.outcome else None,
+        "veto": view.veto,
+        "score": view.score,
+        "reasons": list(view.reasons),
+        "overridden_by": view.override.by if view.override else None,
+        "override_reason": view.override.reason if view.override else None,
+    }
+
+
+def goal_cost(goal_id: int) -> dict[str, Any]:
+    sums = Attempt.objects.filter(goal_id=goal_id).aggregate(t=Sum("tokens"), c=Sum("cost_usd"))
+    return {
+        "tokens": sums["t"] or 0,
+        "cost_usd": float(sums["c"] or 0),
+        "model_calls": len(model_calls_of(goal_id)),
+    }
+
+
+def artifacts_view(goal_id: int, attempt_id: int | None = None) -> list[dict[str, Any]]:
+    rows = Artifact.objects.filter(goal_id=goal_id).order_by("pk")
+    rows = rows.filter(attempt_id=attempt_id) if attempt_id else rows.exclude(kind="data")
+    return list(
+        rows.values("id", "attempt_id", "name", "kind", "media_type", "sha256", "size")[:LIST_MAX]
+    )
+
+
+def approvals_list(
+    state: str | None = "open", *, goal_id: int | None = None, limit: int = LIST_MAX
+) -> list[dict[str, Any]]:
+    """What waits for people, the oldest first; `state` None: everything."""
+    rows = ApprovalRequest.objects.select_related("goal", "task").order_by("pk")
+    if state:
+        rows = rows.filter(state=state)
+    if goal_id is not None:
+        rows = rows.filter(goal_id=goal_id)
+    return [approval_line(r) for r in rows[:limit]]
+
+
+def approval_line(request: ApprovalRequest) -> dict[str, Any]:
+    return {
+        "id": request.pk,
+        "goal": request.goal_id,
+        "task": request.task.key if request.task else None,
+        "kind": request.kind,
+        "question": request.question,
+        "risk": request.risk,
+        "state": request.state,
+        "allowed": request.allowed,
+        "quorum": request.quorum,
+        "created_at": iso(request.created_at),
+        "due_at": iso(request.due_at),
+    }
+
+
+def approval_view(approval_id: int) -> dict[str, Any]:
+    """A request with the exact bytes it is about, its verdicts and its decisions."""
+    rows = ApprovalRequest.objects.select_related("goal", "task", "proposal")
+    request: ApprovalRequest = found(rows, "approval", approval_id)
+    decisions = Decision.objects.filter(request=request).order_by("pk").select_related("user")
+    return {
+        **approval_line(request),
+        "context": request.context,
+        "action_hash": request.action_hash,
+        "requested_by": request.requested_by,
+        "decided_at": iso(request.decided_at),
+        "proposal": proposal_view(request.proposal_id) if request.proposal_id else None,
+        "verdicts": [
+            verdict_view(v)
+            for v in verification.verdicts_of([request.attempt_id]).get(request.attempt_id, [])
+        ]
+        if request.attempt_id
+        else [],
+        "decisions": [
+            {
+                "person": d.user.get_username(),
+                "decision": d.decision,
+                "reason": d.reason,
+                "payload": d.payload,
+                "at": iso(d.at),
+            }
+            for d in decisions
+        ],
+    }
+
+
+def proposal_view(proposal_id: int) -> dict[str, Any]:
+    """A proposal with its diff, where it has one."""
+    row: Proposal = found(Proposal.objects.select_related("task"), "proposal", proposal_id)
+    return {
+        "id": row.pk,
+        "goal": row.goal_id,
+        "task": row.task.key,
+        "attempt": row.attempt_id,
+        "kind": row.kind,
+        "title": row.title,
+        "risk": row.risk,
+        "state": row.state,
+        "payload": row.payload,
+        "payload_hash": row.payload_hash,
+        "base_hash": row.base_hash,
+        "result": row.result,
+        "reason": row.reason,
+        "created_at": iso(row.created_at),
+        "decided_at": iso(row.decided_at),
+        "applied_at": iso(row.applied_at),
+        "diff": _diff(row),
+    }
+
+
+def _diff(row: Proposal) -> str | None:
+    name = row.payload.get("diff_artifact")
+    if not name:
+        return None
+    artifact = Artifact.objects.filter(attempt_id=row.attempt_id, name=name).first()
+    return blob_get(artifact.sha256).decode("utf-8", "replace") if artifact else None
+
+
+def ledger_view(goal_id: int, after: int = 0, limit: int = LIST_MAX) -> list[dict[str, Any]]:
+    """Entries with seq above `after`, in order."""
+    found(Goal.objects, "goal", goal_id)
+    rows = LedgerEntry.objects.filter(goal_id=goal_id, seq__gt=after).order_by("seq")[:limit]
+    return [entry_view(r) for r in rows]
+
+
+def entry_view(entry: LedgerEntry) -> dict[str, Any]:
+    return {
+        "goal": entry.goal_id,
+        "seq": entry.seq,
+        "at": iso(entry.at),
+        "event": entry.event,
+        "actor": entry.actor,
+        "task": entry.task_id,
+        "attempt": entry.attempt_id,
+        "payload": entry.payload,
+        "hash": entry.hash,
+    }
+
+
+def plan_view(goal_id: int, version: int | None = None) -> dict[str, Any]:
+    """A version of the plan (the one in force by default) and the list of all versions."""
+    found(Goal.objects, "goal", goal_id)
+    rows = Plan.objects.filter(goal_id=goal_id).order_by("version")
+    chosen = rows.filter(version=version).first() if version else rows.last()
+    if chosen is None:
+        raise NotFound(kind="plan", id=version or goal_id, listing=f"plans show {goal_id}")
+    return {
+        "goal": goal_id,
+        "version": chosen.version,
+        "state": chosen.state,
+        "planner": chosen.planner,
+        "rationale": chosen.rationale,
+        "hash": chosen.document_hash,
+        "document": chosen.document,
+        "versions": list(rows.values("version", "state", "planner", "rationale")),
+    }
+
+
+def task_view(task_id: int) -> dict[str, Any]:
+    task: Task = found(Task.objects, "task", task_id)
+    attempts = Attempt.objects.filter(task=task).order_by("number")
+    return {
+        "id": task.pk,
+        "goal": task.goal_id,
+        "key": task.key,
+        "agent": task.agent,
+        "state": task.state,
+        "phase": task.phase,
+        "fence": task.fence,
+        "definition": task.definition,
+        "definition_hash": task.definition_hash,
+        "reason": task.reason,
+        "due_at": iso(task.due_at),
+        "started_at": iso(task.started_at),
+        "finished_at": iso(task.finished_at),
+        "depends_on": list(
+            Dependency.objects.filter(task=task).order_by("pk").values_list("needs__key", flat=True)
+        ),
+        "attempts": [attempt_line(a) for a in attempts],
+    }
+
+
+def attempt_line(row: Attempt) -> dict[str, Any]:
+    return {
+        "id": row.pk,
+        "number": row.number,
+        "state": row.state,
+        "fence": row.fence,
+        "owner": row.owner,
+        "note": row.note,
+        "reason": row.reason,
+        "tokens": row.tokens,
+        "cost_usd": float(row.cost_usd),
+        "started_at": iso(row.started_at),
+        "reported_at": iso(row.reported_at),
+        "finished_at": iso(row.finished_at),
+    }
+
+
+def attempt_view(attempt_id: int) -> dict[str, Any]:
+    """An attempt with its report, journal, effects, verdicts and artifacts."""
+    row: Attempt = found(Attempt.objects, "attempt", attempt_id)
+    return {
+        **attempt_line(row),
+        "goal": row.goal_id,
+        "task": row.task_id,
+        "lineage": row.lineage,
+        "artifact_hash": row.artifact_hash,
+        "report": row.report,
+        "steps": steps_of(row.lineage),
+        "effects": effects_of(row.pk),
+        "verdicts": [verdict_view(v) for v in verification.verdicts_of([row.pk])[row.pk]],
+        "artifacts": artifacts_view(row.goal_id, row.pk),
+    }

@@ -1,0 +1,71 @@
+"""A goal for a person who comes back after three days."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestration.models import Attempt, Decision, Directive, Goal, Proposal, Task
+from orchestration.services.progress import progress_of, running_now
+from orchestration.services.reads import approvals_list, found, goal_cost, goal_line, iso
+from orchestration.services.why import goal_sentence
+from workers.services import effects_of
+
+NAMES_MAX = 20
+
+
+def recap(goal_id: int) -> dict[str, Any]:
+    """What is done, pending, in doubt, decided and spent, and what waits for you."""
+    goal: Goal = found(Goal.objects.select_related("project"), "goal", goal_id)
+    tasks = Task.objects.filter(goal=goal).exclude(state="superseded").order_by("pk")
+    attempts = Attempt.objects.filter(goal=goal, task__finished_at=None).values_list(
+        "pk", flat=True
+    )
+    return {
+        **goal_line(goal),
+        "sentence": goal_sentence(goal),
+        "progress": progress_of(goal.pk, finished_at=goal.finished_at).to_json(),
+        "done": _names(tasks.filter(state="done")),
+        "failed": [
+            {"key": key, "reason": reason}
+            for key, reason in tasks.filter(state="failed").values_list("key", "reason")[:NAMES_MAX]
+        ],
+        "pending": _names(tasks.filter(state__in=("blocked", "ready"))),
+        "running": [
+            {"key": r["task__key"], "agent": r["task__agent"], "note": r["note"]}
+            for r in running_now(goal.pk)
+        ],
+        "in_doubt": [
+            e
+            for pk in list(attempts)[:NAMES_MAX]
+            for e in effects_of(pk)
+            if e["state"] in ("intent", "doubtful")
+        ],
+        "decided": [
+            {
+                "approval": d.request_id,
+                "person": d.user.get_username(),
+                "decision": d.decision,
+                "reason": d.reason,
+                "at": iso(d.at),
+            }
+            for d in Decision.objects.filter(request__goal=goal).select_related("user")
+        ],
+        "directives": [
+            {"text": d.text, "author": d.author, "at": iso(d.at)}
+            for d in Directive.objects.filter(goal=goal).order_by("pk")
+        ],
+        "proposals": _by_state(goal.pk),
+        "waits_for_you": approvals_list("open", goal_id=goal.pk),
+        "spent": goal_cost(goal.pk),
+    }
+
+
+def _names(rows: Any) -> dict[str, Any]:
+    return {"count": rows.count(), "keys": list(rows.values_list("key", flat=True)[:NAMES_MAX])}
+
+
+def _by_state(goal_id: int) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for state in Proposal.objects.filter(goal_id=goal_id).values_list("state", flat=True):
+        counts[state] = counts.get(state, 0) + 1
+    return counts
