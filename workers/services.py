@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
 import structlog
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models.functions import Now
 
 from agentsys.kernel.errors import AgentsysError, BadInput, LeaseLost, NotFound, ServiceAway
@@ -80,7 +80,8 @@ def effect_begin(
     another request.
     """
     request_hash = digest(request)
-    with connection.cursor() as cursor:
+    # Durable: inside another transaction the intent would not be on record when the change is made.
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
         cursor.execute(
             """
             INSERT INTO agentsys_workers_effect
@@ -254,8 +255,9 @@ def failure_kind(error: BaseException) -> FailureKind:
         if isinstance(error, kind_of_error):
             return kind
     if isinstance(error, AgentsysError):
+        parts = error.code.split("-")
         for word, kind in _WORDS:
-            if word in error.code:
+            if any(part.startswith(word) for part in parts):
                 return kind
     return FailureKind.CRASH
 
@@ -317,10 +319,14 @@ def steps_of(lineage: str) -> list[dict[str, Any]]:
 def effects_of(attempt_id: int) -> list[dict[str, Any]]:
     """What an attempt did, or may have done, to the world."""
     rows = Effect.objects.filter(attempt_id=attempt_id).order_by("pk")
-    return list(rows.values("key", "kind", "state", "request", "result", "level"))
+    return _plain_rows(rows.values("key", "kind", "state", "request", "result", "level"))
 
 
 def model_calls_of(goal_id: int) -> list[dict[str, Any]]:
     """The model calls of a goal."""
     rows = ModelCall.objects.filter(goal_id=goal_id).order_by("pk")
-    return list(rows.values("role", "model", "input_tokens", "output_tokens", "outcome"))
+    return _plain_rows(rows.values("role", "model", "input_tokens", "output_tokens", "outcome"))
+
+
+def _plain_rows(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [dict(row) for row in rows]

@@ -176,3 +176,13 @@ def test_the_database_refuses_states_that_are_none(state: str) -> None:
             journal().step("tool", "t", {}, lambda: 1)
         with pytest.raises(IntegrityError), transaction.atomic():
             model.objects.filter(**fields).update(state=state)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_intent_is_refused_inside_a_transaction_that_could_take_it_back() -> None:
+    with pytest.raises(RuntimeError), transaction.atomic():
+        begin()
+    with pytest.raises(RuntimeError), transaction.atomic():
+        journal().step("tool", "t", {}, lambda: 1)
+    assert not Effect.objects.exists()
+    assert not Step.objects.exists()
