@@ -68,12 +68,14 @@ class Cursor:
         """Text to send now, possibly none. Sets `over` when the stream has come to its end."""
         # The state is read first: entries that end a goal are then certain to be seen below.
         state = Goal.objects.filter(pk=self.goal_id).values_list("state", flat=True).first()
+        if state is None:
+            self.over = True
+            return ""
         entries = entries_after(self.goal_id, self.after, BATCH_MAX)
         text = "".join(_event("ledger", entry, seq=entry["seq"]) for entry in entries)
         if entries:
             self.after = entries[-1]["seq"]
-        ended = state is None or state in GOAL.terminal
-        if ended and len(entries) < BATCH_MAX:
+        if state in GOAL.terminal and len(entries) < BATCH_MAX:
             self.over = True
             text += _event("over", {"state": state}, seq=self.after)
         return self._beaten(text)

@@ -10,6 +10,7 @@ from django.urls import reverse
 from orchestration.models import ApprovalRequest, Goal
 from orchestration.services.goals import goal_pause
 from tests.api.people import goal, held, person
+from tests.console.test_pages import console
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
@@ -97,11 +98,14 @@ def test_a_goals_page_draws_its_tasks_and_follows_the_goal(page, live_server):
 
 def test_a_goal_is_steered_on_a_telephone(browser, live_server):
     row = goal()
+    client = console(person("olga", "operator", is_staff=True))
     context = browser.new_context(viewport={"width": 360, "height": 740}, java_script_enabled=False)
+    session = {"name": "sessionid", "value": client.cookies["sessionid"].value}
+    context.add_cookies([{**session, "url": live_server.url}])
     page = context.new_page()
-    sign_in(page, live_server, "olga", "operator")
     page.goto(live_server.url + reverse("admin:agentsys_orchestration_goal_change", args=[row.pk]))
     page.click("button:text-is('Pause')")
     page.wait_for_selector("h1 .as-chip:has-text('paused')")
     assert Goal.objects.get().paused_at is not None
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
     context.close()
