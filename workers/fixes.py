@@ -18,7 +18,12 @@ from typing import Any
 
 from workers import sandbox
 
-FIXES = ("pyupgrade", "lint", "imports", "format")  # in the order in which they are made
+FIXES = (
+    "pyupgrade",
+    "lint",
+    "imports",
+    "format",
+)  # in the order in which they are made, riskiest first
 RULES = ("E4", "E7", "E9", "F", "W", "B", "C4", "PIE", "SIM")  # when the repository names none
 FILES_AT_ONCE = 400
 SECONDS_MAX = 180.0

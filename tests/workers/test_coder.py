@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -55,6 +56,30 @@ def test_fixes_become_a_commit_a_diff_and_a_proposal(
     assert repo.git("rev-parse", f"{commit}^") == base
     assert repo.git("rev-parse", "refs/agentsys/attempt-3") == commit
     assert repo.state() == before
+
+
+def test_after_a_rejection_the_riskiest_fix_is_left_out(
+    repo: GivenRepository, ports: GivenPorts
+) -> None:
+    repo.write(a_py=UNTIDY)
+    repo.commit()
+
+    def fixes(number: int, *reasons: str) -> tuple[set[str], int]:
+        brief = a_brief(
+            "coder",
+            {"fixes": ["lint", "imports", "format"]},
+            repository=repo.ref(),
+            scopes=("repo:**",),
+            reasons=reasons,
+        )
+        output = attempt_run(replace(brief, number=number), ports).output
+        return set(output["fixes"]), len(output["skipped"])
+
+    everything = fixes(1)
+    assert "F401" in everything[0]
+    assert fixes(2, "its base moved: conflicts in a.py") == everything
+    assert fixes(2, "a test fails now: tests/x.py") == ({"imports", "format"}, 1)
+    assert fixes(9, "a test fails now", "another", "and another") == (set(), 3)
 
 
 def test_a_tidy_repository_needs_no_change(repo: GivenRepository, ports: GivenPorts) -> None:

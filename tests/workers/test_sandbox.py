@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +212,28 @@ def test_memory_is_limited(place: Path) -> None:
     ended = python(place, "x = bytearray(2 * 1024**3)", memory_bytes_max=512 * 1024**2)
     assert ended.exit_code == 1
     assert "MemoryError" in ended.stderr
+
+
+def test_many_small_processes_are_held_to_the_same_limit(place: Path, isolated: str) -> None:
+    code = (
+        "import os, time\n"
+        "for _ in range(8):\n"
+        "    if os.fork() == 0:\n"
+        "        x = bytearray(os.urandom(1)) * (60 * 1024**2)\n"
+        "        time.sleep(600)\n"
+        "time.sleep(600)\n"
+    )
+    ended = python(place, code, memory_bytes_max=256 * 1024**2)
+    assert (ended.killed, ended.timed_out) == ("memory", False)
+
+
+def test_runs_in_parallel_do_not_meet(tmp_path: Path) -> None:
+    places = [tmp_path / str(number) for number in range(8)]
+    for folder in places:
+        folder.mkdir()
+    with ThreadPoolExecutor(8) as pool:
+        ended = list(pool.map(lambda one: run(one, "sh", "-c", "echo $$ > f; ls; pwd"), places))
+    assert [end.stdout for end in ended] == [f"f\n{folder}\n" for folder in places]
 
 
 def test_a_fork_bomb_is_bounded(place: Path) -> None:

@@ -126,14 +126,24 @@ class Work:
             should_stop=stopper(self.ports),
             counts=self.counts,
         )
-        chosen = self.brief.inputs.get("fixes") or DEFAULT_FIXES
-        for fix in [fix for fix in FIXES if fix in chosen] if files else ():
+        for fix in self._chosen() if files else ():
             self.ports.progress(f"{fix} on {len(files)} files")
             fixing.make(fix)
         for note in fixing.notes:
             self.skip("", note)
         self._keep_parsable(set(files))
         return None
+
+    def _chosen(self) -> list[str]:
+        """The fixes to make, riskiest first. The tools would make the very same change again, so
+        each rejection (a base that moved is none) drops the riskiest fix that is left."""
+        wanted = self.brief.inputs.get("fixes") or DEFAULT_FIXES
+        chosen = [fix for fix in FIXES if fix in wanted]
+        rejections = [reason for reason in self.brief.reasons if "base moved" not in reason]
+        dropped = min(self.brief.number - 1, len(rejections))
+        for fix in chosen[:dropped]:
+            self.skip("", f"{fix} was left out, since an earlier attempt was rejected")
+        return chosen[dropped:]
 
     def _fixable(self) -> list[str]:
         """Python files that may be changed and that parse; links are never followed."""

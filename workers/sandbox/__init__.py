@@ -11,6 +11,7 @@ What is guaranteed at the levels `bwrap+uid` and `bwrap+userns`:
 - limits on address space, processes, file size, open files and processor time;
 - at the time limit, or when this process dies, everything inside is killed: it is the end of a
   process-id namespace, so double forks and new sessions do not help;
+- all processes together are held to the memory limit of one, looked at five times a second;
 - output is read for ever but kept in bounded memory; a flood ends the program.
 
 As root the program runs under an unused user id of its own (`bwrap+uid`), since the kernel does not
@@ -40,7 +41,7 @@ class SandboxResult:
     """How a program ended. Texts are UTF-8, undecodable bytes replaced, the middle left out when
     they were too long (`truncated`). `exit_code` is 128 + N after signal N.
 
-    `killed` says why it was ended from outside: "" | "timeout" | "output" | "stopped".
+    `killed` says why it was ended from outside: "" | "timeout" | "output" | "memory" | "stopped".
     """
 
     exit_code: int
@@ -95,6 +96,7 @@ def run(
             stdin=stdin,
             timeout_seconds=timeout_seconds,
             output_bytes_max=output_bytes_max,
+            memory_bytes_max=memory_bytes_max,
             should_stop=should_stop,
         )
     return SandboxResult(

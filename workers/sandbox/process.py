@@ -12,6 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from workers.sandbox.memory import resident_bytes
+
 POLL_SECONDS = 0.2
 KILL_WAIT_SECONDS = 10.0
 FLOOD_BYTES = 64 * 1024 * 1024  # a program that wrote this much is ended
@@ -78,9 +80,11 @@ def watch(
     stdin: bytes,
     timeout_seconds: float,
     output_bytes_max: int,
+    memory_bytes_max: int,
     should_stop: Callable[[], bool] | None,
 ) -> End:
-    """Run to the end, or kill at the time limit, on a flood of output or when told to stop.
+    """Run to the end, or kill at the time limit, on a flood of output, when all processes together
+    use too much memory, or when told to stop.
 
     If `should_stop` raises, the process is killed and the error passed on.
     """
@@ -88,7 +92,8 @@ def watch(
     out, err = Capture(output_bytes_max), Capture(output_bytes_max)
     process = _start(launch, stdin)
     try:
-        killed = _drain(process, (out, err), deadline, should_stop)
+        stops = (should_stop or (lambda: False), memory_bytes_max)
+        killed = _drain(process, (out, err), deadline, *stops)
     finally:
         _end(process, launch)
         for pipe in (process.stdout, process.stderr):
@@ -130,7 +135,8 @@ def _drain(
     process: subprocess.Popen[bytes],
     captures: tuple[Capture, Capture],
     deadline: float,
-    should_stop: Callable[[], bool] | None,
+    should_stop: Callable[[], bool],
+    memory_bytes_max: int,
 ) -> str:
     """Read until the process has ended; returns why it must be killed, or ""."""
     asked = time.monotonic()
@@ -149,10 +155,12 @@ def _drain(
             now = time.monotonic()
             if now >= deadline:
                 return "timeout"
-            if should_stop is not None and now - asked >= POLL_SECONDS:
+            if now - asked >= POLL_SECONDS:
                 asked = now
                 if should_stop():
                     return "stopped"
+                if resident_bytes(process.pid, memory_bytes_max) > memory_bytes_max:
+                    return "memory"
     return ""
 
 
