@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import environ
 
 from agentsys import conf, logs

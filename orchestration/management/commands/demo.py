@@ -1,0 +1,135 @@
+"""`demo [--repo PATH]`: takes a real goal, the playbook `repo-care`, to its end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import CommandParser
+
+from agentsys import processes
+from agentsys.kernel.errors import ServiceAway
+from orchestration.cli import watch
+from orchestration.cli.output import Command as Base
+from orchestration.cli.output import actor
+from orchestration.models import Goal
+from orchestration.planners.playbooks import playbooks_load
+from orchestration.services import goals, reads
+from orchestration.services.sessions import sessions_alive
+from orchestration.services.wrapup import wrap_up
+from workers.git import Repository
+
+PLAYBOOK = "repo-care"
+WORKER_SECONDS = 60.0
+
+
+class Command(Base):
+    help = "Care for a real git repository from submission to a merged, verified result."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--repo", help="a git repository (default: this checkout)")
+        parser.add_argument("--timeout", type=float, default=1200.0)
+        parser.add_argument("--concurrency", type=int, default=4)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        started = time.monotonic()
+        path = str(Path(options["repo"] or settings.BASE_DIR).expanduser().resolve())
+        repository = Repository.open(path)
+        call_command("migrate", verbosity=0, interactive=False)
+        playbooks_load()
+        if repository.is_dirty():
+            self.note("the working tree has uncommitted changes: the work is based on HEAD")
+        goal = _unfinished(path)
+        if goal is not None:
+            self.note(f"going on with goal-{goal.pk}, which was not finished")
+        else:
+            goal = goals.goal_submit(
+                objective="", playbook=PLAYBOOK, params={"repo": path}, actor=actor()
+            )
+        code = self._work(goal, options)
+        self._tell(goal.pk, time.monotonic() - started)
+        sys.exit(code)
+
+    def _work(self, goal: Goal, options: dict[str, Any]) -> int:
+        """Follow the goal, with a worker of our own unless one is running."""
+        worker = None if sessions_alive() else _worker(options["concurrency"])
+        try:
+            if worker is not None:
+                _wait_for(worker)
+            return watch.wait(goal.pk, timeout=options["timeout"], alive=lambda: _mind(worker))
+        finally:
+            if worker is not None:
+                processes.end(worker)
+            goal.refresh_from_db()
+            if goal.finished_at is not None:
+                wrap_up(goal.pk)
+
+    def _tell(self, goal_id: int, seconds: float) -> None:
+        view = reads.goal_view(goal_id)
+        tasks = view["tasks"]
+        found = sum(t["state"] == "done" and t["agent"] == "surveyor" for t in tasks)
+        changed = [t for t in tasks if t["agent"] == "coder" and t["state"] == "done"]
+        refused = [t for t in tasks if t["agent"] == "coder" and t["state"] == "failed"]
+        spent = view["cost"]
+        repo, branch = view["repository"], view["branch"]
+        lines = [
+            "",
+            f"goal-{goal_id} {view['state']} in {seconds:.0f} s"
+            + (f": {view['reason']}" if view["reason"] else ""),
+            f"  surveys done      {found}",
+            f"  packages changed  {sum(bool(t['proposals']) for t in changed)}",
+            f"  packages refused  {len(refused)}",
+            f"  cost              {spent['tokens']} tokens, ${spent['cost_usd']:.2f}",
+            f"  report            {view['report'] or 'none'}",
+            f"  branch            {branch} in {repo}",
+            "",
+            "next:",
+            f"  git -C {repo} diff HEAD...{branch}",
+            f"  .venv/bin/python manage.py goals show {goal_id}",
+            f"  .venv/bin/python manage.py ledger show {goal_id}",
+            "  make up            # the console, the API and Flower",
+        ]
+        self.stdout.write("\n".join(lines))
+
+
+def _unfinished(path: str) -> Goal | None:
+    """The goal of an earlier demo on this repository that was cut off."""
+    rows = Goal.objects.filter(
+        repository=path, finished_at=None, contract__playbook=PLAYBOOK, created_by=actor()
+    )
+    return rows.order_by("-pk").first()
+
+
+def _worker(concurrency: int) -> subprocess.Popen[bytes]:
+    argv = processes.worker_argv(concurrency=concurrency, name="demo@%h")
+    return processes.start(argv, settings.AGENTSYS.home / "logs" / "demo-worker.log")
+
+
+def _wait_for(worker: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + WORKER_SECONDS
+    while not sessions_alive():
+        _mind(worker)
+        if time.monotonic() > deadline:
+            raise ServiceAway(
+                service="worker",
+                where="this machine",
+                reason="it did not come up in time",
+                way_out=f"Read {settings.AGENTSYS.home / 'logs' / 'demo-worker.log'}",
+            )
+        time.sleep(0.1)
+
+
+def _mind(worker: subprocess.Popen[bytes] | None) -> None:
+    if worker is not None and worker.poll() is not None:
+        raise ServiceAway(
+            service="worker",
+            where="this machine",
+            reason=f"it ended with {worker.returncode}",
+            way_out=f"Read {settings.AGENTSYS.home / 'logs' / 'demo-worker.log'}; the goal goes on"
+            " with the next worker",
+        )

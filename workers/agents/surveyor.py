@@ -1,0 +1,63 @@
+"""Looks at a repository with one tool and says what it found. Changes nothing."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from agentsys.kernel.errors import BadInput
+from workers.agents.base import Agent, done
+from workers.contracts import Brief, Ports, Report
+from workers.git import Repository
+from workers.survey import CHECKS, Checkout, Survey, check
+
+OUTPUT: dict[str, Any] = {
+    "type": "object",
+    "required": ["check", "status", "findings", "total", "fixable", "by_code", "summary", "facts"],
+    "additionalProperties": False,
+    "properties": {
+        "check": {"enum": sorted(CHECKS)},
+        "status": {"enum": ["ok", "unavailable", "not_applicable", "error"]},
+        "findings": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["path", "line", "code", "message", "severity", "fixable"],
+            },
+        },
+        "total": {"type": "integer", "minimum": 0},
+        "fixable": {"type": "integer", "minimum": 0},
+        "by_code": {"type": "object", "additionalProperties": {"type": "integer"}},
+        "summary": {"type": "string"},
+        "facts": {"type": "object"},
+    },
+}
+
+
+class SurveyorAgent(Agent):
+    name = "surveyor"
+    role = "research"
+    description = (
+        "Checks a repository with one read-only tool: lint, complexity, dead_code, secrets,"
+        " dependencies or docs."
+    )
+    inputs_schema: ClassVar = {
+        "type": "object",
+        "required": ["check"],
+        "properties": {"check": {"enum": sorted(CHECKS)}},
+    }
+    output_schema: ClassVar = OUTPUT
+
+    def run(self, brief: Brief, ports: Ports) -> Report:
+        name = brief.inputs["check"]
+        if brief.repository is None:
+            problem = "the goal has no repository; submit it with one, e.g. --repo PATH"
+            raise BadInput(what="surveyor", problems=[problem])
+        if not brief.repository.base:
+            empty = Survey(name, "not_applicable", summary="the repository has no commit yet")
+            return done(empty.to_json(), empty.summary)
+        repository = Repository.open(brief.repository.path)
+        place = repository.worktree_add(ports.workspace() / "checkout", brief.repository.base)
+        ports.progress(f"{name} on {brief.repository.base[:12]}")
+        found = check(name, Checkout(place, tuple(repository.files(brief.repository.base))))
+        repository.worktree_remove(place)
+        return done(found.to_json(), f"{name}: {found.summary}")

@@ -1,0 +1,1 @@
+"""Reports that agents write."""
