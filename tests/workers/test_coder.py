@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -58,28 +57,26 @@ def test_fixes_become_a_commit_a_diff_and_a_proposal(
     assert repo.state() == before
 
 
-def test_after_a_rejection_the_riskiest_fix_is_left_out(
+def test_after_the_tests_refused_it_the_riskiest_fix_is_left_out(
     repo: GivenRepository, ports: GivenPorts
 ) -> None:
     repo.write(a_py=UNTIDY)
     repo.commit()
 
-    def fixes(number: int, *reasons: str) -> tuple[set[str], int]:
+    def fixes(*reasons: str) -> tuple[set[str], int]:
+        inputs = {"fixes": ["lint", "imports", "format"]}
         brief = a_brief(
-            "coder",
-            {"fixes": ["lint", "imports", "format"]},
-            repository=repo.ref(),
-            scopes=("repo:**",),
-            reasons=reasons,
+            "coder", inputs, repository=repo.ref(), scopes=("repo:**",), reasons=reasons
         )
-        output = attempt_run(replace(brief, number=number), ports).output
+        output = attempt_run(brief, ports).output
         return set(output["fixes"]), len(output["skipped"])
 
-    everything = fixes(1)
+    everything = fixes()
     assert "F401" in everything[0]
-    assert fixes(2, "its base moved: conflicts in a.py") == everything
-    assert fixes(2, "a test fails now: tests/x.py") == ({"imports", "format"}, 1)
-    assert fixes(9, "a test fails now", "another", "and another") == (set(), 3)
+    assert fixes("its base moved: conflicts in a.py", "worker w was lost") == everything
+    refused = "schema: no; execution: tests/x.py::test_a fails now"
+    assert fixes(refused) == ({"imports", "format"}, 1)
+    assert fixes(refused, refused, refused, refused) == (set(), 3)
 
 
 def test_a_tidy_repository_needs_no_change(repo: GivenRepository, ports: GivenPorts) -> None:

@@ -8,6 +8,7 @@ them. Nothing in the repository moves but `refs/agentsys/attempt-N`, which keeps
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from workers.patterns import matches, write_patterns
 
 DEFAULT_FIXES = ("lint", "imports")
 DIFF = "change.diff"
+# How a ruling words what the verifier named `execution` said.
+BROKE_TESTS = re.compile(r"(?:^|; )execution(?:/\w+)?: ")
 TEXT = {"type": "string"}
 COUNT = {"type": "integer", "minimum": 0}
 SKIPPED = {
@@ -136,13 +139,12 @@ class Work:
 
     def _chosen(self) -> list[str]:
         """The fixes to make, riskiest first. The tools would make the very same change again, so
-        each rejection (a base that moved is none) drops the riskiest fix that is left."""
+        each attempt that the tests refused drops the riskiest fix that is left."""
         wanted = self.brief.inputs.get("fixes") or DEFAULT_FIXES
         chosen = [fix for fix in FIXES if fix in wanted]
-        rejections = [reason for reason in self.brief.reasons if "base moved" not in reason]
-        dropped = min(self.brief.number - 1, len(rejections))
+        dropped = sum(1 for reason in self.brief.reasons if BROKE_TESTS.search(reason))
         for fix in chosen[:dropped]:
-            self.skip("", f"{fix} was left out, since an earlier attempt was rejected")
+            self.skip("", f"{fix} was left out, since the tests refused an earlier attempt")
         return chosen[dropped:]
 
     def _fixable(self) -> list[str]:
