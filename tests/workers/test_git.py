@@ -183,6 +183,19 @@ def test_a_branch_that_is_checked_out_is_not_moved(repo: GivenRepository, tmp_pa
     assert repo.git("rev-parse", BRANCH) == base
 
 
+def test_a_lock_left_by_a_killed_git_does_not_block_for_ever(
+    repo: GivenRepository, tmp_path: Path
+) -> None:
+    repo.write(a_py="a = 1\n")
+    base = repo.commit()
+    repo.open().branch_create(BRANCH, base)
+    commit = changed(repo, tmp_path / "1", base, a_py="a = 2\n")
+    lock = repo.path / ".git" / "refs" / "heads" / f"{BRANCH}.lock"
+    lock.touch()
+    os.utime(lock, (1, 1))
+    assert merge(repo, commit, 1)[0] is MergeState.MERGED
+
+
 def test_an_unreachable_commit_is_kept_by_name(repo: GivenRepository, tmp_path: Path) -> None:
     repo.write(a_py="a = 1\n")
     base = repo.commit()

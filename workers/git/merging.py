@@ -82,13 +82,12 @@ class Merging(References):
                 return MergeResult(MergeState.CONFLICT, "", tuple(conflicts))
             merged = self._commit(tree, [tip, commit], message, trailers)
             if self._move(ref, merged, tip):
-                self._give_back()
                 return MergeResult(MergeState.MERGED, merged)
         raise BranchBusy(branch=branch, reason=f"it moved {MERGE_TRIES_MAX} times meanwhile")
 
     def _move(self, ref: str, new: str, old: str) -> bool:
         try:
-            self._refs(["update-ref", "-m", "agentsys: merge", ref, new, old])
+            self._update(ref, "-m", "agentsys: merge", ref, new, old)
         except GitFailed:
             if self.resolve(ref) == old:
                 raise  # it did not move: the failure is another one

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import time
+from contextlib import suppress
 
 from agentsys.kernel.errors import BadInput
 from workers.errors import GitFailed
 from workers.git.plumbing import Plumbing, full_sha, is_sha
 
 PREFIX = "agentsys/"
+LOCK_SECONDS_MAX = 60.0  # git holds a reference for milliseconds
 
 
 class References(Plumbing):
@@ -25,6 +28,15 @@ class References(Plumbing):
         sha = ended.strip()
         return sha if is_sha(sha) else ""
 
+    def _update(self, ref: str, *words: str) -> None:
+        """Move one of our references, past a lock that a killed git left behind."""
+        lock = self.common_dir / f"{ref}.lock"
+        with suppress(FileNotFoundError):
+            if time.time() - lock.stat().st_mtime > LOCK_SECONDS_MAX:
+                lock.unlink()
+        self._refs(["update-ref", *words])
+        self._give_back()
+
     def branch_create(self, name: str, at: str) -> str:
         """Create branch `agentsys/…` at a commit unless it exists; returns the commit it is at."""
         ref = branch_ref(name)
@@ -33,21 +45,21 @@ class References(Plumbing):
         if not at:
             raise BadInput(what="branch", problems=[f"{name}: the repository has no commit yet"])
         try:
-            self._refs(["update-ref", ref, full_sha(at), self._zero()])
+            self._update(ref, ref, full_sha(at), self._zero())
         except GitFailed:
             if existing := self.resolve(ref):  # another worker was faster
                 return existing
             raise
-        self._give_back()
         return at
 
     def keep(self, name: str, commit: str) -> None:
         """Keep a commit from garbage collection as `refs/agentsys/NAME`."""
-        self._refs(["update-ref", f"refs/agentsys/{name}", full_sha(commit)])
-        self._give_back()
+        ref = f"refs/agentsys/{name}"
+        self._update(ref, ref, full_sha(commit))
 
     def release(self, name: str) -> None:
-        self._refs(["update-ref", "-d", f"refs/agentsys/{name}"])
+        ref = f"refs/agentsys/{name}"
+        self._update(ref, "-d", ref)
 
 
 def branch_ref(name: str) -> str:
