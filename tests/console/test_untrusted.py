@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 from django.db import IntegrityError, transaction
 from django.urls import reverse
@@ -80,6 +82,38 @@ def test_a_diff_is_coloured_escaped_and_says_what_it_leaves_out():
     assert "&lt;old&gt;" in page
     assert "U+202E" in page
     assert "3 more lines are not shown" in show.diff("\n".join("+x" for _ in range(4003)))
+
+
+@pytest.mark.django_db
+def test_the_diff_on_the_page_is_what_git_says_not_what_the_agent_wrote_down(tmp_path):
+    def git(*words):
+        done = subprocess.run(
+            ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b", *words],
+            check=True, capture_output=True, text=True,
+        )  # fmt: skip
+        return done.stdout.strip()
+
+    git("init", "-q")
+    git("commit", "-q", "--allow-empty", "-m", "start")
+    base = git("rev-parse", "HEAD")
+    (tmp_path / "x.py").write_text("steal()\n")
+    git("add", "x.py")
+    git("commit", "-q", "-m", "change")
+    commit = git("rev-parse", "HEAD")
+    row = held(
+        goal(repository=str(tmp_path)),
+        payload={"commit": commit, "base": base, "paths": ["x.py"], "diff_artifact": "nice.diff"},
+    )
+    Proposal.objects.filter(pk=row.proposal_id).update(kind="change")
+    sha = blob_put(b"+harmless()", "text/x-diff")
+    Artifact.objects.create(
+        goal=row.goal, attempt=row.attempt, name="nice.diff", kind="diff",
+        media_type="text/x-diff", sha256=sha, size=11,
+    )  # fmt: skip
+    client = console(person("root", is_staff=True, is_superuser=True))
+    page = client.get(reverse(f"{ADMIN}approvalrequest_change", args=[row.pk])).content.decode()
+    assert "+steal()" in page
+    assert "harmless" not in page
 
 
 @pytest.mark.django_db

@@ -1,0 +1,28 @@
+"""The console without unfold: the same project on Django's own admin."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+
+def test_the_project_checks_and_registers_its_pages_without_unfold():
+    told = (
+        "import django; django.setup()\n"
+        "from django.contrib import admin\n"
+        "from django.core.management import call_command\n"
+        "from orchestration.models import Goal\n"
+        "call_command('check')\n"
+        "assert type(admin.site).__module__ == 'django.contrib.admin.sites'\n"
+        "assert Goal in admin.site._registry\n"
+    )
+    settings = {"DJANGO_SETTINGS_MODULE": "tests.console.stock_settings"}
+    done = subprocess.run(
+        [sys.executable, "-c", told],
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
