@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 
 from celery import Celery
 from kombu import Queue
@@ -10,7 +12,8 @@ from kombu import Queue
 from agentsys import embedded
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentsys.settings")
-embedded.ensure()
+if "celery" in (Path(sys.argv[0]).name, Path(sys.argv[0]).parent.name):
+    embedded.ensure()  # `celery -A agentsys …` comes in here, past our own command line
 
 QUEUES = ("control", "agents", "verify", "memory")
 

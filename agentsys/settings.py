@@ -71,7 +71,7 @@ DATABASES = {"default": conf.database(env.str("DATABASE_URL", default=""))}
 REDIS_URL = env.str("REDIS_URL", default="")
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "static_root"
+STATIC_ROOT = AGENTSYS.home / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},

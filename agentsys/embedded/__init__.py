@@ -40,14 +40,26 @@ def ensure(*, fast: bool = False) -> None:
     be had.
     """
     _read_env_file()
-    if os.environ.get("DATABASE_URL") and os.environ.get("REDIS_URL"):
+    folder = home()
+    if all(_elsewhere(folder)):
         return
-    with _starting(home()):
-        _use(home())
-        if not os.environ.get("DATABASE_URL"):
-            os.environ["DATABASE_URL"] = postgres.start(home() / "postgres", fast=fast)
-        if not os.environ.get("REDIS_URL"):
-            os.environ["REDIS_URL"] = valkey.start(home() / "valkey")
+    with _starting(folder):
+        _use(folder)
+        database, redis = _elsewhere(folder)
+        if not database:
+            os.environ["DATABASE_URL"] = postgres.start(folder / "postgres", fast=fast)
+        if not redis:
+            os.environ["REDIS_URL"] = valkey.start(folder / "valkey")
+
+
+def _elsewhere(folder: Path) -> tuple[bool, bool]:
+    """Do the variables name servers that are not this home's? Children inherit our URLs: they use
+    the embedded servers as much as we do, and must say so."""
+    database, redis = os.environ.get("DATABASE_URL"), os.environ.get("REDIS_URL")
+    return (
+        bool(database) and database != postgres.url_of(folder / "postgres"),
+        bool(redis) and redis != valkey.url_of(folder / "valkey"),
+    )
 
 
 def embedded_urls() -> tuple[str, str]:

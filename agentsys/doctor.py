@@ -1,0 +1,148 @@
+"""What can be wrong with an installation, each with its fix. Reads only."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from agentsys.embedded import check_database, check_redis
+from agentsys.embedded.health import shown
+from agentsys.kernel.errors import AgentsysError, ServiceAway
+
+GIT_MIN = (2, 38)  # merge-tree --write-tree
+FREE_MB_MIN = 500
+PGVECTOR_MIN = (0, 7)  # halfvec
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """`fix` is empty when all is well. `away`: a server cannot be reached."""
+
+    name: str
+    found: str
+    fix: str = ""
+    away: bool = False
+
+
+def examine() -> Iterator[Check]:
+    """Every check, in order; one that breaks is a finding itself."""
+    checks: tuple[Callable[[], Check], ...] = (
+        _python, _git, _sandbox, _disk, _database, _vector, _migrations, _redis, _eviction,
+        _visibility, _secret, _embedder, _workers,
+    )  # fmt: skip
+    for check in checks:
+        name = check.__name__.lstrip("_")
+        try:
+            yield check()
+        except ServiceAway as away:
+            yield Check(name, str(away.context["reason"]), str(away.context["way_out"]), away=True)
+        except AgentsysError as error:
+            yield Check(name, str(error), str(error))
+        except Exception as error:  # a check must not hide the others
+            yield Check(name, f"{type(error).__name__}: {error}", "see the other findings first")
+
+
+def _python() -> Check:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Check("python", version, "" if sys.version_info >= (3, 11) else "install Python 3.11")
+
+
+def _git() -> Check:
+    path = shutil.which("git")
+    if path is None:
+        return Check("git", "not found", "install git 2.38 or newer")
+    text = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
+    version = tuple(int(n) for n in text.split()[2].split(".")[:2])
+    return Check("git", text.strip(), "" if version >= GIT_MIN else "install git 2.38 or newer")
+
+
+def _sandbox() -> Check:
+    from workers import sandbox
+
+    level = sandbox.level()
+    fix = "" if level.name != "none" else "unset AGENTSYS_SANDBOX: nothing isolates agents now"
+    return Check("sandbox", level.name, fix)
+
+
+def _disk() -> Check:
+    home = settings.AGENTSYS.home
+    home.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(home).free // 1_000_000
+    fix = "" if free >= FREE_MB_MIN else f"free at least {FREE_MB_MIN} MB below {home}"
+    return Check("disk", f"{free} MB free", fix)
+
+
+def _database() -> Check:
+    url = os.environ["DATABASE_URL"]
+    check_database(url)
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW server_version")
+        version = cursor.fetchone()[0]
+    fix = "" if int(version.split(".")[0]) >= 16 else "use PostgreSQL 16 or newer"
+    return Check("database", f"PostgreSQL {version} at {shown(url)}", fix)
+
+
+def _vector() -> Check:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
+        row = cursor.fetchone()
+    if row is None:
+        return Check("pgvector", "missing", "let a superuser run CREATE EXTENSION vector")
+    version = tuple(int(n) for n in row[0].split(".")[:2])
+    return Check("pgvector", row[0], "" if version >= PGVECTOR_MIN else "update pgvector to 0.7+")
+
+
+def _migrations() -> Check:
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return Check("migrations", f"{len(plan)} to apply", "run `manage.py migrate`" if plan else "")
+
+
+def _redis() -> Check:
+    url = os.environ["REDIS_URL"]
+    check_redis(url)
+    return Check("redis", shown(url))
+
+
+def _eviction() -> Check:
+    import redis
+
+    with redis.Redis.from_url(os.environ["REDIS_URL"]) as client:
+        policy = client.info("memory").get("maxmemory_policy", "unknown")  # type: ignore[union-attr]
+    fix = "" if policy == "noeviction" else "set maxmemory-policy noeviction: others lose messages"
+    return Check("redis eviction", str(policy), fix)
+
+
+def _visibility() -> Check:
+    timeout = settings.CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"]
+    limit = settings.CELERY_TASK_TIME_LIMIT
+    fix = "" if timeout > 2 * limit else "visibility_timeout must be over twice the time limit"
+    return Check("visibility", f"{timeout} s for messages of at most {limit} s", fix)
+
+
+def _secret() -> Check:
+    length = len(settings.SECRET_KEY)
+    return Check("secret key", f"{length} characters", "" if length >= 40 else "set SECRET_KEY")
+
+
+def _embedder() -> Check:
+    from agentsys.gateway.embeddings import embedder
+
+    found = embedder(settings.AGENTSYS.embedder)
+    found.embed(["hello"])
+    return Check("embedder", found.name)
+
+
+def _workers() -> Check:
+    from orchestration.services.sessions import sessions_alive
+
+    alive = len(sessions_alive())
+    return Check("workers", f"{alive} running", "" if alive else "start one: `make up`")
