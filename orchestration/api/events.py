@@ -21,6 +21,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
 from django.core.serializers.json import DjangoJSONEncoder
+from django.db import connection
 from django.http import HttpResponseBase, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -135,12 +136,18 @@ def _after(request: Request) -> int:
 
 
 class Stream(StreamingHttpResponse):
-    """Gives its place back when the server closes it, however that happens."""
+    """Gives its place and its connection back when the server closes it, however that happens.
+
+    Under ASGI each request has a thread of its own, whose persistent connection nobody would use
+    again: it is closed here instead of when the thread is collected.
+    """
 
     def close(self) -> None:
         if not self.closed:
             _places.release()
         super().close()
+        if not connection.in_atomic_block:
+            connection.close()
 
 
 def _lines(cursor: Cursor) -> Iterator[str]:
