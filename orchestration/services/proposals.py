@@ -19,6 +19,7 @@ from typing import Any
 
 import structlog
 from django.conf import settings
+from django.utils import timezone
 
 from agentsys.kernel.errors import AgentsysError, NotFound
 from agentsys.kernel.hashing import canonical, digest
@@ -36,6 +37,7 @@ from orchestration.services.settle import (
     task_retry,
 )
 from workers.actions import EffectInDoubt, action_apply
+from workers.errors import BranchBusy
 from workers.git import Repository
 
 log = structlog.get_logger(__name__)
@@ -79,19 +81,31 @@ def _take(proposal_id: int) -> Proposal | None:
 def _merge(proposal: Proposal) -> str:
     task: Task = proposal.task
     repository = Repository.open(proposal.goal.repository)
-    merged = repository.merge(
-        proposal.goal.branch,
-        proposal.payload["commit"],
-        message=f"{task.key}: {proposal.title}",
-        trailers={
-            TRAILER: str(proposal.pk),
-            "Agentsys-Goal": str(proposal.goal_id),
-            "Agentsys-Task": task.key,
-        },
-    )
+    try:
+        merged = repository.merge(
+            proposal.goal.branch,
+            proposal.payload["commit"],
+            message=f"{task.key}: {proposal.title}",
+            trailers={
+                TRAILER: str(proposal.pk),
+                "Agentsys-Goal": str(proposal.goal_id),
+                "Agentsys-Task": task.key,
+            },
+        )
+    except BranchBusy as busy:
+        return _later(proposal, str(busy))
     if merged.state == "conflict":
         return _stale(proposal, list(merged.conflicts))
     return _applied(proposal, {"commit": merged.commit, "state": str(merged.state)})
+
+
+def _later(proposal: Proposal, reason: str) -> str:
+    """The branch is checked out, or moves too fast: it stays approved and is tried again."""
+    due = timezone.now() + timedelta(seconds=settings.AGENTSYS.republish_seconds)
+    Proposal.objects.filter(pk=proposal.pk, state="approved").update(
+        apply_due_at=due, reason=reason
+    )
+    return "approved"
 
 
 def _act(proposal: Proposal) -> str:

@@ -12,8 +12,10 @@ from pathlib import Path
 import structlog
 from django.conf import settings
 
+from agentsys.kernel.errors import BadInput
 from memory import services as memory
-from orchestration.models import Artifact, Goal, LedgerEntry, Plan, Task
+from orchestration.models import Artifact, Goal, LedgerEntry, Plan, Proposal, Task
+from workers.git import Repository
 from workers.services import blob_get
 
 log = structlog.get_logger(__name__)
@@ -31,6 +33,7 @@ def wrap_up(goal_id: int) -> None:
     reports_export(goal)
     remember(goal)
     shutil.rmtree(settings.AGENTSYS.home / "work" / f"goal-{goal_id}", ignore_errors=True)
+    refs_release(goal)
     Goal.objects.filter(pk=goal_id).update(publish_due_at=None)
 
 
@@ -47,6 +50,18 @@ def reports_export(goal: Goal) -> list[Path]:
         partial.replace(path)
         written.append(path)
     return written
+
+
+def refs_release(goal: Goal) -> None:
+    """What kept proposed commits alive; the merged ones stay reachable from the goal's branch."""
+    if not goal.repository:
+        return
+    try:
+        repository = Repository.open(goal.repository)
+    except BadInput:
+        return  # the repository is gone, and the refs with it
+    for attempt_id in Proposal.objects.filter(goal=goal).values_list("attempt_id", flat=True):
+        repository.release(f"attempt-{attempt_id}")
 
 
 def remember(goal: Goal) -> None:
