@@ -1,4 +1,4 @@
-"""Memories in four layers, and playbooks. Rules live in `memory.services`."""
+"""Memories in four layers, and playbooks. Rules live behind `memory.services`."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class Memory(models.Model):
     embedding = HalfVectorField(dimensions=DIMENSIONS, null=True)
     embed_model = models.CharField(max_length=60, blank=True, default="")
     importance = models.FloatField(default=0)
+    strength = models.FloatField(db_default=1.0)  # decays with time; refreshed by `maintain`
     access_count = models.PositiveIntegerField(default=0)
     last_access_at = models.DateTimeField(null=True)
     occurred_at = models.DateTimeField(db_default=Now())
@@ -62,6 +63,14 @@ class Memory(models.Model):
                 name="memory_text_once",
                 fields=["namespace", "layer", "text_hash"],
                 condition=Q(state="live", valid_to__isnull=True),
+            ),
+            # One row for each ledger entry, forgotten ones included: replaying the ledger must
+            # neither double an episode nor bring back one that was forgotten.
+            models.UniqueConstraint(
+                "goal_id",
+                models.expressions.RawSQL("(provenance->>'ledger_seq')", []),
+                name="memory_episode_once",
+                condition=Q(layer="episodic", provenance__has_key="ledger_seq"),
             ),
         ]
         indexes = [

@@ -1,18 +1,26 @@
-"""Playbooks: versions that are never changed, and how each has done."""
+"""Playbooks: versions that are never changed, and how each has done.
+
+A version's definition is frozen by the database. A learned playbook is a candidate: it is found by
+its name, but never chosen over an active version; a success makes it active. What has failed is
+ranked low by the Wilson bound and stays, so that the record is honest.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from django.db import transaction
-from django.db.models import F
+from django.db import connection, transaction
+from django.db.models import Case, F, QuerySet, Value, When
 from django.db.models.functions import Now
 
+from agentsys.kernel.errors import BadInput, NotFound
 from agentsys.kernel.hashing import digest, plain
 from memory.contracts import PlaybookView
 from memory.domain.ranking import wilson
 from memory.models import Playbook
+
+NAME_MAX = 80
 
 
 def playbook_save(
@@ -24,11 +32,15 @@ def playbook_save(
     state: str = "active",
     source_goal_id: int | None = None,
 ) -> PlaybookView:
-    """A new version, unless the newest one is the same word for word."""
+    """A new version, unless the newest one is the same word for word. Namespace "": everywhere."""
+    if not name.strip() or len(name) > NAME_MAX:
+        raise BadInput(
+            what="playbook", problems=[f"its name must have 1 to {NAME_MAX} characters: `{name}`"]
+        )
     facts = plain(definition)
     with transaction.atomic():
-        versions = Playbook.objects.select_for_update().filter(namespace=namespace, name=name)
-        newest = versions.order_by("-version").first()
+        _lock(namespace, name)
+        newest = Playbook.objects.filter(namespace=namespace, name=name).order_by("version").last()
         if newest is not None and newest.definition_hash == digest(facts):
             return _view(newest)
         row = Playbook.objects.create(
@@ -44,36 +56,55 @@ def playbook_save(
     return _view(row)
 
 
+def _lock(namespace: str, name: str) -> None:
+    """Two that save a first version at once: there is no row yet to lock."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{namespace}\n{name}"]
+        )
+
+
 def playbook_get(name: str, version: int | None = None, namespace: str = "") -> PlaybookView | None:
-    """The newest version (or the one asked for), the namespace's own before the shared one."""
-    rows = Playbook.objects.filter(name=name, namespace__in={namespace, ""}).exclude(
-        state="retired"
-    )
+    """The version asked for, else the newest active one, else the newest candidate; the
+    namespace's own before the shared one."""
+    rows = _visible(namespace).filter(name=name)
     if version is not None:
         rows = rows.filter(version=version)
-    row = rows.order_by("-namespace", "-version").first()
+    row = _preferred_last(rows).last()
     return _view(row) if row else None
 
 
 def playbooks(namespace: str = "") -> list[PlaybookView]:
-    """The newest version of each playbook that this namespace sees, the most proven first."""
-    rows = Playbook.objects.filter(namespace__in={namespace, ""}).exclude(state="retired")
-    newest: dict[str, Playbook] = {}
-    for row in rows.order_by("namespace", "version"):
-        newest[row.name] = row
-    return sorted((_view(r) for r in newest.values()), key=lambda v: (-v.wilson, v.name))
+    """Of each playbook that this namespace sees, the version `playbook_get` gives; the most proven
+    first, by the Wilson lower bound of its success rate."""
+    preferred = {row.name: row for row in _preferred_last(_visible(namespace))}
+    return sorted((_view(row) for row in preferred.values()), key=lambda v: (-v.wilson, v.name))
+
+
+def _visible(namespace: str) -> QuerySet[Playbook]:
+    return Playbook.objects.filter(namespace__in={namespace, ""}).exclude(state="retired")
+
+
+def _preferred_last(rows: QuerySet[Playbook]) -> QuerySet[Playbook]:
+    active = Case(When(state="active", then=Value(1)), default=Value(0))
+    return rows.order_by("namespace", active, "version")
 
 
 def playbook_result(playbook_id: int, *, success: bool) -> None:
-    """Count how a goal that used the playbook ended."""
+    """Count how a goal that used the playbook ended; a candidate that succeeds becomes active."""
     field = "successes" if success else "failures"
-    Playbook.objects.filter(pk=playbook_id).update(**{field: F(field) + 1}, last_used_at=Now())
+    state = Case(When(state="candidate", then=Value("active")), default=F("state"))
+    moved = Playbook.objects.filter(pk=playbook_id).update(
+        **{field: F(field) + 1}, **({"state": state} if success else {}), last_used_at=Now()
+    )
+    if not moved:
+        raise NotFound(kind="playbook", id=playbook_id, listing="memory playbooks")
 
 
 def playbook_learn(
     *, namespace: str, goal_id: int, name: str, definition: Mapping[str, Any]
 ) -> PlaybookView:
-    """A candidate from a finished goal; a person or later results make it active."""
+    """A candidate from a finished goal."""
     return playbook_save(
         name,
         definition,

@@ -1,49 +1,41 @@
-"""Finding memories: lexical and dense candidates in the namespace, z-scored, within a budget.
-
-Dense search is exact over the namespace's live rows: a filter behind an approximate index finds
-almost nothing in a small scope. The lexical leg ORs the query's words; Django's default, AND,
-finds almost nothing for a question.
-"""
+"""Finding memories: candidates ranked, cut to a budget, with the versions they replaced."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
-from django.db import connection
-from django.db.models import F
-from django.db.models.functions import Now
+from django.db import connection, transaction
 
-from agentsys.gateway.embeddings import embedder
+from agentsys.kernel.errors import BadInput
+from memory.candidates import Scope, candidates
 from memory.contracts import Recalled
-from memory.domain.ranking import Candidate, rank, within_budget
-from memory.models import Memory
-from memory.store import vector_literal
+from memory.domain.ranking import Ranked, fitting, rank
+from memory.domain.sameness import gist
+from memory.models import LAYERS, Memory
 
-CANDIDATES = 200
+VERSIONS_MAX = 5  # older texts shown with a memory
 
-_CANDIDATES = """
-WITH asked AS (
-    SELECT NULLIF(replace(plainto_tsquery('english', %(query)s)::text, '&', '|'), '')::tsquery AS words
-), scope AS MATERIALIZED (
-    SELECT id, tsv, embedding, embed_model, pinned FROM agentsys_memory_memory
-    WHERE namespace = ANY(%(namespaces)s) AND layer = ANY(%(layers)s) AND state = 'live'
-      AND (%(actor)s::text IS NULL OR actor = %(actor)s)
-      AND CASE WHEN %(as_of)s::timestamptz IS NULL THEN valid_to IS NULL
-               ELSE valid_from <= %(as_of)s AND (valid_to IS NULL OR valid_to > %(as_of)s) END
-), lexical AS (
-    SELECT id, ts_rank(tsv, words) AS score FROM scope, asked WHERE tsv @@ words
-    ORDER BY score DESC, id LIMIT %(limit)s
-), dense AS (
-    SELECT id, 1 - (embedding <=> %(vector)s::halfvec) AS score FROM scope
-    WHERE embedding IS NOT NULL AND embed_model = %(model)s
-    ORDER BY embedding <=> %(vector)s::halfvec, id LIMIT %(limit)s
+# Counting may be skipped, waiting may not: recalls of the same rows must not queue for each other
+# or for a transaction that holds one of them.
+_COUNT = """
+UPDATE agentsys_memory_memory AS m
+SET access_count = m.access_count + 1, last_access_at = clock_timestamp()
+FROM (SELECT id FROM agentsys_memory_memory WHERE id = ANY(%s) ORDER BY id
+      FOR NO KEY UPDATE SKIP LOCKED) AS free
+WHERE m.id = free.id
+"""
+
+_OLDER = """
+WITH RECURSIVE chain AS (
+    SELECT id AS newest, supersedes_id, 0 AS depth FROM agentsys_memory_memory WHERE id = ANY(%s)
+    UNION ALL
+    SELECT chain.newest, m.supersedes_id, chain.depth + 1
+    FROM chain JOIN agentsys_memory_memory m ON m.id = chain.supersedes_id WHERE chain.depth < %s
 )
-SELECT scope.id, lexical.score, dense.score, scope.pinned
-FROM scope LEFT JOIN lexical USING (id) LEFT JOIN dense USING (id)
-WHERE lexical.id IS NOT NULL OR dense.id IS NOT NULL OR scope.pinned
+SELECT chain.newest, m.text FROM chain JOIN agentsys_memory_memory m ON m.id = chain.supersedes_id
+WHERE m.state <> 'gone' ORDER BY chain.newest, chain.depth LIMIT 1000
 """
 
 
@@ -56,75 +48,104 @@ def recall(
     budget_tokens: int = 1500,
     explain: bool = False,
     actor: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
     as_of: datetime | None = None,
 ) -> list[Recalled]:
-    """The `k` best memories for `query`, best first, within `budget_tokens`.
+    """At most `k` memories for `query`, best first, within `budget_tokens`.
 
-    `explain` fills in each signal's share of the score; `as_of` asks for what held then.
+    `since` (inclusive) and `until` (exclusive) are about when it happened, `as_of` about what held
+    then. `explain` fills in `signals`: each one's share of the score. The same words from several
+    sources are shown once, in the best place, from the most trusted source.
     """
     wanted = [namespaces] if isinstance(namespaces, str) else list(namespaces)
-    ranked = rank(_candidates(wanted, query, layers, actor, as_of))[:k]
-    rows = Memory.objects.select_related("supersedes").in_bulk([row[0] for row in ranked])
-    found = [
-        _recalled(rows[pk], score, signals if explain else {}) for pk, score, signals in ranked
+    scope = Scope(wanted, _known(layers), actor, since, until, as_of)
+    if not wanted or k < 1:
+        return []
+    with transaction.atomic():
+        ranked = rank(*candidates(scope, query))
+        chosen = _distinct(ranked, k)
+        shown = fitting([row.text for row, _ in chosen], budget_tokens)
+        ids = [chosen[n][0].pk for n, _ in shown]
+        older = _older(ids)
+        _count(ids)
+    return [
+        _recalled(chosen[n][0], text, chosen[n][1], explain, older.get(chosen[n][0].pk, ()))
+        for n, text in shown
     ]
-    found = found[: within_budget([m.text for m in found], budget_tokens)]
-    Memory.objects.filter(pk__in=[m.id for m in found]).update(
-        access_count=F("access_count") + 1, last_access_at=Now()
-    )
+
+
+def _known(layers: Sequence[str] | None) -> Sequence[str] | None:
+    unknown = set(layers or ()) - set(LAYERS)
+    if unknown:
+        raise BadInput(
+            what="layers",
+            problems=[f"`{name}` is none of {', '.join(LAYERS)}" for name in sorted(unknown)],
+        )
+    return layers
+
+
+def _distinct(ranked: Sequence[Ranked], k: int) -> list[tuple[Memory, Ranked]]:
+    """The best `k`, without those that say the same as one before."""
+    best = ranked[: 4 * k]  # enough to fill k places in all but a store of copies
+    rows = Memory.objects.defer("tsv", "embedding").in_bulk([r.id for r in best])
+    chosen: dict[tuple[str, ...], tuple[Memory, Ranked]] = {}
+    for place in best:
+        row = rows.get(place.id)  # None: forgotten since
+        if row is None:
+            continue
+        said = gist(row.text) or (row.text,)
+        kept = chosen.get(said)
+        if kept is None:
+            chosen[said] = (row, place)
+        elif _TRUSTED[row.trust] < _TRUSTED[kept[0].trust]:
+            chosen[said] = (row, kept[1])
+    return list(chosen.values())[:k]
+
+
+_TRUSTED = {"verified": 0, "unverified": 1, "untrusted": 2}
+
+
+def _older(ids: Sequence[int]) -> dict[int, tuple[str, ...]]:
+    """The texts that each replaced, the newest first."""
+    with connection.cursor() as cursor:
+        cursor.execute(_OLDER, [list(ids), VERSIONS_MAX - 1])
+        rows = cursor.fetchall()
+    found: dict[int, tuple[str, ...]] = {}
+    for newest, text in rows:
+        found[newest] = (*found.get(newest, ()), text)
     return found
 
 
-def _candidates(
-    namespaces: Sequence[str],
-    query: str,
-    layers: Sequence[str] | None,
-    actor: str | None,
-    as_of: datetime | None,
-) -> list[Candidate]:
-    model = embedder(settings.AGENTSYS.embedder)
+def _count(ids: Sequence[int]) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(
-            _CANDIDATES,
-            {
-                "query": query.replace("\x00", ""),
-                "vector": vector_literal(model.embed([query])[0]),
-                "model": model.name,
-                "namespaces": list(namespaces),
-                "layers": list(layers or ("working", "episodic", "semantic", "procedural")),
-                "actor": actor,
-                "as_of": as_of,
-                "limit": CANDIDATES,
-            },
-        )
-        return [Candidate(*row) for row in cursor.fetchall()]
+        cursor.execute(_COUNT, [list(ids)])
 
 
-def _recalled(row: Memory, score: float, signals: dict[str, float]) -> Recalled:
-    older: list[str] = []
-    before = row.supersedes
-    while before is not None and len(older) < 5:
-        older.append(before.text)
-        before = before.supersedes
+def _recalled(
+    row: Memory, text: str, place: Ranked, explain: bool, older: tuple[str, ...]
+) -> Recalled:
+    signals = {name: round(share, 4) for name, share in place.signals.items()}
     return Recalled(
         id=row.pk,
         namespace=row.namespace,
         layer=row.layer,
         kind=row.kind,
-        text=row.text,
-        score=round(score, 4),
+        text=text,
+        score=round(sum(signals.values()), 4),
         trust=row.trust,
         source=source_of(row.provenance),
         occurred_at=row.occurred_at,
         pinned=row.pinned,
-        signals=signals,
-        superseded=tuple(older),
+        signals=signals if explain else {},
+        superseded=older,
     )
 
 
-def source_of(provenance: dict[str, Any]) -> str:
+def source_of(provenance: Mapping[str, Any]) -> str:
+    """Where a memory came from, for people: a document, a ledger entry or a goal."""
     if provenance.get("source"):
         return str(provenance["source"])
     if provenance.get("ledger_seq"):
         return f"goal-{provenance.get('goal_id')} #{provenance['ledger_seq']}"
-    return str((provenance.get("goal_id") and f"goal-{provenance['goal_id']}") or "")
+    return f"goal-{provenance['goal_id']}" if provenance.get("goal_id") else ""

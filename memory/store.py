@@ -1,37 +1,41 @@
-"""Writing memories: noise gate, duplicates, supersession, forgetting. No model is asked.
+"""Writing memories: noise gate, duplicates, one statement for all that is new. No model is asked.
 
-Nothing is overwritten: what is said again is counted on the row that says it, what is newer
-supersedes, what is forgotten leaves a tombstone.
+Nothing is overwritten: what is said again is counted on the row that says it. Which rows "say the
+same" is `text_hash`, held by a partial unique index, so that two writers at once keep one row:
+for an episode its place in the ledger, for a note on a blackboard its key and text, otherwise the
+words that carry the sense, and the trust. Trust is part of it because a row keeps its label for
+ever: an untrusted text must not take the place of the same words from a trusted source, and is not
+raised by them either.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F
-from django.db.models.functions import Now
-from django.utils import timezone
 
-from agentsys.gateway.embeddings import embedder
-from agentsys.kernel.errors import BadInput, NotFound
+from agentsys.gateway.embeddings import Embedder, Vectors, embedder
+from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import canonical, digest, plain
 from memory.contracts import MemoryDraft
-from memory.domain.importance import figures_of, importance_of, is_noise
-from memory.models import LAYERS, TRUST, Memory
+from memory.domain.importance import importance_of
+from memory.domain.sameness import gist, is_noise
+from memory.models import LAYERS, TRUST
 
-NEAR = 0.95
-TEXT_MAX = 20_000
+TEXT_MAX = 20_000  # characters; what is longer is cut
+LENGTHS_MAX = {"namespace": 80, "kind": 24, "actor": 150}
 
 _INSERT = """
 INSERT INTO agentsys_memory_memory
     (namespace, layer, kind, actor, goal_id, task_id, text, text_hash, embedding, embed_model,
-     importance, access_count, occurred_at, pinned, trust, provenance, state)
+     importance, access_count, occurred_at, valid_from, pinned, trust, provenance, state)
 SELECT namespace, layer, kind, actor, goal_id, task_id, text, text_hash, embedding::halfvec,
-       %s, importance, 0, COALESCE(occurred_at, now()), pinned, trust, provenance::jsonb, 'live'
+       %s, importance, 0, COALESCE(occurred_at, clock_timestamp()),
+       COALESCE(occurred_at, clock_timestamp()), pinned, trust, provenance::jsonb, 'live'
 FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[],
             %s::text[], %s::text[], %s::text[], %s::float8[], %s::timestamptz[], %s::bool[],
             %s::text[], %s::text[])
@@ -39,16 +43,19 @@ FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bi
           importance, occurred_at, pinned, trust, provenance)
 ON CONFLICT (namespace, layer, text_hash) WHERE state = 'live' AND valid_to IS NULL
 DO UPDATE SET access_count = agentsys_memory_memory.access_count + 1,
+              last_access_at = clock_timestamp(),
               pinned = agentsys_memory_memory.pinned OR EXCLUDED.pinned
 RETURNING id, namespace, layer, text_hash
 """
 
-_NEAREST = """
-SELECT id, text, 1 - (embedding <=> %s::halfvec) AS cosine FROM agentsys_memory_memory
-WHERE namespace = %s AND layer = %s AND state = 'live' AND valid_to IS NULL
-  AND embed_model = %s AND embedding IS NOT NULL AND trust = %s
-ORDER BY embedding <=> %s::halfvec LIMIT 3
-"""
+Key = tuple[str, str, str]  # namespace, layer, text hash
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    draft: MemoryDraft
+    text: str
+    key: Key
 
 
 def remember(
@@ -59,196 +66,127 @@ def remember(
     kind: str = "note",
     actor: str = "",
     trust: str = "unverified",
-    provenance: dict[str, Any] | None = None,
+    provenance: Mapping[str, Any] | None = None,
     importance: float | None = None,
     occurred_at: datetime | None = None,
     goal_id: int | None = None,
     task_id: int | None = None,
     pinned: bool = False,
 ) -> int:
-    """Keep `text`; returns its id, or that of the row that says the same, or 0 for noise."""
+    """Keep `text`; returns its id, or that of the row that says the same, or 0 for noise.
+
+    `occurred_at` in the past also says since when it holds. BadInput for an unknown layer or trust.
+    """
     draft = MemoryDraft(
-        namespace,
-        layer,
-        text,
-        kind,
-        actor,
-        trust,
-        provenance or {},
-        importance,
-        occurred_at,
-        goal_id,
-        task_id,
-        pinned,
+        namespace=namespace,
+        layer=layer,
+        text=text,
+        kind=kind,
+        actor=actor,
+        trust=trust,
+        provenance=provenance or {},
+        importance=importance,
+        occurred_at=occurred_at,
+        goal_id=goal_id,
+        task_id=task_id,
+        pinned=pinned,
     )
     return remember_many([draft])[0]
 
 
-def remember_many(drafts: Sequence[MemoryDraft]) -> list[int]:
-    """Ids in the order of `drafts`; one statement for all that is new. 0 where nothing was kept."""
-    _check(drafts)
-    kept = [(i, d) for i, d in enumerate(drafts) if not is_noise(d.text)]
-    ids = [0] * len(drafts)
-    if not kept:
-        return ids
-    model = embedder(settings.AGENTSYS.embedder)
-    vectors = model.embed([_text(d) for _, d in kept])
+def remember_many(items: Sequence[MemoryDraft]) -> list[int]:
+    """Ids in the order of `items`; one statement for all that is new. 0 where nothing was kept."""
+    check(items)
+    prepared = [prepare(item) for item in items]
+    new = {p.key: p for p in reversed(prepared) if not _noise(p)}  # the first of a kind counts
     with transaction.atomic():
-        new: dict[tuple[str, str, str], tuple[MemoryDraft, str]] = {}
-        for (i, d), vector in zip(kept, vectors, strict=True):
-            literal = vector_literal(vector)
-            twin = near_duplicate(d, literal, model.name)
-            if twin:
-                ids[i] = twin
-            else:
-                new.setdefault(_key(d), (d, literal))
-        _touch([pk for pk in ids if pk])
-        found = _insert(list(new.values()), model.name) if new else {}
-    return [ids[i] or found.get(_key(d), 0) for i, d in enumerate(drafts)]
+        ids = insert(list(new.values()))
+    return [ids.get(p.key, 0) for p in prepared]
 
 
-def _check(drafts: Sequence[MemoryDraft]) -> None:
-    problems = [
-        f"layer `{d.layer}` is none of {', '.join(LAYERS)}" for d in drafts if d.layer not in LAYERS
-    ] + [f"trust `{d.trust}` is none of {', '.join(TRUST)}" for d in drafts if d.trust not in TRUST]
+def check(items: Sequence[MemoryDraft]) -> None:
+    problems = {p for item in items for p in _problems(item)}
     if problems:
-        raise BadInput(what="memory", problems=sorted(set(problems)))
+        raise BadInput(what="memory", problems=sorted(problems))
 
 
-def _text(draft: MemoryDraft) -> str:
-    return str(plain(draft.text)).strip()[:TEXT_MAX]
-
-
-def _key(draft: MemoryDraft) -> tuple[str, str, str]:
-    return draft.namespace, draft.layer, digest(_text(draft))
-
-
-def vector_literal(vector: Any) -> str:
-    return "[" + ",".join(f"{x:.5g}" for x in vector) + "]"
-
-
-def near_duplicate(draft: MemoryDraft, vector: str, model: str) -> int:
-    """A live row that says the same: nearly the same vector, the same figures, the same sense."""
-    if draft.layer == "episodic":
-        return 0  # each episode is one; the hash finds true repeats
-    with connection.cursor() as cursor:
-        cursor.execute(_NEAREST, [vector, draft.namespace, draft.layer, model, draft.trust, vector])
-        for row_id, text, cosine in cursor.fetchall():
-            if cosine >= NEAR and figures_of(text) == figures_of(_text(draft)):
-                return int(row_id)
-    return 0
-
-
-def _insert(rows: Sequence[tuple[MemoryDraft, str]], model: str) -> dict[tuple[str, str, str], int]:
-    drafts = [d for d, _ in rows]
-    importance = [
-        d.importance if d.importance is not None else importance_of(d.kind, d.text) for d in drafts
+def _problems(item: MemoryDraft) -> list[str]:
+    found = [
+        f"{name} `{value}` is unknown; use one of {', '.join(known)}"
+        for name, value, known in (("layer", item.layer, LAYERS), ("trust", item.trust, TRUST))
+        if value not in known
     ]
-    columns = [
+    for name, most in LENGTHS_MAX.items():
+        if len(getattr(item, name)) > most:
+            found.append(f"{name} has {len(getattr(item, name))} characters, at most {most} fit")
+    if not item.namespace.strip():
+        found.append("namespace is empty; every memory belongs to one, such as project-1")
+    return found
+
+
+def prepare(draft: MemoryDraft) -> Prepared:
+    text = str(plain(draft.text)).strip()[:TEXT_MAX]
+    return Prepared(draft, text, (draft.namespace, draft.layer, digest(_identity(draft, text))))
+
+
+def _identity(draft: MemoryDraft, text: str) -> list[Any]:
+    facts = draft.provenance
+    if draft.layer == "episodic" and facts.get("ledger_seq"):
+        return ["episode", draft.goal_id, facts["ledger_seq"]]
+    if draft.layer == "working" and facts.get("key"):
+        return ["key", facts["key"], text]
+    return [list(gist(text)) or text, draft.trust]
+
+
+def _noise(item: Prepared) -> bool:
+    """What a person pinned or an agent put on the board under a name is never noise."""
+    named = item.draft.pinned or item.draft.provenance.get("key")
+    return not item.text if named else is_noise(item.text)
+
+
+def insert(rows: Sequence[Prepared]) -> dict[Key, int]:
+    """Ids by key, of new rows and of those that said the same before. In the order of the keys, so
+    that two writers of the same rows cannot wait for each other."""
+    if not rows:
+        return {}
+    rows = sorted(rows, key=lambda row: row.key)
+    model = current_embedder()
+    vectors = literals(model.embed([row.text for row in rows]))
+    drafts = [row.draft for row in rows]
+    columns: list[list[Any]] = [
         [d.namespace for d in drafts],
         [d.layer for d in drafts],
         [d.kind for d in drafts],
-        [d.actor for d in drafts],
+        [str(plain(d.actor)) for d in drafts],
         [d.goal_id for d in drafts],
         [d.task_id for d in drafts],
-        [_text(d) for d in drafts],
-        [_key(d)[2] for d in drafts],
-        [vector for _, vector in rows],
-        [float(x) for x in importance],
+        [row.text for row in rows],
+        [row.key[2] for row in rows],
+        list(vectors),
+        [_importance(row) for row in rows],
         [d.occurred_at for d in drafts],
         [d.pinned for d in drafts],
         [d.trust for d in drafts],
         [canonical(d.provenance) for d in drafts],
     ]
     with connection.cursor() as cursor:
-        cursor.execute(_INSERT, [model, *columns])
+        cursor.execute(_INSERT, [model.name, *columns])
         return {(row[1], row[2], row[3]): row[0] for row in cursor.fetchall()}
 
 
-def _touch(ids: Sequence[int]) -> None:
-    if ids:
-        Memory.objects.filter(pk__in=set(ids)).update(
-            access_count=F("access_count") + 1, last_access_at=Now()
-        )
+def _importance(row: Prepared) -> float:
+    given = row.draft.importance
+    return float(given) if given is not None else importance_of(row.draft.kind, row.text)
 
 
-def supersede(
-    memory_id: int,
-    text: str,
-    *,
-    actor: str = "",
-    trust: str = "unverified",
-    provenance: dict[str, Any] | None = None,
-) -> int:
-    """A newer version of what `memory_id` says; the old row stays, its validity ends now."""
-    with transaction.atomic():
-        old = Memory.objects.select_for_update().filter(pk=memory_id, valid_to=None).first()
-        if old is None or old.state != "live":
-            raise NotFound(kind="memory", id=memory_id, listing="memory search")
-        model = embedder(settings.AGENTSYS.embedder)
-        draft = MemoryDraft(
-            old.namespace,
-            old.layer,
-            text,
-            old.kind,
-            actor or old.actor,
-            trust,
-            provenance or {},
-            goal_id=old.goal_id,
-            pinned=old.pinned,
-        )
-        old.valid_to = timezone.now()
-        old.save(update_fields=["valid_to"])
-        found = _insert([(draft, vector_literal(model.embed([_text(draft)])[0]))], model.name)
-        new_id = found[_key(draft)]
-        if new_id != old.pk:
-            Memory.objects.filter(pk=new_id).update(supersedes=old)
-    return new_id
+def current_embedder() -> Embedder:
+    return embedder(settings.AGENTSYS.embedder)
 
 
-def pin(memory_id: int, *, pinned: bool = True) -> None:
-    """Pinned memories are never pruned."""
-    if not Memory.objects.filter(pk=memory_id).update(pinned=pinned):
-        raise NotFound(kind="memory", id=memory_id, listing="memory search")
-
-
-def forget(memory_id: int, *, by: str, reason: str) -> None:
-    """Text and vector go for good; a tombstone says who forgot it and why."""
-    if not reason.strip():
-        raise BadInput(what="forget", problems=["a reason is needed"])
-    changed = (
-        Memory.objects.filter(pk=memory_id)
-        .exclude(state="gone")
-        .update(
-            state="gone",
-            text="",
-            embedding=None,
-            pinned=False,
-            provenance={"forgotten_by": by, "reason": reason},
-        )
-    )
-    if not changed:
-        raise NotFound(kind="memory", id=memory_id, listing="memory search")
-
-
-def history(memory_id: int) -> list[dict[str, Any]]:
-    """All versions of a memory, newest first."""
-    rows = []
-    row = Memory.objects.filter(pk=memory_id).first()
-    if row is None:
-        raise NotFound(kind="memory", id=memory_id, listing="memory search")
-    while row is not None:
-        rows.append(
-            {
-                "id": row.pk,
-                "text": row.text,
-                "valid_from": row.valid_from,
-                "valid_to": row.valid_to,
-                "actor": row.actor,
-                "trust": row.trust,
-                "state": row.state,
-                "provenance": row.provenance,
-            }
-        )
-        row = row.supersedes
-    return rows
+def literals(vectors: Vectors) -> list[str | None]:
+    """pgvector's text form of each row; None for a zero vector, which has no direction: its
+    cosine with anything is NaN."""
+    return [
+        "[" + ",".join(f"{x:.5g}" for x in vector) + "]" if vector.any() else None
+        for vector in vectors
+    ]

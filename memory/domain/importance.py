@@ -18,9 +18,11 @@ KIND_PRIOR = {
     "error": 1.0,
     "result": 1.0,
     "note": 0.5,
+    "progress": 0.0,
     "prose": 0.0,
     "tool": -1.0,
 }
+PRIOR_UNKNOWN = 0.5
 _NAMES = re.compile(r"(?<!^)(?<![.!?]\s)\b[A-Z][a-zA-Z]{2,}")
 _NUMBERS = re.compile(r"\d+(?:[.,]\d+)*")
 _TIMES = re.compile(r"\b(?:today|tomorrow|yesterday|deadline|until|before|since|\d{4}-\d\d-\d\d)\b")
@@ -28,36 +30,12 @@ _TIMES = re.compile(r"\b(?:today|tomorrow|yesterday|deadline|until|before|since|
 
 def importance_of(kind: str, text: str) -> float:
     """Around 0 for idle prose, over 2 for an instruction with names and figures."""
-    words = len(text.split())
+    words = len(set(text.lower().split()))
     return (
-        KIND_PRIOR.get(kind, 0.5)
+        KIND_PRIOR.get(kind, PRIOR_UNKNOWN)
         + 0.25 * math.log1p(min(words, 200))
         + 0.3 * min(len(_NAMES.findall(text)), 3) / 3
         + 0.3 * min(len(_NUMBERS.findall(text)), 2) / 2
         + 0.3 * min(len(_TIMES.findall(text.lower())), 2) / 2
         - (0.4 if text.rstrip().endswith("?") else 0.0)
     )
-
-
-def strength_of(age_days: float, accesses: int, importance: float) -> float:
-    """exp(-age / S) with S = 7 days, longer for what is used and what matters; in (0, 1]."""
-    stability = 7.0 * (1 + accesses) * 2 ** max(min(importance - 1.0, 3.0), -3.0)
-    return math.exp(-age_days / stability)
-
-
-def is_noise(text: str) -> bool:
-    """Nothing worth a row: empty, or a bare acknowledgement."""
-    return len(re.sub(r"\W+", "", text)) < 3 or text.strip().lower().rstrip(".!") in {
-        "ok",
-        "okay",
-        "done",
-        "thanks",
-        "yes",
-        "no",
-    }
-
-
-def figures_of(text: str) -> tuple[tuple[str, ...], bool]:
-    """The numbers of a text, and whether it denies: near duplicates must agree in both."""
-    negated = re.search(r"\b(?:not|no|never|cannot|without|isn't|doesn't|won't)\b", text.lower())
-    return tuple(_NUMBERS.findall(text)), negated is not None

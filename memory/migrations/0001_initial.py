@@ -8,6 +8,8 @@ import django.db.models.functions.datetime
 import pgvector.django.halfvec
 from django.db import migrations, models
 
+from memory.extension import EnsureVector
+
 
 class Migration(migrations.Migration):
 
@@ -17,7 +19,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        pgvector.django.VectorExtension(),
+        EnsureVector(),
         migrations.CreateModel(
             name='Playbook',
             fields=[
