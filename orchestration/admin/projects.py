@@ -98,7 +98,7 @@ class ProjectAdmin(Owned):
     def project_of(self, obj: Any) -> int:
         return int(obj.pk)
 
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return bool(request.user.is_active and request.user.is_superuser)
 
 

@@ -143,11 +143,21 @@ class Stream(StreamingHttpResponse):
     """
 
     def close(self) -> None:
-        if not self.closed:
-            _places.release()
+        held = not self.closed
         super().close()
-        if not connection.in_atomic_block:
+        if not connection.in_atomic_block and not _in_a_loop():
             connection.close()
+        if held:
+            _places.release()
+
+
+def _in_a_loop() -> bool:
+    """Whether this is a loop's own thread, which has no connection and may not touch one."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _lines(cursor: Cursor) -> Iterator[str]:

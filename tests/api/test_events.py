@@ -6,6 +6,8 @@ import asyncio
 import json
 
 import pytest
+from asgiref.sync import sync_to_async
+from django.db import connections
 from django.test import AsyncClient
 
 from orchestration.api import events
@@ -106,7 +108,9 @@ def test_the_stream_is_served_under_asgi():
         client = AsyncClient()
         await client.aforce_login(user)
         response = await client.get(f"/api/v1/events?goal={row.pk}")
-        return "".join([part.decode() async for part in response.streaming_content])
+        text = "".join([part.decode() async for part in response.streaming_content])
+        await sync_to_async(connections.close_all)()  # those of the thread that served it
+        return text
 
     assert [kind for _, kind, _ in parse(asyncio.run(fetch()))] == ["ledger"] * 3 + ["over"]
 
