@@ -1,0 +1,1 @@
+"""Plans, playbooks, references and scopes, before they are rows."""
