@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,3 +15,12 @@ import pytest
 def _own_home(tmp_path: Path, settings: Any) -> None:
     """Files that a test makes go to a folder of its own."""
     settings.AGENTSYS = replace(settings.AGENTSYS, home=tmp_path / "home")
+
+
+@pytest.fixture(autouse=True)
+def _no_session_left() -> Iterator[None]:
+    """A worker session that a test opened holds a connection to its database: close it."""
+    yield
+    sessions = sys.modules.get("orchestration.services.sessions")
+    if sessions is not None:
+        sessions.session_close()

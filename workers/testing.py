@@ -152,6 +152,8 @@ def _run(
     status = _STATUS.get(ended.exit_code, "error")
     if counts is None:  # pytest ended before it could say anything
         return replace(found, status="error" if status in ("passed", "failed") else status)
+    if status == "passed" and not counts.passed and counts.skipped:
+        status = "no_tests"  # all were skipped: that proves nothing
     return replace(
         found,
         status=status,
