@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
+from django.db import connections
 from django.urls import reverse
 from django.utils import timezone
 
@@ -40,6 +42,10 @@ def browser(monkeypatch):
         chromium = driver.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
         yield chromium
         chromium.close()
+        connections.close_all()  # inside the loop this thread has a connection of its own
+    for thread in threading.enumerate():  # the server's, each with a connection to the database
+        if "process_request_thread" in thread.name:
+            thread.join(timeout=15)
 
 
 @pytest.fixture
