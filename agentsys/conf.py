@@ -57,7 +57,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Config:
         if field is None:
             problems.append(f"{name} is not a setting; known are {', '.join(sorted(known))}")
             continue
-        kind = type(field.default)
+        kind: Any = type(field.default)
         try:
             values[field.name] = (Path if issubclass(kind, Path) else kind)(text)
         except ValueError:

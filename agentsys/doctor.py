@@ -116,7 +116,7 @@ def _eviction() -> Check:
     import redis
 
     with redis.Redis.from_url(os.environ["REDIS_URL"]) as client:
-        policy = client.info("memory").get("maxmemory_policy", "unknown")  # type: ignore[union-attr]
+        policy = client.info("memory").get("maxmemory_policy", "unknown")
     fix = "" if policy == "noeviction" else "set maxmemory-policy noeviction: others lose messages"
     return Check("redis eviction", str(policy), fix)
 

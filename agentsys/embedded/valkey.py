@@ -77,4 +77,4 @@ def stop(folder: Path) -> None:
 
     with suppress(redis.RedisError, OSError):
         client = redis.Redis.from_url(url_of(folder), socket_timeout=3)
-        client.shutdown(nosave=True)  # type: ignore[no-untyped-call]
+        client.shutdown(nosave=True)

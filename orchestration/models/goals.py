@@ -64,7 +64,7 @@ class Goal(models.Model):
     forked_from = models.ForeignKey("self", models.SET_NULL, null=True, blank=True)
     forked_seq = models.PositiveBigIntegerField(null=True, blank=True)
     created_by = models.CharField(max_length=150, blank=True, default="")
-    idempotency_key = models.CharField(max_length=200, null=True, blank=True)
+    idempotency_key = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - unique
     ledger_seq = models.PositiveBigIntegerField(default=0)
     ledger_head = models.CharField(max_length=64, blank=True, default="")
     claimed_at = models.DateTimeField(null=True, blank=True)  # whose turn it is, for fairness

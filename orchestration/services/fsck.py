@@ -20,7 +20,7 @@ A = "agentsys_orchestration_attempt"
 G = "agentsys_orchestration_goal"
 D = "agentsys_orchestration_dependency"
 UNMET = (
-    f"(SELECT count(*) FROM {D} d JOIN {T} n ON n.id = d.needs_id WHERE d.task_id = t.id"  # noqa: S608
+    f"(SELECT count(*) FROM {D} d JOIN {T} n ON n.id = d.needs_id WHERE d.task_id = t.id"
     " AND n.state <> 'done' AND NOT (n.state = 'failed' AND n.optional))"
 )
 
@@ -54,11 +54,11 @@ def _sql(select: str, where: str, of: str = "t") -> str:
 
 
 def _recount(task_id: int) -> None:
-    _run(f"UPDATE {T} t SET unmet = {UNMET} WHERE t.id = %s", task_id)  # noqa: S608
+    _run(f"UPDATE {T} t SET unmet = {UNMET} WHERE t.id = %s", task_id)
 
 
 def _publish(attempt_id: int) -> None:
-    _run(f"UPDATE {A} SET publish_due_at = clock_timestamp() WHERE id = %s", attempt_id)  # noqa: S608
+    _run(f"UPDATE {A} SET publish_due_at = clock_timestamp() WHERE id = %s", attempt_id)
 
 
 def _run(statement: str, row_id: int) -> None:
@@ -87,7 +87,7 @@ INVARIANTS = (
     ),
     Invariant(
         "one-accepted", "task", "has {fact} accepted attempts",
-        f"SELECT a.goal_id, a.task_id, count(*) FROM {A} a WHERE a.state = 'accepted'"  # noqa: S608
+        f"SELECT a.goal_id, a.task_id, count(*) FROM {A} a WHERE a.state = 'accepted'"
         " AND (%(goal)s::bigint IS NULL OR a.goal_id = %(goal)s)"
         " GROUP BY a.goal_id, a.task_id HAVING count(*) > 1",
     ),
@@ -139,13 +139,13 @@ INVARIANTS = (
     ),
     Invariant(
         "budget-is-settled", "goal", "is over with {fact} tokens still reserved",
-        f"SELECT b.goal_id, b.goal_id, b.tokens_reserved FROM agentsys_orchestration_budget b"  # noqa: S608
+        f"SELECT b.goal_id, b.goal_id, b.tokens_reserved FROM agentsys_orchestration_budget b"
         f" JOIN {G} g ON g.id = b.goal_id WHERE g.finished_at IS NOT NULL"
         " AND b.tokens_reserved > 0 AND (%(goal)s::bigint IS NULL OR b.goal_id = %(goal)s)",
     ),
     Invariant(
         "approvals-end-with-goals", "approval", "is open in a goal that is over",
-        f"SELECT r.goal_id, r.id, r.kind FROM agentsys_orchestration_approvalrequest r"  # noqa: S608
+        f"SELECT r.goal_id, r.id, r.kind FROM agentsys_orchestration_approvalrequest r"
         f" JOIN {G} g ON g.id = r.goal_id WHERE r.state = 'open' AND g.finished_at IS NOT NULL"
         " AND (%(goal)s::bigint IS NULL OR r.goal_id = %(goal)s)",
     ),
@@ -166,7 +166,7 @@ def _check(invariant: Invariant, goal_id: int | None, repair: bool) -> list[Find
     with connection.cursor() as cursor:
         cursor.execute(invariant.query, {"goal": goal_id})
         rows = cursor.fetchall()
-    return [_finding(invariant, *row, repair) for row in rows]
+    return [_finding(invariant, row[0], row[1], row[2], repair) for row in rows]
 
 
 def _finding(invariant: Invariant, goal: int, row_id: int, fact: object, repair: bool) -> Finding:

@@ -123,7 +123,8 @@ INSERT INTO agentsys_orchestration_attempt
      note, artifact_hash, base, tokens, cost_usd, reason)
 SELECT n.id, %(goal)s, n.attempts_count,
        COALESCE(%(lineage)s, 't' || n.id || '.' || n.attempts_count), n.lane, n.priority, n.fence,
-       'queued', GREATEST(COALESCE(n.due_at, %(now)s), %(now)s + make_interval(secs => %(republish)s)),
+       'queued', GREATEST(COALESCE(n.due_at, %(now)s),
+                          %(now)s + make_interval(secs => %(republish)s)),
        0, '', '', '', 0, 0, ''
 FROM next n RETURNING id, task_id
 """
@@ -217,7 +218,7 @@ def claim(
                 "limit": limit,
             },
         )
-        claimed = [Claimed(*row[:8], _json(row[8]), *row[9:]) for row in cursor.fetchall()]
+        claimed = [_claimed(row) for row in cursor.fetchall()]
         if claimed:
             cursor.execute(_TURN, [book.now, book.goal_id])
             book.record(
@@ -307,6 +308,12 @@ def queue_again(
             },
         )
         return {task_id: attempt_id for attempt_id, task_id in cursor.fetchall()}
+
+
+def _claimed(row: tuple[Any, ...]) -> Claimed:
+    values = [*row]
+    values[8] = _json(row[8])
+    return Claimed(*values)
 
 
 def _json(value: Any) -> Any:

@@ -177,7 +177,7 @@ def fan_out_expand(book: Book, task: Task, *, republish_seconds: float) -> Unloc
         .values_list("key", "pk")
     )
     plan = _next_version(book, task, children)
-    needs = {d.key: [k for k in d.depends_on] for d in children}
+    needs = {d.key: list(d.depends_on) for d in children}
     ids = tasks_insert(book, plan, children, known=known, priority=task.priority, parent_id=task.pk)
     done = set(
         Task.objects.filter(pk__in={known[k] for ks in needs.values() for k in ks if k in known})

@@ -140,7 +140,7 @@ def _running(task: Task) -> str:
     attempt = Attempt.objects.filter(task=task, state="running").first()
     if attempt is None:
         return "is running"
-    session = WorkerSession.objects.filter(pk=attempt.owner).first()
+    session = WorkerSession.objects.filter(pk=attempt.owner or 0).first()
     where = f"on {session}" if session else f"by worker {attempt.owner}"
     note = f"; {attempt.note}" if attempt.note else ""
     return f"is running {where} (attempt {attempt.number}){note}"
@@ -178,7 +178,7 @@ def request_sentence(row: ApprovalRequest) -> str:
 
 def _inbox(*, task_id: int | None = None, goal_id: int | None = None) -> str:
     rows = ApprovalRequest.objects.filter(state="open")
-    rows = rows.filter(task_id=task_id) if task_id else rows.filter(goal_id=goal_id)
+    rows = rows.filter(task_id=task_id) if task_id else rows.filter(goal_id=goal_id or 0)
     row = rows.order_by("pk").first()
     if row is None:
         return ""

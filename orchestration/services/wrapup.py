@@ -101,14 +101,14 @@ def _remember_claims(goal: Goal, namespace: str) -> None:
             goal_id=goal.pk,
         )
         for task in tasks
-        for claim in (task.accepted_attempt.report or {}).get("claims", [])
+        for claim in ((task.accepted_attempt and task.accepted_attempt.report) or {}).get("claims", [])
     ]
     if drafts:
         memory.remember_many(drafts)
 
 
 def _remember_playbook(goal: Goal, namespace: str) -> None:
-    """Count the result for the playbook that was used; a plan that was not one becomes a candidate."""
+    """Count the result for the playbook that was used; another plan becomes a candidate."""
     plan = Plan.objects.filter(goal=goal, version=1).first()
     if plan is None:
         return

@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from agentsys.kernel.errors import BadInput
+from agentsys.kernel.ids import parse_ref
 from orchestration.cli import watch
 from orchestration.cli.output import Command as Base
 from orchestration.cli.output import actor, add_json, goal_table, task_table
@@ -169,7 +170,7 @@ class Command(Base):
 
 def goal_id(text: str) -> int:
     """`7` or `goal-7`."""
-    ref = reads.parse_ref(text)
+    ref = parse_ref(text)
     if ref.kind != "goal":
         raise BadInput(what="id", problems=[f"`{text}` is no goal; expected a number or goal-N"])
     return ref.id

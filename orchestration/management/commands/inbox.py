@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from agentsys.kernel.errors import BadInput
+from agentsys.kernel.ids import parse_ref
 from orchestration.cli.output import Command as Base
 from orchestration.cli.output import add_json, person, table
 from orchestration.services import approvals, reads, why
@@ -91,7 +92,7 @@ class Command(Base):
 
 
 def approval_id(text: str) -> int:
-    ref = reads.parse_ref(text, default="approval")
+    ref = parse_ref(text, default="approval")
     if ref.kind != "approval":
         raise BadInput(what="id", problems=[f"`{text}` is no approval; expected approval-N"])
     return ref.id

@@ -62,7 +62,7 @@ class Command(Base):
 
     def do_playbooks(self, **options: Any) -> None:
         found = [playbook_find(name) for name, _ in playbook_files()]
-        data = [
+        data: list[dict[str, Any]] = [
             {
                 "name": p.name,
                 "version": p.version,
