@@ -11,6 +11,7 @@ from orchestration.domain.plan import TaskDraft, task_from_json
 from orchestration.domain.refs import resolve
 
 CHILDREN_MAX = 1000
+KEY_CHARS = 110  # of a child's key, so that a number put behind it still fits
 _UNUSABLE = re.compile(r"[^A-Za-z0-9._/-]+")
 
 
@@ -37,7 +38,8 @@ def expand(key: str, fan_out: Mapping[str, Any], items: Any) -> list[TaskDraft]:
         scope = {name: item, "index": index}
         label = resolve(fan_out.get("key", "${index}"), scope)
         row = resolve(dict(fan_out["task"]), scope, partial=True)
-        row["key"] = f"{key}[{_unique(_label(label, index), used)}]"
+        short = _label(label, index)[: max(8, KEY_CHARS - len(key))]
+        row["key"] = f"{key}[{_unique(short, used)}]"
         problems: list[str] = []
         child = task_from_json(row, f"{key}[{index}]", problems)
         if child is None:

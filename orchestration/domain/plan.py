@@ -1,42 +1,19 @@
-"""A plan before it is rows: its format, and everything that can be wrong with it.
+"""A plan before it is rows: its format, and how a plan file is read.
 
-`plan_from_json` reads a plan file, `plan_problems` says in sentences what is wrong with a draft;
-both collect all they find (up to a cap), so that one round of mending is enough.
+Everything that is wrong with the form is collected (up to a cap), so that one round of mending is
+enough; `plan_checks` does the same for the content.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
-from typing import Any, Protocol
-
-import jsonschema
+from typing import Any
 
 from agentsys.kernel.errors import BadInput
-from orchestration.domain.graph import above, ancestors_of, cycle_of
-from orchestration.domain.refs import references, task_of
-from orchestration.domain.scopes import resources_overlap
 
-KEY = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._\[\]/-]{0,119}$")
 PROBLEMS_MAX = 20
-TEXT_MAX = 20_000
-LIMITS = {
-    "seconds_max": (0.001, 86_400),
-    "output_bytes_max": (1, 10_000_000),
-    "steps_max": (1, 10_000),
-    "tokens_max": (1, 100_000_000),
-    "cost_usd_max": (0, 100_000),
-}
-REF_ROOTS = ("tasks", "goal", "repository", "item", "params")
-
-
-class AgentLike(Protocol):
-    @property
-    def lane(self) -> str: ...
-    @property
-    def inputs_schema(self) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +105,7 @@ def plan_from_json(document: Any, *, objective: str = "") -> PlanDraft:
             what="plan", problems=[f"it is a {_name(document)}; expected an object with `tasks`"]
         )
     problems += [
-        f"unknown field `{name}`{did_you_mean(name, PLAN_FIELDS)}"
+        f"unknown field `{name}`{did_you_mean(str(name), PLAN_FIELDS)}"
         for name in document
         if name not in PLAN_FIELDS
     ]
@@ -141,7 +118,7 @@ def plan_from_json(document: Any, *, objective: str = "") -> PlanDraft:
     if not isinstance(said, str) or not said.strip():
         problems.append("`objective` is missing; say in a sentence what the goal is")
     if problems:
-        raise BadInput(what="plan", problems=_capped(problems))
+        raise BadInput(what="plan", problems=capped(problems))
     return PlanDraft(
         objective=objective or said,
         tasks=tuple(tasks),
@@ -158,7 +135,7 @@ def task_from_json(row: Any, where: str, problems: list[str]) -> TaskDraft | Non
         return None
     name = f"{where} ({row['key']})" if isinstance(row.get("key"), str) else where
     problems += [
-        f"{name}: unknown field `{f}`{did_you_mean(f, TASK_FIELDS)}"
+        f"{name}: unknown field `{f}`{did_you_mean(str(f), TASK_FIELDS)}"
         for f in row
         if f not in TASK_FIELDS
     ]
@@ -181,7 +158,9 @@ def task_from_json(row: Any, where: str, problems: list[str]) -> TaskDraft | Non
     ]
     if len(problems) > before:
         return None
-    values = {f: tuple(v) if f in _TUPLES else v for f, v in row.items() if v is not None}
+    values: dict[str, Any] = {
+        f: tuple(v) if f in _TUPLES else v for f, v in row.items() if v is not None
+    }
     return TaskDraft(**values)
 
 
@@ -196,208 +175,6 @@ def _name(value: Any) -> str:
     return names.get(type(value).__name__, type(value).__name__)
 
 
-def _capped(problems: Sequence[str]) -> list[str]:
+def capped(problems: Sequence[str]) -> list[str]:
     rest = len(problems) - PROBLEMS_MAX
     return list(problems) if rest <= 0 else [*problems[:PROBLEMS_MAX], f"and {rest} more"]
-
-
-def plan_problems(
-    draft: PlanDraft,
-    agents: Mapping[str, AgentLike],
-    verifiers: Collection[str],
-    *,
-    tasks_max: int,
-) -> list[str]:
-    """Everything wrong with a draft's content, a sentence each; [] when it can be run."""
-    if not draft.tasks:
-        return ["the plan has no task"]
-    if len(draft.tasks) > tasks_max:
-        return [f"the plan has {len(draft.tasks)} tasks; at most {tasks_max} are accepted"]
-    problems: list[str] = []
-    keys = _keys(draft.tasks, problems)
-    for task in draft.tasks:
-        _task_problems(task, keys, agents, verifiers, problems)
-    needs = {t.key: t.depends_on for t in draft.tasks}
-    if not problems and (cycle := cycle_of(needs)):
-        problems.append(f"there is a cycle: {' -> '.join(cycle)}; take one of these edges out")
-    if not problems:
-        problems += _reference_problems(draft.tasks, needs)
-        problems += _scope_problems(draft.tasks, needs)
-    return _capped(problems)
-
-
-def _keys(tasks: Sequence[TaskDraft], problems: list[str]) -> set[str]:
-    keys: set[str] = set()
-    for task in tasks:
-        if not KEY.match(task.key):
-            problems.append(
-                f"key `{task.key[:80]}` is not usable; expected letters, digits and . _ - / [ ],"
-                " at most 120, beginning with a letter or digit"
-            )
-        if task.key in keys:
-            problems.append(f"key `{task.key}` is used twice; keys must differ")
-        keys.add(task.key)
-    return keys
-
-
-def _task_problems(
-    task: TaskDraft,
-    keys: Collection[str],
-    agents: Mapping[str, AgentLike],
-    verifiers: Collection[str],
-    problems: list[str],
-) -> None:
-    name = f"task `{task.key}`"
-    for need in task.depends_on:
-        if need == task.key:
-            problems.append(f"{name} depends on itself: {need} -> {need}")
-        elif need not in keys:
-            problems.append(
-                f"{name} depends on `{need}`, which is no task{did_you_mean(need, keys)}"
-            )
-    _agent_problems(task, task.agent, agents, problems)
-    for verifier in task.verify or ():
-        if verifier not in verifiers:
-            problems.append(
-                f"{name}: unknown verifier `{verifier}`{did_you_mean(verifier, verifiers)}"
-                f" (there are: {', '.join(sorted(verifiers))})"
-            )
-    if task.unproven not in ("ask", "reject"):
-        problems.append(f"{name}: `unproven` is `{task.unproven}`; expected ask or reject")
-    _limit_problems(task, problems)
-    _scope_form_problems(task, name, problems)
-    if task.fan_out is not None:
-        _fan_out_problems(task, agents, problems)
-
-
-def _scope_form_problems(task: TaskDraft, name: str, problems: list[str]) -> None:
-    for scope in task.scopes:
-        resource, mode = scope.get("resource"), scope.get("mode", "write")
-        if not isinstance(resource, str) or ":" not in resource:
-            problems.append(f"{name}: scope `{resource}` is not kind:path, such as repo:src/**")
-        if mode not in ("read", "write"):
-            problems.append(f"{name}: scope mode `{mode}` is neither read nor write")
-
-
-def _agent_problems(
-    task: TaskDraft, agent: str, agents: Mapping[str, AgentLike], problems: list[str]
-) -> None:
-    known = agents.get(agent)
-    if known is None:
-        problems.append(
-            f"task `{task.key}`: unknown agent `{agent}`{did_you_mean(agent, agents)}"
-            f" (there are: {', '.join(sorted(agents))})"
-        )
-        return
-    if task.fan_out is None and not references(task.inputs):
-        problems += [
-            f"task `{task.key}`: inputs of {agent}: {message}"
-            for message in _schema_problems(task.inputs, known.inputs_schema)
-        ]
-
-
-_VALIDATORS: dict[int, tuple[Any, Any]] = {}
-
-
-def _schema_problems(inputs: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
-    if not schema:
-        return []
-    held = _VALIDATORS.get(id(schema))
-    if held is None or held[0] is not schema:
-        held = (schema, jsonschema.Draft202012Validator(dict(schema)))
-        _VALIDATORS[id(schema)] = held
-    errors = held[1].iter_errors(dict(inputs))
-    return [f"{'.'.join(map(str, e.path)) or 'inputs'}: {e.message[:200]}" for e in errors][:3]
-
-
-def _limit_problems(task: TaskDraft, problems: list[str]) -> None:
-    for name, value in task.limits.items():
-        if name not in LIMITS:
-            problems.append(
-                f"task `{task.key}`: unknown limit `{name}`{did_you_mean(name, LIMITS)}"
-            )
-            continue
-        low, high = LIMITS[name]
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not low <= value <= high:
-            problems.append(f"task `{task.key}`: {name} is {value!r}; expected {low} … {high}")
-    most = task.retry.get("attempts_max", 1)
-    if not isinstance(most, int) or isinstance(most, bool) or not 1 <= most <= 100:
-        problems.append(f"task `{task.key}`: retry.attempts_max is {most!r}; expected 1 … 100")
-
-
-def _fan_out_problems(
-    task: TaskDraft, agents: Mapping[str, AgentLike], problems: list[str]
-) -> None:
-    fan_out = task.fan_out or {}
-    over = fan_out.get("over")
-    if not isinstance(over, str) or task_of(over.strip().removeprefix("${").rstrip("}")) is None:
-        problems.append(
-            f"task `{task.key}`: fan_out.over is `{over}`;"
-            " expected a list of an earlier task, such as ${tasks.plan.output.items}"
-        )
-    template = fan_out.get("task")
-    if not isinstance(template, Mapping) or not isinstance(template.get("agent"), str):
-        problems.append(f"task `{task.key}`: fan_out.task must be an object with an `agent`")
-        return
-    _agent_problems(task, template["agent"], agents, problems)
-
-
-def _reference_problems(
-    tasks: Sequence[TaskDraft], needs: Mapping[str, Collection[str]]
-) -> list[str]:
-    problems = []
-    for task in tasks:
-        wanted = references([task.inputs, task.fan_out])
-        if not wanted:
-            continue
-        reachable = above(needs, task.key)
-        for name in sorted(wanted):
-            root = re.split(r"[.\[]", name, maxsplit=1)[0]
-            key = task_of(name)
-            if root not in REF_ROOTS:
-                problems.append(
-                    f"task `{task.key}`: ${{{name}}} begins with none of {', '.join(REF_ROOTS)}"
-                )
-            elif key is not None and key not in needs:
-                problems.append(
-                    f"task `{task.key}`: ${{{name}}} names no task{did_you_mean(key, needs)}"
-                )
-            elif key is not None and key not in reachable:
-                problems.append(
-                    f"task `{task.key}`: the missing input ${{{name}}} comes from a task that it"
-                    f" does not depend on; add `{key}` to depends_on"
-                )
-    return problems
-
-
-def _scope_problems(tasks: Sequence[TaskDraft], needs: Mapping[str, Collection[str]]) -> list[str]:
-    """Write scopes that overlap among tasks that may run together."""
-    writers = [t for t in tasks if any(s.get("mode", "write") == "write" for s in t.scopes)]
-    if len(writers) < 2:
-        return []
-    bit = {t.key: 1 << i for i, t in enumerate(writers)}
-    upper = ancestors_of(needs, [t.key for t in writers])
-    problems = []
-    for i, a in enumerate(writers):
-        for b in writers[i + 1 :]:
-            if upper[a.key] & bit[b.key] or upper[b.key] & bit[a.key]:
-                continue
-            if pair := _overlap(a, b):
-                problems.append(
-                    f"tasks `{a.key}` and `{b.key}` may run together and both write"
-                    f" ({pair[0]} and {pair[1]} overlap); make one depend on the other, or"
-                    " narrow a scope"
-                )
-                if len(problems) >= PROBLEMS_MAX:
-                    return problems
-    return problems
-
-
-def _overlap(a: TaskDraft, b: TaskDraft) -> tuple[str, str] | None:
-    for mine in a.scopes:
-        for theirs in b.scopes:
-            writes = "write" in (mine.get("mode", "write"), theirs.get("mode", "write"))
-            if writes and resources_overlap(mine["resource"], theirs["resource"]):
-                return mine["resource"], theirs["resource"]
-    return None

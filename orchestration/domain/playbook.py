@@ -46,7 +46,7 @@ def playbook_from_json(document: Any) -> PlaybookDraft:
         f"unknown field `{f}`{did_you_mean(str(f), FIELDS)}" for f in document if f not in FIELDS
     ]
     name = str(document.get("name") or "")
-    if not _NAME.match(name):
+    if not _NAME.fullmatch(name):
         problems.append(f"name `{name}` must be lower case letters, digits and dashes")
     phases = document.get("phases")
     if not isinstance(phases, list) or not phases:
@@ -56,11 +56,14 @@ def playbook_from_json(document: Any) -> PlaybookDraft:
         if not isinstance(phase, Mapping) or not isinstance(phase.get("tasks"), list):
             problems.append(f"phases[{i}] must be an object with name and tasks")
     parameters = _parameters(document.get("parameters") or {}, problems)
+    version = document.get("version") or 1
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        problems.append(f"version is {version!r}; expected a number, 1 or more")
     if problems:
         raise BadInput(what=f"playbook {name or '?'}", problems=problems)
     return PlaybookDraft(
         name=name,
-        version=int(document.get("version") or 1),
+        version=version,
         description=str(document.get("description") or ""),
         objective=str(document.get("objective") or name),
         parameters=parameters,
@@ -75,10 +78,13 @@ def _parameters(rows: Any, problems: list[str]) -> dict[str, Parameter]:
         return {}
     found = {}
     for name, row in rows.items():
-        row = row or {}
+        row = {} if row is None else row
+        if not isinstance(row, Mapping):
+            problems.append(f"parameter {name}: is {row!r}; expected type, default, required")
+            continue
         if row.get("type", "string") not in TYPES:
             problems.append(f"parameter {name}: type must be one of {', '.join(TYPES)}")
-        unknown = set(row) - {"type", "default", "required", "description"}
+        unknown = {str(f) for f in row} - {"type", "default", "required", "description"}
         if unknown:
             problems.append(f"parameter {name}: unknown {', '.join(sorted(unknown))}")
             continue
@@ -109,7 +115,7 @@ def parameters_read(playbook: PlaybookDraft, given: Mapping[str, Any]) -> dict[s
             continue
         try:
             values[name] = _read(parameter.type, given[name])
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             problems.append(f"parameter `{name}` is {given[name]!r}; expected {parameter.type}")
     if problems:
         raise BadInput(what=f"playbook {playbook.name}", problems=problems)

@@ -8,7 +8,8 @@ from typing import Any
 from django.conf import settings
 
 from agentsys.kernel.errors import BadInput
-from orchestration.domain.plan import PlanDraft, plan_problems
+from orchestration.domain.plan import PlanDraft
+from orchestration.domain.plan_checks import plan_problems
 from orchestration.planners.explicit import ExplicitPlanner
 from orchestration.planners.model import ModelPlanner
 from orchestration.planners.playbooks import PlaybookPlanner

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from agentsys.kernel.errors import BadInput
-from orchestration.domain.plan import PlanDraft, plan_from_json, plan_problems
+from orchestration.domain.plan import PlanDraft, plan_from_json
+from orchestration.domain.plan_checks import plan_problems
 from orchestration.planners.port import PlanRequest
 
 REPAIRS_MAX = 2

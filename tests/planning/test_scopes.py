@@ -13,7 +13,23 @@ NAMES = st.sampled_from(["a", "b", "ab", "src", "x.py", "y.py"])
 PATHS = st.lists(NAMES, min_size=1, max_size=4).map("/".join)
 PATTERNS = st.lists(
     st.sampled_from(
-        ["a", "b", "ab", "src", "*", "**", "*.py", "a*", "*b", "?", "a?", "a**", "**b", "a**b", "s*c"]
+        [
+            "a",
+            "b",
+            "ab",
+            "src",
+            "*",
+            "**",
+            "*.py",
+            "a*",
+            "*b",
+            "?",
+            "a?",
+            "a**",
+            "**b",
+            "a**b",
+            "s*c",
+        ]
     ),
     min_size=1,
     max_size=4,

@@ -1,0 +1,340 @@
+"""Everything that can be wrong with the content of a plan, in sentences.
+
+All problems are collected (up to a cap), so that one round of mending is enough. Linear in tasks
+and edges, up to bit sets of those that others refer to: 10,000 tasks take about a second.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import jsonschema
+
+from orchestration.domain.graph import ancestors_of, cycle_of
+from orchestration.domain.plan import PROBLEMS_MAX, PlanDraft, TaskDraft, capped, did_you_mean
+from orchestration.domain.refs import references, task_of
+from orchestration.domain.scopes import literal_head, resources_overlap
+
+KEY = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._\[\]/-]{0,119}$")
+TEXT_MAX = 20_000
+PHASE_MAX = 80
+RESOURCE_MAX = 300
+PRIORITY_MAX = 1000
+LIMITS = {
+    "seconds_max": (0.001, 86_400),
+    "output_bytes_max": (1, 10_000_000),
+    "steps_max": (1, 10_000),
+    "tokens_max": (1, 100_000_000),
+    "cost_usd_max": (0, 100_000),
+}
+RETRY = {"attempts_max": (1, 100), "backoff_seconds": (0, 86_400)}
+APPROVAL = {"quorum": (1, 20), "days": (0.0001, 365)}
+APPROVAL_FLAGS = ("required", "four_eyes")
+WHOLE = ("attempts_max", "quorum", "steps_max", "tokens_max", "output_bytes_max")
+REF_ROOTS = ("tasks", "goal", "repository", "item", "params")
+
+
+class AgentLike(Protocol):
+    @property
+    def lane(self) -> str: ...
+    @property
+    def inputs_schema(self) -> Mapping[str, Any]: ...
+
+
+def plan_problems(
+    draft: PlanDraft,
+    agents: Mapping[str, AgentLike],
+    verifiers: Collection[str],
+    *,
+    tasks_max: int,
+) -> list[str]:
+    """Everything wrong with a draft's content, a sentence each; [] when it can be run."""
+    if not draft.tasks:
+        return ["the plan has no task"]
+    if len(draft.tasks) > tasks_max:
+        return [f"the plan has {len(draft.tasks)} tasks; at most {tasks_max} are accepted"]
+    problems: list[str] = []
+    keys = _keys(draft.tasks, problems)
+    for task in draft.tasks:
+        _task_problems(task, keys, agents, verifiers, problems)
+    needs = {t.key: t.depends_on for t in draft.tasks}
+    if not problems and (cycle := cycle_of(needs)):
+        problems.append(f"there is a cycle: {' -> '.join(cycle)}; take one of these edges out")
+    if not problems:
+        problems += _reference_problems(draft.tasks, needs)
+        problems += _scope_problems(draft.tasks, needs)
+    return capped(problems)
+
+
+def children_problems(
+    parent: str,
+    children: Sequence[TaskDraft],
+    known: Collection[str],
+    agents: Mapping[str, AgentLike],
+    verifiers: Collection[str],
+) -> list[str]:
+    """What is wrong with the children that a fan-out makes beside the `known` tasks."""
+    problems: list[str] = []
+    keys = _keys(children, problems)
+    problems += [f"key `{key}` is taken" for key in sorted(keys & set(known))]
+    every = {*known, *keys}
+    for child in children:
+        _task_problems(child, every, agents, verifiers, problems)
+        if parent in child.depends_on:
+            problems.append(f"task `{child.key}` depends on `{parent}`, which waits for it")
+    needs = {c.key: [n for n in c.depends_on if n in keys] for c in children}
+    if not problems and (cycle := cycle_of(needs)):
+        problems.append(f"there is a cycle: {' -> '.join(cycle)}")
+    return capped(problems)
+
+
+def _keys(tasks: Sequence[TaskDraft], problems: list[str]) -> set[str]:
+    keys: set[str] = set()
+    for task in tasks:
+        if not KEY.fullmatch(task.key):
+            problems.append(
+                f"key `{task.key[:80]}` is not usable; expected letters, digits and . _ - / [ ],"
+                " at most 120, beginning with a letter or digit"
+            )
+        if task.key in keys:
+            problems.append(f"key `{task.key}` is used twice; keys must differ")
+        keys.add(task.key)
+    return keys
+
+
+def _task_problems(
+    task: TaskDraft,
+    keys: Collection[str],
+    agents: Mapping[str, AgentLike],
+    verifiers: Collection[str],
+    problems: list[str],
+) -> None:
+    name = f"task `{task.key}`"
+    for need in task.depends_on:
+        if need == task.key:
+            problems.append(f"{name} depends on itself: {need} -> {need}")
+        elif need not in keys:
+            problems.append(
+                f"{name} depends on `{need}`, which is no task{did_you_mean(need, keys)}"
+            )
+    _agent_problems(task, task.agent, agents, problems)
+    if task.verify == ():
+        problems.append(f"{name}: `verify` is empty; name a verifier, or leave it out")
+    for verifier in task.verify or ():
+        if verifier not in verifiers:
+            problems.append(
+                f"{name}: unknown verifier `{verifier}`{did_you_mean(verifier, verifiers)}"
+                f" (there are: {', '.join(sorted(verifiers))})"
+            )
+    if task.unproven not in ("ask", "reject"):
+        problems.append(f"{name}: `unproven` is `{task.unproven}`; expected ask or reject")
+    _limit_problems(task, problems)
+    _size_problems(task, name, problems)
+    _scope_form_problems(task, name, problems)
+    if task.fan_out is not None:
+        _fan_out_problems(task, agents, problems)
+
+
+def _scope_form_problems(task: TaskDraft, name: str, problems: list[str]) -> None:
+    for scope in task.scopes:
+        resource, mode = scope.get("resource"), scope.get("mode", "write")
+        if not isinstance(resource, str) or ":" not in resource:
+            problems.append(f"{name}: scope `{resource}` is not kind:path, such as repo:src/**")
+        elif len(resource) > RESOURCE_MAX:
+            problems.append(
+                f"{name}: scope `{resource[:40]}…` has {len(resource)} characters;"
+                f" at most {RESOURCE_MAX} are taken"
+            )
+        if mode not in ("read", "write"):
+            problems.append(f"{name}: scope mode `{mode}` is neither read nor write")
+
+
+def _agent_problems(
+    task: TaskDraft, agent: str, agents: Mapping[str, AgentLike], problems: list[str]
+) -> None:
+    known = agents.get(agent)
+    if known is None:
+        problems.append(
+            f"task `{task.key}`: unknown agent `{agent}`{did_you_mean(agent, agents)}"
+            f" (there are: {', '.join(sorted(agents))})"
+        )
+        return
+    if task.fan_out is None and not references(task.inputs):
+        problems += [
+            f"task `{task.key}`: inputs of {agent}: {message}"
+            for message in _schema_problems(task.inputs, known.inputs_schema)
+        ]
+
+
+_VALIDATORS: dict[int, tuple[Any, Any]] = {}
+
+
+def _schema_problems(inputs: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
+    if not schema:
+        return []
+    held = _VALIDATORS.get(id(schema))
+    if held is None or held[0] is not schema:
+        held = (schema, jsonschema.Draft202012Validator(dict(schema)))
+        _VALIDATORS[id(schema)] = held
+    errors = held[1].iter_errors(dict(inputs))
+    return [f"{'.'.join(map(str, e.path)) or 'inputs'}: {e.message[:200]}" for e in errors][:3]
+
+
+def _limit_problems(task: TaskDraft, problems: list[str]) -> None:
+    name = f"task `{task.key}`"
+    _range_problems(f"{name}: limit", task.limits, LIMITS, (), problems)
+    _range_problems(f"{name}: retry", task.retry, RETRY, (), problems)
+    approval = task.approval or {}
+    _range_problems(f"{name}: approval", approval, APPROVAL, APPROVAL_FLAGS, problems)
+    problems += [
+        f"{name}: approval {flag} is {approval[flag]!r}; expected true or false"
+        for flag in APPROVAL_FLAGS
+        if not isinstance(approval.get(flag, False), bool)
+    ]
+
+
+def _range_problems(
+    where: str,
+    given: Mapping[str, Any],
+    ranges: Mapping[str, tuple[float, float]],
+    others: Collection[str],
+    problems: list[str],
+) -> None:
+    for name, value in given.items():
+        if name in others:
+            continue
+        if name not in ranges:
+            hint = did_you_mean(str(name), (*ranges, *others))
+            problems.append(f"{where} `{name}` is unknown{hint}")
+            continue
+        low, high = ranges[name]
+        kinds = int if name in WHOLE else (int, float)
+        number = isinstance(value, kinds) and not isinstance(value, bool)
+        if not number or not low <= value <= high:
+            problems.append(f"{where} {name} is {value!r}; expected {low} … {high}")
+
+
+def _size_problems(task: TaskDraft, name: str, problems: list[str]) -> None:
+    for field_name, most in (("objective", TEXT_MAX), ("phase", PHASE_MAX)):
+        if len(getattr(task, field_name)) > most:
+            problems.append(f"{name}: `{field_name}` is longer than {most} characters")
+    if abs(task.priority) > PRIORITY_MAX:
+        problems.append(
+            f"{name}: priority {task.priority} is outside -{PRIORITY_MAX} … {PRIORITY_MAX}"
+        )
+
+
+def _fan_out_problems(
+    task: TaskDraft, agents: Mapping[str, AgentLike], problems: list[str]
+) -> None:
+    fan_out = task.fan_out or {}
+    over = fan_out.get("over")
+    if not isinstance(over, str) or task_of(over.strip().removeprefix("${").rstrip("}")) is None:
+        problems.append(
+            f"task `{task.key}`: fan_out.over is `{over}`;"
+            " expected a list of an earlier task, such as ${tasks.plan.output.items}"
+        )
+    template = fan_out.get("task")
+    if not isinstance(template, Mapping) or not isinstance(template.get("agent"), str):
+        problems.append(f"task `{task.key}`: fan_out.task must be an object with an `agent`")
+        return
+    _agent_problems(task, template["agent"], agents, problems)
+
+
+def _reference_problems(
+    tasks: Sequence[TaskDraft], needs: Mapping[str, Collection[str]]
+) -> list[str]:
+    wanted = {t.key: names for t in tasks if (names := references([t.inputs, t.fan_out]))}
+    named = sorted({key for names in wanted.values() for n in names if (key := task_of(n))})
+    bit = {key: 1 << i for i, key in enumerate(named)}
+    upper = ancestors_of(needs, named) if named else {}
+    return [
+        f"task `{task.key}`: ${{{name}}} {problem}"
+        for task in tasks
+        for name in sorted(wanted.get(task.key, ()))
+        if (problem := _reference_problem(task, name, needs, upper.get(task.key, 0), bit))
+    ]
+
+
+def _reference_problem(
+    task: TaskDraft,
+    name: str,
+    needs: Mapping[str, Collection[str]],
+    upper: int,
+    bit: Mapping[str, int],
+) -> str:
+    """What is wrong with one reference; "" when nothing is. `upper`: the tasks above, as bits."""
+    roots: tuple[str, ...] = REF_ROOTS
+    if task.fan_out is not None:
+        roots = (*roots, "index", str(task.fan_out.get("as", "item")))
+    key = task_of(name)
+    if re.split(r"[.\[]", name, maxsplit=1)[0] not in roots:
+        return f"begins with none of {', '.join(roots)}"
+    if key is None:
+        return ""
+    if key not in needs:
+        return f"names no task{did_you_mean(key, needs)}"
+    if not upper & bit[key]:
+        return (
+            "is a missing input: it comes from a task that this one does not depend on;"
+            f" add `{key}` to depends_on"
+        )
+    return ""
+
+
+def _scope_problems(tasks: Sequence[TaskDraft], needs: Mapping[str, Collection[str]]) -> list[str]:
+    """Write scopes that overlap among tasks that may run together.
+
+    Only scopes whose literal heads begin one another are compared: linear in the tasks unless
+    many of them name the same place.
+    """
+    writers = [t for t in tasks if any(s.get("mode", "write") == "write" for s in t.scopes)]
+    if len(writers) < 2:
+        return []
+    by_head: dict[tuple[str, ...], list[int]] = {}
+    heads = [sorted({literal_head(s["resource"]) for s in t.scopes}) for t in writers]
+    for i, found in enumerate(heads):
+        for head in found:
+            by_head.setdefault(head, []).append(i)
+    bit = {t.key: 1 << i for i, t in enumerate(writers)}
+    upper = ancestors_of(needs, [t.key for t in writers])
+    problems: list[str] = []
+    for i, j in _near(heads, by_head):
+        a, b = writers[i], writers[j]
+        if upper[a.key] & bit[b.key] or upper[b.key] & bit[a.key]:
+            continue
+        if pair := _overlap(a, b):
+            problems.append(
+                f"tasks `{a.key}` and `{b.key}` may run together and both write"
+                f" ({pair[0]} and {pair[1]} overlap); make one depend on the other, or"
+                " narrow a scope"
+            )
+            if len(problems) >= PROBLEMS_MAX:
+                break
+    return problems
+
+
+def _near(
+    heads: Sequence[Sequence[tuple[str, ...]]], by_head: Mapping[tuple[str, ...], Sequence[int]]
+) -> Iterator[tuple[int, int]]:
+    """Pairs of writers of which a head of one begins a head of the other, each pair once."""
+    seen: set[tuple[int, int]] = set()
+    for i, found in enumerate(heads):
+        for head in found:
+            for size in range(1, len(head) + 1):
+                for j in by_head.get(head[:size], ()):
+                    pair = (min(i, j), max(i, j))
+                    if i != j and pair not in seen:
+                        seen.add(pair)
+                        yield pair
+
+
+def _overlap(a: TaskDraft, b: TaskDraft) -> tuple[str, str] | None:
+    for mine in a.scopes:
+        for theirs in b.scopes:
+            writes = "write" in (mine.get("mode", "write"), theirs.get("mode", "write"))
+            if writes and resources_overlap(mine["resource"], theirs["resource"]):
+                return mine["resource"], theirs["resource"]
+    return None

@@ -1,0 +1,178 @@
+"""Everything that can be wrong with a plan is said, all at once, with the way out."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from agentsys.kernel.errors import BadInput
+from orchestration.domain.plan import plan_from_json
+from tests.planning.plans import plan, problems_of, task
+
+
+def form_problems(document: Any) -> list[str]:
+    with pytest.raises(BadInput) as refused:
+        plan_from_json(document)
+    return refused.value.problems
+
+
+def test_a_plan_that_is_right_has_no_problem() -> None:
+    assert problems_of(task("a"), task("b", "a"), task("c", "a", "b")) == []
+
+
+@pytest.mark.parametrize("document", [None, [], "text", 3])
+def test_a_plan_that_is_no_object_is_refused(document: Any) -> None:
+    assert "expected an object with `tasks`" in form_problems(document)[0]
+
+
+def test_every_problem_of_form_is_named_at_once() -> None:
+    found = form_problems(
+        {
+            "task": [],
+            "tasks": [
+                3,
+                {"agent": "noop"},
+                {"key": "c", "agent": "noop", "dependson": ["a"]},
+                {"key": "d", "agent": "noop", "inputs": []},
+                {"key": "e", "agent": "noop", "optional": "yes"},
+                {"key": "f", "agent": "noop", "depends_on": [1]},
+                {"key": "g", "agent": "noop", 1: "from YAML"},
+            ],
+        }
+    )
+    for said in (
+        "unknown field `task`; did you mean `tasks`?",
+        "tasks[0] is a int; expected an object",
+        "tasks[1]: `key` is missing",
+        "tasks[2] (c): unknown field `dependson`; did you mean `depends_on`?",
+        "tasks[3] (d): `inputs` is a list; expected dict",
+        "tasks[4] (e): `optional` is a text; expected bool",
+        "tasks[5] (f): `depends_on` must hold only task keys",
+        "tasks[6] (g): unknown field `1`",
+        "`objective` is missing; say in a sentence what the goal is",
+    ):
+        assert said in found
+
+
+def test_problems_are_capped_and_the_rest_is_counted() -> None:
+    found = form_problems({"objective": "x", "tasks": [1] * 30})
+    assert len(found) == 21
+    assert found[-1] == "and 10 more"
+
+
+def test_a_cycle_is_named_with_its_tasks_in_order() -> None:
+    (problem,) = problems_of(task("a", "c"), task("b", "a"), task("c", "b"), task("d"))
+    assert problem.startswith("there is a cycle: ")
+    line = problem.removeprefix("there is a cycle: ").split(";")[0].split(" -> ")
+    assert line[0] == line[-1]
+    needs = {"a": "c", "b": "a", "c": "b"}
+    pairs = list(zip(line, line[1:], strict=False))
+    assert all(needs[x] == y for x, y in pairs) or all(needs[y] == x for x, y in pairs)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "said"),
+    [
+        ([task("a", agent="nop")], "unknown agent `nop`; did you mean `noop`?"),
+        ([task("a", "a")], "depends on itself"),
+        ([task("alpha"), task("b", "alhpa")], "no task; did you mean `alpha`?"),
+        ([task("a"), task("a")], "key `a` is used twice"),
+        ([task("a\n")], "is not usable"),
+        ([task("a" * 121)], "is not usable"),
+        ([task("-a")], "is not usable"),
+        ([task("a", agent="command")], "inputs of command: inputs: 'argv' is a required property"),
+        ([task("a", verify=["shema"])], "unknown verifier `shema`; did you mean `schema`?"),
+        ([task("a", verify=[])], "`verify` is empty"),
+        ([task("a", unproven="maybe")], "expected ask or reject"),
+        ([task("a", limits={"seconds_max": 0})], "limit seconds_max is 0"),
+        ([task("a", limits={"seconds_max": True})], "limit seconds_max is True"),
+        ([task("a", limits={"seconds": 1})], "did you mean `seconds_max`?"),
+        ([task("a", limits={"steps_max": 1.5})], "limit steps_max is 1.5"),
+        ([task("a", retry={"attempts_max": 0})], "retry attempts_max is 0"),
+        ([task("a", retry={"backoff_seconds": "2"})], "retry backoff_seconds is '2'"),
+        ([task("a", retry={"attempts": 2})], "did you mean `attempts_max`?"),
+        ([task("a", approval={"quorum": 0})], "approval quorum is 0"),
+        ([task("a", approval={"days": -1})], "approval days is -1"),
+        ([task("a", approval={"required": "no"})], "approval required is 'no'"),
+        ([task("a", approval={"four_eye": True})], "did you mean `four_eyes`?"),
+        ([task("a", priority=40_000)], "priority 40000 is outside"),
+        ([task("a", phase="p" * 81)], "`phase` is longer than 80"),
+        ([task("a", objective="o" * 20_001)], "`objective` is longer than 20000"),
+        ([task("a", scopes=[{"resource": "src"}])], "is not kind:path"),
+        ([task("a", scopes=[{"resource": "repo:" + "s" * 300}])], "at most 300"),
+        ([task("a", scopes=[{"resource": "repo:a", "mode": "own"}])], "neither read nor write"),
+        ([task("a", inputs={"x": "${tasks.b.output}"}), task("b")], "add `b` to depends_on"),
+        ([task("a", inputs={"x": "${tasks.b.output}"})], "names no task"),
+        ([task("a", inputs={"x": "${task.b}"})], "begins with none of"),
+        ([task("a", fan_out={"over": "items", "task": {"agent": "noop"}})], "fan_out.over is"),
+        (
+            [task("b"), task("a", "b", fan_out={"over": "${tasks.b.output.x}"})],
+            "fan_out.task must be an object",
+        ),
+        (
+            [task("b"), task("a", "b", fan_out={"over": "${tasks.b.output.x}", "task": {"agent": "x"}})],
+            "unknown agent `x`",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named(tasks: list[Any], said: str) -> None:
+    assert said in " | ".join(problems_of(*tasks))
+
+
+def test_a_reference_may_reach_over_several_tasks() -> None:
+    far = task("c", "b", inputs={"x": "${tasks.a.output.n}"})
+    assert problems_of(task("a"), task("b", "a"), far) == []
+
+
+def test_a_fan_out_may_name_its_item() -> None:
+    fan_out = {
+        "over": "${tasks.a.output.list}",
+        "as": "package",
+        "key": "${package.name}",
+        "task": {"agent": "noop", "inputs": {"at": "${index}", "path": "${package.path}"}},
+    }
+    assert problems_of(task("a"), task("b", "a", fan_out=fan_out)) == []
+
+
+WRITES_SRC = [{"resource": "repo:src/**", "mode": "write"}]
+WRITES_FILE = [{"resource": "repo:src/a.py"}]
+READS_SRC = [{"resource": "repo:src/**", "mode": "read"}]
+
+
+def test_tasks_that_may_run_together_may_not_write_the_same() -> None:
+    (problem,) = problems_of(task("a", scopes=WRITES_SRC), task("b", scopes=WRITES_FILE))
+    assert "`a` and `b` may run together and both write" in problem
+    assert "repo:src/** and repo:src/a.py overlap" in problem
+
+
+def test_tasks_in_order_may_write_the_same() -> None:
+    first, last = task("a", scopes=WRITES_SRC), task("c", "b", scopes=WRITES_FILE)
+    assert problems_of(first, task("b", "a"), last) == []
+
+
+def test_a_reader_and_a_writer_may_stand_side_by_side() -> None:
+    assert problems_of(task("a", scopes=WRITES_SRC), task("b", scopes=READS_SRC)) == []
+
+
+def test_more_tasks_than_the_limit_are_refused() -> None:
+    assert "at most 2" in problems_of(task("a"), task("b"), task("c"), tasks_max=2)[0]
+
+
+@pytest.mark.parametrize("shape", ["line", "wide", "scoped", "references"])
+def test_ten_thousand_tasks_are_checked_in_under_five_seconds(shape: str) -> None:
+    count = 10_000
+    tasks = {
+        "line": lambda i: task(f"t{i}", *([f"t{i - 1}"] if i else [])),
+        "wide": lambda i: task(f"t{i}", *(f"t{j}" for j in range(max(0, i - 5), i, 2))),
+        "scoped": lambda i: task(f"t{i}", scopes=[{"resource": f"repo:src/p{i}/**"}]),
+        "references": lambda i: task(
+            f"t{i}", *([f"t{i - 1}"] if i else []),
+            inputs={"x": f"${{tasks.t{i // 2}.output.echo}}"} if i else {},
+        ),
+    }[shape]  # fmt: skip
+    document = plan(*(tasks(i) for i in range(count)))
+    started = time.monotonic()
+    assert problems_of(*document["tasks"]) == []
+    assert time.monotonic() - started < 5
