@@ -1,3 +1,5 @@
+"""Memory as a Django app."""
+
 from __future__ import annotations
 
 from django.apps import AppConfig
@@ -7,3 +9,6 @@ class MemoryConfig(AppConfig):
     name = "memory"
     label = "agentsys_memory"
     verbose_name = "Memory"
+
+    def ready(self) -> None:
+        from memory import checks  # noqa: F401 - registers them

@@ -1,0 +1,104 @@
+"""The `memory` command and the system checks, as a person meets them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+
+from agentsys.cli import run
+from agentsys.kernel.errors import BadInput, NotFound
+from memory import services as memory
+from memory.checks import embedder_loadable, vector_present
+from memory.extension import vector_problem
+
+pytestmark = pytest.mark.django_db
+
+
+def said(*words: str) -> str:
+    out = StringIO()
+    call_command("memory", *words, stdout=out, stderr=StringIO())
+    return out.getvalue()
+
+
+def told(*words: str) -> Any:
+    return json.loads(said(*words, "--json"))
+
+
+def test_what_is_added_is_found_shown_pinned_and_forgotten() -> None:
+    pk = told("add", "Backups go to atlas-eu", "--kind", "fact", "--trust", "verified")["id"]
+    hit = told("search", "where do backups go")[0]
+    assert (hit["id"], hit["trust"], hit["source"]) == (pk, "verified", "command line")
+    assert sum(hit["signals"].values()) == pytest.approx(hit["score"])
+    assert f"{pk} " in said("search", "backups")
+    assert told("show", f"memory-{pk}")[0]["text"] == "Backups go to atlas-eu"
+    assert told("pin", str(pk)) == {"id": pk, "pinned": True}
+    assert told("stats")["pinned"] == 1
+    told("unpin", str(pk))
+    told("forget", str(pk), "--reason", "moved")
+    assert told("search", "backups") == []
+    assert told("show", str(pk))[0]["state"] == "gone"
+
+
+def test_search_can_be_narrowed_and_finds_nothing_elsewhere() -> None:
+    memory.remember("project-1", "semantic", "The canary sings")
+    assert told("search", "canary", "--namespace", "project-2") == []
+    assert told("search", "canary", "--layer", "episodic") == []
+    assert len(told("search", "canary", "--namespace", "project-1", "-k", "1")) == 1
+
+
+def test_hostile_text_reaches_no_terminal() -> None:
+    memory.remember("project-1", "semantic", "[red]\x1b[31mboo[/red] canary\x07")
+    shown = said("search", "canary")
+    assert "[red]" in shown
+    assert not {"\x1b", "\x07"} & set(shown)
+
+
+def test_prune_stats_and_playbooks_have_a_stable_form() -> None:
+    memory.remember("project-1", "semantic", "One fact")
+    memory.playbook_save("care", {"a": 1})
+    assert told("prune", "project-1", "--rows-max", "0", "--dry-run") == {
+        "namespace": "project-1", "live": 1, "pruned": [], "dry_run": True,
+    }  # fmt: skip
+    assert told("stats", "--namespace", "project-1")["layers"] == {"semantic": {"live": 1}}
+    assert [(p["name"], p["version"]) for p in told("playbooks")] == [("care", 1)]
+    assert "care" in said("playbooks")
+    assert "wordllama" in said("stats")
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (("add", "ok"), BadInput),
+        (("search", " "), BadInput),
+        (("show", "goal-7"), BadInput),
+        (("show", "999999"), NotFound),
+        (("forget", "999999", "--reason", "x"), NotFound),
+    ],
+)
+def test_refusals_write_nothing(words: tuple[str, ...], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        said(*words)
+    assert memory.stats()["live"] == 0
+
+
+@pytest.mark.parametrize(("words", "code"), [(["show", "999999"], 6), (["show", "x"], 2),
+                                             (["nosuch"], 2), (["stats"], 0)])  # fmt: skip
+def test_exit_codes_say_what_happened(
+    words: list[str], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["manage.py", "memory", *words]) == code
+
+
+def test_the_checks_pass_here_and_name_a_bad_embedder(settings: Any) -> None:
+    assert embedder_loadable() == []
+    assert vector_present(databases=["default"]) == []
+    assert vector_problem(connection) == ""
+    settings.AGENTSYS = replace(settings.AGENTSYS, embedder="nosuch")
+    (problem,) = embedder_loadable()
+    assert (problem.id, "wordllama, hashing" in problem.msg) == ("memory.E001", True)

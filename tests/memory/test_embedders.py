@@ -1,0 +1,58 @@
+"""The embedder port: what every embedder keeps, and what the real one adds."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from agentsys.gateway.embeddings import DIMENSIONS, NAMES, Embedder, embedder, problem
+from agentsys.kernel.errors import BadInput
+
+
+@pytest.fixture(params=NAMES)
+def model(request: pytest.FixtureRequest) -> Embedder:
+    return embedder(request.param)
+
+
+def test_vectors_are_unit_rows_in_the_order_of_the_texts(model: Embedder) -> None:
+    vectors = model.embed(["a green house", "", "tests failed in CI"])
+    assert vectors.shape == (3, model.dim) == (3, DIMENSIONS)
+    assert vectors.dtype == np.float32
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx([1, 0, 1], abs=1e-5)
+    assert np.allclose(model.embed_query("tests failed in CI"), vectors[2], atol=1e-6)
+
+
+def test_no_text_gives_no_rows(model: Embedder) -> None:
+    assert model.embed([]).shape == (0, DIMENSIONS)
+
+
+def test_the_same_text_gives_the_same_vector_alone_or_in_a_batch(model: Embedder) -> None:
+    alone = model.embed(["budget approvals"])[0]
+    batch = model.embed(["something long " * 50, "budget approvals", "x"])[1]
+    assert np.allclose(alone, batch, atol=1e-6)
+
+
+def test_meaning_is_nearer_than_chance() -> None:
+    asked, close, far = embedder("wordllama").embed(
+        ["The car would not start", "My automobile's engine was dead", "Cats sleep on a mat"]
+    )
+    assert asked @ close > asked @ far + 0.2
+
+
+def test_an_unknown_name_is_refused_with_those_that_are_known() -> None:
+    assert "wordllama, hashing" in problem("nosuch")
+    with pytest.raises(BadInput, match="nosuch"):
+        embedder("nosuch")
+
+
+def test_starting_django_loads_no_model_and_no_langchain() -> None:
+    code = (
+        "import django, sys; django.setup(); import memory.services, agentsys.gateway.embeddings\n"
+        "sys.exit(', '.join({'tokenizers', 'safetensors', 'wordllama', 'langchain_core'}"
+        " & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.strip()) == (0, "")
