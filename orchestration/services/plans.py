@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from django.db import connection
+from django.db.models import Q
 
+from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import digest, plain
 from orchestration.domain.expand import expand
 from orchestration.domain.lives import TaskEvent
 from orchestration.domain.plan import PlanDraft, TaskDraft
+from orchestration.domain.plan_checks import children_problems
 from orchestration.domain.refs import resolve
 from orchestration.models import Dependency, Plan, Task
 from orchestration.services.briefs import outputs_of
-from orchestration.services.hotpath import Unlocked
+from orchestration.services.hotpath import Unlocked, unlock
 from orchestration.services.ledger import Book
 from orchestration.services.moves import ORCHESTRATOR, tasks_move
+from verification.services import verifier_names
 from workers.services import agent_info
 
 _START = """
@@ -80,6 +84,9 @@ def plan_document(draft: PlanDraft) -> dict[str, Any]:
 def task_document(task: TaskDraft) -> dict[str, Any]:
     return {
         "key": task.key,
+        "agent": task.agent,
+        "phase": task.phase,
+        "priority": task.priority,
         "depends_on": list(task.depends_on),
         **plain(task.definition()),
     }
@@ -100,6 +107,7 @@ def tasks_insert(
     for draft in drafts:
         definition = plain(draft.definition())
         fan_out = bool(draft.fan_out)
+        scoped = any(s.get("mode", "write") == "write" for s in draft.scopes) and not fan_out
         rows.append(
             Task(
                 goal_id=book.goal_id,
@@ -108,13 +116,14 @@ def tasks_insert(
                 key=draft.key,
                 phase=draft.phase,
                 agent=draft.agent,
-                lane=agents[draft.agent].lane,
+                # Scopes are taken one task at a time, so what writes is never served in a batch.
+                lane="agent" if scoped else agents[draft.agent].lane,
                 definition=definition,
                 definition_hash=digest(definition),
                 unmet=len(set(draft.depends_on)),
                 expands=fan_out,
                 optional=draft.optional,
-                scoped=any(s.get("mode", "write") == "write" for s in draft.scopes) and not fan_out,
+                scoped=scoped,
                 priority=priority + draft.priority,
             )
         )
@@ -161,27 +170,29 @@ def fan_out_expand(book: Book, task: Task, *, republish_seconds: float) -> Unloc
     What the list holds came from an agent, so every failure here is that task's, not the goal's.
     """
     try:
-        children = _children(task)
+        known = dict(
+            Task.objects.filter(goal_id=book.goal_id)
+            .exclude(state="superseded")
+            .values_list("key", "pk")
+        )
+        children = _children(task, known)
     except Exception as error:  # an agent's output: anything may be wrong with it
         tasks_move(
             book,
             [task.pk],
             TaskEvent.EXHAUSTED,
             payload={"reason": str(error)},
-            fields={"reason": f"the fan-out cannot be expanded: {error}"},
+            fields={"reason": f"the fan-out cannot be expanded: {error}"[:2000]},
         )
+        if task.optional:
+            return unlock(book, [task.pk], republish_seconds=republish_seconds)
         return Unlocked()
-    known = dict(
-        Task.objects.filter(goal_id=book.goal_id)
-        .exclude(state="superseded")
-        .values_list("key", "pk")
-    )
     plan = _next_version(book, task, children)
     needs = {d.key: list(d.depends_on) for d in children}
     ids = tasks_insert(book, plan, children, known=known, priority=task.priority, parent_id=task.pk)
     done = set(
         Task.objects.filter(pk__in={known[k] for ks in needs.values() for k in ks if k in known})
-        .filter(state="done")
+        .filter(Q(state="done") | Q(state="failed", optional=True))
         .values_list("pk", flat=True)
     )
     for key, deps in needs.items():
@@ -201,15 +212,14 @@ def fan_out_expand(book: Book, task: Task, *, republish_seconds: float) -> Unloc
     return roots_start(book, republish_seconds=republish_seconds, only=only)
 
 
-def _children(task: Task) -> list[TaskDraft]:
+def _children(task: Task, known: Collection[str]) -> list[TaskDraft]:
     fan_out = task.definition["fan_out"]
     outputs = outputs_of(task.goal_id)
     items = resolve(fan_out["over"], {"tasks": outputs})
     children: list[TaskDraft] = expand(task.key, fan_out, items)
-    infos = agent_info()
-    unknown = {c.agent for c in children} - set(infos)
-    if unknown:
-        raise ValueError(f"unknown agent {', '.join(sorted(unknown))}")
+    problems = children_problems(task.key, children, known, agent_info(), verifier_names())
+    if problems:
+        raise BadInput(what=f"fan-out {task.key}", problems=problems)
     return children
 
 

@@ -1,0 +1,121 @@
+"""Playbooks: parameters are read by type, phases become edges, every error is said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from django.conf import settings
+
+from agentsys.kernel.errors import BadInput
+from orchestration.domain.playbook import compile_playbook, parameters_read, playbook_from_json
+
+
+def playbook(**rest: Any) -> dict[str, Any]:
+    return {
+        "name": "care",
+        "parameters": {
+            "repo": {"type": "path", "required": True, "description": "where"},
+            "count": {"type": "int", "default": 2},
+            "ratio": {"type": "float", "default": 0.5},
+            "strict": {"type": "bool", "default": False},
+            "only": {"type": "list", "default": []},
+            "extra": {"type": "object", "default": {}},
+            "word": {"default": "none"},
+        },
+        "objective": "care for ${params.repo}",
+        "repository": "${params.repo}",
+        "phases": [
+            {"name": "look", "tasks": [{"key": "a", "agent": "noop"}, {"key": "b", "agent": "noop"}]},
+            {
+                "name": "act",
+                "tasks": [
+                    {
+                        "key": "c",
+                        "agent": "noop",
+                        "after": "look",
+                        "inputs": {"n": "${params.count}", "of": "${tasks.a.output.x}"},
+                    }
+                ],
+            },
+        ],
+        **rest,
+    }  # fmt: skip
+
+
+def refused(document: Any, given: dict[str, Any] | None = None) -> str:
+    with pytest.raises(BadInput) as error:
+        compile_playbook(playbook_from_json(document), given or {})
+    return str(error.value)
+
+
+def test_texts_are_read_by_the_type_of_their_parameter() -> None:
+    values = parameters_read(
+        playbook_from_json(playbook()),
+        {"repo": "/srv/r", "count": "7", "ratio": "0.25", "strict": "yes", "only": "a, b,", "word": 5},
+    )  # fmt: skip
+    assert values == {
+        "repo": "/srv/r", "count": 7, "ratio": 0.25, "strict": True,
+        "only": ["a", "b"], "extra": {}, "word": "5",
+    }  # fmt: skip
+
+
+def test_a_phase_waits_for_the_one_it_comes_after() -> None:
+    draft = compile_playbook(playbook_from_json(playbook()), {"repo": "/srv/r"})
+    by_key = {t.key: t for t in draft.tasks}
+    assert by_key["c"].depends_on == ("a", "b")
+    assert by_key["c"].inputs == {"n": 2, "of": "${tasks.a.output.x}"}
+    assert [t.phase for t in draft.tasks] == ["look", "look", "act"]
+    assert (draft.objective, draft.repository) == ("care for /srv/r", "/srv/r")
+    assert (draft.planner, draft.playbook, draft.params["count"]) == ("playbook", "care", 2)
+
+
+def test_every_wrong_parameter_is_named_at_once() -> None:
+    said = refused(playbook(), {"counts": 1, "count": "many", "ratio": "x", "strict": "perhaps"})
+    assert "unknown parameter `counts`; did you mean `count`?" in said
+    assert "parameter `repo` (path) is missing: where; give it as --param repo=…" in said
+    assert "parameter `count` is 'many'; expected int" in said
+    assert "parameter `ratio` is 'x'; expected float" in said
+    assert "parameter `strict` is 'perhaps'; expected bool" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"name": "Not Good"}, "must be lower case"),
+        ({"name": "care\n"}, "must be lower case"),
+        ({"phase": []}, "unknown field `phase`; did you mean `phases`?"),
+        ({"phases": []}, "`phases` must be a list"),
+        ({"phases": [{"name": "x"}]}, "phases[0] must be an object"),
+        ({"version": "two"}, "version is 'two'; expected a number"),
+        ({"parameters": []}, "parameter `repo`"),
+        ({"parameters": "text"}, "`parameters` must be an object"),
+        ({"parameters": {"x": "text"}}, "parameter x: is 'text'"),
+        ({"parameters": {"x": {"type": "date"}}}, "type must be one of string, int"),
+        ({"parameters": {"x": {"typ": "int"}}}, "parameter x: unknown typ"),
+        ({"phases": [{"name": "p", "tasks": [3]}]}, "p[0] must be an object"),
+        ({"phases": [{"name": "p", "tasks": [{"key": "a"}]}]}, "`agent` is missing"),
+        (
+            {"phases": [{"name": "p", "tasks": [{"key": "a", "agent": "noop", "after": "later"}]}]},
+            "after `later` names no earlier phase",
+        ),
+        (
+            {"phases": [{"name": "p", "tasks": [{"key": "${params.no}", "agent": "noop"}]}]},
+            "there is no `no`",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_playbook_is_named(change: dict[str, Any], said: str) -> None:
+    given = {} if said.startswith("parameter `repo`") else {"repo": "/srv/r"}
+    document = playbook(**change)
+    if change.get("parameters") == []:
+        assert "unknown parameter `repo`" in refused(document, {"repo": "/srv/r"})
+    else:
+        assert said in refused(document, given)
+
+
+@pytest.mark.parametrize("name", ["ops-checks", "repo-care", "research-digest"])
+def test_the_playbooks_that_ship_can_be_read(name: str) -> None:
+    text = (settings.AGENTSYS.playbooks / f"{name}.yaml").read_text()
+    assert playbook_from_json(yaml.safe_load(text)).name == name
