@@ -129,50 +129,62 @@ def tasks_view(goal_id: int) -> list[dict[str, Any]]:
             "finished_at", "reason", "optional", "priority", "due_at",
         )
     )  # fmt: skip
-    keys = {t["id"]: t["key"] for t in tasks}
-    needs = _needs(goal_id, keys)
+    needs = _needs(goal_id, {t["id"]: t["key"] for t in tasks})
     last = _last_attempts(goal_id)
-    views = verification.verdicts_of([a["id"] for a in last.values()]) if last else {}
-    proposals: dict[int, list[int]] = {}
-    for task_id, pk in Proposal.objects.filter(goal_id=goal_id).values_list("task_id", "pk"):
-        proposals.setdefault(task_id, []).append(pk)
-    return [
-        {
-            "id": t["id"],
-            "key": t["key"],
-            "state": t["state"],
-            "agent": t["agent"],
-            "phase": t["phase"],
-            "attempts": t["attempts_count"],
-            "started_at": iso(t["started_at"]),
-            "finished_at": iso(t["finished_at"]),
-            "due_at": iso(t["due_at"]),
-            "depends_on": needs.get(t["id"], []),
-            "verdicts": [
-                verdict_view(v)
-                for v in views.get(last[t["id"]]["id"] if t["id"] in last else 0, ())
-            ],
-            "reason": t["reason"],
-            "note": last[t["id"]]["note"] if t["id"] in last else "",
-            "optional": t["optional"],
-            "proposals": proposals.get(t["id"], []),
-        }
-        for t in tasks
-    ]
+    views = verification.verdicts_of([pk for pk, _ in last.values()])
+    proposals = _proposals(goal_id)
+    return [_task_line(t, needs, last, views, proposals) for t in tasks]
+
+
+def _task_line(
+    t: Mapping[str, Any],
+    needs: Mapping[int, list[str]],
+    last: Mapping[int, tuple[int, str]],
+    views: Mapping[int, list[verification.VerdictView]],
+    proposals: Mapping[int, list[int]],
+) -> dict[str, Any]:
+    attempt_id, note = last.get(t["id"], (0, ""))
+    return {
+        "id": t["id"],
+        "key": t["key"],
+        "state": t["state"],
+        "agent": t["agent"],
+        "phase": t["phase"],
+        "attempts": t["attempts_count"],
+        "started_at": iso(t["started_at"]),
+        "finished_at": iso(t["finished_at"]),
+        "due_at": iso(t["due_at"]),
+        "depends_on": needs.get(t["id"], []),
+        "verdicts": [verdict_view(v) for v in views.get(attempt_id, ())],
+        "reason": t["reason"],
+        "note": note,
+        "optional": t["optional"],
+        "proposals": proposals.get(t["id"], []),
+    }
 
 
 def _needs(goal_id: int, keys: Mapping[int, str]) -> dict[int, list[str]]:
-    found_: dict[int, list[str]] = {}
+    needs: dict[int, list[str]] = {}
     edges = Dependency.objects.filter(task__goal_id=goal_id).order_by("needs_id")
     for task_id, needs_id in edges.values_list("task_id", "needs_id"):
         if needs_id in keys:
-            found_.setdefault(task_id, []).append(keys[needs_id])
-    return found_
+            needs.setdefault(task_id, []).append(keys[needs_id])
+    return needs
 
 
-def _last_attempts(goal_id: int) -> dict[int, dict[str, Any]]:
-    rows = Attempt.objects.filter(goal_id=goal_id).order_by("task_id", "number")
-    return {r["task_id"]: r for r in rows.values("id", "task_id", "note", "state")}
+def _last_attempts(goal_id: int) -> dict[int, tuple[int, str]]:
+    """Task id → (id, note) of its newest attempt."""
+    rows = Attempt.objects.filter(goal_id=goal_id).order_by("task_id", "-number")
+    newest = rows.distinct("task_id").values_list("task_id", "id", "note")
+    return {task_id: (pk, note) for task_id, pk, note in newest.iterator(5000)}
+
+
+def _proposals(goal_id: int) -> dict[int, list[int]]:
+    by_task: dict[int, list[int]] = {}
+    rows = Proposal.objects.filter(goal_id=goal_id).order_by("pk")
+    for task_id, pk in rows.values_list("task_id", "pk"):
+        by_task.setdefault(task_id, []).append(pk)
+    return by_task
 
 
 def verdict_view(view: Any) -> dict[str, Any]:
@@ -189,21 +201,21 @@ def verdict_view(view: Any) -> dict[str, Any]:
     }
 
 
-def goal_cost(goal_id: int) -> dict[str, Any]:
+def goal_spent(goal_id: int) -> dict[str, Any]:
+    """What the goal's attempts used; cheap enough to ask at every look."""
     sums = Attempt.objects.filter(goal_id=goal_id).aggregate(t=Sum("tokens"), c=Sum("cost_usd"))
-    return {
-        "tokens": sums["t"] or 0,
-        "cost_usd": float(sums["c"] or 0),
-        "model_calls": len(model_calls_of(goal_id)),
-    }
+    return {"tokens": sums["t"] or 0, "cost_usd": float(sums["c"] or 0)}
+
+
+def goal_cost(goal_id: int) -> dict[str, Any]:
+    return {**goal_spent(goal_id), "model_calls": len(model_calls_of(goal_id))}
 
 
 def artifacts_view(goal_id: int, attempt_id: int | None = None) -> list[dict[str, Any]]:
     rows = Artifact.objects.filter(goal_id=goal_id).order_by("pk")
     rows = rows.filter(attempt_id=attempt_id) if attempt_id else rows.exclude(kind="data")
-    return list(
-        rows.values("id", "attempt_id", "name", "kind", "media_type", "sha256", "size")[:LIST_MAX]
-    )
+    shown = rows.values("id", "attempt_id", "name", "kind", "media_type", "sha256", "size")
+    return [dict(row) for row in shown[:LIST_MAX]]
 
 
 def approvals_list(
@@ -319,12 +331,17 @@ def entry_view(entry: LedgerEntry) -> dict[str, Any]:
 
 
 def plan_view(goal_id: int, version: int | None = None) -> dict[str, Any]:
-    """A version of the plan (the one in force by default) and the list of all versions."""
+    """A version of the plan (the one in force by default) and the list of all versions.
+
+    `document` is what that version added, word for word; `tasks` is the whole plan as of then:
+    a version made by a fan-out only holds the children and says which version it `extends`.
+    """
     found(Goal.objects, "goal", goal_id)
     rows = Plan.objects.filter(goal_id=goal_id).order_by("version")
-    chosen = rows.filter(version=version).first() if version else rows.last()
+    chosen = rows.filter(version=version).first() if version is not None else rows.last()
     if chosen is None:
-        raise NotFound(kind="plan", id=version or goal_id, listing=f"plans show {goal_id}")
+        missing = f"{goal_id} version {version}" if version is not None else f"of goal-{goal_id}"
+        raise NotFound(kind="plan", id=missing, listing=f"goals show {goal_id}")
     return {
         "goal": goal_id,
         "version": chosen.version,
@@ -333,8 +350,19 @@ def plan_view(goal_id: int, version: int | None = None) -> dict[str, Any]:
         "rationale": chosen.rationale,
         "hash": chosen.document_hash,
         "document": chosen.document,
+        "tasks": _whole_plan(chosen, {p.version: p for p in rows}),
         "versions": list(rows.values("version", "state", "planner", "rationale")),
     }
+
+
+def _whole_plan(chosen: Plan, versions: Mapping[int, Plan]) -> list[dict[str, Any]]:
+    """The tasks of a version and of those it extends, the oldest first."""
+    tasks: list[dict[str, Any]] = []
+    plan: Plan | None = chosen
+    while plan is not None:
+        tasks = [*plan.document.get("tasks", []), *tasks]
+        plan = versions.get(plan.document.get("extends", 0))
+    return tasks
 
 
 def task_view(task_id: int) -> dict[str, Any]:

@@ -1,11 +1,16 @@
-"""Why a thing is not running: one sentence, with what it was read from."""
+"""Why a thing is not running: one sentence, with what it was read from.
+
+A sentence names what is waited for and, where a person can do something about it, the command
+that does it. `facts` holds the same for programs. Nothing is guessed: whether a worker is alive is
+told by the advisory lock of its session, which PostgreSQL drops with the process.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from orchestration.models import (
@@ -14,19 +19,25 @@ from orchestration.models import (
     Dependency,
     Goal,
     LedgerEntry,
+    Membership,
     Proposal,
     ScopeLease,
     Task,
     WorkerSession,
 )
+from orchestration.services.approvals import DECIDERS
 from orchestration.services.progress import progress_of
-from orchestration.services.reads import resolve
+from orchestration.services.reads import iso, resolve
 from orchestration.services.sessions import sessions_alive
 from verification import services as verification
+
+NAMES_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Why:
+    """`ref` is the thing asked about, by its full name."""
+
     ref: str
     sentence: str
     facts: dict[str, Any] = field(default_factory=dict)
@@ -37,24 +48,54 @@ def why(text: str) -> Why:
     ref, row = resolve(text)
     match row:
         case Goal():
-            return Why(f"goal-{row.pk}", goal_sentence(row), {"state": row.state})
+            return Why(f"goal-{row.pk}", goal_sentence(row), _goal_facts(row))
         case Task():
-            return Why(f"task-{row.pk}", task_sentence(row), {"state": row.state})
+            return Why(f"task-{row.pk}", task_sentence(row), _task_facts(row))
         case Attempt():
             sentence = f"attempt {row.number} of {row.task.key} is {row.state}"
             rest = f": {row.reason}" if row.reason else f"; {task_sentence(row.task)}"
-            return Why(str(ref), sentence + rest, {"state": row.state})
+            return Why(str(ref), sentence + rest, _task_facts(row.task) | {"state": row.state})
         case Proposal():
-            return Why(str(ref), proposal_sentence(row), {"state": row.state})
+            asked = {"state": row.state, "approval": _open_request(task_id=row.task_id)}
+            return Why(str(ref), proposal_sentence(row), asked)
         case ApprovalRequest():
-            return Why(str(ref), request_sentence(row), {"state": row.state})
+            facts = {"state": row.state, "due_at": iso(row.due_at), "deciders": deciders(row.goal)}
+            return Why(str(ref), request_sentence(row), facts)
     return Why(str(ref), f"{ref} is {getattr(row, 'state', 'there')}")
+
+
+def _goal_facts(goal: Goal) -> dict[str, Any]:
+    return {
+        "state": goal.state,
+        "paused": goal.paused_at is not None,
+        "workers_alive": len(sessions_alive()),
+        "approval": _open_request(goal_id=goal.pk),
+        "progress": progress_of(goal.pk, finished_at=goal.finished_at).to_json(),
+    }
+
+
+def _task_facts(task: Task) -> dict[str, Any]:
+    last = task.attempts.order_by("-number").first()
+    return {
+        "state": task.state,
+        "goal_state": task.goal.state,
+        "paused": task.goal.paused_at is not None,
+        "due_at": iso(task.due_at),
+        "reason": task.reason,
+        "needs": list(_open_needs(task).values_list("needs__key", flat=True)[:NAMES_MAX]),
+        "attempt": last.pk if last else None,
+        "attempt_state": last.state if last else None,
+        "publishes": last.publishes if last else 0,
+        "approval": _open_request(task_id=task.pk),
+        "workers_alive": len(sessions_alive()),
+    }
 
 
 def goal_sentence(goal: Goal) -> str:
     if goal.finished_at is not None:
         rest = f": {goal.reason}" if goal.reason else ""
-        return f"goal-{goal.pk} {goal.state}{rest}"
+        way = f"; `goals retry {goal.pk}` tries the failed tasks again"
+        return f"goal-{goal.pk} {goal.state}{rest}{way if goal.state == 'failed' else ''}"
     if goal.paused_at is not None:
         return f"goal-{goal.pk} is paused {_by_whom(goal.pk)}; `goals resume {goal.pk}` goes on"
     if goal.state == "planning":
@@ -103,15 +144,19 @@ def task_sentence(task: Task) -> str:
             return f"{name} is {task.state}{rest}"
 
 
-def _needed(task: Task) -> str:
-    open_needs = (
+def _open_needs(task: Task) -> QuerySet[Dependency]:
+    return (
         Dependency.objects.filter(task=task)
         .exclude(Q(needs__state="done") | Q(needs__state="failed", needs__optional=True))
         .order_by("needs_id")
     )
-    names = [
-        f"{key} ({state})" for key, state in open_needs.values_list("needs__key", "needs__state")
-    ]
+
+
+def _needed(task: Task) -> str:
+    if task.goal.state == "plan_review":
+        return f"a person to look at the plan{_inbox(goal_id=task.goal_id)}"
+    rows = _open_needs(task).values_list("needs__key", "needs__state")
+    names = [f"{key} ({state})" for key, state in rows]
     if not names:
         return "the orchestrator, which will look at it within seconds" + _no_worker()
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
@@ -122,18 +167,20 @@ def _ready(task: Task) -> str:
     if task.due_at is not None and task.due_at > timezone.now():
         seconds = (task.due_at - timezone.now()).total_seconds()
         return f"is tried again in {seconds:.0f} s, because {task.reason or 'it failed'}"
-    if (
-        task.scoped
-        and task.reason
-        and ScopeLease.objects.filter(space=task.goal.repository).exists()
-    ):
+    if scope_is_awaited(task):
         return f"is ready but {task.reason}"
     attempt = Attempt.objects.filter(task=task, state="queued").first()
     if attempt is None:
-        return "is ready but has no queued attempt; run `fsck --repair`"
+        return "is ready but has no queued attempt; run `fsck`"
     since = (timezone.now() - attempt.created_at).total_seconds()
-    sent = f"sent {attempt.publishes + 1} time{'s' if attempt.publishes else ''}"
+    sent = f"published {attempt.publishes + 1} time{'s' if attempt.publishes else ''}"
     return f"is queued since {since:.0f} s ({sent}) until a worker has room" + _no_worker()
+
+
+def scope_is_awaited(task: Task) -> bool:
+    """Was the task last refused for a scope that somebody still holds? A claim clears the reason."""
+    held = ScopeLease.objects.filter(project_id=task.goal.project_id, space=task.goal.repository)
+    return task.scoped and task.reason.startswith("waits for ") and held.exists()
 
 
 def _running(task: Task) -> str:
@@ -142,8 +189,11 @@ def _running(task: Task) -> str:
         return "is running"
     session = WorkerSession.objects.filter(pk=attempt.owner or 0).first()
     where = f"on {session}" if session else f"by worker {attempt.owner}"
+    since = f" since {attempt.started_at:%H:%M:%S} UTC" if attempt.started_at else ""
     note = f"; {attempt.note}" if attempt.note else ""
-    return f"is running {where} (attempt {attempt.number}){note}"
+    gone = attempt.owner not in sessions_alive()
+    lost = "; that worker is gone, and another takes over" + _no_worker() if gone else ""
+    return f"is running {where}{since} (attempt {attempt.number}){note}{lost}"
 
 
 def _verifying(task: Task) -> str:
@@ -162,6 +212,9 @@ def proposal_sentence(row: Proposal) -> str:
     match row.state:
         case "in_review":
             return f"proposal-{row.pk} waits for approval{_inbox(task_id=row.task_id)}"
+        case "approved" if ApprovalRequest.objects.filter(proposal=row, state="open").exists():
+            asked = _inbox(task_id=row.task_id)
+            return f"proposal-{row.pk} is in doubt: a person must say whether it happened{asked}"
         case "approved":
             return f"proposal-{row.pk} is approved and will be applied" + _no_worker()
         case _:
@@ -173,17 +226,45 @@ def request_sentence(row: ApprovalRequest) -> str:
         return f"approval-{row.pk} is {row.state}"
     agreed = row.decisions.filter(decision__in=("approve", "edit")).count()
     due = f"; it expires at {row.due_at:%Y-%m-%d %H:%M} UTC" if row.due_at else ""
-    return f"approval-{row.pk} has {agreed} of {row.quorum} approvals{due}: {row.question}"
+    return (
+        f"approval-{row.pk} has {agreed} of {row.quorum} approvals{due};"
+        f" {_who(row.goal)}: {row.question}"
+    )
+
+
+def deciders(goal: Goal) -> list[str]:
+    """Names of the members who may decide in the goal's project; administrators may as well."""
+    members = Membership.objects.filter(project_id=goal.project_id, role__in=DECIDERS)
+    names = members.filter(user__is_active=True).order_by("user__username")
+    return list(names.values_list("user__username", flat=True)[:NAMES_MAX])
+
+
+def _who(goal: Goal) -> str:
+    names = deciders(goal)
+    shown = ", ".join(names[:3]) + (" and others" if len(names) > 3 else "")
+    return f"{shown or 'any administrator'} may decide"
+
+
+def _first_request(task_id: int | None, goal_id: int | None) -> ApprovalRequest | None:
+    rows = ApprovalRequest.objects.filter(state="open").select_related("goal")
+    if task_id is not None:
+        rows = rows.filter(task_id=task_id)
+    if goal_id is not None:
+        rows = rows.filter(goal_id=goal_id)
+    return rows.order_by("pk").first()
+
+
+def _open_request(*, task_id: int | None = None, goal_id: int | None = None) -> int | None:
+    row = _first_request(task_id, goal_id)
+    return row.pk if row else None
 
 
 def _inbox(*, task_id: int | None = None, goal_id: int | None = None) -> str:
-    rows = ApprovalRequest.objects.filter(state="open")
-    rows = rows.filter(task_id=task_id) if task_id else rows.filter(goal_id=goal_id or 0)
-    row = rows.order_by("pk").first()
+    row = _first_request(task_id, goal_id)
     if row is None:
         return ""
     due = f", until {row.due_at:%Y-%m-%d %H:%M} UTC" if row.due_at else ""
-    return f" (approval-{row.pk}{due}; `inbox show {row.pk}`)"
+    return f" (approval-{row.pk}{due}; {_who(row.goal)}; `inbox show {row.pk}`)"
 
 
 def _by_whom(goal_id: int) -> str:
