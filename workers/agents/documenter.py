@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from agentsys.kernel.hashing import digest_bytes
 from workers.agents.base import Agent, done
 from workers.contracts import ArtifactDraft, Brief, Ports, Report
+from workers.reports import digest
 
 TEXT = {"type": "string"}
 STYLES = {"care": "workers.reports.care", "digest": "workers.reports.digest"}
@@ -46,19 +47,22 @@ class DocumenterAgent(Agent):
     def run(self, brief: Brief, ports: Ports) -> Report:
         style = brief.inputs.get("style", "sections")
         text = (
-            import_module(STYLES[style]).render(brief) if style in STYLES else sections(brief.inputs)
+            import_module(STYLES[style]).render(brief)
+            if style in STYLES
+            else sections(brief.inputs)
         )
         content = text.encode()
         name = "report.md"
+        claims = digest.claims_of(brief) if style == "digest" else ()
         output = {
             "title": brief.inputs["title"],
             "path": name,
             "markdown_sha256": digest_bytes(content),
-            "claims": 0,
+            "claims": len(claims),
             "summary": f"{len(text.splitlines())} lines",
         }
         artifact = ArtifactDraft(name, "text/markdown", content, kind="report")
-        return done(output, f"wrote {name}", artifacts=(artifact,))
+        return done(output, f"wrote {name}", artifacts=(artifact,), claims=claims)
 
 
 def sections(inputs: Mapping[str, Any]) -> str:
