@@ -72,8 +72,11 @@ class ResearcherAgent(Agent):
             most=inputs.get("claims_max", CLAIMS_MAX),
         )
         skipped += [
-            {"source": d.source, "why": f"gives orders to its reader, not used: {text}"}
-            for d, text in orders
+            {
+                "source": d.source,
+                "why": f"characters {a} to {b} give orders to the reader: not used",
+            }
+            for d, (a, b) in orders
         ]
         claims = tuple(_claim(sentence) for sentence in found)
         return _report(documents, claims, skipped)

@@ -25,8 +25,12 @@ _ORDERS = re.compile(
     re.IGNORECASE,
 )
 _STOP = frozenset(
-    ["the", "a", "an", "and", "or", "of", "to", "in", "is", "are", "was", "were", "be", "been", "it", "its", "this", "that", "these", "those", "for", "on", "with", "as", "by", "at", "from", "not", "no", "but", "if", "then", "than", "so", "can", "may", "will", "would", "should", "has", "have", "had", "do", "does", "did", "we", "you", "they", "he", "she", "i", "our", "your", "their"]
-)  # fmt: skip
+    (
+        "the a an and or of to in is are was were be been it its this that these those for on with"
+        " as by at from not no but if then than so can may will would should has have had do does"
+        " did we you they he she i our your their"
+    ).split()  # noqa: SIM905
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ class Sentence:
 
 def salient(
     documents: Sequence[Document], *, question: str = "", most: int = 40
-) -> tuple[list[Sentence], list[tuple[Document, str]]]:
+) -> tuple[list[Sentence], list[tuple[Document, tuple[int, int]]]]:
     """The best sentences, in order of document and position; and those that give orders.
 
     Score: the mean rarity of its words (idf over the corpus' sentences), more for figures, names
@@ -56,7 +60,7 @@ def salient(
         for start, end in spans(document.text):
             text = document.text[start:end]
             if _ORDERS.search(text):
-                orders.append((document, text[:120]))
+                orders.append((document, (start, end)))
             else:
                 found.append((document, start, end, words(text)))
     counts = Counter(word for _, _, _, bag in found for word in bag)
