@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any, ClassVar
 
 from agentsys.kernel.hashing import digest_bytes
 from workers.agents.base import Agent, done
-from workers.contracts import ArtifactDraft, Brief, Ports, Report
+from workers.contracts import ArtifactDraft, Brief, Claim, Ports, Report
+from workers.corpus import read_folder
 from workers.reports import digest
 
 TEXT = {"type": "string"}
@@ -62,7 +64,22 @@ class DocumenterAgent(Agent):
             "summary": f"{len(text.splitlines())} lines",
         }
         artifact = ArtifactDraft(name, "text/markdown", content, kind="report")
-        return done(output, f"wrote {name}", artifacts=(artifact,), claims=claims)
+        return done(
+            output, f"wrote {name}", artifacts=(artifact, *_sources(brief, claims)), claims=claims
+        )
+
+
+def _sources(brief: Brief, claims: Sequence[Claim]) -> list[ArtifactDraft]:
+    """The texts that are quoted, read anew from the corpus, for whoever checks the quotes."""
+    corpus = brief.inputs.get("corpus")
+    wanted = sorted({claim.source for claim in claims})
+    if not corpus or not wanted:
+        return []
+    return [
+        ArtifactDraft(d.source, "text/plain", d.text.encode(), kind="data")
+        for d in read_folder(Path(corpus))
+        if d.source in wanted and d.text
+    ]
 
 
 def sections(inputs: Mapping[str, Any]) -> str:

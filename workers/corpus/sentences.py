@@ -29,7 +29,7 @@ _STOP = frozenset(
         "the a an and or of to in is are was were be been it its this that these those for on with"
         " as by at from not no but if then than so can may will would should has have had do does"
         " did we you they he she i our your their"
-    ).split()  # noqa: SIM905
+    ).split()
 )
 
 
