@@ -1,28 +1,61 @@
 """Does what must always hold, hold? Each invariant is one SQL query that returns no rows.
 
-`--repair` mends only what has one safe repair, and writes it in the ledger. Everything else is
-for a person: a wrong repair would be worse than the finding.
+It may run beside working workers: every query sees one moment, what the services change they
+change in one transaction, and what takes its time between two transactions (a goal's last task
+and the goal's end, an approval and its application) is given that time before it is a finding.
+
+`--repair` mends only what has one safe repair, under the goal's lock, after looking again, and
+with an entry in the ledger. Everything else is for a person: a wrong repair would be worse than
+the finding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import combinations
 
 from django.db import connection
 
-from orchestration.models import Goal
-from orchestration.services.ledger import goal_locked, ledger_verify
+from orchestration.domain.lives import AttemptEvent
+from orchestration.domain.scopes import resources_overlap
+from orchestration.models import Goal, ScopeLease
+from orchestration.services.ledger import Book, goal_locked, ledger_verify
+from orchestration.services.moves import attempts_move
 from orchestration.services.scopes import scopes_release
 
 T = "agentsys_orchestration_task"
 A = "agentsys_orchestration_attempt"
 G = "agentsys_orchestration_goal"
 D = "agentsys_orchestration_dependency"
+P = "agentsys_orchestration_proposal"
+R = "agentsys_orchestration_approvalrequest"
+B = "agentsys_orchestration_budget"
+S = "agentsys_orchestration_scopelease"
+V = "agentsys_verification_verdict"
+FSCK = "fsck"
+END_SECONDS = 60  # how long after its last task a goal may go on before that is strange
+APPLY_SECONDS = 900  # how long an approved proposal may take to be applied
+
 UNMET = (
     f"(SELECT count(*) FROM {D} d JOIN {T} n ON n.id = d.needs_id WHERE d.task_id = t.id"
     " AND n.state <> 'done' AND NOT (n.state = 'failed' AND n.optional))"
 )
+# An optional need that had failed may be tried again later, when others have gone on without it.
+WAS_SETTLED = (
+    f"(n.optional AND EXISTS (SELECT 1 FROM {A} x WHERE x.task_id = n.id"
+    " AND x.finished_at <= t.started_at))"
+)
+A_PERSON_SAID_YES = (
+    f"EXISTS (SELECT 1 FROM {R} r WHERE r.attempt_id = a.id AND r.state = 'approved')"
+)
+REQUIRED = (
+    "jsonb_array_elements_text(CASE jsonb_typeof(t.definition->'verify')"
+    " WHEN 'array' THEN t.definition->'verify'"
+    " WHEN 'object' THEN COALESCE(NULLIF(t.definition->'verify'->'required', 'null'), '[]')"
+    " ELSE '[]'::jsonb END)"
+)
+Row = tuple[int, int, object]  # goal id, row id, the fact that `problem` names
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,27 +71,61 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Invariant:
-    """`query` selects goal id, row id and a fact for `problem`, filtered by goal in `%(goal)s`."""
+    """`rows` finds what breaks it, in one goal or in all of them."""
 
     name: str
     kind: str
     problem: str
-    query: str
-    repair: Callable[[int], None] | None = None
+    rows: Callable[[int | None], Iterable[Row]]
+    repair: Callable[[Book, int], None] | None = None
 
 
-def _sql(select: str, where: str, of: str = "t") -> str:
-    return (
-        f"SELECT {select} WHERE {where} AND (%(goal)s::bigint IS NULL OR {of}.goal_id = %(goal)s)"
+def query(
+    select: str, where: str, *, of: str, group: str = ""
+) -> Callable[[int | None], list[Row]]:
+    """Rows of one statement; `of` is the alias whose `goal_id` says where a row belongs."""
+    statement = (
+        f"SELECT {select} WHERE {where}"
+        f" AND (%(goal)s::bigint IS NULL OR {of}.goal_id = %(goal)s) {group}"
     )
 
+    def rows(goal_id: int | None) -> list[Row]:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, {"goal": goal_id})
+            return list(cursor.fetchall())
 
-def _recount(task_id: int) -> None:
+    return rows
+
+
+def overlapping_leases(goal_id: int | None) -> list[Row]:
+    """Two tasks that hold what they may not hold together. Patterns are compared in Python."""
+    leases = ScopeLease.objects.select_related("task").order_by("project_id", "space", "pk")
+    return [
+        (b.task.goal_id, b.task_id, f"{b.resource}, and task-{a.task_id} holds {a.resource}")
+        for a, b in combinations(leases, 2)
+        if (a.project_id, a.space) == (b.project_id, b.space)
+        and a.task_id != b.task_id
+        and (a.exclusive or b.exclusive)
+        and resources_overlap(a.resource, b.resource)
+        and goal_id in (None, a.task.goal_id, b.task.goal_id)
+    ]
+
+
+def _recount(_: Book, task_id: int) -> None:
     _run(f"UPDATE {T} t SET unmet = {UNMET} WHERE t.id = %s", task_id)
 
 
-def _publish(attempt_id: int) -> None:
+def _publish(_: Book, attempt_id: int) -> None:
     _run(f"UPDATE {A} SET publish_due_at = clock_timestamp() WHERE id = %s", attempt_id)
+
+
+def _withdraw(book: Book, attempt_id: int) -> None:
+    reason = "queued for a task that is not ready"
+    attempts_move(book, [attempt_id], AttemptEvent.CANCELLED, actor=FSCK, fields={"reason": reason})
+
+
+def _release(_: Book, task_id: int) -> None:
+    scopes_release([task_id])
 
 
 def _run(statement: str, row_id: int) -> None:
@@ -69,91 +136,149 @@ def _run(statement: str, row_id: int) -> None:
 INVARIANTS = (
     Invariant(
         "dag-order", "task", "started at {fact}, before what it needs was accepted",
-        _sql(f"t.goal_id, t.id, t.started_at FROM {T} t JOIN {D} d ON d.task_id = t.id"
-             f" JOIN {T} n ON n.id = d.needs_id",
-             "t.started_at IS NOT NULL AND (n.finished_at IS NULL OR n.finished_at > t.started_at)"
-             " AND t.parent_id IS DISTINCT FROM n.id AND n.parent_id IS DISTINCT FROM t.id"),
+        query(f"t.goal_id, t.id, min(t.started_at) FROM {T} t JOIN {D} d ON d.task_id = t.id"
+              f" JOIN {T} n ON n.id = d.needs_id",
+              "t.started_at IS NOT NULL AND (n.finished_at IS NULL OR n.finished_at > t.started_at)"
+              f" AND NOT {WAS_SETTLED}",
+              of="t", group="GROUP BY t.goal_id, t.id"),
     ),
     Invariant(
         "unmet-count", "task", "counts {fact} open needs, which is wrong",
-        _sql(f"t.goal_id, t.id, t.unmet FROM {T} t", f"t.state = 'blocked' AND t.unmet <> {UNMET}"),
+        query(f"t.goal_id, t.id, t.unmet FROM {T} t",
+              f"t.state = 'blocked' AND t.unmet <> {UNMET}", of="t"),
         _recount,
     ),
     Invariant(
         "done-is-accepted", "task", "is done, but its attempt {fact} is not accepted",
-        _sql(f"t.goal_id, t.id, t.accepted_attempt_id FROM {T} t LEFT JOIN {A} a"
-             " ON a.id = t.accepted_attempt_id", "t.state = 'done' AND (a.state IS NULL OR"
-             " a.state <> 'accepted' OR a.task_id <> t.id)"),
+        query(f"t.goal_id, t.id, t.accepted_attempt_id FROM {T} t LEFT JOIN {A} a"
+              " ON a.id = t.accepted_attempt_id", "t.state = 'done' AND (a.state IS NULL OR"
+              " a.state <> 'accepted' OR a.task_id <> t.id)", of="t"),
+    ),
+    Invariant(
+        "accepted-is-done", "attempt", "is accepted, but its task is {fact}",
+        query(f"a.goal_id, a.id, t.state FROM {A} a JOIN {T} t ON t.id = a.task_id",
+              "a.state = 'accepted' AND t.state <> 'done'", of="a"),
     ),
     Invariant(
         "one-accepted", "task", "has {fact} accepted attempts",
-        f"SELECT a.goal_id, a.task_id, count(*) FROM {A} a WHERE a.state = 'accepted'"
-        " AND (%(goal)s::bigint IS NULL OR a.goal_id = %(goal)s)"
-        " GROUP BY a.goal_id, a.task_id HAVING count(*) > 1",
+        query(f"a.goal_id, a.task_id, count(*) FROM {A} a", "a.state = 'accepted'", of="a",
+              group="GROUP BY a.goal_id, a.task_id HAVING count(*) > 1"),
     ),
     Invariant(
-        "accepted-has-verdicts", "attempt", "was accepted without a passing verdict",
-        _sql(f"a.goal_id, a.id, a.number FROM {A} a", "a.state = 'accepted' AND NOT EXISTS ("
-             "SELECT 1 FROM agentsys_verification_verdict v WHERE v.attempt_id = a.id"
-             " AND COALESCE(v.overridden_outcome, v.outcome) = 'pass') AND NOT EXISTS ("
-             "SELECT 1 FROM agentsys_orchestration_approvalrequest r WHERE r.attempt_id = a.id"
-             " AND r.state = 'approved')", "a"),
+        "one-open", "task", "has {fact} open attempts",
+        query(f"a.goal_id, a.task_id, count(*) FROM {A} a",
+              "a.state IN ('queued', 'running', 'reported')", of="a",
+              group="GROUP BY a.goal_id, a.task_id HAVING count(*) > 1"),
+    ),
+    Invariant(
+        "accepted-has-verdicts", "attempt", "was accepted without a word of {fact}",
+        query(f"a.goal_id, a.id, string_agg(q.name, ', ') FROM {A} a"
+              f" JOIN {T} t ON t.id = a.task_id CROSS JOIN LATERAL {REQUIRED} q(name)",
+              f"a.state = 'accepted' AND NOT {A_PERSON_SAID_YES} AND NOT EXISTS ("
+              f"SELECT 1 FROM {V} v WHERE v.attempt_id = a.id AND"
+              " (v.verifier = q.name AND v.state = 'done' OR v.overridden_outcome = 'pass'))",
+              of="a", group="GROUP BY a.goal_id, a.id"),
+    ),
+    Invariant(
+        "accepted-was-passed", "attempt", "was accepted, and no verifier nor person said pass",
+        query(f"a.goal_id, a.id, a.number FROM {A} a",
+              f"a.state = 'accepted' AND NOT {A_PERSON_SAID_YES} AND NOT EXISTS ("
+              f"SELECT 1 FROM {V} v WHERE v.attempt_id = a.id"
+              " AND COALESCE(v.overridden_outcome, v.outcome) = 'pass')", of="a"),
+    ),
+    Invariant(
+        "fail-stands", "attempt", "was accepted although {fact} said fail",
+        query(f"a.goal_id, a.id, v.verifier FROM {A} a JOIN {V} v ON v.attempt_id = a.id",
+              f"a.state = 'accepted' AND v.voter = '' AND NOT v.veto AND NOT {A_PERSON_SAID_YES}"
+              " AND COALESCE(v.overridden_outcome, v.outcome) = 'fail'", of="a"),
     ),
     Invariant(
         "veto-stands", "attempt", "was accepted against the veto of {fact}",
-        _sql(f"a.goal_id, a.id, v.verifier FROM {A} a JOIN agentsys_verification_verdict v"
-             " ON v.attempt_id = a.id", "a.state = 'accepted' AND v.veto AND v.outcome = 'fail'"
-             " AND v.overridden_outcome IS NULL", "a"),
+        query(f"a.goal_id, a.id, v.verifier FROM {A} a JOIN {V} v ON v.attempt_id = a.id",
+              "a.state = 'accepted' AND v.veto AND v.overridden_outcome IS DISTINCT FROM 'pass'",
+              of="a"),
     ),
     Invariant(
-        "running-is-leased", "task", "is running but no attempt of it is",
-        _sql(f"t.goal_id, t.id, t.state FROM {T} t", "t.state = 'running' AND NOT EXISTS ("
-             f"SELECT 1 FROM {A} a WHERE a.task_id = t.id AND a.state = 'running')"),
+        "running-is-attempted", "task", "is running but no attempt of it is",
+        query(f"t.goal_id, t.id, t.state FROM {T} t", "t.state = 'running' AND NOT EXISTS ("
+              f"SELECT 1 FROM {A} a WHERE a.task_id = t.id AND a.state = 'running')", of="t"),
+    ),
+    Invariant(
+        "running-is-leased", "attempt", "is running, but its task is {fact} or it has no lease",
+        query(f"a.goal_id, a.id, t.state FROM {A} a JOIN {T} t ON t.id = a.task_id",
+              "a.state = 'running' AND (t.state <> 'running' OR a.owner IS NULL"
+              " OR a.lease_until IS NULL)", of="a"),
     ),
     Invariant(
         "fence-agrees", "attempt", "runs under fence {fact}, its task has another",
-        _sql(f"a.goal_id, a.id, a.fence FROM {A} a JOIN {T} t ON t.id = a.task_id",
-             "a.state IN ('running', 'reported') AND a.fence <> t.fence", "a"),
+        query(f"a.goal_id, a.id, a.fence FROM {A} a JOIN {T} t ON t.id = a.task_id",
+              "a.state IN ('running', 'reported') AND a.fence <> t.fence", of="a"),
     ),
     Invariant(
         "ready-is-queued", "task", "is ready but no attempt of it is queued",
-        _sql(f"t.goal_id, t.id, t.state FROM {T} t", "t.state = 'ready' AND NOT EXISTS ("
-             f"SELECT 1 FROM {A} a WHERE a.task_id = t.id AND a.state = 'queued')"),
+        query(f"t.goal_id, t.id, t.state FROM {T} t", "t.state = 'ready' AND NOT EXISTS ("
+              f"SELECT 1 FROM {A} a WHERE a.task_id = t.id AND a.state = 'queued')", of="t"),
+    ),
+    Invariant(
+        "queued-is-ready", "attempt", "is queued, but its task is {fact}",
+        query(f"a.goal_id, a.id, t.state FROM {A} a JOIN {T} t ON t.id = a.task_id",
+              "a.state = 'queued' AND t.state NOT IN ('ready', 'held')", of="a"),
+        _withdraw,
     ),
     Invariant(
         "queued-is-published", "attempt", "is queued and ready but nothing will send it",
-        _sql(f"a.goal_id, a.id, a.number FROM {A} a JOIN {T} t ON t.id = a.task_id",
-             "a.state = 'queued' AND t.state = 'ready' AND a.publish_due_at IS NULL", "a"),
+        query(f"a.goal_id, a.id, a.number FROM {A} a JOIN {T} t ON t.id = a.task_id",
+              "a.state = 'queued' AND t.state = 'ready' AND a.publish_due_at IS NULL", of="a"),
         _publish,
     ),
     Invariant(
         "ended-goal-has-ended-tasks", "task", "is {fact} in a goal that is over",
-        _sql(f"t.goal_id, t.id, t.state FROM {T} t JOIN {G} g ON g.id = t.goal_id",
-             "g.finished_at IS NOT NULL AND t.finished_at IS NULL"),
+        query(f"t.goal_id, t.id, t.state FROM {T} t JOIN {G} g ON g.id = t.goal_id",
+              "g.finished_at IS NOT NULL AND t.finished_at IS NULL", of="t"),
+    ),
+    Invariant(
+        "running-goal-has-work", "goal", "is running, but its last task ended at {fact}",
+        query(f"t.goal_id, t.goal_id, max(t.finished_at) FROM {T} t JOIN {G} g"
+              " ON g.id = t.goal_id", "g.state = 'running' AND g.paused_at IS NULL", of="t",
+              group="GROUP BY t.goal_id HAVING bool_and(t.finished_at IS NOT NULL)"
+              f" AND max(t.finished_at) < clock_timestamp() - interval '{END_SECONDS} s'"),
     ),
     Invariant(
         "scopes-are-released", "task", "is {fact} but still holds scopes",
-        _sql(f"t.goal_id, t.id, t.state FROM {T} t JOIN agentsys_orchestration_scopelease s"
-             " ON s.task_id = t.id", "t.finished_at IS NOT NULL OR t.state IN ('blocked')"),
-        lambda task_id: scopes_release([task_id]),
+        query(f"t.goal_id, t.id, t.state FROM {T} t", "(t.finished_at IS NOT NULL OR"
+              f" t.state = 'blocked') AND EXISTS (SELECT 1 FROM {S} s WHERE s.task_id = t.id)",
+              of="t"),
+        _release,
     ),
+    Invariant("scopes-are-apart", "task", "holds {fact}", overlapping_leases),
     Invariant(
-        "budget-is-settled", "goal", "is over with {fact} tokens still reserved",
-        f"SELECT b.goal_id, b.goal_id, b.tokens_reserved FROM agentsys_orchestration_budget b"
-        f" JOIN {G} g ON g.id = b.goal_id WHERE g.finished_at IS NOT NULL"
-        " AND b.tokens_reserved > 0 AND (%(goal)s::bigint IS NULL OR b.goal_id = %(goal)s)",
+        "budget-is-settled", "goal", "has {fact} tokens reserved, and nothing of it is running",
+        query(f"b.goal_id, b.goal_id, b.tokens_reserved FROM {B} b",
+              "(b.tokens_reserved > 0 OR b.cost_usd_reserved > 0) AND NOT EXISTS ("
+              f"SELECT 1 FROM {A} a WHERE a.goal_id = b.goal_id AND a.state = 'running')",
+              of="b"),
     ),
     Invariant(
         "approvals-end-with-goals", "approval", "is open in a goal that is over",
-        f"SELECT r.goal_id, r.id, r.kind FROM agentsys_orchestration_approvalrequest r"
-        f" JOIN {G} g ON g.id = r.goal_id WHERE r.state = 'open' AND g.finished_at IS NOT NULL"
-        " AND (%(goal)s::bigint IS NULL OR r.goal_id = %(goal)s)",
+        query(f"r.goal_id, r.id, r.kind FROM {R} r JOIN {G} g ON g.id = r.goal_id",
+              "r.state = 'open' AND g.finished_at IS NOT NULL", of="r"),
+    ),
+    Invariant(
+        "approved-is-applied", "proposal", "was approved at {fact} and is not applied",
+        query(f"p.goal_id, p.id, p.decided_at FROM {P} p JOIN {G} g ON g.id = p.goal_id",
+              "p.state = 'approved' AND g.state = 'running' AND g.paused_at IS NULL"
+              f" AND p.decided_at < clock_timestamp() - interval '{APPLY_SECONDS} s'"
+              f" AND NOT EXISTS (SELECT 1 FROM {R} r WHERE r.proposal_id = p.id"
+              " AND r.state = 'open')", of="p"),
     ),
 )  # fmt: skip
 
 
 def fsck(goal_id: int | None = None, *, repair: bool = False) -> list[Finding]:
-    """Every finding; with `repair`, those with one safe repair are mended and say so."""
+    """Every finding; with `repair`, those with one safe repair are mended and say so.
+
+    NotFound when there is no such goal.
+    """
     findings = [f for invariant in INVARIANTS for f in _check(invariant, goal_id, repair)]
     goals = Goal.objects.order_by("pk")
     ids = [goal_id] if goal_id is not None else goals.values_list("pk", flat=True).iterator()
@@ -163,19 +288,26 @@ def fsck(goal_id: int | None = None, *, repair: bool = False) -> list[Finding]:
 
 
 def _check(invariant: Invariant, goal_id: int | None, repair: bool) -> list[Finding]:
-    with connection.cursor() as cursor:
-        cursor.execute(invariant.query, {"goal": goal_id})
-        rows = cursor.fetchall()
-    return [_finding(invariant, row[0], row[1], row[2], repair) for row in rows]
+    return [
+        Finding(
+            invariant.name,
+            goal,
+            f"{invariant.kind}-{row_id}",
+            invariant.problem.format(fact=fact),
+            repaired=repair and _repair(invariant, goal, row_id),
+        )
+        for goal, row_id, fact in invariant.rows(goal_id)
+    ]
 
 
-def _finding(invariant: Invariant, goal: int, row_id: int, fact: object, repair: bool) -> Finding:
-    ref = f"{invariant.kind}-{row_id}"
-    mended = bool(repair and invariant.repair)
-    if repair and invariant.repair:
-        with goal_locked(goal) as book:
-            invariant.repair(row_id)
-            book.record(
-                "fsck.repaired", actor="fsck", payload={"invariant": invariant.name, "ref": ref}
-            )
-    return Finding(invariant.name, goal, ref, invariant.problem.format(fact=fact), mended)
+def _repair(invariant: Invariant, goal_id: int, row_id: int) -> bool:
+    """Mend one row, unless somebody has meanwhile; True when the invariant holds for it now."""
+    if invariant.repair is None:
+        return False
+    with goal_locked(goal_id) as book:
+        if row_id not in {found for _, found, _ in invariant.rows(goal_id)}:
+            return True
+        invariant.repair(book, row_id)
+        ref = f"{invariant.kind}-{row_id}"
+        book.record("fsck.repaired", actor=FSCK, payload={"invariant": invariant.name, "ref": ref})
+    return True
