@@ -123,8 +123,7 @@ INSERT INTO agentsys_orchestration_attempt
      note, artifact_hash, base, tokens, cost_usd, reason)
 SELECT n.id, %(goal)s, n.attempts_count,
        COALESCE(%(lineage)s, 't' || n.id || '.' || n.attempts_count), n.lane, n.priority, n.fence,
-       'queued', GREATEST(COALESCE(n.due_at, %(now)s),
-                          %(now)s + make_interval(secs => %(republish)s)),
+       'queued', COALESCE(n.due_at, %(now)s + make_interval(secs => %(republish)s)),
        0, '', '', '', 0, 0, ''
 FROM next n RETURNING id, task_id
 """

@@ -65,15 +65,16 @@ def _serve_goal(goal_id: int, session: Session, size: int, deadline: float) -> t
     turn_ends = min(deadline, time.monotonic() + 2.0)  # other goals get their turn
     while claims:
         started = time.monotonic()
-        batch = [_run(c, b, None) for c, b in zip(claims, briefs, strict=True)]
-        size = _next_size(size, time.monotonic() - started, len(batch), config.batch_max)
-        _store_blobs(batch)
-        served += len(batch)
-        more = not session.failing and time.monotonic() < turn_ends
-        with goal_locked(goal_id) as book:
-            after = finish(book, [item.finished for item in batch])
-            claims = _claim_cheap(book, session, size) if more else []
-            briefs = _briefs(book, claims)
+        with session.hold(c.attempt_id for c in claims):
+            batch = [_run(c, b, None) for c, b in zip(claims, briefs, strict=True)]
+            size = _next_size(size, time.monotonic() - started, len(batch), config.batch_max)
+            _store_blobs(batch)
+            served += len(batch)
+            more = not session.failing and time.monotonic() < turn_ends
+            with goal_locked(goal_id) as book:
+                after = finish(book, [item.finished for item in batch])
+                claims = _claim_cheap(book, session, size) if more else []
+                briefs = _briefs(book, claims)
         if claims:
             # this worker goes on with the cheap ones itself
             after.unlocked = type(after.unlocked)(
@@ -114,10 +115,11 @@ def task_serve(task_id: int, fence: int, *, coming: int | None = None) -> str:
         briefs = _briefs(book, [taken])
     ports = AttemptPorts(taken, row["goal_id"], session)
     try:
-        item = _run(taken, briefs[0], ports)
-        _store_blobs([item])
-        with goal_locked(row["goal_id"]) as book:
-            after = finish(book, [item.finished])
+        with session.hold([taken.attempt_id]):
+            item = _run(taken, briefs[0], ports)
+            _store_blobs([item])
+            with goal_locked(row["goal_id"]) as book:
+                after = finish(book, [item.finished])
     except LeaseLost as lost:
         log.warning("lease lost", task=task_id, reason=str(lost))
         return "lease lost"
@@ -159,8 +161,10 @@ def _unclaim(book: Book, taken: Claimed, reason: str) -> None:
             [taken.fence, book.now, taken.attempt_id],
         )
         cursor.execute(
-            "UPDATE agentsys_orchestration_task SET state = 'ready', reason = %s WHERE id = %s",
-            [reason, taken.task_id],
+            "UPDATE agentsys_orchestration_task SET state = 'ready', reason = %s, started_at ="
+            " (SELECT min(started_at) FROM agentsys_orchestration_attempt WHERE task_id = %s)"
+            " WHERE id = %s",
+            [reason, taken.task_id, taken.task_id],
         )
 
 

@@ -3,8 +3,9 @@
 A process that claims work has one `WorkerSession` row and holds the advisory lock of that row's
 id on a connection of its own. When the process dies, PostgreSQL drops the connection and with it
 the lock, and any sweep takes the attempts back at once. The lease is the fallback for a process
-that is alive but cut off: one thread renews all leases the process holds; when it could not for
-0.7 of a lease, the process counts itself as having lost them (`Session.failing`).
+that is alive but cut off: one thread renews the leases of what the process is working on (`hold`);
+when it could not for 0.7 of a lease, the process counts itself as having lost them
+(`Session.failing`). A lease whose work broke off in the middle is not renewed, so it runs out.
 
 Time is the database's, except for `failing`, which measures silence on the monotonic clock.
 """
@@ -15,6 +16,8 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import structlog
 from django.conf import settings
@@ -38,6 +41,8 @@ class Session:
         self._opened = threading.Event()
         self._beat = time.monotonic()
         self._error: Exception | None = None
+        self._held: set[int] = set()
+        self._held_lock = threading.Lock()
         self._thread = threading.Thread(target=self._live, name="agentsys-heart", daemon=True)
 
     def open(self) -> Session:
@@ -50,6 +55,18 @@ class Session:
     def close(self) -> None:
         self._stop.set()
         self._thread.join(timeout=5)
+
+    @contextmanager
+    def hold(self, attempt_ids: Iterable[int]) -> Iterator[None]:
+        """Renew the leases of these attempts for as long as the context lasts."""
+        ids = set(attempt_ids)
+        with self._held_lock:
+            self._held |= ids
+        try:
+            yield
+        finally:
+            with self._held_lock:
+                self._held -= ids
 
     @property
     def failing(self) -> bool:
@@ -86,12 +103,14 @@ class Session:
         fresh = connection.connection is None or connection.connection.closed
         if fresh:
             self._lock()
+        with self._held_lock:
+            held = sorted(self._held)
         with connection.cursor() as cursor:
             cursor.execute(
                 "UPDATE agentsys_orchestration_attempt SET lease_until ="
                 " clock_timestamp() + make_interval(secs => %s)"
-                " WHERE owner = %s AND state = 'running'",
-                [settings.AGENTSYS.lease_seconds, self.id],
+                " WHERE owner = %s AND state = 'running' AND id = ANY(%s)",
+                [settings.AGENTSYS.lease_seconds, self.id, held],
             )
             cursor.execute(
                 "UPDATE agentsys_orchestration_workersession SET seen_at = clock_timestamp()"

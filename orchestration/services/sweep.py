@@ -86,14 +86,18 @@ def _each(what: str, ids: list[int], act: Callable[[int], object]) -> int:
 
 
 def lost_attempts() -> list[int]:
-    """Running attempts whose worker's session is gone, or whose lease ran out."""
-    alive = sessions_alive()
+    """Running attempts whose worker's session is gone, or whose lease ran out.
+
+    Attempts first, sessions after: a session that opens and claims in between is not taken for dead.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT id, owner, lease_until <= clock_timestamp()"
             " FROM agentsys_orchestration_attempt WHERE state = 'running' ORDER BY id"
         )
-        return [row[0] for row in cursor.fetchall() if row[2] or row[1] not in alive]
+        rows = cursor.fetchall()
+    alive = sessions_alive() if rows else set()
+    return [row[0] for row in rows if row[2] or row[1] not in alive]
 
 
 def lost_take_back(attempt_id: int) -> None:

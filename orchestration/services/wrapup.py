@@ -101,7 +101,9 @@ def _remember_claims(goal: Goal, namespace: str) -> None:
             goal_id=goal.pk,
         )
         for task in tasks
-        for claim in ((task.accepted_attempt and task.accepted_attempt.report) or {}).get("claims", [])
+        for claim in ((task.accepted_attempt and task.accepted_attempt.report) or {}).get(
+            "claims", []
+        )
     ]
     if drafts:
         memory.remember_many(drafts)
