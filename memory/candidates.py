@@ -21,6 +21,8 @@ from memory.store import current_embedder, literals
 CANDIDATES_MAX = 200  # of each leg
 WORDS_MAX = 32  # of the query, the first ones
 QUERY_CHARS_MAX = 4000
+SAMPLE = 1000  # rows of a scope in which common words are looked for
+COMMON_SHARE = 0.2
 
 _SCOPE = """
 namespace = ANY(%(namespaces)s) AND layer = ANY(%(layers)s) AND state = 'live'
@@ -32,12 +34,22 @@ AND CASE WHEN %(as_of)s::timestamptz IS NULL THEN valid_to IS NULL
 """
 
 # Words come out of to_tsvector and go back as quoted lexemes, so no text of a query is ever read
-# as an operator.
+# as an operator. In a large scope, words that a sample finds in more than a fifth of the rows are
+# not searched for, unless there is no other: they match almost everything and weigh almost nothing.
 _LEXICAL = f"""
-WITH terms AS (
-    SELECT word, ('''' || replace(replace(word, '\\', '\\\\'), '''', '''''') || '''')::tsquery AS q
+WITH given AS (
+    SELECT word, array_to_tsvector(ARRAY[word])::text::tsquery AS q  -- quotes it
     FROM (SELECT word FROM unnest(to_tsvector('english', %(query)s)) AS u(word, positions, weights)
           ORDER BY positions[1], word LIMIT %(words_max)s) AS first
+), sample AS MATERIALIZED (
+    SELECT tsv FROM agentsys_memory_memory WHERE {_SCOPE} LIMIT %(sample)s
+), common AS (
+    SELECT word FROM given JOIN sample ON sample.tsv @@ given.q GROUP BY word
+    HAVING count(*) > %(sample)s * %(common_share)s
+       AND (SELECT count(*) FROM sample) >= %(sample)s
+), terms AS (
+    SELECT word, q FROM given WHERE word NOT IN (SELECT word FROM common)
+        OR NOT EXISTS (SELECT word FROM given EXCEPT SELECT word FROM common)
 ), asked AS (
     SELECT string_agg(q::text, ' | ')::tsquery AS q FROM terms
 ), hits AS MATERIALIZED (
@@ -52,23 +64,20 @@ WITH terms AS (
 SELECT top.id, length(top.tsv),
        (SELECT json_object_agg(lexeme, COALESCE(cardinality(positions), 1))
         FROM unnest(top.tsv) WHERE lexeme IN (SELECT word FROM known)),
-       (SELECT json_object_agg(word, n) FROM known)
+       CASE WHEN row_number() OVER () = 1 THEN (SELECT json_object_agg(word, n) FROM known) END
 FROM top
 """  # noqa: S608 - the scope is text of this module; values are parameters
 
+# Distances are worked out inside the materialized scope: narrow rows, and no index in between.
 _DENSE = f"""
 WITH scope AS MATERIALIZED (
-    SELECT id, pinned, CASE WHEN embed_model = %(model)s THEN embedding END AS embedding
+    SELECT id, pinned, CASE WHEN embed_model = %(model)s AND %(vector)s::text IS NOT NULL
+                            THEN embedding <=> %(vector)s::halfvec END AS distance
     FROM agentsys_memory_memory WHERE {_SCOPE}
 ), near AS (
-    SELECT id, 1 - (embedding <=> %(vector)s::halfvec) AS cosine FROM scope
-    WHERE embedding IS NOT NULL AND %(vector)s::text IS NOT NULL
-    ORDER BY embedding <=> %(vector)s::halfvec, id LIMIT %(limit)s
+    SELECT id FROM scope WHERE distance IS NOT NULL ORDER BY distance, id LIMIT %(limit)s
 )
-SELECT scope.id, scope.pinned,
-       CASE WHEN embedding IS NOT NULL AND %(vector)s::text IS NOT NULL
-            THEN 1 - (embedding <=> %(vector)s::halfvec) END,
-       (SELECT count(*) FROM scope)
+SELECT id, pinned, 1 - distance, (SELECT count(*) FROM scope)
 FROM scope WHERE pinned OR id = ANY(%(found)s) OR id IN (SELECT id FROM near)
 """  # noqa: S608 - as above
 
@@ -118,11 +127,18 @@ def _by_words(
     scope: Scope, query: str
 ) -> tuple[dict[int, tuple[int, dict[str, int]]], dict[str, int]]:
     """(distinct words, how often each of the query's is in it) by id; rows with each word."""
-    asked: dict[str, Any] = {"query": query, "words_max": WORDS_MAX, "limit": CANDIDATES_MAX}
+    asked: dict[str, Any] = {
+        "query": query,
+        "words_max": WORDS_MAX,
+        "sample": SAMPLE,
+        "common_share": COMMON_SHARE,
+        "limit": CANDIDATES_MAX,
+    }
     with connection.cursor() as cursor:
         cursor.execute(_LEXICAL, {**scope.parameters(), **asked})
         rows = cursor.fetchall()
-    return {row[0]: (row[1], row[2] or {}) for row in rows}, rows[0][3] if rows else {}
+    with_word: dict[str, int] = next((row[3] for row in rows if row[3]), {})
+    return {row[0]: (row[1], row[2] or {}) for row in rows}, with_word
 
 
 def _by_meaning(

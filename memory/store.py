@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
 
 from agentsys.gateway.embeddings import Embedder, Vectors, embedder
 from agentsys.kernel.errors import BadInput
@@ -99,8 +99,7 @@ def remember_many(items: Sequence[MemoryDraft]) -> list[int]:
     check(items)
     prepared = [prepare(item) for item in items]
     new = {p.key: p for p in reversed(prepared) if not _noise(p)}  # the first of a kind counts
-    with transaction.atomic():
-        ids = insert(list(new.values()))
+    ids = insert(list(new.values()))  # one statement, so one transaction
     return [ids.get(p.key, 0) for p in prepared]
 
 

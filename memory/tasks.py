@@ -6,7 +6,7 @@ from agentsys.celery import app
 from memory import services
 
 
-@app.task(name="memory.maintain")  # type: ignore[untyped-decorator]
+@app.task(name="memory.maintain")
 def maintain() -> dict[str, int]:
     """Forget what is over budget; fill in missing vectors. Safe at any time, twice too."""
     return services.maintain()

@@ -58,14 +58,14 @@ def rank(candidates: Sequence[Candidate], corpus: Corpus) -> list[Ranked]:
         "dense": _z({c.id: c.cosine for c in candidates if c.cosine is not None}),
     }
     present = [name for name, values in scores.items() if values]
+    floors = {name: _floor(scores[name]) for name in present}
     total = sum(WEIGHTS[name] for name in present)
     rows = []
     for c in candidates:
         if not (c.counts or c.pinned or (c.cosine or 0.0) >= DENSE_MIN):
             continue
         signals = {
-            name: WEIGHTS[name] / total * scores[name].get(c.id, _floor(scores[name]))
-            for name in present
+            name: WEIGHTS[name] / total * scores[name].get(c.id, floors[name]) for name in present
         }
         if c.pinned:
             signals["pinned"] = PIN_BONUS

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 
 from agentsys.cli import run
-from agentsys.kernel.errors import BadInput, NotFound
+from agentsys.kernel.errors import BadInput, NotFound, ServiceAway
 from memory import services as memory
 from memory.checks import embedder_loadable, vector_present
-from memory.extension import vector_problem
+from memory.extension import EnsureVector, vector_problem
 
 pytestmark = pytest.mark.django_db
 
@@ -102,3 +102,18 @@ def test_the_checks_pass_here_and_name_a_bad_embedder(settings: Any) -> None:
     settings.AGENTSYS = replace(settings.AGENTSYS, embedder="nosuch")
     (problem,) = embedder_loadable()
     assert (problem.id, "wordllama, hashing" in problem.msg) == ("memory.E001", True)
+
+
+def test_a_role_that_may_not_make_the_extension_is_told_the_way_out() -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("DROP EXTENSION vector CASCADE")
+        cursor.execute("CREATE ROLE agentsys_test_plain NOLOGIN")
+        cursor.execute("SET LOCAL ROLE agentsys_test_plain")
+        with (
+            connection.schema_editor(atomic=False) as editor,
+            pytest.raises(ServiceAway) as refusal,
+        ):
+            EnsureVector().database_forwards("agentsys_memory", editor, None, None)
+        assert "permission denied" in str(refusal.value)
+        assert "CREATE EXTENSION vector" in str(refusal.value)
+        transaction.set_rollback(True)

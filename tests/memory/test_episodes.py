@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from memory import services as memory
 from memory.models import Memory
@@ -71,6 +72,19 @@ def test_replaying_the_ledger_changes_nothing() -> None:
     before = list(Memory.objects.order_by("pk").values())
     assert memory.episodes_from_ledger(LEDGER) == 0
     assert list(Memory.objects.order_by("pk").values()) == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_replays_at_once_make_one_row_an_entry() -> None:
+    def replay(_turn: int) -> int:
+        try:
+            return memory.episodes_from_ledger(LEDGER)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(replay, range(4))) == [0, 0, 0, 10]
+    assert Memory.objects.count() == 10
 
 
 def test_a_forgotten_episode_stays_forgotten() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from agentsys.kernel.errors import BadInput
 from memory import services as memory
@@ -168,6 +169,35 @@ def test_no_query_breaks_the_search(query: str) -> None:
     memory.remember(HERE, "semantic", "☃ ☃ ☃ snowman words")
     for hit in memory.recall(HERE, query, explain=True):
         assert hit.score == hit.score  # not NaN
+
+
+def test_in_a_large_scope_common_words_still_find_when_there_are_no_others() -> None:
+    memory.remember_many(
+        [memory.MemoryDraft(HERE, "semantic", f"The build took {n} seconds") for n in range(1200)]
+    )
+    rare = memory.remember(HERE, "semantic", "The build broke on a walrus operator")
+    assert memory.recall(HERE, "did a walrus break the build")[0].id == rare
+    hits = memory.recall(HERE, "the build", explain=True)
+    assert len(hits) == 8
+    assert "lexical" in hits[0].signals
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_recall_does_not_wait_for_a_transaction_that_holds_its_rows() -> None:
+    pk = memory.remember(HERE, "semantic", "The office closes at six")
+
+    def ask() -> list[int]:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SET lock_timeout = '100ms'")
+            return [hit.id for hit in memory.recall(HERE, "when does the office close")]
+        finally:
+            connection.close()
+
+    with transaction.atomic(), ThreadPoolExecutor(1) as pool:
+        Memory.objects.select_for_update().get(pk=pk)
+        assert pool.submit(ask).result() == [pk]
+    assert Memory.objects.get(pk=pk).access_count == 0
 
 
 def test_words_of_other_models_are_never_compared() -> None:
