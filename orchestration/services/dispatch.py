@@ -8,6 +8,7 @@ to take does nothing. So a broker that is away or was wiped costs time only.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,6 +23,8 @@ from orchestration.domain.canvas import Canvas, Chain, Chord, Link, compile_canv
 from orchestration.services.hotpath import Unlocked
 
 log = structlog.get_logger(__name__)
+
+AWAY_SECONDS = 2.0
 
 _STRETCH = """
 WITH RECURSIVE line AS (
@@ -118,9 +121,19 @@ def after_commit(action: Callable[[], None]) -> None:
     transaction.on_commit(action, robust=True)
 
 
+_away_until = 0.0  # monotonic; while the broker is away, one caller in AWAY_SECONDS tries
+
+
 def _quietly(publish: Callable[[], Any]) -> None:
-    """A message that cannot be sent is not an error: the sweep sends it again."""
+    """A message that cannot be sent is not an error: the sweep sends it again.
+
+    Finding out that the broker is away takes seconds, so for a while nobody else tries.
+    """
+    global _away_until
+    if time.monotonic() < _away_until:
+        return
     try:
         publish()
     except Exception as error:  # the broker's edge: whatever it raises, the row stays due
+        _away_until = time.monotonic() + AWAY_SECONDS
         log.info("not published; the sweep will", error=f"{type(error).__name__}: {error}")

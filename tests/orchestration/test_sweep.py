@@ -1,0 +1,203 @@
+"""Losing a worker, or any message, costs time and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
+
+from orchestration.models import Attempt, Goal, WorkerSession
+from orchestration.services.goals import goal_pause, goal_resume
+from orchestration.services.hotpath import Claimed, claim
+from orchestration.services.ledger import goal_locked
+from orchestration.services.running import serve
+from orchestration.services.sessions import LOCK_CLASS, SWEEP_LOCK
+from orchestration.services.sweep import (
+    attempts_publish,
+    lost_attempts,
+    lost_take_back,
+    stalled,
+    sweep,
+)
+from tests.orchestration.pump import attempt_of, node, pump, submit, task_named
+
+
+@contextmanager
+def another_connection() -> Iterator[psycopg.Connection[Any]]:
+    names = connection.get_connection_params()
+    with psycopg.connect(
+        dbname=names["dbname"], host=names.get("host"), user=names.get("user"), autocommit=True
+    ) as other:
+        yield other
+
+
+@contextmanager
+def living_worker() -> Iterator[int]:
+    """The session of another worker process, alive while the context lasts."""
+    session = WorkerSession.objects.create(host="elsewhere", pid=1)
+    with another_connection() as other:
+        other.execute("SELECT pg_advisory_lock(%s, %s)", [LOCK_CLASS, session.pk])
+        yield session.pk
+
+
+def take(goal: Goal, owner: int) -> Claimed:
+    with goal_locked(goal.pk) as book:
+        (taken,) = claim(book, owner=owner, lease_seconds=30, lane="cheap")
+    return taken
+
+
+def test_what_a_dead_worker_held_is_taken_back_and_its_successor_continues_the_journal() -> None:
+    goal = submit(node("a"))
+    with living_worker() as owner:
+        taken = take(goal, owner)
+        assert lost_attempts() == []
+    assert lost_attempts() == [taken.attempt_id]
+    counts = sweep()
+    assert counts is not None
+    assert counts["taken_back"] == 1
+    first, second = Attempt.objects.filter(goal=goal).order_by("number")
+    assert (first.state, second.state) == ("lost", "queued")
+    assert second.lineage == first.lineage
+    lost_take_back(first.pk)  # once more: nothing
+    assert Attempt.objects.filter(goal=goal).count() == 2
+    assert pump(goal).state == "succeeded"
+
+
+def test_a_lease_that_ran_out_is_enough_to_take_work_back() -> None:
+    goal = submit(node("a"))
+    with living_worker() as owner:
+        taken = take(goal, owner)
+        Attempt.objects.filter(pk=taken.attempt_id).update(lease_until=timezone.now())
+        assert lost_attempts() == [taken.attempt_id]
+        lost_take_back(taken.attempt_id)
+    assert attempt_of(goal, "a").number == 2
+
+
+def test_the_third_lost_worker_quarantines_the_task() -> None:
+    goal = submit(node("a"), node("b", "a"))
+    for number in (1, 2, 3):
+        taken = take(goal, owner=1)
+        assert taken.number == number
+        lost_take_back(taken.attempt_id)
+    task = task_named(goal, "a")
+    assert (task.state, task.losses) == ("failed", 3)
+    assert "quarantined" in task.reason
+    assert pump(goal).state == "failed"
+
+
+def test_a_worker_that_comes_back_from_the_dead_has_no_say() -> None:
+    from orchestration.domain.settling import Accept
+    from orchestration.services.settle import Finished, finish
+
+    goal = submit(node("a"))
+    taken = take(goal, owner=1)
+    lost_take_back(taken.attempt_id)
+    report = {"outcome": "done", "output": {"echo": {}}, "artifacts": [], "proposals": []}
+    late = Finished(taken, report, "h", (), Accept())
+    with goal_locked(goal.pk) as book:
+        after = finish(book, [late])
+    assert after.unlocked.cheap == ()
+    assert task_named(goal, "a").state == "ready"
+    assert Attempt.objects.get(pk=taken.attempt_id).state == "lost"
+
+
+def test_queued_rows_are_sent_again_less_and_less_often_until_claimed() -> None:
+    goal = submit(node("a"))
+    assert attempts_publish() == 0
+    gaps = []
+    for _ in range(6):
+        Attempt.objects.filter(goal=goal).update(publish_due_at=timezone.now())
+        before = timezone.now()
+        assert attempts_publish() == 1
+        row = attempt_of(goal, "a")
+        assert row.publish_due_at is not None
+        gaps.append(round((row.publish_due_at - before).total_seconds()))
+    assert gaps == [5, 10, 20, 40, 60, 60]
+    assert attempt_of(goal, "a").publishes == 6
+    assert serve() == 1
+    assert attempt_of(goal, "a").publish_due_at is None
+    assert attempts_publish() == 0
+
+
+def test_nothing_is_sent_for_what_waits_for_its_time_or_is_paused() -> None:
+    goal = submit(node("a"))
+    due = timezone.now() - timedelta(seconds=1)
+    Attempt.objects.filter(goal=goal).update(publish_due_at=due)
+    goal_pause(goal.pk, actor="me")
+    assert attempts_publish() == 0
+    goal_resume(goal.pk, actor="me")
+    goal.tasks.update(due_at=timezone.now() + timedelta(hours=1))
+    assert attempts_publish() == 0
+    goal.tasks.update(due_at=due)
+    assert attempts_publish() == 1
+
+
+def test_a_goal_in_which_nothing_moves_is_looked_at_again() -> None:
+    goal = submit(node("a"), node("b", "a"))
+    serve()
+    Goal.objects.filter(pk=goal.pk).update(
+        state="running", finished_at=None
+    )  # as after a lost bell
+    assert stalled() == [goal.pk]
+    sweep()
+    goal.refresh_from_db()
+    assert goal.state == "succeeded"
+    assert stalled() == []
+
+
+def test_a_reported_attempt_whose_settle_was_lost_is_settled_by_the_sweep() -> None:
+    from orchestration.services.running import task_serve
+    from orchestration.services.verdicts import attempt_verify
+
+    check = {"verify": ["schema", "execution"], "check": {"argv": ["true"]}}
+    goal = submit(node("a", agent="command", inputs={"argv": ["true"]}, **check))
+    task_serve(task_named(goal, "a").pk, 0)
+    attempt_verify(attempt_of(goal, "a").pk, "execution", "")
+    assert task_named(goal, "a").state == "verifying"
+    sweep()
+    assert task_named(goal, "a").state == "done"
+
+
+def test_only_one_sweeps_at_a_time() -> None:
+    with another_connection() as other:
+        other.execute("SELECT pg_advisory_lock(%s, %s)", list(SWEEP_LOCK))
+        assert sweep() is None
+    assert sweep() is not None
+
+
+def test_one_row_that_cannot_be_handled_does_not_stop_the_others(settings: Any) -> None:
+    settings.AGENTSYS = replace(settings.AGENTSYS, lost_max=9)
+    bad, good = submit(node("a")), submit(node("a"))
+    taken = [take(goal, owner=1) for goal in (bad, good)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION no_loss() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE EXCEPTION 'not this one'; END $$;"
+            "CREATE TRIGGER no_loss BEFORE UPDATE ON agentsys_orchestration_attempt FOR EACH ROW"
+            f" WHEN (NEW.id = {taken[0].attempt_id} AND NEW.state = 'lost')"
+            " EXECUTE FUNCTION no_loss()"
+        )
+    try:
+        sweep()
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP FUNCTION no_loss CASCADE")
+    assert Attempt.objects.get(pk=taken[0].attempt_id).state == "running"
+    assert Attempt.objects.get(pk=taken[1].attempt_id).state == "lost"
+
+
+def test_a_second_open_attempt_is_refused_in_every_open_state() -> None:
+    goal = submit(node("a"))
+    task = task_named(goal, "a")
+    for number, state in enumerate(("queued", "reported"), start=2):
+        with pytest.raises(IntegrityError), transaction.atomic():
+            Attempt.objects.create(
+                task=task, goal=goal, number=number, lineage="x", lane="cheap", state=state
+            )
