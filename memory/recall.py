@@ -88,7 +88,8 @@ def _known(layers: Sequence[str] | None) -> Sequence[str] | None:
 def _distinct(ranked: Sequence[Ranked], k: int) -> list[tuple[Memory, Ranked]]:
     """The best `k`, without those that say the same as one before."""
     best = ranked[: 4 * k]  # enough to fill k places in all but a store of copies
-    rows = Memory.objects.defer("tsv", "embedding").in_bulk([r.id for r in best])
+    live = Memory.objects.filter(state="live").defer("tsv", "embedding")
+    rows = live.in_bulk([place.id for place in best])
     chosen: dict[tuple[str, ...], tuple[Memory, Ranked]] = {}
     for place in best:
         row = rows.get(place.id)  # None: forgotten since

@@ -22,7 +22,8 @@ ROWS_MAX = 50_000  # live rows a namespace may hold
 PASS_SHARE = 0.10  # of the live rows that one pass may prune
 STRENGTH_STEP = 0.05  # stored strengths are refreshed when they are off by more
 REFRESH_MAX = 20_000  # rows written by one refresh
-EMBED_MAX = 2_000  # vectors filled in by one pass
+EMBED_MAX = 20_000  # vectors filled in by one pass
+EMBED_BATCH = 1_000
 
 _STRENGTH = """
 exp(-extract(epoch FROM clock_timestamp() - GREATEST(occurred_at, last_access_at)) / 86400.0
@@ -119,9 +120,16 @@ def _refresh() -> int:
 
 def _embed_missing() -> int:
     """Vectors for rows that have none of the current model: after a change of the setting, too."""
+    total = 0
+    while total < EMBED_MAX and (done := _embed_batch()):
+        total += done
+    return total
+
+
+def _embed_batch() -> int:
     model = current_embedder()
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_UNEMBEDDED, [model.name, EMBED_MAX])
+        cursor.execute(_UNEMBEDDED, [model.name, EMBED_BATCH])
         rows: list[Any] = cursor.fetchall()
         if rows:
             vectors = literals(model.embed([text for _, text in rows]))

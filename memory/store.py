@@ -10,6 +10,7 @@ raised by them either.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -118,6 +119,12 @@ def _problems(item: MemoryDraft) -> list[str]:
     for name, most in LENGTHS_MAX.items():
         if len(getattr(item, name)) > most:
             found.append(f"{name} has {len(getattr(item, name))} characters, at most {most} fit")
+    if item.occurred_at is not None and item.occurred_at.tzinfo is None:
+        found.append(f"occurred_at {item.occurred_at} has no time zone; give one, such as UTC")
+    if item.importance is not None and not math.isfinite(item.importance):
+        found.append(f"importance {item.importance} is no number")
+    if item.pinned and item.trust == "untrusted":
+        found.append("untrusted text cannot be pinned when it is written; a person may pin it")
     if not item.namespace.strip():
         found.append("namespace is empty; every memory belongs to one, such as project-1")
     return found

@@ -93,7 +93,7 @@ def supersede(
             occurred_at=since,
             goal_id=old.goal_id,
             task_id=old.task_id,
-            pinned=old.pinned,
+            pinned=old.pinned and given != "untrusted",
         )
         check([draft])
         if TRUST.index(given) > TRUST.index(old.trust):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db.models import F
@@ -93,6 +95,20 @@ def test_maintenance_refreshes_strengths_once_and_fills_in_vectors(rows: list[in
     strengths = [Memory.objects.get(pk=pk).strength for pk in (rows[0], rows[-1])]
     assert 0 < strengths[0] < strengths[1] < 1
     assert Memory.objects.get(pk=rows[0]).embedding is not None
+
+
+def test_a_change_of_the_embedder_is_followed_row_by_row(rows: list[int], settings: Any) -> None:
+    settings.AGENTSYS = replace(settings.AGENTSYS, embedder="hashing")
+    assert maintain()["embedded"] == 40
+    assert set(Memory.objects.values_list("embed_model", flat=True)) == {"hashing-256"}
+    assert "dense" in memory.recall(HERE, "fact number 7", explain=True)[0].signals
+
+
+def test_the_message_has_a_stable_name_and_its_own_queue() -> None:
+    from agentsys.celery import app
+
+    assert maintain.name == "memory.maintain"
+    assert app.amqp.router.route({}, maintain.name)["queue"].name == "memory"
 
 
 def test_a_text_without_words_is_not_embedded_again_and_again() -> None:

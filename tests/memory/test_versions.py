@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
+from django.db import connection
 
 from agentsys.kernel.errors import BadInput, NotFound
 from memory import services as memory
@@ -101,3 +104,21 @@ def test_a_forgotten_version_is_not_shown_with_its_successor(fact: int) -> None:
     memory.supersede(fact, "The limit is 600")
     memory.forget(fact, "ana", "wrong")
     assert memory.recall(HERE, "limit")[0].superseded == ()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_that_supersede_at_once_one_wins() -> None:
+    pk = memory.remember(HERE, "semantic", "The limit is 500")
+
+    def change(n: int) -> str:
+        try:
+            memory.supersede(pk, f"The limit is {n}")
+        except memory.NotCurrent:
+            return "late"
+        finally:
+            connection.close()
+        return "done"
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(change, range(4))) == ["done", "late", "late", "late"]
+    assert len(memory.history(pk)) == 2
