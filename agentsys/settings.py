@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import environ
+from django.templatetags.static import static
 
 from agentsys import conf, logs
 
@@ -77,6 +78,13 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 WHITENOISE_USE_FINDERS = True
+
+# For the console's theme, where it is installed; the console works without it.
+UNFOLD = {
+    "SITE_TITLE": "agentsys",
+    "SITE_HEADER": "agentsys",
+    "STYLES": [lambda request: static("console/console.css")],
+}
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
