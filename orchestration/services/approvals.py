@@ -17,7 +17,15 @@ from agentsys.kernel.errors import AgentsysError, BadInput, ExitCode, NotFound
 from agentsys.kernel.hashing import digest, plain
 from orchestration.domain.lives import AttemptEvent, GoalEvent, ProposalEvent, TaskEvent
 from orchestration.domain.settling import Accept, Fail, Propose, Retry
-from orchestration.models import ApprovalRequest, Attempt, Decision, Membership, Proposal, Task
+from orchestration.models import (
+    ApprovalRequest,
+    Attempt,
+    Decision,
+    Goal,
+    Membership,
+    Proposal,
+    Task,
+)
 from orchestration.services.hotpath import Unlocked
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.moves import attempts_move, goal_move, proposals_move, tasks_move
@@ -344,11 +352,13 @@ def _verdict_decided(
 def _plan_decided(book: Book, decision: str, actor: str, reason: str, after: Followups) -> None:
     if decision == "approve":
         goal_move(book, GoalEvent.PLAN_APPROVED, actor=actor)
+        Goal.objects.filter(pk=book.goal_id).update(started_at=book.now, publish_due_at=None)
         after.unlocked += roots_start(book, republish_seconds=settings.AGENTSYS.republish_seconds)
     else:
         tasks = Task.objects.filter(goal_id=book.goal_id, state="blocked")
         tasks_move(book, tasks.values_list("pk", flat=True), TaskEvent.CANCELLED, actor=actor)
         goal_move(book, GoalEvent.FAILED, actor=actor, reason=f"plan rejected: {reason}")
+        Goal.objects.filter(pk=book.goal_id).update(publish_due_at=book.now)
 
 
 def _effect_decided(

@@ -8,23 +8,29 @@ happens outside any transaction, between an intent and its confirmation:
   proposal's number in a trailer. After a crash the trailer tells that it was done.
 - An action is an effect with a key of its own. A crash between intent and confirmation leaves it
   in doubt, and a person is asked; it is never run again blindly.
+
+Whoever applies holds an advisory lock of the proposal's number meanwhile, so that a doubled message
+does not take an action that is still running for one that broke off.
 """
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import structlog
 from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from agentsys.kernel.errors import AgentsysError, NotFound
 from agentsys.kernel.hashing import canonical, digest
 from orchestration.domain.lives import AttemptEvent, ProposalEvent
-from orchestration.models import Attempt, Proposal, Task
+from orchestration.models import ApprovalRequest, Attempt, Proposal, Task
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.moves import ORCHESTRATOR, attempts_move, proposals_move
 from orchestration.services.requests import request_open
@@ -43,17 +49,34 @@ from workers.git import Repository
 log = structlog.get_logger(__name__)
 
 BUSY_SECONDS = 120.0
+APPLY_LOCK = 0x616A  # advisory locks (class, proposal id)
 TRAILER = "Agentsys-Proposal"
 
 
 def proposal_apply(proposal_id: int) -> str:
     """Apply an approved proposal; returns its state afterwards. Safe to call twice."""
-    proposal = _take(proposal_id)
-    if proposal is None:
-        return str(Proposal.objects.values_list("state", flat=True).get(pk=proposal_id))
-    if proposal.kind == "change":
-        return _merge(proposal)
-    return _act(proposal)
+    with _alone(proposal_id) as alone:
+        proposal = _take(proposal_id) if alone else None
+        if proposal is None:
+            return str(Proposal.objects.values_list("state", flat=True).get(pk=proposal_id))
+        if proposal.kind == "change":
+            return _merge(proposal)
+        return _act(proposal)
+
+
+@contextmanager
+def _alone(proposal_id: int) -> Iterator[bool]:
+    """True while no other process or thread applies this proposal."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [APPLY_LOCK, proposal_id])
+        (alone,) = cursor.fetchone()
+    try:
+        yield alone
+    finally:
+        if alone:
+            # A connection that broke took the lock with it.
+            with suppress(OperationalError, InterfaceError), connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [APPLY_LOCK, proposal_id])
 
 
 def _take(proposal_id: int) -> Proposal | None:
@@ -221,6 +244,9 @@ def action_failed(book: Book, proposal: Proposal, result: dict[str, Any], after:
 def _in_doubt(proposal: Proposal, what: str) -> str:
     """Nobody knows whether it happened: a person finds out, nothing is run again."""
     with goal_locked(proposal.goal_id) as book:
+        asked = ApprovalRequest.objects.filter(proposal=proposal, kind="effect", state="open")
+        if asked.exists():
+            return "approved"
         Proposal.objects.filter(pk=proposal.pk).update(apply_due_at=None, reason=what)
         request_open(
             book,
@@ -230,6 +256,7 @@ def _in_doubt(proposal: Proposal, what: str) -> str:
             risk="irreversible",
             task_id=proposal.task_id,
             attempt_id=proposal.attempt_id,
+            proposal=proposal,
             allowed=("approve", "reject"),
             definition=proposal.task.definition,
         )

@@ -9,8 +9,10 @@ from typing import Any
 from django.conf import settings
 
 from agentsys.kernel.hashing import digest, plain
+from orchestration.domain.lives import ProposalEvent
 from orchestration.models import ApprovalRequest, Goal, Proposal
 from orchestration.services.ledger import Book
+from orchestration.services.moves import proposals_move
 
 
 def request_open(
@@ -26,8 +28,13 @@ def request_open(
     attempt_id: int | None = None,
     proposal: Proposal | None = None,
 ) -> ApprovalRequest:
-    """Ask people. The definition's `approval` may set quorum, four_eyes, days and on_expiry."""
+    """Ask people. The definition's `approval` may set quorum, four_eyes and days.
+
+    Where several people must agree nobody may edit: they would have agreed to something else.
+    """
     policy = definition.get("approval") or {}
+    if policy.get("quorum", 1) > 1:
+        allowed = [one for one in allowed if one != "edit"]
     days = policy.get("days", settings.AGENTSYS.approval_days)
     request = ApprovalRequest.objects.create(
         goal_id=book.goal_id,
@@ -53,6 +60,26 @@ def request_open(
         payload={"approval": request.pk, "kind": kind, "risk": risk, "quorum": request.quorum},
     )
     return request
+
+
+def task_requests_withdraw(book: Book, task_id: int, *, actor: str) -> None:
+    """What a task asked for is void once it is tried anew or has failed: nothing of it is applied."""
+    proposals = Proposal.objects.filter(
+        task_id=task_id, state__in=("open", "in_review", "approved")
+    )
+    proposals_move(
+        book,
+        proposals.values_list("pk", flat=True),
+        ProposalEvent.WITHDRAWN,
+        actor=actor,
+        fields={"apply_due_at": None},
+    )
+    still_open = ApprovalRequest.objects.filter(task_id=task_id, state="open")
+    for request_id in list(still_open.order_by("pk").values_list("pk", flat=True)):
+        ApprovalRequest.objects.filter(pk=request_id).update(state="withdrawn", decided_at=book.now)
+        book.record(
+            "approval.withdrawn", actor=actor, task_id=task_id, payload={"approval": request_id}
+        )
 
 
 def _requester(goal_id: int) -> str:

@@ -36,7 +36,7 @@ from orchestration.services import dispatch
 from orchestration.services.hotpath import Accepted, Claimed, Unlocked, accept, queue_again, unlock
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.moves import ORCHESTRATOR, attempts_move, proposals_move, tasks_move
-from orchestration.services.requests import request_open
+from orchestration.services.requests import request_open, task_requests_withdraw
 from orchestration.services.scopes import scopes_release
 from verification import services as verification
 from verification.services import VerdictRow
@@ -475,6 +475,7 @@ def task_retry(
         )
         fence, lane = cursor.fetchone()
     scopes_release([task_id])
+    task_requests_withdraw(book, task_id, actor=ORCHESTRATOR)
     queue_again(
         book, [task_id], republish_seconds=settings.AGENTSYS.republish_seconds, lineage=lineage
     )
@@ -500,6 +501,7 @@ def task_fail(
     if not moved:
         return
     scopes_release([task_id])
+    task_requests_withdraw(book, task_id, actor=actor)
     if Task.objects.values_list("optional", flat=True).get(pk=task_id):
         after.unlocked += unlock(
             book, [task_id], republish_seconds=settings.AGENTSYS.republish_seconds
