@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import json
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from agentsys.kernel.errors import NotFound
+from orchestration.services.goals import project_join
+
+PIPE_WIDTH = 240
 STATE_STYLE = {
     "done": "green", "succeeded": "green", "accepted": "green", "applied": "green",
     "running": "cyan", "verifying": "blue", "ready": "cyan", "held": "yellow",
@@ -35,16 +38,17 @@ class Command(BaseCommand):
         if as_json or text is None:
             self.stdout.write(json.dumps(data, indent=2, default=str, ensure_ascii=False))
         elif text:
-            self.stdout.write(text)
+            self.stdout.write(safe(text).plain)
 
     def note(self, text: str) -> None:
-        self.stderr.write(text)
+        self.stderr.write(safe(text).plain)
 
     def show(self, *renderables: Any) -> None:
-        """Rich renderables on stdout; plain text where that is no terminal."""
-        console = Console(file=self.stdout, soft_wrap=not sys.stdout.isatty())  # type: ignore[arg-type]
+        """Rich renderables on stdout; where that is no terminal, plain and without folding."""
+        width = None if self.stdout.isatty() else PIPE_WIDTH
+        console = Console(file=self.stdout, width=width)  # type: ignore[arg-type]
         for renderable in renderables:
-            console.print(renderable)
+            console.print(safe(renderable) if isinstance(renderable, str) else renderable)
 
 
 def add_json(parser: CommandParser) -> None:
@@ -57,16 +61,23 @@ def actor() -> str:
 
 
 def person(name: str | None) -> User:
-    """The person who decides: `--user`, else a person named after the operating system's user,
-    made on demand: whoever may run commands on this machine may decide on it."""
-    found = User.objects.filter(username=name or actor()).first()
-    if found is not None:
-        return found
+    """The person who decides: `--user`; else the account named after the operating system's user;
+    else the first administrator; else, where nobody has an account yet, an approver of the default
+    project is made for the operating system's user. NotFound for an unknown `--user`."""
     if name:
-        from agentsys.kernel.errors import NotFound
+        named = User.objects.filter(username=name).first()
+        if named is None:
+            raise NotFound(kind="user", id=name, listing="agentsys createsuperuser")
+        return named
+    own = User.objects.filter(username=actor(), is_active=True).first()
+    first = User.objects.filter(is_superuser=True, is_active=True).order_by("pk").first()
+    return own or first or _newcomer()
 
-        raise NotFound(kind="user", id=name, listing="manage.py createsuperuser")
-    return User.objects.create_user(username=actor(), is_staff=True, is_superuser=True)
+
+def _newcomer() -> User:
+    made: User = User.objects.create_user(username=actor(), is_staff=True)
+    project_join("default", user=made, role="approver")
+    return made
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> Table:
@@ -79,9 +90,12 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = ""
 
 
 def safe(value: Any) -> Text:
-    """Text that came from anywhere: shown as it is, without markup or control characters."""
+    """Text that came from anywhere: shown as it is, without markup or control characters, so
+    that what an agent wrote cannot speak to the terminal."""
     text = "" if value is None else str(value)
-    return Text("".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text))
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
+    return Text(text)
 
 
 def state(name: str) -> Text:
@@ -123,7 +137,7 @@ def task_table(tasks: Sequence[Mapping[str, Any]]) -> Table:
                 t["attempts"],
                 ", ".join(t["depends_on"][:3]) + (" …" if len(t["depends_on"]) > 3 else ""),
                 " ".join(f"{v['verifier']}:{v['outcome'] or '…'}" for v in t["verdicts"]),
-                t["reason"][:60],
+                (t["reason"] or t["note"])[:80],
             )
             for t in tasks
         ),

@@ -1,14 +1,20 @@
-"""Watching a goal: a live view in a terminal, plain lines elsewhere. Ctrl-C only detaches."""
+"""Watching a goal: a live view in a terminal, plain lines elsewhere. Ctrl-C only detaches.
+
+Watching reads and never writes, so any number of people may watch, and closing a watch changes
+nothing. A database that is restarted meanwhile is found again.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
+from django.db.models import Exists, OuterRef, Q
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -17,41 +23,69 @@ from rich.text import Text
 
 from agentsys.kernel.errors import ExitCode
 from orchestration.cli.output import duration, safe
-from orchestration.models import ApprovalRequest, Goal, LedgerEntry, Task
+from orchestration.models import ApprovalRequest, Goal, LedgerEntry, ScopeLease, Task
 from orchestration.services.progress import Progress, progress_of, running_now
-from orchestration.services.reads import goal_cost
-from orchestration.services.why import task_sentence
+from orchestration.services.reads import found, goal_spent
+from orchestration.services.why import goal_sentence, task_sentence
 
 POLL_SECONDS = 0.4
-LINE_SECONDS = 10.0
+CHANGE_SECONDS = 2.0  # not a terminal: at most a line in this time for each change of the counts
+QUIET_SECONDS = 30.0  # and one in this time when nothing changes
+AWAY_SECONDS = 60.0  # how long the database may be away
+SHOWN_MAX = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """One look at a goal."""
+    """One look at a goal. `moving` counts the tasks that go on without a person."""
 
     goal: Goal
     progress: Progress
     running: list[dict[str, Any]]
     waits: list[str]
     last: list[str]
-    cost: dict[str, Any]
-    asks: int
+    spent: dict[str, Any]
+    asks: list[ApprovalRequest]
+    moving: int
 
 
 def look(goal_id: int) -> Glance:
-    goal = Goal.objects.get(pk=goal_id)
+    goal: Goal = found(Goal.objects, "goal", goal_id)
+    asks = list(ApprovalRequest.objects.filter(goal=goal, state="open").order_by("pk"))
+    progress = progress_of(goal_id, finished_at=goal.finished_at)
     waiting = Task.objects.filter(goal=goal, state__in=("held", "ready")).select_related("goal")
     last = LedgerEntry.objects.filter(goal=goal).order_by("-seq")[:4]
     return Glance(
         goal=goal,
-        progress=progress_of(goal_id, finished_at=goal.finished_at),
-        running=running_now(goal_id, 8),
-        waits=[task_sentence(t) for t in waiting.order_by("-state", "pk")[:3]],
+        progress=progress,
+        running=running_now(goal_id, SHOWN_MAX),
+        # held ones first, then what was refused once (a scope, a backoff), then the queue
+        waits=[task_sentence(t) for t in waiting.order_by("state", "-reason", "pk")[:3]],
         last=[f"#{e.seq} {e.event} by {e.actor}" for e in reversed(last)],
-        cost=goal_cost(goal_id),
-        asks=ApprovalRequest.objects.filter(goal=goal, state="open").count(),
+        spent=goal_spent(goal_id),
+        asks=asks,
+        moving=_moving(goal, progress),
     )
+
+
+def _moving(goal: Goal, progress: Progress) -> int:
+    """Tasks that run, are verified, merged or applied, or wait for nothing but a worker or time.
+
+    A ready task that was refused a scope moves only if some holder of a scope does: else it waits
+    for the same person as the holder.
+    """
+    if goal.paused_at is not None:
+        return progress.running + progress.verifying
+    asked = ApprovalRequest.objects.filter(task=OuterRef("pk"), state="open")
+    decided = Task.objects.filter(~Exists(asked), goal=goal, state="held").count()
+    refused = Task.objects.filter(
+        goal=goal, state="ready", scoped=True, reason__startswith="waits for "
+    ).count()
+    if refused:
+        leases = ScopeLease.objects.filter(project_id=goal.project_id, space=goal.repository)
+        if leases.exclude(Q(task__state="held") & Exists(asked.filter(task=OuterRef("task")))):
+            refused = 0
+    return progress.running + progress.verifying + progress.ready - refused + decided
 
 
 def exit_code(glance: Glance) -> int | None:
@@ -61,14 +95,18 @@ def exit_code(glance: Glance) -> int | None:
         return ExitCode.DONE
     if state in ("failed", "cancelled"):
         return ExitCode.GOAL_FAILED
-    seen = glance.progress
-    still = seen.running + seen.verifying + seen.ready
-    if glance.asks and not still:
-        budget = ApprovalRequest.objects.filter(
-            goal=glance.goal, state="open", question__startswith="budget"
-        ).exists()
-        return ExitCode.BUDGET if budget else ExitCode.WAITING
+    if glance.moving:
+        return None
+    if any(_is_about_budget(request) for request in glance.asks):
+        return ExitCode.BUDGET
+    if glance.asks or glance.goal.paused_at is not None:
+        return ExitCode.WAITING
     return None
+
+
+def _is_about_budget(request: ApprovalRequest) -> bool:
+    # A worker that ran into the budget asks in the words of `BudgetExceeded`.
+    return request.kind == "budget" or " has no budget for " in request.question
 
 
 def wait(
@@ -76,76 +114,109 @@ def wait(
     *,
     timeout: float | None = None,
     live: bool | None = None,
+    patient: bool = False,
+    farewell: str = "",
     alive: Callable[[], None] = lambda: None,
 ) -> int:
-    """Follow the goal until it ends, waits for a person, or the time is up.
+    """Follow the goal until it ends, waits for a person, or the time is up; returns the exit code.
 
-    `alive` is called at every look, so that a caller can mind its own processes.
+    `patient` watchers stay while a person is waited for. `alive` is called at every look, so that
+    a caller can mind its own processes; `farewell` is what Ctrl-C says.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     use_live = sys.stderr.isatty() if live is None else live
+    shown = _live() if use_live else _plain()
     try:
-        if use_live:
-            return _live(goal_id, deadline, alive)
-        return _plain(goal_id, deadline, alive)
+        with shown as show:
+            for glance in _looks(goal_id):
+                code = _code(glance, deadline, patient)
+                show(glance, code is not None)
+                if code is not None:
+                    _say_what_waits(glance, code)
+                    return code
+                alive()
     except KeyboardInterrupt:
-        _say(f"detached; goal-{goal_id} goes on. `goals watch {goal_id}` attaches again")
-        return ExitCode.INTERRUPTED
+        say(farewell or f"detached; goal-{goal_id} goes on. `goals watch {goal_id}` attaches again")
+    return ExitCode.INTERRUPTED
 
 
-def _live(goal_id: int, deadline: float | None, alive: Callable[[], None]) -> int:
-    console = Console(stderr=True)
-    with Live(console=console, refresh_per_second=4, transient=False) as view:
-        while True:
-            glance = look(goal_id)
-            view.update(picture(glance))
-            code = _code(glance, deadline)
-            if code is not None:
-                return code
-            alive()
-            time.sleep(POLL_SECONDS)
-            _reconnect()
-
-
-def _plain(goal_id: int, deadline: float | None, alive: Callable[[], None]) -> int:
-    said, said_at = "", 0.0
+def _looks(goal_id: int) -> Iterator[Glance]:
+    """A look every so often; longer apart where a look takes long, as with huge goals."""
+    away_since: float | None = None
     while True:
-        glance = look(goal_id)
-        text = line(glance)
-        counts = (
-            f"{glance.goal.state} {glance.progress.done} {glance.progress.failed} {glance.asks}"
-        )
-        now = time.monotonic()
-        code = _code(glance, deadline)
-        changed = counts != said and now - said_at >= 1.0
-        if code is not None or changed or now - said_at >= LINE_SECONDS:
-            _say(text)
-            said, said_at = counts, now
-        if code is not None:
-            return code
-        alive()
-        time.sleep(POLL_SECONDS)
-        _reconnect()
+        began = time.monotonic()
+        try:
+            glance = look(goal_id)
+            away_since = None
+        except (OperationalError, InterfaceError):
+            connection.close()
+            away_since = away_since or began
+            if began - away_since > AWAY_SECONDS:
+                raise
+        else:
+            yield glance
+        time.sleep(max(POLL_SECONDS, 3 * (time.monotonic() - began)))
 
 
-def _code(glance: Glance, deadline: float | None) -> int | None:
+def _code(glance: Glance, deadline: float | None, patient: bool) -> int | None:
     code = exit_code(glance)
+    if patient and glance.goal.finished_at is None:
+        code = None
     if code is None and deadline is not None and time.monotonic() >= deadline:
         return ExitCode.TIMED_OUT
     return code
 
 
-def _reconnect() -> None:
-    """A server that was restarted is found again."""
-    connection.close_if_unusable_or_obsolete()
+def _say_what_waits(glance: Glance, code: int) -> None:
+    if code == ExitCode.TIMED_OUT:
+        say(f"not finished in time; goal-{glance.goal.pk} goes on")
+    elif code in (ExitCode.WAITING, ExitCode.BUDGET):
+        for request in glance.asks[:SHOWN_MAX]:
+            say(f"waits for you: inbox show {request.pk}: {one_line(request.question)}")
+        if not glance.asks:
+            say(goal_sentence(glance.goal))
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
+Show = Callable[[Glance, bool], None]
+
+
+@contextmanager
+def _live() -> Iterator[Show]:
+    with Live(console=Console(stderr=True), refresh_per_second=4) as view:
+        yield lambda glance, _: view.update(picture(glance))
+
+
+@contextmanager
+def _plain() -> Iterator[Show]:
+    """A line for every change that matters at once, for progress now and then."""
+    state, counts, said_at = "", "", float("-inf")
+
+    def show(glance: Glance, last: bool) -> None:
+        nonlocal state, counts, said_at
+        seen, goal, now = glance.progress, glance.goal, time.monotonic()
+        new_state = f"{goal.state} {goal.paused_at} {[a.pk for a in glance.asks]} {seen.failed}"
+        new_counts = f"{seen.done} {seen.waiting} {seen.total}"
+        quiet = now - said_at
+        changed = new_counts != counts and quiet >= CHANGE_SECONDS
+        if last or new_state != state or changed or quiet >= QUIET_SECONDS:
+            say(line(glance))
+            state, counts, said_at = new_state, new_counts, now
+
+    yield show
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - progress is for people
+
+
+def one_line(text: str, most: int = 200) -> str:
+    plain = safe(" ".join(text.split())).plain
+    return plain if len(plain) <= most else plain[: most - 2] + " …"
 
 
 def line(glance: Glance) -> str:
     seen = glance.progress
+    now = ", ".join(r["task__key"] for r in glance.running[:4])
     parts = [
         f"goal-{glance.goal.pk} {'paused' if glance.goal.paused_at else glance.goal.state}",
         f"{seen.done}/{seen.total} done",
@@ -155,25 +226,28 @@ def line(glance: Glance) -> str:
         f"{seen.failed} failed" if seen.failed else "",
         f"{seen.rate_per_minute:.0f}/min" if seen.rate_per_minute else "",
         f"ETA {duration(seen.eta_seconds)}" if seen.eta_seconds else "",
-        f"now: {', '.join(r['task__key'] for r in glance.running[:4])}" if glance.running else "",
+        f"now: {now}" if now else "",
     ]
-    return "  ".join(p for p in parts if p)
+    return safe("  ".join(p for p in parts if p)).plain
 
 
 def picture(glance: Glance) -> Group:
     seen = glance.progress
     head = Text(f"goal-{glance.goal.pk} ", style="bold")
-    head.append(glance.goal.objective[:100] + "\n")
-    head.append(line(glance))
+    head.append(one_line(glance.goal.objective, 100) + "\n", style="default")
+    head.append(line(glance), style="default")
     bar = ProgressBar(total=max(seen.total, 1), completed=seen.done + seen.failed + seen.cancelled)
     rows = Table(box=None, pad_edge=False, show_header=False)
     for r in glance.running:
-        rows.add_row(
-            Text("▶", style="cyan"), safe(r["task__key"]), safe(r["note"] or r["task__agent"])
-        )
+        done = f"{r['progress']:.0%} " if r["progress"] is not None else ""
+        note = done + (r["note"] or r["task__agent"])
+        rows.add_row(Text("▶", style="cyan"), safe(f"{r['task__key']}  {note}"))
+    for request in glance.asks[:3]:
+        asked = f"inbox show {request.pk}: {one_line(request.question, 100)}"
+        rows.add_row(Text("‖", style="yellow"), safe(asked))
     for sentence in glance.waits:
-        rows.add_row(Text("‖", style="yellow"), safe(sentence), "")
+        rows.add_row(Text("…", style="yellow"), safe(sentence))
     for text in glance.last:
-        rows.add_row(Text("·", style="dim"), safe(text), "")
-    spent = Text(f"{glance.cost['tokens']} tokens, ${glance.cost['cost_usd']:.4f}", style="dim")
-    return Group(head, bar, rows, spent)
+        rows.add_row(Text("·", style="dim"), safe(text))
+    spent = f"{glance.spent['tokens']} tokens, ${glance.spent['cost_usd']:.4f}"
+    return Group(head, bar, rows, Text(spent, style="dim"))

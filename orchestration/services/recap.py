@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestration.models import Attempt, Decision, Directive, Goal, Proposal, Task
+from django.db import connection
+
+from orchestration.models import Decision, Directive, Goal, Proposal, Task
 from orchestration.services.progress import progress_of, running_now
 from orchestration.services.reads import approvals_list, found, goal_cost, goal_line, iso
 from orchestration.services.why import goal_sentence
-from workers.services import effects_of
 
 NAMES_MAX = 20
+
+# Effects of the goal that may or may not have happened. The workers' rows name attempts by number
+# and know no goals, hence a statement of our own over their table.
+_IN_DOUBT = """
+SELECT e.key, e.kind, e.state, t.key, e.attempt_id FROM agentsys_workers_effect e
+JOIN agentsys_orchestration_attempt a ON a.id = e.attempt_id
+JOIN agentsys_orchestration_task t ON t.id = a.task_id
+WHERE a.goal_id = %s AND (e.state = 'doubtful' OR e.state = 'intent' AND a.state <> 'running')
+ORDER BY e.id LIMIT %s
+"""
 
 
 def recap(goal_id: int) -> dict[str, Any]:
     """What is done, pending, in doubt, decided and spent, and what waits for you."""
     goal: Goal = found(Goal.objects.select_related("project"), "goal", goal_id)
     tasks = Task.objects.filter(goal=goal).exclude(state="superseded").order_by("pk")
-    attempts = Attempt.objects.filter(goal=goal, task__finished_at=None).values_list(
-        "pk", flat=True
-    )
     return {
         **goal_line(goal),
         "sentence": goal_sentence(goal),
@@ -34,12 +42,7 @@ def recap(goal_id: int) -> dict[str, Any]:
             {"key": r["task__key"], "agent": r["task__agent"], "note": r["note"]}
             for r in running_now(goal.pk)
         ],
-        "in_doubt": [
-            e
-            for pk in list(attempts)[:NAMES_MAX]
-            for e in effects_of(pk)
-            if e["state"] in ("intent", "doubtful")
-        ],
+        "in_doubt": _in_doubt(goal.pk),
         "decided": [
             {
                 "approval": d.request_id,
@@ -48,7 +51,9 @@ def recap(goal_id: int) -> dict[str, Any]:
                 "reason": d.reason,
                 "at": iso(d.at),
             }
-            for d in Decision.objects.filter(request__goal=goal).select_related("user")
+            for d in Decision.objects.filter(request__goal=goal)
+            .select_related("user")
+            .order_by("pk")
         ],
         "directives": [
             {"text": d.text, "author": d.author, "at": iso(d.at)}
@@ -58,6 +63,13 @@ def recap(goal_id: int) -> dict[str, Any]:
         "waits_for_you": approvals_list("open", goal_id=goal.pk),
         "spent": goal_cost(goal.pk),
     }
+
+
+def _in_doubt(goal_id: int) -> list[dict[str, Any]]:
+    with connection.cursor() as cursor:
+        cursor.execute(_IN_DOUBT, [goal_id, NAMES_MAX])
+        names = ("key", "kind", "state", "task", "attempt")
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 def _names(rows: Any) -> dict[str, Any]:

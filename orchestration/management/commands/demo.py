@@ -17,7 +17,7 @@ from agentsys.kernel.errors import ServiceAway
 from orchestration.cli import watch
 from orchestration.cli.output import Command as Base
 from orchestration.cli.output import actor
-from orchestration.models import Goal
+from orchestration.models import Attempt, Goal
 from orchestration.planners.playbooks import playbooks_load
 from orchestration.services import goals, reads
 from orchestration.services.sessions import sessions_alive
@@ -34,7 +34,7 @@ class Command(Base):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--repo", help="a git repository (default: this checkout)")
         parser.add_argument("--timeout", type=float, default=1200.0)
-        parser.add_argument("--concurrency", type=int, default=4)
+        parser.add_argument("--concurrency", type=int, default=4, help="tasks at once")
 
     def handle(self, *args: Any, **options: Any) -> None:
         started = time.monotonic()
@@ -61,7 +61,13 @@ class Command(Base):
         try:
             if worker is not None:
                 _wait_for(worker)
-            return watch.wait(goal.pk, timeout=options["timeout"], alive=lambda: _mind(worker))
+            return watch.wait(
+                goal.pk,
+                timeout=options["timeout"],
+                alive=lambda: _mind(worker),
+                farewell=f"detached; goal-{goal.pk} goes on with the next worker: run the demo"
+                " again, or `make up`",
+            )
         finally:
             if worker is not None:
                 processes.end(worker)
@@ -72,7 +78,6 @@ class Command(Base):
     def _tell(self, goal_id: int, seconds: float) -> None:
         view = reads.goal_view(goal_id)
         tasks = view["tasks"]
-        found = sum(t["state"] == "done" and t["agent"] == "surveyor" for t in tasks)
         changed = [t for t in tasks if t["agent"] == "coder" and t["state"] == "done"]
         refused = [t for t in tasks if t["agent"] == "coder" and t["state"] == "failed"]
         spent = view["cost"]
@@ -81,7 +86,7 @@ class Command(Base):
             "",
             f"goal-{goal_id} {view['state']} in {seconds:.0f} s"
             + (f": {view['reason']}" if view["reason"] else ""),
-            f"  surveys done      {found}",
+            f"  found             {_found(goal_id)}",
             f"  packages changed  {sum(bool(t['proposals']) for t in changed)}",
             f"  packages refused  {len(refused)}",
             f"  cost              {spent['tokens']} tokens, ${spent['cost_usd']:.2f}",
@@ -94,7 +99,18 @@ class Command(Base):
             f"  .venv/bin/python manage.py ledger show {goal_id}",
             "  make up            # the console, the API and Flower",
         ]
-        self.stdout.write("\n".join(lines))
+        self.emit(view, as_json=False, text="\n".join(lines))
+
+
+def _found(goal_id: int) -> str:
+    """How many findings the surveys that came through have, by check."""
+    reports = Attempt.objects.filter(
+        goal_id=goal_id, state="accepted", task__agent="surveyor"
+    ).order_by("task_id")
+    totals = reports.values_list("task__key", "report__output__total")
+    counted = [(key, total) for key, total in totals if isinstance(total, int)]
+    by_check = ", ".join(f"{key} {total}" for key, total in counted if total)
+    return f"{sum(t for _, t in counted)} findings" + (f" ({by_check})" if by_check else "")
 
 
 def _unfinished(path: str) -> Goal | None:

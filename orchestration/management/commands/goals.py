@@ -14,7 +14,10 @@ from agentsys.kernel.ids import parse_ref
 from orchestration.cli import watch
 from orchestration.cli.output import Command as Base
 from orchestration.cli.output import actor, add_json, goal_table, task_table
+from orchestration.models import Goal
+from orchestration.planners.playbooks import playbook_find
 from orchestration.services import goals, reads, why
+from orchestration.services.sessions import sessions_alive
 
 
 class Command(Base):
@@ -72,7 +75,7 @@ class Command(Base):
 
     def do_submit(self, **options: Any) -> None:
         params = params_of(options["param"])
-        if options["repo"] and options["playbook"]:
+        if options["repo"] and options["playbook"] and _takes_repo(options["playbook"]):
             params.setdefault("repo", options["repo"])
         goal = goals.goal_submit(
             objective=options["objective"],
@@ -86,6 +89,8 @@ class Command(Base):
             review=options["review"],
             idempotency_key=options["idempotency_key"],
         )
+        if goal.finished_at is None and not sessions_alive():
+            self.note("no worker is running: start one with `make up`; the goal waits for it")
         if not options["wait"]:
             self.emit(
                 {"id": goal.pk, "state": goal.state},
@@ -133,8 +138,8 @@ class Command(Base):
     def do_watch(self, **options: Any) -> None:
         pk = goal_id(options["goal"])
         reads.resolve(str(pk))
-        code = watch.wait(pk, timeout=options["timeout"])
-        self.emit(reads.goals_list(before=pk + 1, limit=1)[0], as_json=options["json"], text="")
+        code = watch.wait(pk, timeout=options["timeout"], patient=sys.stderr.isatty())
+        self._said(options)
         sys.exit(code)
 
     def do_pause(self, **options: Any) -> None:
@@ -163,9 +168,11 @@ class Command(Base):
         self._said(options)
 
     def _said(self, options: dict[str, Any]) -> None:
-        found = why.why(str(goal_id(options["goal"])))
-        line = reads.goals_list(before=goal_id(options["goal"]) + 1, limit=1)[0]
-        self.emit(line, as_json=options["json"], text=found.sentence)
+        """How the goal is after the command: its line as data, a sentence for people."""
+        goal: Goal = reads.found(
+            Goal.objects.select_related("project"), "goal", goal_id(options["goal"])
+        )
+        self.emit(reads.goal_line(goal), as_json=options["json"], text=why.goal_sentence(goal))
 
 
 def goal_id(text: str) -> int:
@@ -174,6 +181,11 @@ def goal_id(text: str) -> int:
     if ref.kind != "goal":
         raise BadInput(what="id", problems=[f"`{text}` is no goal; expected a number or goal-N"])
     return ref.id
+
+
+def _takes_repo(playbook: str) -> bool:
+    """Has the playbook a parameter for the repository that `--repo` names?"""
+    return "repo" in playbook_find(playbook).parameters
 
 
 def params_of(pairs: list[str]) -> dict[str, Any]:

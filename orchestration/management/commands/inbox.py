@@ -33,7 +33,8 @@ class Command(Base):
             one.add_argument("approval", help="an approval's id, such as 3")
             add_json(one)
             if verb != "show":
-                one.add_argument("--reason", default="", help="why; needed to reject and respond")
+                why_it_is = "why; needed to reject and respond"
+                one.add_argument("--reason", "--text", default="", help=why_it_is)
                 one.add_argument("--user", help="who decides (default: you)")
             if verb == "edit":
                 one.add_argument("--payload", required=True, help="JSON object of what changes")
@@ -72,7 +73,7 @@ class Command(Base):
         lines.append(
             "decide with: " + ", ".join(f"inbox {a} {view['id']}" for a in view["allowed"])
         )
-        self.stdout.write("\n".join(lines))
+        self.emit(view, as_json=False, text="\n".join(lines))
 
     def _decide(self, verb: str, **options: Any) -> None:
         user = person(options["user"])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from django.core.management.base import CommandParser
 
+from agentsys.kernel.errors import BadInput
 from orchestration.cli.output import Command as Base
-from orchestration.cli.output import add_json, table
+from orchestration.cli.output import add_json, safe, table
 from orchestration.management.commands.goals import goal_id, params_of, plan_of
 from orchestration.planners import make_plan
 from orchestration.planners.playbooks import playbook_files, playbook_find
@@ -40,20 +42,30 @@ class Command(Base):
         if options["json"]:
             self.emit(view, as_json=True)
             return
-        rows = ((t["key"], t.get("depends_on", [])) for t in view["document"]["tasks"])
+        columns = ("task", "agent", "needs", "verify")
+        rows = (
+            (t["key"], t["agent"], ", ".join(t["depends_on"]), _verifiers(t.get("verify")))
+            for t in view["tasks"]
+        )
         self.show(
-            f"plan {view['version']} of goal-{view['goal']} by {view['planner']}: {view['rationale']}",
-            table(("task", "needs"), ((key, ", ".join(needs)) for key, needs in rows)),
+            safe(f"plan {view['version']} of goal-{view['goal']} by {view['planner']}"),
+            safe(view["rationale"]),
+            table(columns, rows),
         )
 
     def do_validate(self, **options: Any) -> None:
-        document = None if options["playbook"] else plan_of(options["plan"] or "-")
-        draft = make_plan(
-            objective="",
-            document=document,
-            playbook=options["playbook"],
-            params=params_of(options["param"]),
-        )
+        try:
+            draft = make_plan(
+                objective="",
+                document=None if options["playbook"] else plan_of(options["plan"] or "-"),
+                playbook=options["playbook"],
+                params=params_of(options["param"]),
+            )
+        except BadInput as error:
+            if not options["json"]:
+                raise
+            self.emit({"valid": False, "problems": error.problems}, as_json=True)
+            sys.exit(error.exit_code)
         self.emit(
             {"valid": True, **plan_document(draft)},
             as_json=options["json"],
@@ -80,3 +92,9 @@ class Command(Base):
             columns = ("name", "parameters", "description")
             rows = ((d["name"], ", ".join(d["parameters"]), d["description"]) for d in data)
             self.show(table(columns, rows))
+
+
+def _verifiers(verify: Any) -> str:
+    """A task's own verification policy in a word or two; empty: its agent's."""
+    names = verify.get("required", []) if isinstance(verify, dict) else verify
+    return " ".join(names or ())
