@@ -118,7 +118,8 @@ def _inputs(book: Book, claim: Claimed, terms: Mapping[str, Any]) -> dict[str, A
         }
         inputs = resolve(inputs, scope)
     if claim.agent == "documenter":
-        inputs = {**inputs, "outcomes": _outcomes(claim.task_id)}
+        dirty = bool(book.repository) and Repository.open(book.repository).is_dirty()
+        inputs = {**inputs, "outcomes": _outcomes(claim.task_id), "dirty": dirty}
     return dict(inputs)
 
 

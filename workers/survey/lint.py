@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from workers.fixes import RULES
 from workers.survey.findings import Checkout, Finding, Survey, broken, missing, no_python, parsed
 
 CONFIGS = ("ruff.toml", ".ruff.toml")
+SYNTAX = "syntax-error"
 BUILT_IN = (*RULES, "I", "UP")
 
 
@@ -26,9 +30,9 @@ def survey(checkout: Checkout) -> Survey:
         Finding(
             path=row["filename"].removeprefix(f"{checkout.path}/"),
             line=(row.get("location") or {}).get("row", 0),
-            code=row.get("code") or "syntax-error",
+            code=_code(row),
             message=row["message"][:300],
-            severity="error" if not row.get("code") else "warning",
+            severity="error" if _code(row) == SYNTAX else "warning",
             fixable=(row.get("fix") or {}).get("applicability") == "safe",
         )
         for row in rows
@@ -41,6 +45,11 @@ def survey(checkout: Checkout) -> Survey:
         summary=f"{len(found)} findings, {fixable} of them safely fixable ({rules})",
         facts={"files": len(checkout.python), "own_rules": own},
     )
+
+
+def _code(row: Mapping[str, Any]) -> str:
+    code = row.get("code")
+    return SYNTAX if code in (None, "invalid-syntax") else str(code)
 
 
 def _configured(checkout: Checkout) -> bool:
