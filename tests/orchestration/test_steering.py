@@ -1,0 +1,202 @@
+"""People steer a running goal: pause, cancel, retry, fork, direct. It is in the ledger who did."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.utils import timezone
+
+from agentsys.kernel.errors import BadInput, IllegalMove, LeaseLost, NotFound
+from orchestration.models import ApprovalRequest, Attempt, Goal, Proposal, Task
+from orchestration.services.approvals import NotAllowed
+from orchestration.services.briefs import brief_build
+from orchestration.services.fsck import fsck
+from orchestration.services.goals import (
+    goal_cancel,
+    goal_direct,
+    goal_fork,
+    goal_pause,
+    goal_prioritise,
+    goal_resume,
+    goal_retry,
+)
+from orchestration.services.hotpath import claim, goal_next
+from orchestration.services.ledger import goal_locked, ledger_verify
+from orchestration.services.running import AttemptPorts, serve, task_serve
+from orchestration.services.sessions import session_current
+from orchestration.services.verdicts import verdict_overrule
+from tests.orchestration.pump import (
+    attempt_of,
+    events,
+    node,
+    pump,
+    submit,
+    task_named,
+)
+from tests.orchestration.test_approvals import held
+
+NEEDS_MORE = {"type": "object", "required": ["more"]}
+
+
+@pytest.fixture(autouse=True)
+def _at_once(settings: Any) -> None:
+    settings.AGENTSYS = replace(settings.AGENTSYS, backoff_seconds=0.0)
+
+
+def command(key: str, *needs: str, **rest: Any) -> dict[str, Any]:
+    return node(key, *needs, agent="command", inputs={"argv": ["true"]}, **rest)
+
+
+def whole(goal: Goal) -> None:
+    assert fsck(goal.pk) == []
+    assert ledger_verify(goal.pk) == []
+
+
+def test_a_paused_goal_claims_nothing_until_it_is_resumed() -> None:
+    goal = submit(node("a"), command("b"))
+    goal_pause(goal.pk, actor="ann", reason="lunch")
+    length = Goal.objects.get(pk=goal.pk).ledger_seq
+    goal_pause(goal.pk, actor="bob")  # already: nothing
+    assert serve() == 0
+    assert task_serve(task_named(goal, "b").pk, 0) == "not claimable"
+    assert Goal.objects.get(pk=goal.pk).ledger_seq == length
+    goal_resume(goal.pk, actor="ann")
+    goal_resume(goal.pk, actor="ann")
+    assert events(goal).count("goal.resumed") == 1
+    assert pump(goal).state == "succeeded"
+    assert goal.ledger.get(event="goal.paused").actor == "ann"
+    whole(goal)
+
+
+def test_a_pause_moves_the_deadline() -> None:
+    due = timezone.now() + timedelta(hours=1)
+    goal = submit(node("a"), deadline_at=due)
+    goal_pause(goal.pk, actor="ann")
+    Goal.objects.filter(pk=goal.pk).update(paused_at=timezone.now() - timedelta(seconds=90))
+    goal_resume(goal.pk, actor="ann")
+    goal.refresh_from_db()
+    assert goal.deadline_at is not None
+    assert 90 <= (goal.deadline_at - due).total_seconds() < 100
+
+
+def test_what_runs_when_a_goal_is_cancelled_has_no_say_any_more() -> None:
+    goal = submit(node("a"), command("b"))
+    with goal_locked(goal.pk) as book:
+        session = session_current()
+        (taken,) = claim(book, owner=session.id, lease_seconds=30, task_id=task_named(goal, "b").pk)
+    ports = AttemptPorts(taken, goal.pk, session)
+    ports.guard()
+    goal_cancel(goal.pk, actor="ann", reason="enough")
+    with pytest.raises(LeaseLost):
+        ports.guard()
+    goal.refresh_from_db()
+    assert (goal.state, goal.reason) == ("cancelled", "enough")
+    assert set(Task.objects.filter(goal=goal).values_list("state", flat=True)) == {"cancelled"}
+    with pytest.raises(IllegalMove):
+        goal_cancel(goal.pk, actor="ann")
+    whole(goal)
+
+
+def test_cancelling_withdraws_what_waits_for_people(tmp_path: Path) -> None:
+    goal, request = held(tmp_path / "w")
+    goal_cancel(goal.pk, actor="ann")
+    assert ApprovalRequest.objects.get(pk=request.pk).state == "withdrawn"
+    assert Proposal.objects.get(goal=goal).state == "withdrawn"
+    whole(goal)
+
+
+def test_a_failed_goal_is_retried_from_its_failures_and_done_work_stays() -> None:
+    goal = pump(
+        submit(
+            node("a"),
+            node("b", "a", output_schema=NEEDS_MORE, retry={"attempts_max": 2}),
+            node("c", "b"),
+        )
+    )
+    assert goal.state == "failed"
+    done = task_named(goal, "a").accepted_attempt_id
+    assert goal_retry(goal.pk, actor="ann") == 2
+    goal.refresh_from_db()
+    assert (goal.state, goal.finished_at, goal.reason) == ("running", None, "")
+    assert (task_named(goal, "b").state, task_named(goal, "c").state) == ("ready", "blocked")
+    assert task_named(goal, "c").unmet == 1
+    pump(goal)
+    assert goal.state == "failed"  # for the same reason
+    assert Attempt.objects.filter(goal=goal, task__key="b").count() == 3  # one more try
+    assert task_named(goal, "a").accepted_attempt_id == done
+    whole(goal)
+
+
+def test_only_a_failed_goal_can_be_retried() -> None:
+    goal = submit(node("a"))
+    with pytest.raises(IllegalMove):
+        goal_retry(goal.pk, actor="ann")
+    pump(goal)
+    with pytest.raises(IllegalMove):
+        goal_retry(goal.pk, actor="ann")
+
+
+def test_a_fork_is_the_same_work_anew_and_remembers_where_it_came_from() -> None:
+    goal = pump(submit(node("a", inputs={"n": 1}, priority=3), node("b", "a"), priority=5))
+    fork = goal_fork(goal.pk, actor="ann")
+    assert (fork.forked_from_id, fork.forked_seq) == (goal.pk, goal.ledger_seq)
+    assert [t.key for t in fork.tasks.order_by("pk")] == ["a", "b"]
+    for key in "ab":
+        mine, theirs = task_named(fork, key), task_named(goal, key)
+        assert mine.definition_hash == theirs.definition_hash
+        assert (mine.agent, mine.priority) == (theirs.agent, theirs.priority)
+    assert pump(fork).state == "succeeded"
+    assert goal_fork(goal.pk, at_seq=1, actor="ann").forked_seq == 1
+    with pytest.raises(BadInput):
+        goal_fork(goal.pk, at_seq=goal.ledger_seq + 1, actor="ann")
+    with pytest.raises(NotFound):
+        goal_fork(999_999, actor="ann")
+    whole(fork)
+
+
+def test_a_directive_is_in_every_later_brief() -> None:
+    goal = submit(command("a"))
+    goal_direct(goal.pk, "use tabs", actor="ann")
+    with pytest.raises(BadInput):
+        goal_direct(goal.pk, "  ", actor="ann")
+    with goal_locked(goal.pk) as book:
+        (taken,) = claim(book, owner=1, lease_seconds=30, task_id=task_named(goal, "a").pk)
+        assert brief_build(book, taken).directives == ("use tabs",)
+    assert goal.ledger.get(event="goal.directed").actor == "ann"
+
+
+def test_priority_decides_whose_turn_it_is() -> None:
+    first, second = submit(node("a")), submit(node("a"))
+    assert goal_next("cheap") == first.pk
+    goal_prioritise(second.pk, 10, actor="ann")
+    assert goal_next("cheap") == second.pk
+    with pytest.raises(BadInput):
+        goal_prioritise(second.pk, 10_000, actor="ann")
+
+
+def test_a_person_overrules_a_verifier_with_a_reason_and_only_with_permission() -> None:
+    check = {"verify": ["schema", "execution"], "check": {"argv": ["false"]}}
+    goal = submit(command("a", **check))
+    task_serve(task_named(goal, "a").pk, 0)
+    attempt = attempt_of(goal, "a")
+    from orchestration.services.verdicts import attempt_verify
+
+    attempt_verify(attempt.pk, "execution", "")
+    ann = User.objects.create_user("ann")
+    with pytest.raises(NotAllowed):
+        verdict_overrule(attempt.pk, "execution", outcome="pass", user=ann, reason="I ran it")
+    ann.user_permissions.add(Permission.objects.get(codename="override_verdict"))
+    ann = User.objects.get(pk=ann.pk)
+    with pytest.raises(BadInput):
+        verdict_overrule(attempt.pk, "execution", outcome="pass", user=ann, reason=" ")
+    assert task_named(goal, "a").state == "verifying"
+    verdict_overrule(attempt.pk, "execution", outcome="pass", user=ann, reason="I ran it")
+    assert task_named(goal, "a").state == "done"
+    assert goal.ledger.get(event="verdict.overruled").actor == "ann"
+    assert pump(goal).state == "succeeded"
+    whole(goal)
