@@ -1,0 +1,1 @@
+"""Whole goals on real worker processes."""
