@@ -41,7 +41,14 @@ def config(*, level: str, form: str) -> dict[str, Any]:
                 "foreign_pre_chain": _SHARED,
             }
         },
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "default"}},
+        "handlers": {
+            "stderr": {"class": "logging.StreamHandler", "formatter": "default"},
+            "nowhere": {"class": "logging.NullHandler"},
+        },
         "root": {"handlers": ["stderr"], "level": level.upper()},
-        "loggers": {"django.server": {"handlers": ["stderr"], "level": "INFO", "propagate": False}},
+        "loggers": {
+            "django.server": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+            # It asks for a restart whenever Redis is away; nothing here depends on results.
+            "celery.backends": {"handlers": ["nowhere"], "propagate": False},
+        },
     }
