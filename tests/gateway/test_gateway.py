@@ -48,7 +48,12 @@ def test_an_unusable_name_is_refused_with_what_would_do(use: Any, name: str) -> 
 def test_a_call_gives_text_tools_and_usage(use: Any) -> None:
     lines = speak(use, Say("hello", calls=(("look", {"at": "x"}),), tokens=(11, 7)))
     said = gateway.chat(ASK, role="model", tools=[{"name": "look", "parameters": {}}])
-    assert (said.text, said.input_tokens, said.output_tokens, said.measured) == ("hello", 11, 7, True)
+    assert (said.text, said.input_tokens, said.output_tokens, said.measured) == (
+        "hello",
+        11,
+        7,
+        True,
+    )
     assert said.tool_calls[0].name == "look"
     assert said.tool_calls[0].args == {"at": "x"}
     assert lines.remaining == 0

@@ -74,7 +74,9 @@ def run(tmp_path: Path, b: Brief | None = None, fails_at: int = 0) -> tuple[Repo
     return attempt_run(b or brief(), ports), ports
 
 
-def test_it_uses_tools_and_hands_in_what_the_model_finished_with(speak: Any, tmp_path: Path) -> None:
+def test_it_uses_tools_and_hands_in_what_the_model_finished_with(
+    speak: Any, tmp_path: Path
+) -> None:
     lines = speak(Say(calls=(("recall", {"query": "hello"}),)), finish())
     report, ports = run(tmp_path)
     assert (report.outcome, report.output) == (Outcome.DONE, {"text": "hello"})
