@@ -266,9 +266,7 @@ def _reference_problem(
     bit: Mapping[str, int],
 ) -> str:
     """What is wrong with one reference; "" when nothing is. `upper`: the tasks above, as bits."""
-    roots: tuple[str, ...] = REF_ROOTS
-    if task.fan_out is not None:
-        roots = (*roots, "index", str(task.fan_out.get("as", "item")))
+    roots = (*REF_ROOTS, *_item_names(task.fan_out))
     key = task_of(name)
     if re.split(r"[.\[]", name, maxsplit=1)[0] not in roots:
         return f"begins with none of {', '.join(roots)}"
@@ -282,6 +280,16 @@ def _reference_problem(
             f" add `{key}` to depends_on"
         )
     return ""
+
+
+def _item_names(fan_out: Any) -> list[str]:
+    """What a fan-out, and those within its template, call their items; [] without one."""
+    names: list[str] = []
+    while isinstance(fan_out, Mapping):
+        names += ["index", str(fan_out.get("as", "item"))]
+        template = fan_out.get("task")
+        fan_out = template.get("fan_out") if isinstance(template, Mapping) else None
+    return [name for name in dict.fromkeys(names) if name not in REF_ROOTS]
 
 
 def _scope_problems(tasks: Sequence[TaskDraft], needs: Mapping[str, Collection[str]]) -> list[str]:

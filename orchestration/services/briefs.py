@@ -54,7 +54,7 @@ def briefs_build(book: Book, claims: Sequence[Claimed]) -> list[Brief]:
     """One brief per claim. A reference that cannot be resolved raises for its own task only;
     use `brief_build` there."""
     contract = contract_of(book.goal_id)
-    needs = _needs({c.task_id for c in claims if _wants_needs(c)})
+    needs = _needs([c for c in claims if _wants_needs(c)])
     return [brief_build(book, c, contract=contract, needs=needs.get(c.task_id)) for c in claims]
 
 
@@ -68,7 +68,7 @@ def brief_build(
     terms, terms_hash, namespace = contract or contract_of(book.goal_id)
     definition = claim.definition
     if needs is None:
-        needs = _needs({claim.task_id}).get(claim.task_id, {}) if _wants_needs(claim) else {}
+        needs = _needs([claim]).get(claim.task_id, {}) if _wants_needs(claim) else {}
     slow = claim.lane == "agent"
     return Brief(
         goal_id=book.goal_id,
@@ -137,18 +137,25 @@ def _wants_needs(claim: Claimed) -> bool:
     return claim.lane == "agent" or claim.agent == "collect"
 
 
-def _needs(task_ids: set[int]) -> dict[int, dict[str, Any]]:
-    """task id → {key of each direct dependency: its accepted output, None where it failed}."""
-    if not task_ids:
+def _needs(claims: Sequence[Claimed]) -> dict[int, dict[str, Any]]:
+    """task id → {key of each direct dependency: its accepted output, None where it failed}.
+
+    A fan-out is given its children only, not the list that they were made from.
+    """
+    if not claims:
         return {}
+    found: dict[int, dict[str, Any]] = {c.task_id: {} for c in claims}
+    fans = {c.task_id for c in claims if c.definition.get("fan_out")}
     rows = (
-        Dependency.objects.filter(task_id__in=task_ids)
+        Dependency.objects.filter(task_id__in=list(found))
         .order_by("needs_id")
-        .values_list("task_id", "needs__key", "needs__accepted_attempt__report__output")
+        .values_list(
+            "task_id", "needs__parent_id", "needs__key", "needs__accepted_attempt__report__output"
+        )
     )
-    found: dict[int, dict[str, Any]] = {task_id: {} for task_id in task_ids}
-    for task_id, key, output in rows:
-        found[task_id][key] = output
+    for task_id, parent_id, key, output in rows:
+        if task_id not in fans or parent_id == task_id:
+            found[task_id][key] = output
     return found
 
 
