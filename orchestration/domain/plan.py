@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from agentsys.kernel.errors import BadInput
+from agentsys.kernel.hashing import plain
 
 PROBLEMS_MAX = 20
 
@@ -97,9 +98,20 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean `{close[0]}`?" if close else ""
 
 
+def as_json(document: Any, what: str) -> Any:
+    """`document` in types and texts that PostgreSQL can hold; BadInput for NaN, dates and such."""
+    try:
+        return plain(document)
+    except (TypeError, ValueError) as error:
+        raise BadInput(what=what, problems=[f"it is not JSON: {error}"]) from error
+    except RecursionError as error:
+        raise BadInput(what=what, problems=["it is nested too deeply"]) from error
+
+
 def plan_from_json(document: Any, *, objective: str = "") -> PlanDraft:
     """Read a plan document. BadInput with every problem of form; content is `plan_problems`."""
     problems: list[str] = []
+    document = as_json(document, "plan")
     if not isinstance(document, Mapping):
         raise BadInput(
             what="plan", problems=[f"it is a {_name(document)}; expected an object with `tasks`"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agentsys.kernel.errors import BadInput
-from orchestration.domain.plan import PlanDraft, TaskDraft, did_you_mean, task_from_json
+from orchestration.domain.plan import PlanDraft, TaskDraft, as_json, did_you_mean, task_from_json
 from orchestration.domain.refs import references, resolve
 
 FIELDS = {"name", "version", "description", "parameters", "objective", "repository", "phases"}
@@ -40,6 +40,7 @@ class PlaybookDraft:
 
 def playbook_from_json(document: Any) -> PlaybookDraft:
     """Read a playbook document; BadInput with every problem of its form."""
+    document = as_json(document, "playbook")
     if not isinstance(document, Mapping):
         raise BadInput(what="playbook", problems=["expected an object with name, phases"])
     problems = [

@@ -361,6 +361,14 @@ def goal_retry(goal_id: int, *, actor: str) -> int:
                 what=f"goal-{goal_id}",
                 problems=["it has no failed task to retry; submit it again with another plan"],
             )
+        refused = ApprovalRequest.objects.filter(
+            goal_id=goal_id, kind="plan", state__in=("rejected", "expired")
+        )
+        if refused.exists():
+            raise BadInput(
+                what=f"goal-{goal_id}",
+                problems=["its plan was never approved; submit it again with another plan"],
+            )
         goal_move(book, GoalEvent.REVIVED, actor=actor)
         tasks_move(
             book,
@@ -419,6 +427,7 @@ def goal_fork(goal_id: int, *, at_seq: int | None = None, actor: str) -> Goal:
         repository=goal.repository,
         actor=actor,
         priority=goal.priority,
+        review=bool(goal.contract.get("review")),
     )
     Goal.objects.filter(pk=fork.pk).update(forked_from=goal, forked_seq=seq)
     with goal_locked(fork.pk) as book:

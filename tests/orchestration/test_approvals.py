@@ -21,7 +21,14 @@ from orchestration.services.approvals import (
     approval_expire,
 )
 from orchestration.services.fsck import fsck
-from orchestration.services.goals import goal_pause, goal_resume, goal_submit, project_join
+from orchestration.services.goals import (
+    goal_fork,
+    goal_pause,
+    goal_resume,
+    goal_retry,
+    goal_submit,
+    project_join,
+)
 from orchestration.services.ledger import ledger_verify
 from orchestration.services.proposals import proposal_apply
 from orchestration.services.sweep import expired, sweep
@@ -364,6 +371,9 @@ def test_a_plan_that_is_rejected_never_starts() -> None:
     sweep()
     goal.refresh_from_db()
     assert goal.publish_due_at is None  # wrapped up
+    with pytest.raises(BadInput, match="never approved"):
+        goal_retry(goal.pk, actor="bob")
+    assert goal_fork(goal.pk, actor="bob").state == "plan_review"
     whole(goal)
 
 

@@ -8,19 +8,31 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
+from orchestration.domain.settling import Ask, Yield
 from orchestration.models import Attempt, Goal, Task
+from orchestration.services.approvals import approval_decide
 from orchestration.services.briefs import brief_build
 from orchestration.services.fsck import fsck
-from orchestration.services.hotpath import claim
-from orchestration.services.ledger import goal_locked
+from orchestration.services.hotpath import Claimed, claim
+from orchestration.services.ledger import goal_locked, ledger_verify
 from orchestration.services.running import serve, task_serve
 from orchestration.services.sessions import session_current
-from orchestration.services.settle import attempt_settle
+from orchestration.services.settle import Finished, attempt_settle, finish
 from orchestration.services.sweep import lost_attempts, lost_take_back
-from tests.orchestration.pump import attempt_of, events, judge, node, pump, submit, task_named
+from tests.orchestration.pump import (
+    asked_about,
+    attempt_of,
+    events,
+    judge,
+    node,
+    pump,
+    submit,
+    task_named,
+)
 from verification.models import Verdict
 
 NEEDS_MORE = {"type": "object", "required": ["more"]}
@@ -141,6 +153,57 @@ def test_a_verifier_that_says_no_later_also_leads_to_a_fresh_attempt() -> None:
     ]
     task.refresh_from_db()
     assert (task.state, task.attempts_count) == ("ready", 2)
+
+
+def finish_as(goal: Goal, disposition: Any) -> Claimed:
+    """As a worker ends a slice of work, with what follows from it."""
+    with goal_locked(goal.pk) as book:
+        (taken,) = claim(book, owner=1, lease_seconds=30, task_id=task_named(goal, "a").pk)
+    report = {"outcome": "done", "output": {}, "artifacts": [], "proposals": []}
+    with goal_locked(goal.pk) as book:
+        finish(book, [Finished(taken, report, "h", (), disposition)])
+    return taken
+
+
+def test_a_slice_that_is_used_up_goes_on_with_its_own_journal_and_costs_no_attempt() -> None:
+    goal = submit(node("a", agent="command", inputs={"argv": ["true"]}))
+    taken = finish_as(goal, Yield())
+    attempt = Attempt.objects.get(goal=goal)
+    assert (attempt.state, attempt.number, attempt.lineage) == ("queued", 1, taken.lineage)
+    assert task_named(goal, "a").state == "ready"
+    assert pump(goal).state == "succeeded"
+    assert Attempt.objects.filter(goal=goal).count() == 1
+    assert fsck(goal.pk) == []
+
+
+def test_a_question_holds_the_task_and_its_answer_is_in_the_brief() -> None:
+    goal = submit(node("a", agent="command", inputs={"argv": ["true"]}))
+    finish_as(goal, Ask(question={"text": "Tabs or spaces?", "options": ["tabs", "spaces"]}))
+    assert (task_named(goal, "a").state, attempt_of(goal, "a").publish_due_at) == ("held", None)
+    assert task_serve(task_named(goal, "a").pk, 1) == "not claimable"
+    ann = User.objects.create_superuser("ann")
+    approval_decide(asked_about(goal).pk, user=ann, decision="respond", reason="tabs")
+    with goal_locked(goal.pk) as book:
+        (taken,) = claim(book, owner=1, lease_seconds=30, task_id=task_named(goal, "a").pk)
+        brief = brief_build(book, taken)
+    assert (taken.number, brief.answers[0]["reason"]) == (1, "tabs")
+    assert brief.answers[0]["asked"] == "Tabs or spaces?"
+
+
+@pytest.mark.parametrize(
+    "printed", ["a\\000b", "\\377\\376", "\\355\\240\\200", "\\033[31m"], ids=repr
+)
+def test_whatever_bytes_a_command_prints_its_report_can_be_handed_in(printed: str) -> None:
+    argv = ["printf", printed]
+    goal = pump(submit(node("a", agent="command", inputs={"argv": argv})))
+    assert goal.state == "succeeded"
+    assert ledger_verify(goal.pk) == []
+
+
+def test_text_that_no_database_takes_does_no_harm() -> None:
+    goal = pump(submit(node("a", inputs={"x": "a\x00b", "y": "\ud800"}, phase="p\x00")))
+    assert goal.state == "succeeded"
+    assert ledger_verify(goal.pk) == []
 
 
 def test_an_agents_failure_is_retried_and_bad_input_is_not() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -25,6 +26,27 @@ def test_a_plan_that_is_right_has_no_problem() -> None:
 @pytest.mark.parametrize("document", [None, [], "text", 3])
 def test_a_plan_that_is_no_object_is_refused(document: Any) -> None:
     assert "expected an object with `tasks`" in form_problems(document)[0]
+
+
+def deep(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (float("nan"), "not JSON"),
+        (float("inf"), "not JSON"),
+        (datetime(2026, 1, 1, tzinfo=UTC), "not JSON"),
+        (deep(5_000), "nested too deeply"),
+    ],
+    ids=["nan", "inf", "date", "deep"],
+)
+def test_what_json_cannot_hold_is_refused(value: Any, said: str) -> None:
+    assert said in form_problems(plan(task("a", inputs={"x": value})))[0]
 
 
 def test_every_problem_of_form_is_named_at_once() -> None:
