@@ -11,7 +11,10 @@ from orchestration.models import Attempt, Goal, Task
 from orchestration.services.progress import Pace, eta_of, progress_of, running_now
 from tests import factories as given
 
-pytestmark = pytest.mark.django_db
+
+@pytest.fixture(autouse=True)
+def _no_session_left(db: None) -> None:
+    """Reading opens no worker session: a transaction that is rolled back is enough."""
 
 
 def accepted(goal: Goal, count: int, *, seconds: float = 10, agent: str = "noop") -> None:

@@ -14,7 +14,12 @@ from orchestration.services.sessions import LOCK_CLASS
 from orchestration.services.why import why
 from tests import factories as given
 
-pytestmark = pytest.mark.django_db
+
+@pytest.fixture(autouse=True)
+def _no_session_left(db: None) -> None:
+    """Reading opens no worker session: a transaction that is rolled back is enough."""
+
+
 NO_WORKER = "no worker is running: start one with `make up`"
 
 
