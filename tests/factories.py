@@ -251,10 +251,10 @@ def approval(row: Task, *, about: Proposal | None = None, **fields: Any) -> Appr
     last = row.attempts.order_by("number").last()
     return ApprovalRequest.objects.create(
         goal_id=row.goal_id,
-        task=row,
         attempt=last,
         proposal=about,
         **{
+            "task": row,
             "kind": "proposal" if about else "question",
             "question": "May it go?",
             "allowed": ["approve", "edit", "reject", "respond"],

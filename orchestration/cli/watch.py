@@ -76,8 +76,10 @@ def _moving(goal: Goal, progress: Progress) -> int:
     """
     if goal.paused_at is not None:
         return progress.running + progress.verifying
-    asked = ApprovalRequest.objects.filter(task=OuterRef("pk"), state="open")
-    decided = Task.objects.filter(~Exists(asked), goal=goal, state="held").count()
+    asked = ApprovalRequest.objects.filter(state="open")
+    decided = Task.objects.filter(
+        ~Exists(asked.filter(task=OuterRef("pk"))), goal=goal, state="held"
+    ).count()
     refused = Task.objects.filter(
         goal=goal, state="ready", scoped=True, reason__startswith="waits for "
     ).count()
