@@ -22,10 +22,7 @@ from orchestration.models import (
 from orchestration.services.fsck import INVARIANTS, fsck
 from tests import factories as given
 
-
-@pytest.fixture(autouse=True)
-def _no_session_left(db: None) -> None:
-    """Reading opens no worker session: a transaction that is rolled back is enough."""
+pytestmark = pytest.mark.django_db
 
 
 HOUR = timedelta(hours=1)

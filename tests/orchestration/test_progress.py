@@ -11,10 +11,7 @@ from orchestration.models import Attempt, Goal, Task
 from orchestration.services.progress import Pace, eta_of, progress_of, running_now
 from tests import factories as given
 
-
-@pytest.fixture(autouse=True)
-def _no_session_left(db: None) -> None:
-    """Reading opens no worker session: a transaction that is rolled back is enough."""
+pytestmark = pytest.mark.django_db
 
 
 def accepted(goal: Goal, count: int, *, seconds: float = 10, agent: str = "noop") -> None:

@@ -21,10 +21,7 @@ from tests import factories as given
 from verification import services as verification
 from workers.models import Effect, ModelCall
 
-
-@pytest.fixture(autouse=True)
-def _no_session_left(db: None) -> None:
-    """Reading opens no worker session: a transaction that is rolled back is enough."""
+pytestmark = pytest.mark.django_db
 
 
 TASK_KEYS = {

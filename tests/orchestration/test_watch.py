@@ -17,10 +17,7 @@ from orchestration.cli import output, watch
 from orchestration.models import Goal, LedgerEntry, ScopeLease, Task
 from tests import factories as given
 
-
-@pytest.fixture(autouse=True)
-def _no_session_left(db: None) -> None:
-    """Watching opens no worker session: a transaction that is rolled back is enough."""
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)

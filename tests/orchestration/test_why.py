@@ -14,10 +14,7 @@ from orchestration.services.sessions import LOCK_CLASS
 from orchestration.services.why import why
 from tests import factories as given
 
-
-@pytest.fixture(autouse=True)
-def _no_session_left(db: None) -> None:
-    """Reading opens no worker session: a transaction that is rolled back is enough."""
+pytestmark = pytest.mark.django_db
 
 
 NO_WORKER = "no worker is running: start one with `make up`"

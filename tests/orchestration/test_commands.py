@@ -1,0 +1,347 @@
+"""The commands: data on stdout, notes on stderr, the documented exit codes, no rows on refusal."""
+
+from __future__ import annotations
+
+import getpass
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
+
+from agentsys import cli
+from agentsys.kernel.errors import AgentsysError, BadInput, ExitCode, IllegalMove, NotFound
+from orchestration.cli import watch
+from orchestration.models import ApprovalRequest, Directive, Goal, Membership, Project, Task
+from orchestration.services.approvals import AlreadyDecided, NotAllowed
+from tests import factories as given
+from tests.orchestration.pump import pump, row_counts, turn
+
+pytestmark = pytest.mark.django_db
+worked_on = pytest.mark.django_db(transaction=True)  # a worker session writes on its own connection
+
+PLAN = {
+    "objective": "to test",
+    "tasks": [
+        {"key": "a", "agent": "noop", "objective": "first"},
+        {"key": "b", "agent": "noop", "objective": "second", "depends_on": ["a"]},
+    ],
+}
+
+
+class Said:
+    """What a command printed, and what it ended with."""
+
+    def __init__(self, *words: str) -> None:
+        out, err = io.StringIO(), io.StringIO()
+        self.code: int | str | None = 0
+        try:
+            call_command(*words, stdout=out, stderr=err)
+        except SystemExit as stop:
+            self.code = stop.code
+        self.out, self.err = out.getvalue(), err.getvalue()
+
+    @property
+    def data(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> str:
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(PLAN))
+    return str(path)
+
+
+def goal_of(plan: str, *words: str) -> Goal:
+    return Goal.objects.get(pk=Said("goals", "submit", "--plan", plan, "--json", *words).data["id"])
+
+
+# --- goals ---------------------------------------------------------------------------------------
+
+
+def test_a_plan_file_becomes_a_running_goal(plan: str):
+    said = Said("goals", "submit", "--plan", plan, "--json", "--priority", "7")
+    assert said.data == {"id": said.data["id"], "state": "running"}
+    goal = Goal.objects.get(pk=said.data["id"])
+    assert (goal.objective, goal.priority, goal.created_by) == ("to test", 7, getpass.getuser())
+    assert "no worker is running" in said.err
+
+
+def test_a_plan_may_come_from_standard_input(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(PLAN)))
+    assert Said("goals", "submit", "--plan", "-").out.split()[1] == "running"
+
+
+def test_the_same_idempotency_key_gives_the_same_goal(plan: str):
+    assert goal_of(plan, "--idempotency-key", "k") == goal_of(plan, "--idempotency-key", "k")
+    assert Goal.objects.count() == 1
+
+
+@worked_on
+def test_waiting_follows_the_goal_to_its_end(plan: str, monkeypatch: pytest.MonkeyPatch):
+    look = watch.look
+    monkeypatch.setattr(watch, "look", lambda pk: (turn(Goal.objects.get(pk=pk)), look(pk))[1])
+    said = Said("goals", "submit", "--plan", plan, "--wait", "--json")
+    assert said.code == ExitCode.DONE
+    assert said.data["state"] == "succeeded"
+
+
+def test_waiting_has_an_end_of_its_own(plan: str):
+    said = Said("goals", "submit", "--plan", plan, "--wait", "--timeout", "0")
+    assert said.code == ExitCode.TIMED_OUT
+    assert Goal.objects.get().state == "running"
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--playbook", "nope"], "there is no playbook `nope`"),
+        (["--playbook", "repo-care"], "repo"),
+        (["--plan", "/no/such/file"], "cannot be read"),
+        (["--param", "novalue", "--playbook", "repo-care"], "`novalue` is not of the form"),
+        (["--repo", "/etc", "x"], "repository"),
+        ([""], "the objective is empty"),
+    ],
+)
+def test_bad_input_is_refused_and_leaves_no_row(words: list[str], part: str):
+    before = row_counts()
+    with pytest.raises(AgentsysError, match=part) as refused:
+        Said("goals", "submit", *words)
+    assert refused.value.exit_code == ExitCode.USAGE
+    assert row_counts() == before
+
+
+def test_invalid_json_is_named_by_line_and_column(tmp_path: Path):
+    path = tmp_path / "plan.json"
+    path.write_text('{"objective": "x",\n "tasks": [}')
+    with pytest.raises(BadInput, match="at line 2 column 12"):
+        Said("goals", "submit", "--plan", str(path))
+
+
+@worked_on
+def test_a_goal_is_shown_as_data_and_to_people(plan: str):
+    goal = pump(goal_of(plan))
+    view = Said("goals", "show", str(goal.pk), "--json").data
+    assert [t["key"] for t in view["tasks"]] == ["a", "b"]
+    assert view["progress"]["fraction"] == 1.0
+    shown = Said("goals", "show", f"goal-{goal.pk}").out
+    assert "2 of 2 done, 0 failed" in shown
+    assert "schema:pass" in shown
+
+
+def test_goals_are_listed(plan: str):
+    goal = goal_of(plan, "--project", "mine")
+    assert [g["id"] for g in Said("goals", "list", "--project", "mine", "--json").data] == [goal.pk]
+    assert "to test" in Said("goals", "list").out
+    empty = Said("goals", "list", "--project", "other")
+    assert (empty.out, "no goals yet" in empty.err) == ("", True)
+
+
+def test_a_goal_is_paused_resumed_directed_and_cancelled(plan: str):
+    goal = goal_of(plan)
+    pk = str(goal.pk)
+    assert Said("goals", "pause", pk, "--reason", "lunch", "--json").data["paused"] is True
+    assert "is paused by" in Said("why", pk).out
+    assert Said("goals", "resume", pk, "--json").data["paused"] is False
+    Said("goals", "direct", pk, "leave tests alone")
+    assert Directive.objects.get(goal=goal).text == "leave tests alone"
+    assert Said("goals", "cancel", pk, "--reason", "enough").out.strip() == (
+        f"goal-{pk} cancelled: enough"
+    )
+    with pytest.raises(IllegalMove) as refused:
+        Said("goals", "pause", pk)
+    assert refused.value.exit_code == ExitCode.CONFLICT
+
+
+@worked_on
+def test_a_failed_goal_is_retried_and_forked(tmp_path: Path):
+    bad = {"objective": "to fail", "tasks": [
+        {"key": "a", "agent": "noop", "objective": "x",
+         "output_schema": {"type": "object", "required": ["never"]},
+         "retry": {"attempts_max": 1}}]}  # fmt: skip
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(bad))
+    goal = pump(goal_of(str(path)))
+    assert goal.state == "failed"
+    assert Said("goals", "watch", str(goal.pk)).code == ExitCode.GOAL_FAILED
+    assert "1 tasks are tried again" in Said("goals", "retry", str(goal.pk)).err
+    fork = Said("goals", "fork", str(goal.pk), "--json").data
+    assert Goal.objects.get(pk=fork["id"]).forked_from_id == goal.pk
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["goals", "show", "999"], ["goals", "watch", "999"], ["goals", "pause", "999"],
+        ["why", "999"], ["brief", "999"], ["ledger", "show", "999"], ["ledger", "verify", "999"],
+        ["plans", "show", "999"], ["inbox", "show", "999"], ["inbox", "approve", "999"],
+        ["fsck", "999"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_what_is_not_there_has_an_exit_code_of_its_own(words: list[str]):
+    with pytest.raises(NotFound) as refused:
+        Said(*words)
+    assert refused.value.exit_code == ExitCode.NOT_FOUND
+
+
+def test_an_id_of_another_kind_is_bad_input():
+    with pytest.raises(BadInput, match="is no goal"):
+        Said("goals", "show", "task-1")
+    with pytest.raises(BadInput, match="is no approval"):
+        Said("inbox", "show", "goal-1")
+
+
+# --- inbox ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked() -> ApprovalRequest:
+    task = given.task(given.goal(), "risky", state="held")
+    return given.approval(task, about=given.change(task, "+new line\x1b[2J\n"))
+
+
+def test_the_inbox_lists_and_shows_the_exact_bytes(asked: ApprovalRequest):
+    assert [r["id"] for r in Said("inbox", "list", "--json").data] == [asked.pk]
+    assert "May it go?" in Said("inbox", "list").out
+    shown = Said("inbox", "show", str(asked.pk)).out
+    assert "+new line" in shown
+    assert "\x1b" not in shown
+    assert f"inbox approve {asked.pk}" in shown
+    assert Said("inbox", "show", f"approval-{asked.pk}", "--json").data["proposal"]["diff"]
+
+
+def test_an_empty_inbox_says_so_to_people_only():
+    said = Said("inbox", "list")
+    assert (said.out, said.err.strip()) == ("", "nothing waits for you")
+    assert Said("inbox", "list", "--json").data == []
+
+
+def test_a_decision_is_made_as_the_person_named_and_says_so(asked: ApprovalRequest):
+    given.person("ada", "approver")
+    said = Said("inbox", "reject", str(asked.pk), "--user", "ada", "--reason", "no", "--json")
+    assert said.data["state"] == "rejected"
+    assert "decided as ada" in said.err
+    with pytest.raises(AlreadyDecided) as refused:
+        Said("inbox", "approve", str(asked.pk), "--user", "ada")
+    assert refused.value.exit_code == ExitCode.CONFLICT
+
+
+def test_where_nobody_has_an_account_the_systems_user_becomes_an_approver(asked: ApprovalRequest):
+    said = Said("inbox", "approve", str(asked.pk))
+    user = User.objects.get()
+    assert (user.username, user.is_staff, user.is_superuser) == (getpass.getuser(), True, False)
+    assert Membership.objects.get(user=user, project__name="default").role == "approver"
+    assert f"decided as {user.username}" in said.err
+
+
+def test_the_first_administrator_decides_for_a_systems_user_without_account(asked: ApprovalRequest):
+    User.objects.create_superuser("boss")
+    assert "decided as boss" in Said("inbox", "approve", str(asked.pk)).err
+
+
+def test_whoever_may_not_decide_is_refused(asked: ApprovalRequest):
+    given.person("eve", "viewer")
+    with pytest.raises(NotAllowed):
+        Said("inbox", "approve", str(asked.pk), "--user", "eve")
+    with pytest.raises(NotFound, match="no user nobody"):
+        Said("inbox", "approve", str(asked.pk), "--user", "nobody")
+    asked.refresh_from_db()
+    assert asked.state == "open"
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["reject"], "a rejection needs a reason"),
+        (["respond"], "a response needs a text"),
+        (["edit", "--payload", "{"], "not JSON"),
+        (["edit", "--payload", "[]"], "expected a JSON object"),
+    ],
+)
+def test_a_decision_without_what_it_needs_is_refused(
+    asked: ApprovalRequest, words: list[str], part: str
+):
+    with pytest.raises(BadInput, match=part):
+        Said("inbox", words[0], str(asked.pk), *words[1:])
+
+
+# --- plans, ledger, why, brief, fsck -------------------------------------------------------------
+
+
+def test_a_plan_is_validated_without_a_row(plan: str, tmp_path: Path):
+    before = row_counts()
+    assert Said("plans", "validate", plan).out.strip() == "valid: 2 tasks"
+    bad = tmp_path / "bad.json"
+    bad.write_text(json.dumps({"objective": "x", "tasks": [{"key": "a", "agent": "nope"}]}))
+    said = Said("plans", "validate", str(bad), "--json")
+    assert said.code == ExitCode.USAGE
+    assert said.data["valid"] is False
+    assert any("nope" in p for p in said.data["problems"])
+    with pytest.raises(BadInput, match="nope"):
+        Said("plans", "validate", str(bad))
+    assert row_counts() == before
+
+
+def test_a_plan_is_shown(plan: str):
+    goal = goal_of(plan)
+    view = Said("plans", "show", str(goal.pk), "--json").data
+    assert [t["key"] for t in view["tasks"]] == ["a", "b"]
+    assert "by explicit" in Said("plans", "show", str(goal.pk)).out
+
+
+def test_the_playbooks_are_listed_with_their_parameters():
+    books = {b["name"]: b for b in Said("plans", "playbooks", "--json").data}
+    assert books["repo-care"]["parameters"]["repo"]["required"] is True
+
+
+@worked_on
+def test_the_ledger_is_shown_and_verified(plan: str):
+    goal = pump(goal_of(plan))
+    entries = Said("ledger", "show", str(goal.pk), "--json").data
+    assert [e["seq"] for e in entries] == list(range(1, len(entries) + 1))
+    assert "goal.submitted" in Said("ledger", "show", str(goal.pk), "--limit", "1").out
+    assert Said("ledger", "verify").out.strip() == "intact: 1 ledger"
+    Goal.objects.filter(pk=goal.pk).update(ledger_head="0" * 64)
+    broken = Said("ledger", "verify", str(goal.pk), "--json")
+    assert broken.code == ExitCode.ERROR
+    assert list(broken.data["problems"]) == [str(goal.pk)]
+
+
+def test_why_and_brief_speak_to_people_and_programs(plan: str):
+    goal = goal_of(plan)
+    assert f"{goal.pk}/b waits for a (ready)" in Said("why", f"{goal.pk}/b").out
+    assert Said("why", str(goal.pk), "--json").data["ref"] == f"goal-{goal.pk}"
+    assert "pending: 2" in Said("brief", str(goal.pk)).out
+    assert Said("brief", str(goal.pk), "--json").data["pending"]["keys"] == ["a", "b"]
+
+
+def test_fsck_finds_repairs_and_says_so(plan: str):
+    goal = goal_of(plan)
+    assert Said("fsck").out.startswith("clean: ")
+    Task.objects.filter(goal=goal, key="b").update(unmet=5)
+    found = Said("fsck", "--json")
+    assert (found.code, found.data[0]["invariant"]) == (ExitCode.ERROR, "unmet-count")
+    mended = Said("fsck", str(goal.pk), "--repair")
+    assert (mended.code, mended.out.startswith("repaired: unmet-count")) == (0, True)
+    assert Said("fsck").code == 0
+
+
+# --- the command line itself ---------------------------------------------------------------------
+
+
+def test_an_error_is_one_line_and_an_exit_code(capsys: pytest.CaptureFixture[str]):
+    code = cli.run(["agentsys", "goals", "show", "999"])
+    assert code == ExitCode.NOT_FOUND
+    assert capsys.readouterr().err == ("error: no goal 999; `goals list` shows what there is\n")
+
+
+def test_an_unknown_verb_is_a_usage_error(capsys: pytest.CaptureFixture[str]):
+    assert cli.run(["agentsys", "goals", "frobnicate"]) == ExitCode.USAGE
+    assert Project.objects.count() == 0
+    assert "frobnicate" in capsys.readouterr().err
