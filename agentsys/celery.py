@@ -13,7 +13,8 @@ from agentsys import embedded
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentsys.settings")
 if "celery" in (Path(sys.argv[0]).name, Path(sys.argv[0]).parent.name):
-    embedded.ensure()  # `celery -A agentsys …` comes in here, past our own command line
+    os.environ.setdefault("CONN_MAX_AGE", "600")  # threads that live long keep their connection
+    embedded.ensure_or_exit()  # `celery -A agentsys …` comes in here, past our own command line
 
 QUEUES = ("control", "agents", "verify", "memory")
 

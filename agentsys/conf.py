@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
@@ -45,8 +47,16 @@ class Config:
     log_level: str = "WARNING"
 
 
+CHOICES = {
+    "sandbox": ("auto", "none"),
+    "embedder": ("wordllama", "hashing"),
+    "log_format": ("console", "json"),
+    "log_level": ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
+}
+
+
 def load(environ: Mapping[str, str] = os.environ) -> Config:
-    """Read AGENTSYS_*; BadInput names each unknown or unreadable one."""
+    """Read AGENTSYS_*; BadInput names each unknown, unreadable or impossible one."""
     known = {f"AGENTSYS_{f.name.upper()}": f for f in fields(Config)}
     values: dict[str, Any] = {}
     problems = []
@@ -57,14 +67,37 @@ def load(environ: Mapping[str, str] = os.environ) -> Config:
         if field is None:
             problems.append(f"{name} is not a setting; known are {', '.join(sorted(known))}")
             continue
-        kind: Any = type(field.default)
         try:
-            values[field.name] = (Path if issubclass(kind, Path) else kind)(text)
+            values[field.name] = _value(type(field.default), text)
         except ValueError:
-            problems.append(f"{name}={text!r} is not a {kind.__name__}")
+            problems.append(f"{name}={text!r} is not a {type(field.default).__name__}")
+    config = Config(**values)
+    problems += _impossible(config)
     if problems:
         raise BadInput(what="environment", problems=problems)
-    return Config(**values)
+    return config
+
+
+def _value(kind: Any, text: str) -> Any:
+    """Relative paths count from the checkout, wherever a command was started."""
+    return (ROOT / text).resolve() if issubclass(kind, Path) else kind(text)
+
+
+def _impossible(config: Config) -> Iterator[str]:
+    """What can be read but cannot be meant."""
+    for name, value in asdict(config).items():
+        shown = f"AGENTSYS_{name.upper()}={value}"
+        plain = value.upper() if name == "log_level" else value
+        if name in CHOICES and plain not in CHOICES[name]:
+            yield f"{shown} is not one of {', '.join(CHOICES[name])}"
+        elif isinstance(value, int | float) and not 0 < value < float("inf"):
+            yield f"{shown} is not more than 0"
+    if config.heartbeat_seconds >= config.lease_seconds:
+        yield (
+            f"AGENTSYS_HEARTBEAT_SECONDS={config.heartbeat_seconds} is not less than "
+            f"AGENTSYS_LEASE_SECONDS={config.lease_seconds}: "
+            "every lease would run out; a sixth of it is usual"
+        )
 
 
 def installed(*names: str) -> list[str]:
@@ -77,17 +110,14 @@ def installed(*names: str) -> list[str]:
 def local_secret(home: Path) -> str:
     """A secret key made once per machine and kept, readable by its owner only, in `home`."""
     path = home / "secret_key"
-    try:
-        return path.read_text().strip()
-    except FileNotFoundError:
+    if not path.exists():
         home.mkdir(parents=True, exist_ok=True)
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return path.read_text().strip()
-        with os.fdopen(handle, "w") as file:
+        with NamedTemporaryFile("w", dir=home, prefix="secret_key.") as file:  # mode 0600
             file.write(secrets.token_urlsafe(50))
-        return path.read_text().strip()
+            file.flush()
+            with suppress(FileExistsError):  # another process was first: its key counts
+                os.link(file.name, path)
+    return path.read_text().strip()
 
 
 def database(url: str) -> dict[str, Any]:
@@ -101,25 +131,38 @@ def database(url: str) -> dict[str, Any]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": unquote(parts.hostname or "") or query.pop("host", ""),
         "PORT": str(parts.port or query.pop("port", "") or ""),
-        "CONN_MAX_AGE": 600,
+        "CONN_MAX_AGE": int(os.environ.get("CONN_MAX_AGE", "0")),
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {"connect_timeout": 5, **query},
     }
 
 
+REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+socket")
+
+
 def celery_urls(url: str) -> tuple[str, str]:
-    """Broker and result-backend URLs: databases 0 and 1 of the server at `url`.
+    """Broker and result-backend URLs: databases N and N+1 of the server at `url`.
 
     `unix:///path` (redis-py's form) becomes kombu's `redis+socket:///path?virtual_host=N`.
+    BadInput for what is no Redis URL. Empty means unset: the embedded server's comes later.
     """
     parts = urlsplit(url)
-    if parts.scheme in ("unix", "redis+socket"):
-        first = int(parse_qs(parts.query).get("db", ["0"])[0])
+    on_socket = parts.scheme in ("unix", "redis+socket")
+    number = parse_qs(parts.query).get("db", ["0"])[0] if on_socket else parts.path.strip("/")
+    if url and (parts.scheme not in REDIS_SCHEMES or not (number or "0").isdigit()):
+        raise BadInput(
+            what="environment",
+            problems=[
+                "REDIS_URL is not a Redis URL; write redis://HOST:PORT/N, rediss://… or "
+                "unix:///path/to/socket?db=N, where N is a number"
+            ],
+        )
+    first = int(number or 0)
+    if on_socket:
         return (
             f"redis+socket://{parts.path}?virtual_host={first}",
             f"redis+socket://{parts.path}?virtual_host={first + 1}",
         )
-    first = int(parts.path.strip("/") or 0)
     base = urlunsplit((parts.scheme, parts.netloc, "", parts.query, ""))
     return _with_path(base, first), _with_path(base, first + 1)
 

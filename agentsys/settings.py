@@ -83,7 +83,7 @@ WHITENOISE_USE_FINDERS = True
 UNFOLD = {
     "SITE_TITLE": "agentsys",
     "SITE_HEADER": "agentsys",
-    "STYLES": [lambda request: static("console/console.css")],
+    "STYLES": [lambda _request: static("console/console.css")],
 }
 
 LANGUAGE_CODE = "en"

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from agentsys.kernel.errors import AgentsysError
 from orchestration.models import ApprovalRequest, Attempt, Proposal
 from orchestration.services import reads
 from orchestration.show import argv, chip, diff, document, visible
 from verification.services import verdicts_of
-from workers.git import Repository
 
 
 def evidence(row: ApprovalRequest) -> dict[str, Any]:
@@ -42,15 +40,7 @@ def canonical(proposal: Proposal) -> dict[str, Any]:
 
 
 def diff_text(proposal: Proposal) -> str:
-    """What the commit that would be merged changes, asked of git and not of the agent: what an
-    agent wrote down as its diff, or as its base, need not be what its commit holds."""
-    try:
-        repository = Repository.open(proposal.goal.repository)
-        commit = str(proposal.payload.get("commit", ""))
-        return repository.diff(repository.resolve(f"{commit}^"), commit)
-    except AgentsysError as error:
-        told = reads.proposal_view(proposal.pk).get("diff") or ""
-        return f"(git cannot show the commit: {error}. Below is what the agent wrote down.)\n{told}"
+    return str(reads.proposal_view(proposal.pk).get("diff") or "")
 
 
 def verdicts(attempt_id: int) -> list[dict[str, Any]]:

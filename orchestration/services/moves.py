@@ -22,6 +22,7 @@ from orchestration.domain.lives import (
     ProposalEvent,
     TaskEvent,
 )
+from orchestration.models import Attempt
 from orchestration.services.ledger import Book
 
 ORCHESTRATOR = "orchestrator"
@@ -70,8 +71,15 @@ def attempts_move(
     fence: int | None = None,
 ) -> list[int]:
     moved = _move(book, ATTEMPT, list(attempt_ids), event, fields, fence=fence)
+    tasks = dict(Attempt.objects.filter(pk__in=moved).values_list("pk", "task_id"))
     for attempt_id in moved:
-        book.record(f"attempt.{event}", actor=actor, attempt_id=attempt_id, payload=payload)
+        book.record(
+            f"attempt.{event}",
+            actor=actor,
+            task_id=tasks[attempt_id],
+            attempt_id=attempt_id,
+            payload=payload,
+        )
     return moved
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import Sum
 
-from agentsys.kernel.errors import NotFound
+from agentsys.kernel.errors import AgentsysError, NotFound
 from agentsys.kernel.ids import Ref, parse_ref
 from orchestration.models import (
     ApprovalRequest,
@@ -24,6 +24,7 @@ from orchestration.models import (
 from orchestration.services.progress import progress_of
 from orchestration.services.wrapup import goal_folder
 from verification import services as verification
+from workers.git import Repository
 from workers.services import blob_get, effects_of, model_calls_of, steps_of
 
 LIST_MAX = 200
@@ -279,7 +280,7 @@ def approval_view(approval_id: int) -> dict[str, Any]:
 
 def proposal_view(proposal_id: int) -> dict[str, Any]:
     """A proposal with its diff, where it has one."""
-    row: Proposal = found(Proposal.objects.select_related("task"), "proposal", proposal_id)
+    row: Proposal = found(Proposal.objects.select_related("task", "goal"), "proposal", proposal_id)
     return {
         "id": row.pk,
         "goal": row.goal_id,
@@ -302,11 +303,23 @@ def proposal_view(proposal_id: int) -> dict[str, Any]:
 
 
 def _diff(row: Proposal) -> str | None:
-    name = row.payload.get("diff_artifact")
-    if not name:
+    """What the commit that would be merged changes, asked of git and not of the agent: what an
+    agent wrote down as its diff, or as its base, need not be what its commit holds."""
+    if row.kind != "change":
         return None
+    try:
+        repository = Repository.open(row.goal.repository)
+        commit = str(row.payload.get("commit", ""))
+        return repository.diff(repository.resolve(f"{commit}^"), commit)
+    except AgentsysError as error:
+        told = _told_diff(row)
+        return f"(git cannot show the commit: {error}. Below is what the agent wrote down.)\n{told}"
+
+
+def _told_diff(row: Proposal) -> str:
+    name = row.payload.get("diff_artifact")
     artifact = Artifact.objects.filter(attempt_id=row.attempt_id, name=name).first()
-    return blob_get(artifact.sha256).decode("utf-8", "replace") if artifact else None
+    return blob_get(artifact.sha256).decode("utf-8", "replace") if artifact else ""
 
 
 def ledger_view(goal_id: int, after: int = 0, limit: int = LIST_MAX) -> list[dict[str, Any]]:

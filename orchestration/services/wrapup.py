@@ -90,7 +90,7 @@ def _remember_claims(goal: Goal, namespace: str) -> None:
             text=claim["text"],
             kind="fact",
             actor=f"agent:{task.agent}",
-            trust="verified",
+            trust="untrusted",  # the quote is proven, what the document says is not
             provenance={
                 "goal_id": goal.pk,
                 "task_id": task.pk,
@@ -117,7 +117,7 @@ def _remember_playbook(goal: Goal, namespace: str) -> None:
     name = plan.document.get("playbook")
     success = goal.state == "succeeded"
     if name:
-        view = memory.playbook_get(name)
+        view = memory.playbook_get(name, namespace=namespace)
         if view is not None:
             memory.playbook_result(view.id, success=success)
     elif success and 1 < len(plan.document["tasks"]) <= 200:
