@@ -7,5 +7,5 @@ from django.core.asgi import get_asgi_application
 from agentsys import embedded
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentsys.settings")
-embedded.ensure()
+embedded.ensure_or_exit()
 application = get_asgi_application()

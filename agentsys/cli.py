@@ -11,7 +11,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from agentsys.kernel.errors import AgentsysError, ExitCode
+from agentsys.kernel.errors import AgentsysError, ExitCode, ServiceAway
 
 WITHOUT_SERVERS = {
     "help", "version", "--help", "--version", "-h", "makemigrations", "check", "startapp",
@@ -30,7 +30,7 @@ def run(words: list[str]) -> int:
     trace = "--traceback" in words
     try:
         if _needs_servers(words):
-            _servers()
+            _servers(_command(words))
         from django.core.management import execute_from_command_line
 
         execute_from_command_line(words)
@@ -52,30 +52,44 @@ def run(words: list[str]) -> int:
     return ExitCode.DONE
 
 
+def _command(words: list[str]) -> str:
+    return next((w for w in words[1:] if not w.startswith("-")), "help")
+
+
 def _needs_servers(words: list[str]) -> bool:
-    command = next((w for w in words[1:] if not w.startswith("-")), "help")
-    wants_help = bool({"--help", "-h"} & set(words))
-    stack_only = command == "stack" and bool({"down", "status", "logs"} & set(words))
-    return not wants_help and command not in WITHOUT_SERVERS and not stack_only
+    command = _command(words)
+    if {"--help", "-h"} & set(words):
+        return False
+    if command == "stack":
+        return not {"down", "status", "logs"} & set(words)
+    if command == "check":
+        return any(word.startswith("--database") for word in words)
+    return command not in WITHOUT_SERVERS
 
 
-def _servers() -> None:
+def _servers(command: str) -> None:
+    """Servers to work with. The doctor examines them itself and reports what it finds."""
     from agentsys import embedded
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        embedded.ensure()
-    embedded.check_database(os.environ["DATABASE_URL"])
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            embedded.ensure()
+        embedded.check_database(os.environ["DATABASE_URL"])
+    except ServiceAway:
+        if command != "doctor":
+            raise
 
 
 def _is_database_error(error: Exception) -> bool:
+    import psycopg
     from django.db import InterfaceError, OperationalError
 
-    return isinstance(error, OperationalError | InterfaceError)
+    return isinstance(error, OperationalError | InterfaceError | psycopg.OperationalError)
 
 
 def _database_away(error: Exception) -> str:
-    reason = " ".join(str(error).split())[:300]
+    reason = " ".join(str(error).split())[:300].rstrip(".")
     return f"PostgreSQL cannot be used: {reason}. Check DATABASE_URL, or unset it"
 
 

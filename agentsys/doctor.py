@@ -9,10 +9,13 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import django.db
+import redis
 from django.conf import settings
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from agentsys import embedded
 from agentsys.embedded import check_database, check_redis
 from agentsys.embedded.health import shown
 from agentsys.kernel.errors import AgentsysError, ServiceAway
@@ -24,30 +27,39 @@ PGVECTOR_MIN = (0, 7)  # halfvec
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`fix` is empty when all is well. `away`: a server cannot be reached."""
+    """`fix` is empty when all is well. `away`: a server cannot be reached. `advice`: the
+    installation is sound without it."""
 
     name: str
     found: str
     fix: str = ""
     away: bool = False
+    advice: bool = False
 
 
 def examine() -> Iterator[Check]:
     """Every check, in order; one that breaks is a finding itself."""
     checks: tuple[Callable[[], Check], ...] = (
-        _python, _git, _sandbox, _disk, _database, _vector, _migrations, _redis, _eviction,
-        _visibility, _secret, _embedder, _workers,
+        _python, _git, _sandbox, _disk, _servers, _database, _vector, _migrations, _redis,
+        _eviction, _visibility, _web, _secret, _embedder, _workers,
     )  # fmt: skip
     for check in checks:
-        name = check.__name__.lstrip("_")
-        try:
-            yield check()
-        except ServiceAway as away:
-            yield Check(name, str(away.context["reason"]), str(away.context["way_out"]), away=True)
-        except AgentsysError as error:
-            yield Check(name, str(error), str(error))
-        except Exception as error:  # a check must not hide the others
-            yield Check(name, f"{type(error).__name__}: {error}", "see the other findings first")
+        yield _examined(check)
+
+
+def _examined(check: Callable[[], Check]) -> Check:
+    name = check.__name__.lstrip("_")
+    try:
+        return check()
+    except ServiceAway as away:
+        return Check(name, str(away.context["reason"]), str(away.context["way_out"]), away=True)
+    except AgentsysError as error:
+        return Check(name, type(error).__name__, str(error))
+    except (django.db.Error, redis.RedisError):
+        return Check(name, "not examined", "mend the server above first")
+    except Exception as error:  # a check must not hide the others
+        text = " ".join(str(error).split())[:300]
+        return Check(name, f"{type(error).__name__}: {text}", "see the other findings first")
 
 
 def _python() -> Check:
@@ -80,8 +92,32 @@ def _disk() -> Check:
     return Check("disk", f"{free} MB free", fix)
 
 
+def _servers() -> Check:
+    database, redis = embedded.embedded_urls()
+    found = {
+        "PostgreSQL": _url("DATABASE_URL", "PostgreSQL") == database,
+        "Redis": _url("REDIS_URL", "Redis") == redis,
+    }
+    return Check(
+        "servers", ", ".join(f"{n} {'embedded' if ours else 'given'}" for n, ours in found.items())
+    )
+
+
+def _url(name: str, service: str) -> str:
+    """The URL in the environment; unset where the embedded server could not be started."""
+    url = os.environ.get(name)
+    if url is None:
+        raise ServiceAway(
+            service=service,
+            where="this machine",
+            reason="the embedded server did not start",
+            way_out=f"Read the logs below {settings.AGENTSYS.home}, or set {name}",
+        )
+    return url
+
+
 def _database() -> Check:
-    url = os.environ["DATABASE_URL"]
+    url = _url("DATABASE_URL", "PostgreSQL")
     check_database(url)
     with connection.cursor() as cursor:
         cursor.execute("SHOW server_version")
@@ -107,15 +143,13 @@ def _migrations() -> Check:
 
 
 def _redis() -> Check:
-    url = os.environ["REDIS_URL"]
+    url = _url("REDIS_URL", "Redis")
     check_redis(url)
     return Check("redis", shown(url))
 
 
 def _eviction() -> Check:
-    import redis
-
-    with redis.Redis.from_url(os.environ["REDIS_URL"]) as client:
+    with redis.Redis.from_url(_url("REDIS_URL", "Redis"), socket_timeout=3) as client:
         policy = client.info("memory").get("maxmemory_policy", "unknown")
     fix = "" if policy == "noeviction" else "set maxmemory-policy noeviction: others lose messages"
     return Check("redis eviction", str(policy), fix)
@@ -126,6 +160,12 @@ def _visibility() -> Check:
     limit = settings.CELERY_TASK_TIME_LIMIT
     fix = "" if timeout > 2 * limit else "visibility_timeout must be over twice the time limit"
     return Check("visibility", f"{timeout} s for messages of at most {limit} s", fix)
+
+
+def _web() -> Check:
+    if settings.DEBUG:
+        return Check("web", "DEBUG=1", "unset DEBUG: error pages show settings and code")
+    return Check("web", "behind TLS" if settings.TLS else "plain http, for this machine only")
 
 
 def _secret() -> Check:
@@ -145,4 +185,5 @@ def _workers() -> Check:
     from orchestration.services.sessions import sessions_alive
 
     alive = len(sessions_alive())
-    return Check("workers", f"{alive} running", "" if alive else "start one: `make up`")
+    fix = "" if alive else "start one: `make up`"
+    return Check("workers", f"{alive} running", fix, advice=True)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 _PDEATHSIG = 1
@@ -28,7 +29,7 @@ def worker_argv(
 def start(
     argv: Sequence[str], log: Path, *, env: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start `argv` with its output in `log`; it is killed when this process dies."""
+    """Start `argv` with its output in `log`; it is told to end when this process dies."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as file:
         return subprocess.Popen(
@@ -39,18 +40,25 @@ def start(
             env={**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})},
             cwd=cwd or Path(__file__).resolve().parent.parent,
             start_new_session=True,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            preexec_fn=partial(_die_with, os.getpid()) if sys.platform == "linux" else None,
         )
 
 
-def _die_with_parent() -> None:
+def _die_with(parent: int) -> None:
+    """Ask the kernel for a SIGTERM when `parent` is gone, which it may be already."""
     ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
-def end(process: subprocess.Popen[bytes], *, seconds: float = 10.0) -> int | None:
-    """SIGTERM, then SIGKILL to the whole session of `process`."""
+def end(
+    process: subprocess.Popen[bytes], *, seconds: float = 10.0, told: bool = False
+) -> int | None:
+    """SIGTERM (unless it was `told` already: a second one may mean haste), then, after `seconds`,
+    SIGKILL to the whole session of `process`."""
     if process.poll() is None:
-        process.terminate()
+        if not told:
+            process.terminate()
         try:
             process.wait(seconds)
         except subprocess.TimeoutExpired:

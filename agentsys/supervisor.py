@@ -1,31 +1,42 @@
 """One supervisor for everything that runs: web, workers, beat and Flower on one machine.
 
 Order of start: embedded servers, migrations, then the processes. What dies is started again with
-a growing pause. On SIGTERM or Ctrl-C the workers drain first, then the rest stops; the embedded
-servers stop last, by the process that uses them last. If the supervisor itself is killed, its
-children are told by the kernel, and the rows keep everything else.
+a growing pause, and so are embedded servers. On SIGTERM or Ctrl-C the workers drain first, then
+the rest stops; the embedded servers stop last, by the process that uses them last. If the
+supervisor itself is killed, its children are told by the kernel, and the rows keep everything else.
+
+Whether a stack is up is told by a lock on `stack.lock`, held by the supervisor for as long as it
+lives, never by a process number alone: after a restart of the machine that may be anybody's.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from agentsys import processes
+from agentsys.kernel.errors import AgentsysError, ExitCode
 
+TURN_SECONDS = 0.5
+HEAL_SECONDS = 5.0
 PAUSE_MAX_SECONDS = 30.0
 STEADY_SECONDS = 60.0  # a process that lived this long starts again without a pause
+LOG_BYTES_MAX = 20_000_000
+NEWS_BYTES_MAX = 1_000_000
 
 
 @dataclass(slots=True)
@@ -53,6 +64,10 @@ class Layout:
         return self.home / "stack.json"
 
     @property
+    def lock(self) -> Path:
+        return self.home / "stack.lock"
+
+    @property
     def logs(self) -> Path:
         return self.home / "logs"
 
@@ -65,6 +80,61 @@ class Layout:
             with os.fdopen(handle, "w") as file:
                 file.write(secrets.token_urlsafe(18))
         return path.read_text().strip()
+
+
+class AlreadyUp(AgentsysError):
+    code = "already-up"
+    template = (
+        "a stack is running already (pid {pid}); `stack status` shows it, `stack down` ends it"
+    )
+    exit_code = ExitCode.CONFLICT
+
+
+class PortTaken(AgentsysError):
+    code = "port-taken"
+    template = "port {port} of 127.0.0.1, for {service}, is taken; give another with {option}"
+    exit_code = ExitCode.CONFLICT
+
+
+class StillUp(AgentsysError):
+    code = "still-up"
+    template = (
+        "the supervisor (pid {pid}) has not ended within {seconds} s; `kill -9 {pid}` ends it"
+    )
+
+
+@contextmanager
+def only_one(layout: Layout) -> Iterator[None]:
+    """Hold the place of this home's supervisor; AlreadyUp when somebody has it."""
+    layout.home.mkdir(parents=True, exist_ok=True)
+    with layout.lock.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise AlreadyUp(pid=_state(layout).get("pid", "unknown")) from error
+        layout.state.unlink(missing_ok=True)
+        yield
+
+
+def is_up(layout: Layout) -> bool:
+    if not layout.lock.exists():
+        return False
+    with layout.lock.open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def port_free(port: int, *, service: str, option: str) -> None:
+    """PortTaken before anything is started, not in a log after it."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise PortTaken(port=port, service=service, option=option) from error
 
 
 def services(
@@ -101,12 +171,29 @@ def services(
 
 
 class Supervisor:
-    """Keeps `services` running until it is told to stop."""
+    """Keeps `services` running until it is told to stop.
 
-    def __init__(self, layout: Layout, running: list[Service], say: Callable[[str], None]) -> None:
+    `say` is given lines for the person who watches: the supervisor's own and the processes'.
+    `heal` is called every few seconds; it brings back what the processes need. Without `follow`
+    the processes' lines are in their logs only.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        running: list[Service],
+        say: Callable[[str], None],
+        *,
+        heal: Callable[[], None] = lambda: None,
+        follow: bool = True,
+    ) -> None:
         self._layout = layout
         self._services = running
         self._say = say
+        self._heal = heal
+        self._shown = follow
+        self._healed = 0.0
+        self._logs = {s.name: LogFile(layout.logs / f"{s.name}.log") for s in running}
         self._stop = threading.Event()
 
     def run(self) -> None:
@@ -114,12 +201,22 @@ class Supervisor:
             signal.signal(number, lambda *_: self._stop.set())
         try:
             while not self._stop.is_set():
-                for service in self._services:
-                    self._tend(service)
-                self._write()
-                self._stop.wait(0.5)
+                self._turn()
+                self._stop.wait(TURN_SECONDS)
         finally:
             self._end()
+
+    def _turn(self) -> None:
+        for service in self._services:
+            self._tend(service)
+        self._write()
+        self._follow()
+        if time.monotonic() - self._healed > HEAL_SECONDS:
+            try:
+                self._heal()
+            except AgentsysError as error:
+                self._say(f"{error}")
+            self._healed = time.monotonic()
 
     def _tend(self, service: Service) -> None:
         now = time.monotonic()
@@ -134,20 +231,30 @@ class Supervisor:
             service.next_start = now + pause
             self._say(f"{service.name} ended with {process.returncode}; again in {pause:.0f} s")
         if now >= service.next_start:
-            log = self._layout.logs / f"{service.name}.log"
+            log = self._logs[service.name].path
             service.process = processes.start(service.argv, log, env=service.env)
             service.started = now
+
+    def _follow(self) -> None:
+        """Show what the processes have written to their logs. They write there themselves, so that
+        they do not depend on this process to go on."""
+        for name, log in self._logs.items():
+            for line in log.news():
+                if self._shown:
+                    self._say(f"{name:10} {line}")
 
     def _end(self) -> None:
         """Workers first, so that they drain while everything they need still runs."""
         self._say("stopping …")
-        order = sorted(self._services, key=lambda s: not s.name.startswith("worker"))
-        for service in order:
-            if service.process is not None and service.process.poll() is None:
-                service.process.terminate()
-        for service in order:
-            if service.process is not None:
-                processes.end(service.process, seconds=service.drain_seconds)
+        workers = [s for s in self._services if s.name.startswith("worker")]
+        for group in (workers, [s for s in self._services if s not in workers]):
+            for service in group:
+                if service.process is not None and service.process.poll() is None:
+                    service.process.terminate()
+            for service in group:
+                if service.process is not None:
+                    processes.end(service.process, seconds=service.drain_seconds, told=True)
+        self._follow()
         self._layout.state.unlink(missing_ok=True)
 
     def _write(self) -> None:
@@ -169,16 +276,47 @@ class Supervisor:
         }
 
 
+class LogFile:
+    """A log that grows to LOG_BYTES_MAX, then is put aside as `.1`; and what is new in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._seen = path.stat().st_size if path.exists() else 0
+
+    def news(self) -> list[str]:
+        """The whole lines since the last call."""
+        if not self.path.exists():
+            return []
+        with self.path.open("rb") as file:
+            file.seek(self._seen)
+            new = file.read(NEWS_BYTES_MAX)
+        whole = new[: new.rfind(b"\n") + 1] if len(new) < NEWS_BYTES_MAX else new
+        self._seen += len(whole)
+        if self._seen > LOG_BYTES_MAX:
+            self._put_aside()
+        return whole.decode(errors="replace").splitlines()
+
+    def _put_aside(self) -> None:
+        """The writer has the file open for appending: it goes on at the new end."""
+        shutil.copyfile(self.path, self.path.with_suffix(".log.1"))
+        os.truncate(self.path, 0)
+        self._seen = 0
+
+
 def status(layout: Layout) -> dict[str, Any]:
     """What the state file says, with whether each process lives."""
-    try:
-        found = json.loads(layout.state.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return {"up": False, "services": {}}
-    found["up"] = alive(found["pid"])
-    for service in found["services"].values():
+    found = _state(layout) if is_up(layout) else {}
+    services = found.get("services", {})
+    for service in services.values():
         service["up"] = service["pid"] is not None and alive(service["pid"])
-    return dict(found)
+    return {"up": bool(found), "pid": found.get("pid"), "services": services}
+
+
+def _state(layout: Layout) -> dict[str, Any]:
+    try:
+        return dict(json.loads(layout.state.read_text()))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
 
 
 def alive(pid: int) -> bool:
@@ -189,14 +327,17 @@ def alive(pid: int) -> bool:
     return state not in ("Z", "X")
 
 
-def stop(layout: Layout, *, seconds: float = 45.0) -> bool:
-    """Tell a detached supervisor to stop and wait for it; False when none is running."""
+def stop(layout: Layout, *, seconds: float = 60.0) -> bool:
+    """Tell the supervisor to stop and wait for it; False when none is running, StillUp when it
+    does not end in time."""
     found = status(layout)
     if not found["up"]:
         return False
     with suppress(ProcessLookupError):
         os.kill(found["pid"], signal.SIGTERM)
     deadline = time.monotonic() + seconds
-    while alive(found["pid"]) and time.monotonic() < deadline:
+    while is_up(layout):
+        if time.monotonic() > deadline:
+            raise StillUp(pid=found["pid"], seconds=round(seconds))
         time.sleep(0.1)
     return True

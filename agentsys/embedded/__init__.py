@@ -13,6 +13,7 @@ from __future__ import annotations
 import atexit
 import fcntl
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,24 +21,27 @@ from typing import IO
 
 from agentsys.embedded import postgres, valkey
 from agentsys.embedded.health import check_database, check_redis
-from agentsys.kernel.errors import AgentsysError
+from agentsys.kernel.errors import AgentsysError, ServiceAway
 
-__all__ = ["check_database", "check_redis", "down", "embedded_urls", "ensure", "home", "running"]
+__all__ = [
+    "check_database", "check_redis", "down", "embedded_urls", "ensure", "ensure_or_exit", "home",
+    "running",
+]  # fmt: skip
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _users: IO[str] | None = None
 
 
 def home() -> Path:
-    """AGENTSYS_HOME, or `.agentsys` beside the code."""
-    return Path(os.environ.get("AGENTSYS_HOME") or ROOT / ".agentsys").absolute()
+    """AGENTSYS_HOME (a relative one counts from the checkout), or `.agentsys` beside the code."""
+    return (ROOT / (os.environ.get("AGENTSYS_HOME") or ".agentsys")).resolve()
 
 
 def ensure(*, fast: bool = False) -> None:
     """Set DATABASE_URL and REDIS_URL, starting or adopting embedded servers where they are unset.
 
-    `fast` gives up durability for speed; for tests only. Raises ServiceAway when a server cannot
-    be had.
+    Called again, it brings back a server that has died. `fast` gives up durability for speed; for
+    tests only. Raises ServiceAway when a server cannot be had.
     """
     _read_env_file()
     folder = home()
@@ -50,6 +54,15 @@ def ensure(*, fast: bool = False) -> None:
             os.environ["DATABASE_URL"] = postgres.start(folder / "postgres", fast=fast)
         if not redis:
             os.environ["REDIS_URL"] = valkey.start(folder / "valkey")
+
+
+def ensure_or_exit() -> None:
+    """`ensure()` for programs that are not ours (celery, uvicorn): one line, not a traceback."""
+    try:
+        ensure()
+    except AgentsysError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.exit_code)
 
 
 def _elsewhere(folder: Path) -> tuple[bool, bool]:
@@ -100,8 +113,17 @@ def _read_env_file() -> None:
 @contextmanager
 def _starting(folder: Path) -> Iterator[None]:
     """One process at a time starts or stops servers."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "start.lock").open("w") as lock:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "start.lock").open("w")
+    except OSError as error:
+        raise ServiceAway(
+            service="the folder of the embedded servers",
+            where=str(folder),
+            reason=str(error),
+            way_out="Give AGENTSYS_HOME a folder that you may write to",
+        ) from error
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -119,12 +141,10 @@ def _leave(folder: Path, pid: int) -> None:
     """The last one out stops the servers. A forked child is not a user of its own."""
     if os.getpid() != pid or _users is None:
         return
-    with _starting(folder):
+    with suppress(ServiceAway), _starting(folder), _users:
         try:
             fcntl.flock(_users, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            fcntl.flock(_users, fcntl.LOCK_UN)
             return
         postgres.stop(folder / "postgres")
         valkey.stop(folder / "valkey")
-        _users.close()

@@ -61,7 +61,8 @@ def _until(
             return
         except (errors, OSError, ValueError) as error:
             if time.monotonic() >= deadline:
-                reason = " ".join(str(error).split())[:300] or type(error).__name__
+                lines = str(error).strip().splitlines() or [type(error).__name__]
+                reason = lines[0][:300].rstrip(" .")
                 raise ServiceAway(
                     service=service, where=shown(url), reason=reason, way_out=way_out
                 ) from error

@@ -26,11 +26,11 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps([asdict(c) for c in checks], indent=2))
         else:
             for check in checks:
-                mark = "✗" if check.fix else "✓"
+                mark = "✓" if not check.fix else "·" if check.advice else "✗"
                 self.stdout.write(f"{mark} {check.name:15} {check.found}")
                 if check.fix:
                     self.stdout.write(f"  {'':15} → {check.fix}")
         if any(c.away for c in checks):
             sys.exit(ExitCode.UNAVAILABLE)
-        if any(c.fix and c.name != "workers" for c in checks):
+        if any(c.fix and not c.advice for c in checks):
             sys.exit(ExitCode.ERROR)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -12,18 +13,26 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
+from django.db import connection
 
-from agentsys import embedded, supervisor
-from agentsys.kernel.errors import AgentsysError, ExitCode
+from agentsys import embedded, processes, supervisor
+from agentsys.kernel.errors import ExitCode
 from agentsys.supervisor import Layout, Supervisor
 
+UP_SECONDS = 180.0  # the first time makes a database
+NUMBERS = (
+    ("--port", 8000, "of the console and the API"),
+    ("--flower-port", 5555, "of Flower"),
+    ("--workers", 1, "worker processes"),
+    ("--concurrency", 8, "threads of each worker"),
+)
 
-class AlreadyUp(AgentsysError):
-    code = "already-up"
-    template = (
-        "a stack is running already (pid {pid}); `stack status` shows it, `stack down` ends it"
-    )
-    exit_code = ExitCode.CONFLICT
+
+def _number(text: str) -> int:
+    number = int(text)
+    if not 0 < number < 65_536:
+        raise argparse.ArgumentTypeError(f"{text} is not between 1 and 65535")
+    return number
 
 
 class Command(BaseCommand):
@@ -34,10 +43,14 @@ class Command(BaseCommand):
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
         up = verbs.add_parser("up", help="start, and stay in the foreground")
         up.add_argument("--detach", action="store_true", help="go into the background")
-        up.add_argument("--port", type=int, default=8000)
-        up.add_argument("--flower-port", type=int, default=5555)
-        up.add_argument("--workers", type=int, default=1)
-        up.add_argument("--concurrency", type=int, default=8)
+        for name, value, about in NUMBERS:
+            up.add_argument(name, type=_number, default=value, help=f"{about} (default {value})")
+        up.add_argument(
+            "--no-follow",
+            dest="follow",
+            action="store_false",
+            help="do not repeat here what the processes write to their logs",
+        )
         verbs.add_parser("down", help="stop a stack and the embedded servers")
         status = verbs.add_parser("status", help="what is running")
         status.add_argument("--json", action="store_true")
@@ -48,47 +61,56 @@ class Command(BaseCommand):
         getattr(self, f"do_{verb}")(Layout(Path(settings.AGENTSYS.home)), **options)
 
     def do_up(self, layout: Layout, **options: Any) -> None:
-        found = supervisor.status(layout)
-        if found["up"]:
-            raise AlreadyUp(pid=found["pid"])
         if options["detach"]:
             self._detach(layout, options)
             return
-        call_command("migrate", verbosity=0, interactive=False)
-        from orchestration.planners.playbooks import playbooks_load
+        with supervisor.only_one(layout):
+            supervisor.port_free(options["port"], service="web", option="--port")
+            supervisor.port_free(options["flower_port"], service="Flower", option="--flower-port")
+            call_command("migrate", verbosity=0, interactive=False)
+            from orchestration.planners.playbooks import playbooks_load
 
-        playbooks_load()
-        running = supervisor.services(
-            layout,
-            port=options["port"],
-            flower_port=options["flower_port"],
-            workers=options["workers"],
-            concurrency=options["concurrency"],
-        )
-        self._tell(layout, options)
-        Supervisor(layout, running, self.stderr.write).run()
+            playbooks_load()
+            running = supervisor.services(
+                layout,
+                port=options["port"],
+                flower_port=options["flower_port"],
+                workers=options["workers"],
+                concurrency=options["concurrency"],
+            )
+            self._tell(layout, options)
+            connection.close()  # not needed while others work
+            Supervisor(
+                layout, running, self.stderr.write, heal=embedded.ensure, follow=options["follow"]
+            ).run()
 
     def _detach(self, layout: Layout, options: dict[str, Any]) -> None:
-        argv = [sys.executable, str(settings.BASE_DIR / "manage.py"), "stack", "up"]
-        argv += ["--port", str(options["port"]), "--flower-port", str(options["flower_port"])]
-        argv += ["--workers", str(options["workers"]), "--concurrency", str(options["concurrency"])]
+        if supervisor.is_up(layout):
+            raise supervisor.AlreadyUp(pid=supervisor.status(layout)["pid"])
+        argv = [sys.executable, str(settings.BASE_DIR / "manage.py"), "stack", "up", "--no-follow"]
+        for name in ("port", "flower_port", "workers", "concurrency"):
+            argv += [f"--{name.replace('_', '-')}", str(options[name])]
+        said = supervisor.LogFile(layout.logs / "stack.log")
         layout.logs.mkdir(parents=True, exist_ok=True)
-        with (layout.logs / "stack.log").open("ab") as log:
+        with said.path.open("ab") as log:
             child = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + UP_SECONDS
         while not supervisor.status(layout)["up"]:
             if child.poll() is not None or time.monotonic() > deadline:
-                self.stderr.write((layout.logs / "stack.log").read_text()[-2000:])
-                sys.exit(ExitCode.ERROR)
+                self.stderr.write("\n".join(said.news()))
+                sys.exit(processes.end(child) or ExitCode.ERROR)
             time.sleep(0.1)
+        self.stderr.write("\n".join(said.news()[:-1]))
         child.returncode = 0  # it lives on without us
         self.stdout.write(f"up (pid {child.pid}); `stack status`, `stack logs`, `stack down`")
 
     def _tell(self, layout: Layout, options: dict[str, Any]) -> None:
-        user, password = _admin(layout)
-        known = f"password in {layout.home / 'admin_password'}" if password else "your own password"
+        user, password, made = _admin(layout)
+        known = f"password in {password}" if password else "your own password"
+        if password and made and sys.stderr.isatty():  # once, and never into a log
+            known += f": {password.read_text().strip()}"
         self.stderr.write(
             f"console  http://127.0.0.1:{options['port']}/admin/  user {user}, {known}\n"
             f"API      http://127.0.0.1:{options['port']}/api/v1/\n"
@@ -122,20 +144,17 @@ class Command(BaseCommand):
             self.stdout.write("\n".join(f"{path.stem:12} {line}" for line in lines))
 
 
-def _admin(layout: Layout) -> tuple[str, bool]:
-    """The first administrator, made with a generated password where there is none."""
+def _admin(layout: Layout) -> tuple[str, Path | None, bool]:
+    """The first administrator: name, the file with the generated password if it has one, and
+    whether it was made just now, where there was none."""
     from django.contrib.auth.models import User
 
-    first = User.objects.filter(is_superuser=True).exclude(password="").order_by("pk").first()
-    usable = first is not None and first.has_usable_password()
-    if usable and first is not None:
-        return first.username, first.username == "admin" and (
-            layout.home / "admin_password"
-        ).exists()
-    user, _ = User.objects.get_or_create(
-        username="admin", defaults={"is_staff": True, "is_superuser": True}
-    )
+    path = layout.home / "admin_password"
+    for first in User.objects.filter(is_superuser=True).order_by("pk"):
+        if first.has_usable_password():
+            return first.username, path if path.exists() else None, False
+    user, _ = User.objects.get_or_create(username="admin")
     user.set_password(layout.secret("admin_password"))
-    user.is_staff = user.is_superuser = True
+    user.is_staff = user.is_superuser = user.is_active = True
     user.save()
-    return "admin", True
+    return user.username, path, True
