@@ -46,7 +46,7 @@ class Command(Base):
             raise BadInput(what="bench", problems=[problem])
         with self._workers(options["workers"]):
             rounds = [self._round(number, options) for number in range(options["rounds"])]
-        found = _result(rounds, options)
+        found = result(rounds, options)
         if options["json"]:
             self.emit(found, as_json=True)
         else:
@@ -121,7 +121,7 @@ def _until_up(is_up: Callable[[], bool], started: list[subprocess.Popen[bytes]])
         time.sleep(0.1)
 
 
-def _result(rounds: list[dict[str, float]], options: dict[str, Any]) -> dict[str, Any]:
+def result(rounds: list[dict[str, float]], options: dict[str, Any]) -> dict[str, Any]:
     """Medians over the rounds; a ratio is that of one round, whose parts ran side by side."""
 
     def middle(value: Callable[[dict[str, float]], float]) -> float:
