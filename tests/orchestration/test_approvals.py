@@ -44,6 +44,8 @@ from tests.orchestration.pump import (
 )
 from workers.services import effect_begin, effect_get
 
+pytestmark = pytest.mark.django_db(transaction=True)
+
 
 def person(name: str, role: str = "approver") -> User:
     user = User.objects.create_user(name)

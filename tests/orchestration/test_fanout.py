@@ -13,6 +13,8 @@ from orchestration.services.ledger import ledger_verify
 from orchestration.services.running import serve
 from tests.orchestration.pump import events, node, pump, submit, task_named
 
+pytestmark = pytest.mark.django_db(transaction=True)
+
 
 def fan(items: Any, *, task: dict[str, Any] | None = None, **rest: Any) -> list[dict[str, Any]]:
     """A task that hands over `items`, a fan-out over them, and one that waits for the fan-out."""

@@ -13,6 +13,8 @@ from orchestration.services.fsck import fsck
 from orchestration.services.ledger import goal_locked, ledger_verify
 from tests.orchestration.pump import at_once, node, pump, submit
 
+pytestmark = pytest.mark.django_db(transaction=True)
+
 LEDGER = "agentsys_orchestration_ledgerentry"
 GOAL = "agentsys_orchestration_goal"
 

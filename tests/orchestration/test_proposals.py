@@ -31,6 +31,8 @@ from tests.orchestration.pump import (
 )
 from tests.workers.given import GivenRepository
 
+pytestmark = pytest.mark.django_db(transaction=True)
+
 PATCH = """\
 --- a/src/{name}.py
 +++ b/src/{name}.py

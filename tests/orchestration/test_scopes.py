@@ -20,6 +20,8 @@ from orchestration.services.why import task_sentence
 from tests.orchestration.pump import at_once, attempt_of, node, pump, submit, task_named
 from tests.workers.given import GivenRepository
 
+pytestmark = pytest.mark.django_db(transaction=True)
+
 
 def writer(key: str, resource: str, mode: str = "write", **rest: Any) -> dict[str, Any]:
     return node(

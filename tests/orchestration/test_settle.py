@@ -35,6 +35,8 @@ from tests.orchestration.pump import (
 )
 from verification.models import Verdict
 
+pytestmark = pytest.mark.django_db(transaction=True)
+
 NEEDS_MORE = {"type": "object", "required": ["more"]}
 EXECUTED = {"verify": ["schema", "execution"], "check": {"argv": ["true"]}}
 

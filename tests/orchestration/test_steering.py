@@ -40,6 +40,8 @@ from tests.orchestration.pump import (
 )
 from tests.orchestration.test_approvals import held
 
+pytestmark = pytest.mark.django_db(transaction=True)
+
 NEEDS_MORE = {"type": "object", "required": ["more"]}
 
 

@@ -16,6 +16,8 @@ from orchestration.services.hotpath import claim
 from orchestration.services.ledger import goal_locked, ledger_verify
 from tests.orchestration.pump import at_once, events, node, pump, row_counts, submit, task_named
 
+pytestmark = pytest.mark.django_db(transaction=True)
+
 
 @pytest.mark.parametrize(
     ("given", "said"),

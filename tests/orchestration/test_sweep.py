@@ -13,12 +13,24 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from orchestration.models import Attempt, Goal, WorkerSession
+from orchestration.domain.settling import (
+    Accept,
+    Ask,
+    Disposition,
+    Fail,
+    Propose,
+    Retry,
+    Review,
+    Verify,
+    Yield,
+)
+from orchestration.models import ApprovalRequest, Attempt, Goal, WorkerSession
 from orchestration.services.goals import goal_pause, goal_resume
 from orchestration.services.hotpath import Claimed, claim
 from orchestration.services.ledger import goal_locked
 from orchestration.services.running import serve
 from orchestration.services.sessions import LOCK_CLASS, SWEEP_LOCK
+from orchestration.services.settle import Finished, finish
 from orchestration.services.sweep import (
     attempts_publish,
     lost_attempts,
@@ -27,6 +39,8 @@ from orchestration.services.sweep import (
     sweep,
 )
 from tests.orchestration.pump import attempt_of, node, pump, submit, task_named
+
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @contextmanager
@@ -92,20 +106,36 @@ def test_the_third_lost_worker_quarantines_the_task() -> None:
     assert pump(goal).state == "failed"
 
 
-def test_a_worker_that_comes_back_from_the_dead_has_no_say() -> None:
-    from orchestration.domain.settling import Accept
-    from orchestration.services.settle import Finished, finish
-
+@pytest.mark.parametrize(
+    "disposition",
+    [
+        Accept(),
+        Propose(),
+        Verify(pairs=()),
+        Yield(),
+        Ask(question={"text": "?"}),
+        Review(reasons=("look",)),
+        Retry(reason="r", delay_seconds=0, rejected=False),
+        Retry(reason="r", delay_seconds=0, rejected=True),
+        Fail(reason="r", rejected=False),
+        Fail(reason="r", rejected=True),
+    ],
+    ids=repr,
+)
+def test_a_worker_that_comes_back_from_the_dead_has_no_say(disposition: Disposition) -> None:
     goal = submit(node("a"))
     taken = take(goal, owner=1)
     lost_take_back(taken.attempt_id)
+    length = Goal.objects.get(pk=goal.pk).ledger_seq
     report = {"outcome": "done", "output": {"echo": {}}, "artifacts": [], "proposals": []}
-    late = Finished(taken, report, "h", (), Accept())
+    late = Finished(taken, report, "h", (), disposition)
     with goal_locked(goal.pk) as book:
         after = finish(book, [late])
-    assert after.unlocked.cheap == ()
+    assert (after.unlocked.cheap, after.unlocked.agents, after.apply) == ((), (), [])
     assert task_named(goal, "a").state == "ready"
     assert Attempt.objects.get(pk=taken.attempt_id).state == "lost"
+    assert ApprovalRequest.objects.count() == 0
+    assert Goal.objects.get(pk=goal.pk).ledger_seq == length
 
 
 def test_queued_rows_are_sent_again_less_and_less_often_until_claimed() -> None:
