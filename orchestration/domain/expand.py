@@ -8,10 +8,11 @@ from typing import Any
 
 from agentsys.kernel.errors import BadInput
 from orchestration.domain.plan import TaskDraft, task_from_json
-from orchestration.domain.refs import resolve
+from orchestration.domain.refs import resolve, settled
 
 CHILDREN_MAX = 1000
 KEY_CHARS = 110  # of a child's key, so that a number put behind it still fits
+LATER = ("inputs", "fan_out")  # resolved once more, when the task runs or is expanded
 _UNUSABLE = re.compile(r"[^A-Za-z0-9._/-]+")
 
 
@@ -37,7 +38,7 @@ def expand(key: str, fan_out: Mapping[str, Any], items: Any) -> list[TaskDraft]:
     for index, item in enumerate(items):
         scope = {name: item, "index": index}
         label = resolve(fan_out.get("key", "${index}"), scope)
-        row = resolve(dict(fan_out["task"]), scope, partial=True)
+        row = resolved_row(fan_out["task"], scope)
         short = _label(label, index)[: max(8, KEY_CHARS - len(key))]
         row["key"] = f"{key}[{_unique(short, used)}]"
         problems: list[str] = []
@@ -46,6 +47,13 @@ def expand(key: str, fan_out: Mapping[str, Any], items: Any) -> list[TaskDraft]:
             raise BadInput(what=f"fan-out {key}", problems=problems)
         children.append(child)
     return children
+
+
+def resolved_row(row: Mapping[str, Any], scope: Mapping[str, Any]) -> dict[str, Any]:
+    """A task's row with what `scope` knows put in; only `inputs` and `fan_out` are resolved again
+    later, so that everything else is final here."""
+    found = resolve(dict(row), scope, partial=True)
+    return {k: v if k in LATER else settled(v) for k, v in found.items()}
 
 
 def _label(value: Any, index: int) -> str:

@@ -15,6 +15,7 @@ from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import plain
 
 PROBLEMS_MAX = 20
+DEPTH_MAX = 60  # of values in values; the database and every later reader can follow that
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +102,28 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def as_json(document: Any, what: str) -> Any:
     """`document` in types and texts that PostgreSQL can hold; BadInput for NaN, dates and such."""
     try:
-        return plain(document)
+        found = plain(document)
     except (TypeError, ValueError) as error:
         raise BadInput(what=what, problems=[f"it is not JSON: {error}"]) from error
     except RecursionError as error:
         raise BadInput(what=what, problems=["it is nested too deeply"]) from error
+    if _deeper(found, DEPTH_MAX):
+        raise BadInput(what=what, problems=[f"it is nested too deeply; at most {DEPTH_MAX} levels"])
+    return found
+
+
+def _deeper(value: Any, most: int) -> bool:
+    level = [value]
+    for _ in range(most):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def plan_from_json(document: Any, *, objective: str = "") -> PlanDraft:
@@ -173,6 +191,8 @@ def task_from_json(row: Any, where: str, problems: list[str]) -> TaskDraft | Non
     values: dict[str, Any] = {
         f: tuple(v) if f in _TUPLES else v for f, v in row.items() if v is not None
     }
+    if "depends_on" in values:
+        values["depends_on"] = tuple(dict.fromkeys(values["depends_on"]))
     return TaskDraft(**values)
 
 

@@ -7,19 +7,27 @@ and edges, up to bit sets of those that others refer to: 10,000 tasks take about
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 import jsonschema
 
+from orchestration.domain.expand import CHILDREN_MAX
 from orchestration.domain.graph import ancestors_of, cycle_of
-from orchestration.domain.plan import PROBLEMS_MAX, PlanDraft, TaskDraft, capped, did_you_mean
-from orchestration.domain.refs import references, task_of
-from orchestration.domain.scopes import literal_head, resources_overlap
+from orchestration.domain.plan import (
+    PlanDraft,
+    TaskDraft,
+    capped,
+    did_you_mean,
+    task_from_json,
+)
+from orchestration.domain.plan_scopes import scope_problems
+from orchestration.domain.refs import DOLLAR, references, task_of
 
 KEY = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._\[\]/-]{0,119}$")
 TEXT_MAX = 20_000
 PHASE_MAX = 80
+LENGTHS = {"acceptance": 100, "non_goals": 100, "scopes": 100, "verify": 20, "depends_on": 10_000}
 RESOURCE_MAX = 300
 PRIORITY_MAX = 1000
 LIMITS = {
@@ -33,7 +41,10 @@ RETRY = {"attempts_max": (1, 100), "backoff_seconds": (0, 86_400)}
 APPROVAL = {"quorum": (1, 20), "days": (0.0001, 365)}
 APPROVAL_FLAGS = ("required", "four_eyes")
 WHOLE = ("attempts_max", "quorum", "steps_max", "tokens_max", "output_bytes_max")
-REF_ROOTS = ("tasks", "goal", "repository", "item", "params")
+REF_ROOTS = ("tasks", "goal", "repository")
+GOAL_FIELDS = ("id", "branch", "objective")
+FAN_OUT = ("over", "as", "key", "max", "task")
+PROBE = "probe"  # the key that a fan-out's template is read under
 
 
 class AgentLike(Protocol):
@@ -64,7 +75,7 @@ def plan_problems(
         problems.append(f"there is a cycle: {' -> '.join(cycle)}; take one of these edges out")
     if not problems:
         problems += _reference_problems(draft.tasks, needs)
-        problems += _scope_problems(draft.tasks, needs)
+        problems += scope_problems(draft.tasks, needs)
     return capped(problems)
 
 
@@ -134,7 +145,7 @@ def _task_problems(
     _size_problems(task, name, problems)
     _scope_form_problems(task, name, problems)
     if task.fan_out is not None:
-        _fan_out_problems(task, agents, problems)
+        _fan_out_problems(task, keys, agents, verifiers, problems)
 
 
 def _scope_form_problems(task: TaskDraft, name: str, problems: list[str]) -> None:
@@ -161,13 +172,14 @@ def _agent_problems(
             f" (there are: {', '.join(sorted(agents))})"
         )
         return
-    if task.fan_out is None and not references(task.inputs):
-        problems += [
-            f"task `{task.key}`: inputs of {agent}: {message}"
-            for message in _schema_problems(task.inputs, known.inputs_schema)
-        ]
+    problems += [
+        f"task `{task.key}`: inputs of {agent}: {message}"
+        for message in _schema_problems(task.inputs, known.inputs_schema)
+    ]
 
 
+# What a schema says of an object's fields holds however its references resolve.
+STRUCTURE = ("required", "additionalProperties", "dependentRequired")
 _VALIDATORS: dict[int, tuple[Any, Any]] = {}
 
 
@@ -178,8 +190,11 @@ def _schema_problems(inputs: Mapping[str, Any], schema: Mapping[str, Any]) -> li
     if held is None or held[0] is not schema:
         held = (schema, jsonschema.Draft202012Validator(dict(schema)))
         _VALIDATORS[id(schema)] = held
-    errors = held[1].iter_errors(dict(inputs))
-    return [f"{'.'.join(map(str, e.path)) or 'inputs'}: {e.message[:200]}" for e in errors][:3]
+    return [
+        f"{'.'.join(map(str, e.path)) or 'inputs'}: {e.message[:200]}"
+        for e in held[1].iter_errors(dict(inputs))
+        if e.validator in STRUCTURE or not references(e.instance)
+    ][:3]
 
 
 def _limit_problems(task: TaskDraft, problems: list[str]) -> None:
@@ -220,6 +235,13 @@ def _size_problems(task: TaskDraft, name: str, problems: list[str]) -> None:
     for field_name, most in (("objective", TEXT_MAX), ("phase", PHASE_MAX)):
         if len(getattr(task, field_name)) > most:
             problems.append(f"{name}: `{field_name}` is longer than {most} characters")
+    problems += [
+        f"{name}: `{field_name}` has {len(rows)} entries; at most {most} are taken"
+        for field_name, most in LENGTHS.items()
+        if len(rows := getattr(task, field_name) or ()) > most
+    ]
+    if any(len(text) > TEXT_MAX for text in (*task.acceptance, *task.non_goals)):
+        problems.append(f"{name}: a sentence is longer than {TEXT_MAX} characters")
     if abs(task.priority) > PRIORITY_MAX:
         problems.append(
             f"{name}: priority {task.priority} is outside -{PRIORITY_MAX} … {PRIORITY_MAX}"
@@ -227,20 +249,61 @@ def _size_problems(task: TaskDraft, name: str, problems: list[str]) -> None:
 
 
 def _fan_out_problems(
-    task: TaskDraft, agents: Mapping[str, AgentLike], problems: list[str]
+    task: TaskDraft,
+    keys: Collection[str],
+    agents: Mapping[str, AgentLike],
+    verifiers: Collection[str],
+    problems: list[str],
 ) -> None:
-    fan_out = task.fan_out or {}
-    over = fan_out.get("over")
+    name, fan_out = f"task `{task.key}`: fan_out", task.fan_out or {}
+    problems += [
+        f"{name}: unknown field `{f}`{did_you_mean(str(f), FAN_OUT)}"
+        for f in fan_out
+        if f not in FAN_OUT
+    ]
+    over, most = fan_out.get("over"), fan_out.get("max", CHILDREN_MAX)
     if not isinstance(over, str) or task_of(over.strip().removeprefix("${").rstrip("}")) is None:
         problems.append(
-            f"task `{task.key}`: fan_out.over is `{over}`;"
+            f"{name}.over is `{over}`;"
             " expected a list of an earlier task, such as ${tasks.plan.output.items}"
         )
+    if not isinstance(most, int) or isinstance(most, bool) or not 1 <= most <= CHILDREN_MAX:
+        problems.append(f"{name}.max is {most!r}; expected 1 … {CHILDREN_MAX}")
+    for field_name in ("as", "key"):
+        if not isinstance(fan_out.get(field_name, ""), str):
+            problems.append(f"{name}.{field_name} is {fan_out[field_name]!r}; expected text")
     template = fan_out.get("task")
     if not isinstance(template, Mapping) or not isinstance(template.get("agent"), str):
-        problems.append(f"task `{task.key}`: fan_out.task must be an object with an `agent`")
+        problems.append(f"{name}.task must be an object with an `agent`")
         return
-    _agent_problems(task, template["agent"], agents, problems)
+    _template_problems(task, template, keys, agents, verifiers, problems)
+
+
+def _template_problems(
+    task: TaskDraft,
+    template: Mapping[str, Any],
+    keys: Collection[str],
+    agents: Mapping[str, AgentLike],
+    verifiers: Collection[str],
+    problems: list[str],
+) -> None:
+    """A template is checked as far as it is known before its items are: what it depends on may be
+    a sibling."""
+    if "key" in template:
+        problems.append(f"task `{task.key}`: fan_out.task has a `key`; say fan_out.key instead")
+    fixed = {
+        f: v
+        for f, v in template.items()
+        if f == "inputs" or (f != "depends_on" and not references(v))
+    }
+    found: list[str] = []
+    child = task_from_json({**fixed, "key": PROBE}, f"task `{task.key}`: fan_out.task", found)
+    if child is not None:
+        _task_problems(child, keys, agents, verifiers, found)
+    name = f"task `{task.key}`: fan_out.task"
+    problems += [
+        p.replace(f"task `{PROBE}`", name).replace(f"{name} ({PROBE})", name) for p in found
+    ]
 
 
 def _reference_problems(
@@ -266,10 +329,15 @@ def _reference_problem(
     bit: Mapping[str, int],
 ) -> str:
     """What is wrong with one reference; "" when nothing is. `upper`: the tasks above, as bits."""
+    if name == DOLLAR:
+        return ""
     roots = (*REF_ROOTS, *_item_names(task.fan_out))
-    key = task_of(name)
-    if re.split(r"[.\[]", name, maxsplit=1)[0] not in roots:
+    root, *fields = re.split(r"[.\[]", name, maxsplit=2)
+    if root not in roots:
         return f"begins with none of {', '.join(roots)}"
+    if root == "goal" and (not fields or fields[0] not in GOAL_FIELDS):
+        return f"names no field of the goal; there are {', '.join(GOAL_FIELDS)}"
+    key = task_of(name)
     if key is None:
         return ""
     if key not in needs:
@@ -290,59 +358,3 @@ def _item_names(fan_out: Any) -> list[str]:
         template = fan_out.get("task")
         fan_out = template.get("fan_out") if isinstance(template, Mapping) else None
     return [name for name in dict.fromkeys(names) if name not in REF_ROOTS]
-
-
-def _scope_problems(tasks: Sequence[TaskDraft], needs: Mapping[str, Collection[str]]) -> list[str]:
-    """Write scopes that overlap among tasks that may run together.
-
-    Only scopes whose literal heads begin one another are compared: linear in the tasks unless
-    many of them name the same place.
-    """
-    writers = [t for t in tasks if any(s.get("mode", "write") == "write" for s in t.scopes)]
-    if len(writers) < 2:
-        return []
-    by_head: dict[tuple[str, ...], list[int]] = {}
-    heads = [sorted({literal_head(s["resource"]) for s in t.scopes}) for t in writers]
-    for i, found in enumerate(heads):
-        for head in found:
-            by_head.setdefault(head, []).append(i)
-    bit = {t.key: 1 << i for i, t in enumerate(writers)}
-    upper = ancestors_of(needs, [t.key for t in writers])
-    problems: list[str] = []
-    for i, j in _near(heads, by_head):
-        a, b = writers[i], writers[j]
-        if upper[a.key] & bit[b.key] or upper[b.key] & bit[a.key]:
-            continue
-        if pair := _overlap(a, b):
-            problems.append(
-                f"tasks `{a.key}` and `{b.key}` may run together and both write"
-                f" ({pair[0]} and {pair[1]} overlap); make one depend on the other, or"
-                " narrow a scope"
-            )
-            if len(problems) >= PROBLEMS_MAX:
-                break
-    return problems
-
-
-def _near(
-    heads: Sequence[Sequence[tuple[str, ...]]], by_head: Mapping[tuple[str, ...], Sequence[int]]
-) -> Iterator[tuple[int, int]]:
-    """Pairs of writers of which a head of one begins a head of the other, each pair once."""
-    seen: set[tuple[int, int]] = set()
-    for i, found in enumerate(heads):
-        for head in found:
-            for size in range(1, len(head) + 1):
-                for j in by_head.get(head[:size], ()):
-                    pair = (min(i, j), max(i, j))
-                    if i != j and pair not in seen:
-                        seen.add(pair)
-                        yield pair
-
-
-def _overlap(a: TaskDraft, b: TaskDraft) -> tuple[str, str] | None:
-    for mine in a.scopes:
-        for theirs in b.scopes:
-            writes = "write" in (mine.get("mode", "write"), theirs.get("mode", "write"))
-            if writes and resources_overlap(mine["resource"], theirs["resource"]):
-                return mine["resource"], theirs["resource"]
-    return None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agentsys.kernel.errors import BadInput
+from orchestration.domain.expand import resolved_row
 from orchestration.domain.plan import PlanDraft, TaskDraft, as_json, did_you_mean, task_from_json
 from orchestration.domain.refs import references, resolve
 
@@ -214,10 +215,10 @@ def _resolved(
         problems.append(f"{where} must be an object")
         return None
     try:
-        row = resolve(dict(raw), scope, partial=True)
+        row = resolved_row(raw, scope)
     except BadInput as error:
         problems += [f"{where}: {p}" for p in error.problems]
         return None
     left = {r for r in references(row) if r.startswith("params")}
     problems += [f"{where}: ${{{r}}} names no parameter" for r in sorted(left)]
-    return dict(row)
+    return row

@@ -1,7 +1,11 @@
 """References in plans: `${params.repo}`, `${item.name}`, `${tasks.survey.output.findings[0]}`.
 
 A string that is one reference becomes the value it points at; references inside a longer string
-are put in as text. `$${` stands for a literal `${`.
+are put in as text. `$${` stands for a literal `${`, and `${$}` for a dollar.
+
+Some strings are resolved twice: first what is known when the plan is made, later the rest. Between
+the two stands what people, agents and file names said, which must never be read as a reference:
+a dollar that comes from a value is therefore written `${$}` until the end.
 """
 
 from __future__ import annotations
@@ -15,6 +19,8 @@ from agentsys.kernel.hashing import canonical
 
 _REFERENCE = re.compile(r"(?<!\$)\$\{([^{}]+)\}")
 _INDEX = re.compile(r"\[(\d+)\]$")
+DOLLAR = "$"  # the reference `${$}`: a dollar that is text
+_DOLLAR = f"${{{DOLLAR}}}"
 
 
 def references(value: Any) -> set[str]:
@@ -43,11 +49,12 @@ def task_of(reference: str) -> str | None:
 def resolve(value: Any, scope: Mapping[str, Any], *, partial: bool = False) -> Any:
     """`value` with its references replaced from `scope`.
 
-    With `partial`, references whose first word is not in `scope` are left as they are; without,
-    and for a path that leads nowhere, BadInput names the reference.
+    With `partial`, references whose first word is not in `scope` are left as they are, and the
+    result must be resolved again or `settled`; without, and for a path that leads nowhere, BadInput
+    names the reference.
     """
     if isinstance(value, str):
-        return _string(value, scope, partial)
+        return _partly(value, scope) if partial else _wholly(value, scope)
     if isinstance(value, Mapping):
         return {key: resolve(item, scope, partial=partial) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -55,21 +62,54 @@ def resolve(value: Any, scope: Mapping[str, Any], *, partial: bool = False) -> A
     return value
 
 
-def _string(text: str, scope: Mapping[str, Any], partial: bool) -> Any:
+def settled(value: Any) -> Any:
+    """The result of a partial `resolve` for a place where nothing is resolved any more."""
+    if isinstance(value, str):
+        return value.replace(_DOLLAR, DOLLAR)
+    if isinstance(value, Mapping):
+        return {key: settled(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [settled(item) for item in value]
+    return value
+
+
+def _wholly(text: str, scope: Mapping[str, Any]) -> Any:
+    whole = _REFERENCE.fullmatch(text)
+    if whole:
+        return lookup(whole[1].strip(), scope)
+    pieces = _REFERENCE.split(text)  # literal, reference, literal, …
+    pieces[0::2] = [literal.replace("$${", "${") for literal in pieces[0::2]]
+    pieces[1::2] = [_as_text(lookup(name.strip(), scope)) for name in pieces[1::2]]
+    return "".join(pieces)
+
+
+def _partly(text: str, scope: Mapping[str, Any]) -> Any:
     whole = _REFERENCE.fullmatch(text)
     if whole:
         name = whole[1].strip()
-        return text if partial and not _known(name, scope) else lookup(name, scope)
+        return _inert(lookup(name, scope)) if _known(name, scope) else text
+    return _REFERENCE.sub(lambda found: _put(found, scope), text)
 
-    def put(match: re.Match[str]) -> str:
-        name = match[1].strip()
-        if partial and not _known(name, scope):
-            return match[0]
-        found = lookup(name, scope)
-        return found if isinstance(found, str) else canonical(found)
 
-    replaced = _REFERENCE.sub(put, text)
-    return replaced if partial else replaced.replace("$${", "${")
+def _put(found: re.Match[str], scope: Mapping[str, Any]) -> str:
+    name = found[1].strip()
+    if not _known(name, scope):
+        return found[0]
+    return _as_text(lookup(name, scope)).replace(DOLLAR, _DOLLAR)
+
+
+def _inert(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace(DOLLAR, _DOLLAR) if "${" in value else value
+    if isinstance(value, Mapping):
+        return {key: _inert(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_inert(item) for item in value]
+    return value
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else canonical(value)
 
 
 def _known(name: str, scope: Mapping[str, Any]) -> bool:
@@ -78,6 +118,8 @@ def _known(name: str, scope: Mapping[str, Any]) -> bool:
 
 def lookup(name: str, scope: Mapping[str, Any]) -> Any:
     """Follow a dotted path with `[n]` indices; BadInput says where it ends."""
+    if name == DOLLAR:
+        return DOLLAR
     key = task_of(name)
     if key is not None:
         tasks = scope.get("tasks", {})

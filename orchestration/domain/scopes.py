@@ -26,7 +26,8 @@ def resources_overlap(a: str, b: str) -> bool:
 def segments_of(path: str) -> tuple[str, ...]:
     """The path's segments, made to match at least what the path does: `**` only stands alone.
 
-    `src` becomes src/**, `a**b/c` becomes a*/**, and `.` becomes **.
+    `src` becomes src/** and covers src itself, `src/**` becomes src/*/** and does not, `a**b/c`
+    becomes a*/**, and `.` becomes **.
     """
     path = path.removeprefix("./").lstrip("/")
     if path in ("", "."):
@@ -38,6 +39,8 @@ def segments_of(path: str) -> tuple[str, ...]:
         if "**" in segment and segment != "**":
             return (*found, segment.partition("**")[0] + "*", "**")
         found.append(segment)
+    if len(found) > 1 and found[-1] == "**":  # the slash before it must be there
+        found.insert(-1, "*")
     return tuple(found)
 
 

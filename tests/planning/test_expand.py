@@ -10,6 +10,7 @@ from agentsys.kernel.errors import BadInput
 from orchestration.domain.expand import expand
 from orchestration.domain.plan import TaskDraft
 from orchestration.domain.plan_checks import children_problems
+from orchestration.domain.refs import resolve
 from tests.planning.plans import AGENTS, VERIFIERS
 
 TEMPLATE = {"agent": "noop", "inputs": {"x": "${item.path}", "later": "${tasks.a.output.y}"}}
@@ -30,6 +31,20 @@ def test_the_name_of_the_item_can_be_chosen() -> None:
     children = expand("t", {"over": "", "as": "pkg", "task": row}, ["p", "q"])
     assert [c.inputs for c in children] == [{"n": "p", "i": 0}, {"n": "q", "i": 1}]
     assert [c.key for c in children] == ["t[0]", "t[1]"]
+
+
+def test_items_with_odd_names_neither_inject_references_nor_change() -> None:
+    odd = "${tasks.a.output.token}.py"
+    row = {
+        "agent": "noop",
+        "objective": "Fix ${item.path}",
+        "inputs": {"paths": ["${item.path}"]},
+        "scopes": [{"resource": "repo:${item.path}"}],
+    }
+    (child,) = expand("fix", fan_out(key="${item.path}", task=row), [{"path": odd}])
+    assert child.objective == f"Fix {odd}"
+    assert child.scopes == ({"resource": f"repo:{odd}"},)
+    assert resolve(child.inputs, {}) == {"paths": [odd]}
 
 
 def test_equal_items_get_different_keys() -> None:

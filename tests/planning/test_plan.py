@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agentsys.kernel.errors import BadInput
+from orchestration.domain.graph import above
 from orchestration.domain.plan import plan_from_json
+from orchestration.domain.scopes import resources_overlap
 from tests.planning.plans import plan, problems_of, task
 
 
@@ -42,8 +47,9 @@ def deep(levels: int) -> Any:
         (float("inf"), "not JSON"),
         (datetime(2026, 1, 1, tzinfo=UTC), "not JSON"),
         (deep(5_000), "nested too deeply"),
+        (deep(80), "at most 60 levels"),
     ],
-    ids=["nan", "inf", "date", "deep"],
+    ids=["nan", "inf", "date", "deep", "deeper"],
 )
 def test_what_json_cannot_hold_is_refused(value: Any, said: str) -> None:
     assert said in form_problems(plan(task("a", inputs={"x": value})))[0]
@@ -94,6 +100,11 @@ def test_a_cycle_is_named_with_its_tasks_in_order() -> None:
     assert all(needs[x] == y for x, y in pairs) or all(needs[y] == x for x, y in pairs)
 
 
+def fanned(template: dict[str, Any] | None = None, **rest: Any) -> list[Any]:
+    row = {"agent": "noop", **(template or {})}
+    return [task("b"), task("a", "b", fan_out={"over": "${tasks.b.output.x}", "task": row, **rest})]
+
+
 @pytest.mark.parametrize(
     ("tasks", "said"),
     [
@@ -128,6 +139,15 @@ def test_a_cycle_is_named_with_its_tasks_in_order() -> None:
         ([task("a", inputs={"x": "${tasks.b.output}"}), task("b")], "add `b` to depends_on"),
         ([task("a", inputs={"x": "${tasks.b.output}"})], "names no task"),
         ([task("a", inputs={"x": "${task.b}"})], "begins with none of"),
+        ([task("a", inputs={"x": "${item}"})], "begins with none of"),
+        ([task("a", inputs={"x": "${params.x}"})], "begins with none of"),
+        ([task("a", inputs={"x": "${goal.name}"})], "there are id, branch, objective"),
+        (
+            [task("b"), task("a", "b", agent="command", inputs={"x": "${tasks.b.output}"})],
+            "'argv' is a required property",
+        ),
+        ([task("a", acceptance=["x"] * 101)], "`acceptance` has 101 entries"),
+        ([task("a", non_goals=["x" * 20_001])], "a sentence is longer than 20000"),
         ([task("a", fan_out={"over": "items", "task": {"agent": "noop"}})], "fan_out.over is"),
         (
             [task("b"), task("a", "b", fan_out={"over": "${tasks.b.output.x}"})],
@@ -137,6 +157,14 @@ def test_a_cycle_is_named_with_its_tasks_in_order() -> None:
             [task("b"), task("a", "b", fan_out={"over": "${tasks.b.output.x}", "task": {"agent": "x"}})],
             "unknown agent `x`",
         ),
+        (fanned(max="lots"), "fan_out.max is 'lots'; expected 1 … 1000"),
+        (fanned(max=1001), "fan_out.max is 1001"),
+        (fanned(ovr=1), "fan_out: unknown field `ovr`; did you mean `over`?"),
+        (fanned(**{"as": 3}), "fan_out.as is 3; expected text"),
+        (fanned({"nosuch": 1}), "fan_out.task: unknown field `nosuch`"),
+        (fanned({"key": "x"}), "say fan_out.key instead"),
+        (fanned({"verify": ["shema"]}), "fan_out.task: unknown verifier `shema`"),
+        (fanned({"agent": "command"}), "fan_out.task: inputs of command: inputs: 'argv'"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named(tasks: list[Any], said: str) -> None:
@@ -169,6 +197,40 @@ def test_tasks_that_may_run_together_may_not_write_the_same() -> None:
     assert "repo:src/** and repo:src/a.py overlap" in problem
 
 
+def test_a_task_named_twice_is_one_dependency() -> None:
+    draft = plan_from_json(plan(task("a"), task("b", "a", "a")))
+    assert draft.tasks[1].depends_on == ("a",)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_exactly_the_unordered_writers_that_overlap_are_refused(data: st.DataObject) -> None:
+    names = ["src", "src/a.py", "src/*", "docs/**", "*", "src/x/**"]
+    count = data.draw(st.integers(2, 6))  # 15 pairs: below the cap
+    tasks = [
+        task(
+            f"t{i}",
+            *(f"t{j}" for j in range(i) if data.draw(st.booleans())),
+            scopes=[{"resource": f"repo:{data.draw(st.sampled_from(names))}"}],
+        )
+        for i in range(count)
+    ]
+    needs = {t["key"]: t["depends_on"] for t in tasks}
+    wanted = {
+        frozenset((a["key"], b["key"]))
+        for a in tasks
+        for b in tasks
+        if a is not b
+        and a["key"] not in above(needs, b["key"])
+        and b["key"] not in above(needs, a["key"])
+        and resources_overlap(a["scopes"][0]["resource"], b["scopes"][0]["resource"])
+    }
+    shuffled = data.draw(st.permutations(tasks))
+    found = [frozenset(re.findall(r"`(t\d)`", p)) for p in problems_of(*shuffled)]
+    assert set(found) == wanted
+    assert len(set(found)) == len(found)
+
+
 def test_tasks_in_order_may_write_the_same() -> None:
     first, last = task("a", scopes=WRITES_SRC), task("c", "b", scopes=WRITES_FILE)
     assert problems_of(first, task("b", "a"), last) == []
@@ -182,13 +244,14 @@ def test_more_tasks_than_the_limit_are_refused() -> None:
     assert "at most 2" in problems_of(task("a"), task("b"), task("c"), tasks_max=2)[0]
 
 
-@pytest.mark.parametrize("shape", ["line", "wide", "scoped", "references"])
+@pytest.mark.parametrize("shape", ["line", "wide", "scoped", "same", "references"])
 def test_ten_thousand_tasks_are_checked_in_under_five_seconds(shape: str) -> None:
     count = 10_000
     tasks = {
         "line": lambda i: task(f"t{i}", *([f"t{i - 1}"] if i else [])),
         "wide": lambda i: task(f"t{i}", *(f"t{j}" for j in range(max(0, i - 5), i, 2))),
         "scoped": lambda i: task(f"t{i}", scopes=[{"resource": f"repo:src/p{i}/**"}]),
+        "same": lambda i: task(f"t{i}", *([f"t{i - 1}"] if i else []), scopes=WRITES_SRC),
         "references": lambda i: task(
             f"t{i}", *([f"t{i - 1}"] if i else []),
             inputs={"x": f"${{tasks.t{i // 2}.output.echo}}"} if i else {},

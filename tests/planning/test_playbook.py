@@ -10,6 +10,7 @@ from django.conf import settings
 
 from agentsys.kernel.errors import BadInput
 from orchestration.domain.playbook import compile_playbook, parameters_read, playbook_from_json
+from orchestration.domain.refs import references, resolve
 
 
 def playbook(**rest: Any) -> dict[str, Any]:
@@ -69,6 +70,21 @@ def test_a_phase_waits_for_the_one_it_comes_after() -> None:
     assert [t.phase for t in draft.tasks] == ["look", "look", "act"]
     assert (draft.objective, draft.repository) == ("care for /srv/r", "/srv/r")
     assert (draft.planner, draft.playbook, draft.params["count"]) == ("playbook", "care", 2)
+
+
+def test_what_a_parameter_says_is_never_read_as_a_reference() -> None:
+    task = {
+        "key": "a",
+        "agent": "noop",
+        "objective": "do ${params.word}",
+        "inputs": {"w": "${params.word}"},
+    }
+    document = playbook(phases=[{"name": "p", "tasks": [task]}])
+    given = {"repo": "/srv/r", "word": "echo ${HOME} ${tasks.a.output}"}
+    (draft,) = compile_playbook(playbook_from_json(document), given).tasks
+    assert draft.objective == "do echo ${HOME} ${tasks.a.output}"
+    assert references(draft.inputs) == {"$"}
+    assert resolve(draft.inputs, {}) == {"w": given["word"]}
 
 
 def test_every_wrong_parameter_is_named_at_once() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agentsys.kernel.errors import BadInput
-from orchestration.domain.refs import lookup, references, resolve, task_of
+from orchestration.domain.refs import lookup, references, resolve, settled, task_of
 
 SCOPE = {
     "params": {"repo": "/srv/r", "count": 3},
@@ -54,3 +56,36 @@ def test_the_task_of_a_reference_keeps_dots_and_brackets_of_its_key() -> None:
     assert task_of("tasks.a.output_of.output") == "a.output_of"
     assert task_of("params.tasks") is None
     assert references({"a": ["${x}", {"b": "${y.z} ${x}"}]}) == {"x", "y.z"}
+
+
+def test_a_doubled_dollar_in_a_value_is_left_alone() -> None:
+    assert resolve("a ${x}", {"x": "$${HOME}"}) == "a $${HOME}"
+
+
+HOSTILE = {"key": "${tasks.a.output.token}", "deep": ["${goal.id}", {"x": "$${repository}"}]}
+
+
+def test_what_a_value_says_is_never_read_as_a_reference() -> None:
+    template = {"whole": "${item}", "part": "x-${item.key}.py", "later": "${tasks.b.output}"}
+    between = resolve(template, {"item": HOSTILE}, partial=True)
+    assert references(between) == {"tasks.b.output", "$"}
+    assert resolve(between, {"tasks": {"b": {"output": 7}}}) == {
+        "whole": HOSTILE,
+        "part": "x-${tasks.a.output.token}.py",
+        "later": 7,
+    }
+
+
+TEXTS = st.text(alphabet="${}ab.", max_size=8)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    TEXTS, TEXTS, st.sampled_from(["${p}", "${p}${q}", "a${p}{q}", "${p}b${later}", "$ ${q}${p}"])
+)
+def test_resolving_in_two_steps_is_resolving_in_one(p: str, q: str, template: str) -> None:
+    now, later = {"p": p, "q": q}, {"later": "z"}
+    between = resolve(template, now, partial=True)
+    assert resolve(between, later) == resolve(template, {**now, **later})
+    if "later" not in template:
+        assert settled(between) == resolve(template, now)
