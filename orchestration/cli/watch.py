@@ -26,7 +26,7 @@ from orchestration.cli.output import duration, safe
 from orchestration.models import ApprovalRequest, Goal, LedgerEntry, ScopeLease, Task
 from orchestration.services.progress import Progress, progress_of, running_now
 from orchestration.services.reads import found, goal_spent
-from orchestration.services.why import goal_sentence, task_sentence
+from orchestration.services.why import goal_sentence, no_worker, task_sentence
 
 POLL_SECONDS = 0.4
 CHANGE_SECONDS = 2.0  # not a terminal: at most a line in this time for each change of the counts
@@ -47,6 +47,7 @@ class Glance:
     spent: dict[str, Any]
     asks: list[ApprovalRequest]
     moving: int
+    alone: str  # what to do when there is nobody to do the work
 
 
 def look(goal_id: int) -> Glance:
@@ -65,6 +66,7 @@ def look(goal_id: int) -> Glance:
         spent=goal_spent(goal_id),
         asks=asks,
         moving=_moving(goal, progress),
+        alone="" if goal.finished_at is not None else no_worker().lstrip("; "),
     )
 
 
@@ -196,7 +198,8 @@ def _plain() -> Iterator[Show]:
     def show(glance: Glance, last: bool) -> None:
         nonlocal state, counts, said_at
         seen, goal, now = glance.progress, glance.goal, time.monotonic()
-        new_state = f"{goal.state} {goal.paused_at} {[a.pk for a in glance.asks]} {seen.failed}"
+        asks = [request.pk for request in glance.asks]
+        new_state = f"{goal.state} {goal.paused_at} {asks} {seen.failed} {glance.alone}"
         new_counts = f"{seen.done} {seen.waiting} {seen.total}"
         quiet = now - said_at
         changed = new_counts != counts and quiet >= CHANGE_SECONDS
@@ -229,6 +232,7 @@ def line(glance: Glance) -> str:
         f"{seen.rate_per_minute:.0f}/min" if seen.rate_per_minute else "",
         f"ETA {duration(seen.eta_seconds)}" if seen.eta_seconds else "",
         f"now: {now}" if now else "",
+        glance.alone,
     ]
     return safe("  ".join(p for p in parts if p)).plain
 

@@ -99,7 +99,7 @@ def goal_sentence(goal: Goal) -> str:
     if goal.paused_at is not None:
         return f"goal-{goal.pk} is paused {_by_whom(goal.pk)}; `goals resume {goal.pk}` goes on"
     if goal.state == "planning":
-        return f"goal-{goal.pk} waits for its planner" + _no_worker()
+        return f"goal-{goal.pk} waits for its planner" + no_worker()
     if goal.state == "plan_review":
         return f"goal-{goal.pk} waits for a person to look at its plan{_inbox(goal_id=goal.pk)}"
     return _running_sentence(goal)
@@ -111,14 +111,14 @@ def _running_sentence(goal: Goal) -> str:
     if seen.running or seen.verifying:
         return (
             f"goal-{goal.pk} is under way: {done}, {seen.running} running,"
-            f" {seen.verifying} being verified"
+            f" {seen.verifying} being verified" + no_worker()
         )
     if seen.ready:
         first = Task.objects.filter(goal=goal, state="ready").order_by("due_at", "pk").first()
         return f"goal-{goal.pk}: {done}; {task_sentence(first) if first else ''}"
     if seen.waiting:
         return f"goal-{goal.pk} waits for a person: {done}{_inbox(goal_id=goal.pk)}"
-    return f"goal-{goal.pk}: {done}; the orchestrator will look at it within seconds" + _no_worker()
+    return f"goal-{goal.pk}: {done}; the orchestrator will look at it within seconds" + no_worker()
 
 
 def task_sentence(task: Task) -> str:
@@ -158,7 +158,7 @@ def _needed(task: Task) -> str:
     rows = _open_needs(task).values_list("needs__key", "needs__state")
     names = [f"{key} ({state})" for key, state in rows]
     if not names:
-        return "the orchestrator, which will look at it within seconds" + _no_worker()
+        return "the orchestrator, which will look at it within seconds" + no_worker()
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more
 
@@ -174,7 +174,7 @@ def _ready(task: Task) -> str:
         return "is ready but has no queued attempt; run `fsck`"
     since = (timezone.now() - attempt.created_at).total_seconds()
     sent = f"published {attempt.publishes + 1} time{'s' if attempt.publishes else ''}"
-    return f"is queued since {since:.0f} s ({sent}) until a worker has room" + _no_worker()
+    return f"is queued since {since:.0f} s ({sent}) until a worker has room" + no_worker()
 
 
 def scope_is_awaited(task: Task) -> bool:
@@ -192,7 +192,7 @@ def _running(task: Task) -> str:
     since = f" since {attempt.started_at:%H:%M:%S} UTC" if attempt.started_at else ""
     note = f"; {attempt.note}" if attempt.note else ""
     gone = attempt.owner not in sessions_alive()
-    lost = "; that worker is gone, and another takes over" + _no_worker() if gone else ""
+    lost = "; that worker is gone, and another takes over" + no_worker() if gone else ""
     return f"is running {where}{since} (attempt {attempt.number}){note}{lost}"
 
 
@@ -204,7 +204,7 @@ def _verifying(task: Task) -> str:
         v.verifier for v in verification.verdicts_of([attempt.pk])[attempt.pk] if v.outcome is None
     ]
     if waiting:
-        return f"waits for the verdict of {', '.join(waiting)}" + _no_worker()
+        return f"waits for the verdict of {', '.join(waiting)}" + no_worker()
     return task.reason or "has all its verdicts and is being settled"
 
 
@@ -216,7 +216,7 @@ def proposal_sentence(row: Proposal) -> str:
             asked = _inbox(task_id=row.task_id)
             return f"proposal-{row.pk} is in doubt: a person must say whether it happened{asked}"
         case "approved":
-            return f"proposal-{row.pk} is approved and will be applied" + _no_worker()
+            return f"proposal-{row.pk} is approved and will be applied" + no_worker()
         case _:
             return f"proposal-{row.pk} is {row.state}" + (f": {row.reason}" if row.reason else "")
 
@@ -277,7 +277,8 @@ def _by_whom(goal_id: int) -> str:
     return f"by {entry.actor} since {entry.at:%H:%M:%S} UTC" + (f" ({reason})" if reason else "")
 
 
-def _no_worker() -> str:
+def no_worker() -> str:
+    """The end of a sentence about something that waits for one; empty while one is alive."""
     if sessions_alive():
         return ""
     return "; no worker is running: start one with `make up`"

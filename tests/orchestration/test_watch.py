@@ -235,3 +235,12 @@ def test_durations_are_read_at_a_glance(seconds: float | None, text: str):
 def test_text_from_anywhere_cannot_speak_to_the_terminal():
     assert output.safe("a\x1b]0;b\x07\tc\nd").plain == "a\\x1b]0;b\\x07\tc\nd"
     assert json.dumps(watch.one_line("a\n  b " + "x" * 300)).endswith('x \\u2026"')
+
+
+def test_it_is_said_at_once_when_nobody_is_there_to_do_the_work():
+    goal = given.goal()
+    given.task(goal, "ready", state="ready")
+    assert watch.line(watch.look(goal.pk)).endswith(
+        "no worker is running: start one with `make up`"
+    )
+    assert watch.look(given.goal(state="succeeded").pk).alone == ""

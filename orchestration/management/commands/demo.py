@@ -57,20 +57,18 @@ class Command(Base):
 
     def _work(self, goal: Goal, options: dict[str, Any]) -> int:
         """Follow the goal, with a worker of our own unless one is running."""
-        worker = None if sessions_alive() else _worker(options["concurrency"])
+        crew = Crew(options["concurrency"])
         try:
-            if worker is not None:
-                _wait_for(worker)
+            crew.mind()
             return watch.wait(
                 goal.pk,
                 timeout=options["timeout"],
-                alive=lambda: _mind(worker),
+                alive=crew.mind,
                 farewell=f"detached; goal-{goal.pk} goes on with the next worker: run the demo"
                 " again, or `make up`",
             )
         finally:
-            if worker is not None:
-                processes.end(worker)
+            crew.end()
             goal.refresh_from_db()
             if goal.finished_at is not None:
                 wrap_up(goal.pk)
@@ -121,31 +119,44 @@ def _unfinished(path: str) -> Goal | None:
     return rows.order_by("-pk").first()
 
 
-def _worker(concurrency: int) -> subprocess.Popen[bytes]:
-    argv = processes.worker_argv(concurrency=concurrency, name="demo@%h")
-    return processes.start(argv, settings.AGENTSYS.home / "logs" / "demo-worker.log")
+class Crew:
+    """Somebody to do the work: whoever is there already, else a worker of our own.
 
+    A worker that is there may be on its way out (a demo that was killed leaves one that ends its
+    tasks first), so this is looked at again and again.
+    """
 
-def _wait_for(worker: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + WORKER_SECONDS
-    while not sessions_alive():
-        _mind(worker)
-        if time.monotonic() > deadline:
-            raise ServiceAway(
-                service="worker",
-                where="this machine",
-                reason="it did not come up in time",
-                way_out=f"Read {settings.AGENTSYS.home / 'logs' / 'demo-worker.log'}",
+    def __init__(self, concurrency: int) -> None:
+        self._argv = processes.worker_argv(concurrency=concurrency, name="demo@%h")
+        self._log = settings.AGENTSYS.home / "logs" / "demo-worker.log"
+        self._own: subprocess.Popen[bytes] | None = None
+
+    def mind(self) -> None:
+        """ServiceAway when our own worker ended or does not come up."""
+        if self._own is not None:
+            self._must_live(self._own)
+        elif not sessions_alive():
+            self._own = processes.start(self._argv, self._log)
+            self._wait_for(self._own)
+
+    def end(self) -> None:
+        if self._own is not None:
+            processes.end(self._own)
+
+    def _wait_for(self, worker: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + WORKER_SECONDS
+        while not sessions_alive():
+            self._must_live(worker)
+            if time.monotonic() > deadline:
+                raise self._away("it did not come up in time", "")
+            time.sleep(0.1)
+
+    def _must_live(self, worker: subprocess.Popen[bytes]) -> None:
+        if worker.poll() is not None:
+            raise self._away(
+                f"it ended with {worker.returncode}", "; the goal goes on with the next worker"
             )
-        time.sleep(0.1)
 
-
-def _mind(worker: subprocess.Popen[bytes] | None) -> None:
-    if worker is not None and worker.poll() is not None:
-        raise ServiceAway(
-            service="worker",
-            where="this machine",
-            reason=f"it ended with {worker.returncode}",
-            way_out=f"Read {settings.AGENTSYS.home / 'logs' / 'demo-worker.log'}; the goal goes on"
-            " with the next worker",
-        )
+    def _away(self, reason: str, rest: str) -> ServiceAway:
+        way_out = f"Read {self._log}{rest}"
+        return ServiceAway(service="worker", where="this machine", reason=reason, way_out=way_out)
