@@ -161,6 +161,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "unacked_restore_throttle": 1,
     "socket_timeout": 30,
     "socket_connect_timeout": 3,
+    "max_retries": 1,  # an absent broker must not hold up whoever publishes
+    "interval_start": 0,
     "socket_keepalive": True,
     "health_check_interval": 25,
     "global_keyprefix": env.str("REDIS_KEYPREFIX", default="agentsys:"),

@@ -86,7 +86,8 @@ def ended(goal: Goal, workers: Workers, *, seconds: float = 40.0) -> Goal:
 
 def wipe_broker() -> None:
     """FLUSHALL, within the two database numbers that are this test's own."""
-    for url in (settings.CELERY_BROKER_URL, settings.CELERY_RESULT_BACKEND):
-        client = redis.Redis.from_url(url)
-        client.flushdb()
-        client.close()
+    with redis.Redis.from_url(settings.REDIS_URL, single_connection_client=True) as client:
+        first = client.connection_pool.connection_kwargs.get("db") or 0
+        for number in (first, first + 1):
+            client.execute_command("SELECT", number)
+            client.flushdb()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -131,8 +130,9 @@ def test_the_number_of_queries_does_not_grow_with_the_goal():
 
 
 @pytest.mark.slow
-def test_a_goal_of_ten_thousand_tasks_is_shown_within_seconds():
-    """The aim is a second; the test allows for a machine that is busy with other tests."""
+def test_a_goal_of_ten_thousand_tasks_takes_as_many_queries_as_a_small_one(
+    django_assert_max_num_queries,
+):
     goal = given.goal()
     plan = goal.plans.get()
     definition = {"objective": "x"}
@@ -149,17 +149,17 @@ def test_a_goal_of_ten_thousand_tasks_is_shown_within_seconds():
     Attempt.objects.bulk_create(
         Attempt(task=t, goal=goal, number=1, lineage=f"t{t.pk}.1", lane="cheap") for t in tasks
     )
-    began = time.perf_counter()
-    view = reads.goal_view(goal.pk)
-    assert time.perf_counter() - began < 4
+    with django_assert_max_num_queries(20):
+        view = reads.goal_view(goal.pk)
     assert len(view["tasks"]) == 10_000
 
 
-def test_a_proposal_is_shown_with_its_diff():
+def test_a_proposal_whose_commit_git_cannot_show_says_so_before_the_agents_own_diff():
     goal = given.goal()
     about = given.change(given.task(goal, "fix", state="held"), "--- a\n+++ b\n+hé\n")
     view = reads.proposal_view(about.pk)
-    assert view["diff"] == "--- a\n+++ b\n+hé\n"
+    assert "git cannot show the commit" in view["diff"]
+    assert view["diff"].endswith("--- a\n+++ b\n+hé\n")
     assert view["payload"]["commit"] == "c" * 40
     plain = given.proposal(given.task(goal, "act", state="held"))
     assert reads.proposal_view(plain.pk)["diff"] is None

@@ -29,8 +29,10 @@ def worker_alive():
     """A session whose advisory lock is held, as a living worker holds it."""
     row = given.session(host="here", pid=99)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK_CLASS, row.pk])
-    return row
+        cursor.execute("SELECT pg_advisory_lock(%s, %s)", [LOCK_CLASS, row.pk])
+    yield row
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [LOCK_CLASS, row.pk])
 
 
 def test_a_blocked_task_names_up_to_three_of_what_it_needs():
