@@ -44,6 +44,7 @@ WHOLE = ("attempts_max", "quorum", "steps_max", "tokens_max", "output_bytes_max"
 REF_ROOTS = ("tasks", "goal", "repository")
 GOAL_FIELDS = ("id", "branch", "objective")
 FAN_OUT = ("over", "as", "key", "max", "task")
+LATER = ("depends_on", "retry", "limits", "approval", "scopes")
 PROBE = "probe"  # the key that a fan-out's template is read under
 
 
@@ -287,14 +288,12 @@ def _template_problems(
     verifiers: Collection[str],
     problems: list[str],
 ) -> None:
-    """A template is checked as far as it is known before its items are: what it depends on may be
-    a sibling."""
+    """A template is checked as far as it is known before its items are. What it depends on may be
+    a sibling; the rest of LATER is judged with it, when there are children."""
     if "key" in template:
         problems.append(f"task `{task.key}`: fan_out.task has a `key`; say fan_out.key instead")
     fixed = {
-        f: v
-        for f, v in template.items()
-        if f == "inputs" or (f != "depends_on" and not references(v))
+        f: v for f, v in template.items() if f == "inputs" or (f not in LATER and not references(v))
     }
     found: list[str] = []
     child = task_from_json({**fixed, "key": PROBE}, f"task `{task.key}`: fan_out.task", found)
