@@ -162,10 +162,40 @@ def _last_words(folder: Path) -> str:
 
 
 def _forget_dead(folder: Path) -> None:
-    """Remove the pid file of a server that does not live any more."""
-    if not _lives(folder):
+    """Remove the lock files of a server that does not live any more: a process that nobody has
+    waited for yet, or one that has its number by chance, would keep a new one from starting.
+
+    These files are also what keeps a new server off the data while the dead one's backends still
+    work on it; so they stay until nobody is attached to its shared memory.
+    """
+    if _lives(folder):
+        return
+    deadline = time.monotonic() + STARTING_SECONDS
+    while _attached(folder):
+        if time.monotonic() > deadline:
+            raise ServiceAway(
+                service="PostgreSQL",
+                where=str(folder),
+                reason="its main process was killed and others of it are still at work",
+                way_out="Wait until they are done, or end them",
+            )
+        time.sleep(0.05)
+    sockets = (_socket_folder(folder) or folder).glob(".s.PGSQL.*")
+    for path in (*sockets, folder / "postmaster.pid"):
         with suppress(OSError):
-            (folder / "postmaster.pid").unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+
+
+def _attached(folder: Path) -> bool:
+    """Does any process use the shared memory that the pid file names (its seventh line)?"""
+    lines = _pid_file(folder)
+    number = lines[6].split()[-1] if len(lines) > 6 and lines[6].strip() else ""
+    with suppress(OSError):
+        for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]:
+            words = line.split()
+            if words[1] == number:
+                return words[6] != "0"
+    return False
 
 
 def _lives(folder: Path) -> bool:

@@ -12,6 +12,8 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
+import redis
+
 from agentsys.embedded.health import check_redis
 from agentsys.kernel.errors import ServiceAway
 
@@ -106,8 +108,6 @@ def _own_folder(folder: Path) -> None:
 
 def stop(folder: Path) -> None:
     """Write everything down and end; nothing when it is not up. Returns once it is gone."""
-    import redis
-
     with suppress(redis.RedisError, OSError):
         client = redis.Redis.from_url(url_of(folder), socket_timeout=3)
         pid = int(client.info("server")["process_id"])
