@@ -71,7 +71,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 def may_scrape(request: HttpRequest) -> bool:
     """Loopback counts only without a forwarding header: a proxy's requests come from there too."""
-    proxied = "HTTP_X_FORWARDED_FOR" in request.META or "HTTP_FORWARDED" in request.META
+    proxied = "x-forwarded-for" in request.headers or "forwarded" in request.headers
     if not proxied and request.META.get("REMOTE_ADDR", "") in LOOPBACK:
         return True
     user = request.user if request.user.is_authenticated else _token_user(request)

@@ -113,7 +113,7 @@ class PlanDocument(Body):
 
 def parsed(kind: type[Body], request: Request) -> dict[str, Any]:
     """The body of `request` as `kind`; BadInput or ValidationError (both become problems)."""
-    length = request.META.get("CONTENT_LENGTH") or "0"
+    length = request.headers.get("content-length") or "0"
     if not length.isdigit() or int(length) > BODY_BYTES_MAX:
         raise BadInput(
             what="request",

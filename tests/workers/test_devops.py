@@ -25,7 +25,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(200 if self.path == "/fine" else 503)
         self.end_headers()
 
-    def log_message(self, format: str, *args: Any) -> None: ...  # noqa: A002
+    def log_message(self, format: str, *args: Any) -> None: ...
 
 
 @pytest.fixture
