@@ -59,6 +59,14 @@ def verdict_claim(attempt_id: int, verifier: str, voter: str, busy_seconds: floa
     )
 
 
+def verdict_renew(attempt_id: int, verifier: str, voter: str, busy_seconds: float) -> bool:
+    """Hold a claimed verdict on; False when it is done."""
+    return _moved(
+        statements.RENEW,
+        {"attempt": attempt_id, "verifier": verifier, "voter": voter, "busy": busy_seconds},
+    )
+
+
 def verdict_record(attempt_id: int, draft: VerdictDraft) -> bool:
     """Write what a verifier said. False when the row is already done: what was said stands."""
     return _moved(

@@ -33,6 +33,14 @@ WHERE attempt_id = %(attempt)s AND verifier = %(verifier)s AND voter = %(voter)s
   AND state = 'queued' AND (busy_until IS NULL OR busy_until <= clock_timestamp())
 """  # noqa: S608
 
+RENEW = f"""
+UPDATE {TABLE}
+SET busy_until = clock_timestamp() + make_interval(secs => %(busy)s),
+    publish_due_at = clock_timestamp() + make_interval(secs => %(busy)s)
+WHERE attempt_id = %(attempt)s AND verifier = %(verifier)s AND voter = %(voter)s
+  AND state = 'queued' AND busy_until IS NOT NULL
+"""  # noqa: S608
+
 RECORD = f"""
 UPDATE {TABLE}
 SET state = 'done', outcome = %(outcome)s, veto = %(veto)s, score = %(score)s,

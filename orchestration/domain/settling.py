@@ -124,7 +124,8 @@ def dispose_failure(failure: Mapping[str, Any] | None, patience: Patience) -> Di
     failure = failure or {"kind": str(FailureKind.CRASH), "message": "no reason given"}
     reason = f"{failure['kind']}: {failure['message']}"
     if failure["kind"] == FailureKind.BUDGET:
-        return Ask(question={"text": f"{failure['message']} Go on?", "risk": "write"})
+        text = f"{failure['message']} Go on?"
+        return Ask(question={"kind": "budget", "text": text, "risk": "write"})
     if FailureKind(failure["kind"]) in NOT_RETRIED or not patience.left:
         return Fail(reason=reason, rejected=False)
     delay = max(patience.delay(), failure.get("retry_after_seconds") or 0.0)

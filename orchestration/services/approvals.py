@@ -186,7 +186,7 @@ def _follow(
     after: Followups,
 ) -> None:
     match request.kind:
-        case "question":
+        case "question" | "budget":
             resume_held(book, request.task_id, actor, after)
         case "proposal":
             _proposal_decided(book, request, decision, actor, reason, payload, after)

@@ -178,7 +178,7 @@ def _finish_one(book: Book, finished: Finished, after: Followups) -> None:
             if _requeue(book, claim, TaskEvent.HELD, after):
                 request_open(
                     book,
-                    kind="question",
+                    kind=question.get("kind") or "question",
                     question=question["text"],
                     context={"options": question.get("options") or []},
                     risk=str(question.get("risk", "read")),

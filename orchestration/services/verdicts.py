@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import structlog
+from django.conf import settings
 from django.contrib.auth.models import User
+from django.db import connection
 
 from orchestration.models import Attempt
 from orchestration.services.approvals import NotAllowed
@@ -13,6 +19,8 @@ from orchestration.services.settle import attempt_settle
 from verification import services as verification
 from verification.contracts import Case
 from workers.services import agent_info, blob_get
+
+log = structlog.get_logger(__name__)
 
 
 def case_of_row(attempt_id: int) -> tuple[int, Case] | None:
@@ -58,14 +66,14 @@ def attempt_verify(attempt_id: int, verifier: str, voter: str) -> str:
         verification.verdicts_withdraw([attempt_id])
         return "not to be judged"
     goal_id, case = found
-    if not verification.verdict_claim(
-        attempt_id, verifier, voter, verification.busy_seconds(verifier)
-    ):
+    lease = settings.AGENTSYS.lease_seconds
+    if not verification.verdict_claim(attempt_id, verifier, voter, lease):
         return "claimed or done"
-    draft = verification.judge(case, verifier, voter)
-    if not verification.verdict_record(attempt_id, draft):
-        return "already spoken"
+    with _held(attempt_id, verifier, voter):
+        draft = verification.judge(case, verifier, voter)
     with goal_locked(goal_id) as book:
+        if not verification.verdict_record(attempt_id, draft):
+            return "already spoken"
         book.record(
             "verdict.given",
             actor=f"verifier:{verifier}",
@@ -79,6 +87,33 @@ def attempt_verify(attempt_id: int, verifier: str, voter: str) -> str:
             },
         )
     return str(draft.outcome)
+
+
+@contextmanager
+def _held(attempt_id: int, verifier: str, voter: str) -> Iterator[None]:
+    """Keep the claim on a verdict alive while a verifier takes its time.
+
+    When this worker dies, the claim runs out within a lease and another worker judges.
+    """
+    over = threading.Event()
+    config = settings.AGENTSYS
+
+    def renew() -> None:
+        while not over.wait(config.heartbeat_seconds):
+            try:
+                verification.verdict_renew(attempt_id, verifier, voter, config.lease_seconds)
+            except Exception as error:  # the edge of a thread: the lease decides
+                log.warning("verdict claim not renewed", attempt=attempt_id, error=str(error))
+                connection.close()
+        connection.close()
+
+    thread = threading.Thread(target=renew, name="agentsys-verdict", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def verdict_overrule(
