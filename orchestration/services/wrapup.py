@@ -15,6 +15,7 @@ from django.conf import settings
 from agentsys.kernel.errors import BadInput
 from memory import services as memory
 from orchestration.models import Artifact, Goal, LedgerEntry, Plan, Proposal, Task
+from orchestration.planners.playbooks import playbooks_load
 from workers.git import Repository
 from workers.services import blob_get
 
@@ -118,6 +119,9 @@ def _remember_playbook(goal: Goal, namespace: str) -> None:
     success = goal.state == "succeeded"
     if name:
         view = memory.playbook_get(name, namespace=namespace)
+        if view is None:  # it came from a file that was never put into the database
+            playbooks_load()
+            view = memory.playbook_get(name, namespace=namespace)
         if view is not None:
             memory.playbook_result(view.id, success=success)
     elif success and 1 < len(plan.document["tasks"]) <= 200:

@@ -11,7 +11,7 @@ the repository's objects. The repository's config, hooks, info/attributes and in
 there: no filter, textconv, merge driver, alias or submodule command can be defined, whatever
 `.gitattributes` asks for.
 
-A worktree here is a folder with files and an index beside it, not an entry in the repository's
+A worktree here is a folder with files, not an entry in the repository's
 `.git/worktrees`. The user's branch, index and working tree are never touched, and branches outside
 `agentsys/` are never moved. Objects become reachable by `agentsys/` branches and `refs/agentsys/`.
 """
