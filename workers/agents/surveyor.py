@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from agentsys.kernel.errors import BadInput
-from workers.agents.base import Agent, done
+from workers.agents.base import Agent, done, stopper
 from workers.contracts import Brief, Ports, Report
 from workers.git import Repository
 from workers.survey import CHECKS, Checkout, Survey, check
@@ -55,9 +55,14 @@ class SurveyorAgent(Agent):
         if not brief.repository.base:
             empty = Survey(name, "not_applicable", summary="the repository has no commit yet")
             return done(empty.to_json(), empty.summary)
-        repository = Repository.open(brief.repository.path)
-        place = repository.worktree_add(ports.workspace() / "checkout", brief.repository.base)
-        ports.progress(f"{name} on {brief.repository.base[:12]}")
-        found = check(name, Checkout(place, tuple(repository.files(brief.repository.base))))
+        repository, base = Repository.open(brief.repository.path), brief.repository.base
+        place = ports.workspace() / "checkout"
         repository.worktree_remove(place)
+        repository.worktree_add(place, base)
+        ports.progress(f"{name} on {base[:12]}")
+        try:
+            files = dict.fromkeys(repository.files(base))
+            found = check(name, Checkout(place, files.keys(), stopper(ports)))
+        finally:
+            repository.worktree_remove(place)
         return done(found.to_json(), f"{name}: {found.summary}")

@@ -7,6 +7,7 @@ import re
 from workers.survey.findings import Checkout, Finding, Survey, broken, missing, no_python
 
 _LINE = re.compile(r"^(?P<path>[^:]+):(?P<line>\d+): (?P<what>.+) \((?P<sure>\d+)% confidence")
+_UNPARSED = re.compile(r"^(?P<path>[^:]+):(?P<line>\d+): (?P<why>.+?)(?: at ['\"]|$)")
 SURE_MIN = 80
 
 
@@ -23,4 +24,16 @@ def survey(checkout: Checkout) -> Survey:
         for line in result.stdout.splitlines()
         if (m := _LINE.match(line))
     )
-    return Survey("dead_code", findings=found, summary=f"{len(found)} things that nothing uses")
+    unparsed = tuple(
+        Finding(
+            m["path"].removeprefix("./"), int(m["line"]), "syntax-error", m["why"][:300], "error"
+        )
+        for line in result.stderr.splitlines()
+        if (m := _UNPARSED.match(line))
+    )
+    left = f"; {len(unparsed)} files cannot be parsed" if unparsed else ""
+    return Survey(
+        "dead_code",
+        findings=(*unparsed, *found),
+        summary=f"{len(found)} things that nothing uses{left}",
+    )

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import stat
 import sys
+import tomllib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from workers import sandbox
+from workers.sandbox import SandboxResult
 
 FINDINGS_MAX = 500
 SECONDS_MAX = 120.0
+OUTPUT_BYTES_MAX = 20_000_000
+TEXT_BYTES_MAX = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,27 +60,65 @@ class Survey:
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """A read-only copy of a commit. `files` are its tracked files, `python` the Python ones."""
+    """A read-only copy of a commit. `files` are its tracked files, `python` the Python ones.
+
+    What is in it was written by strangers. A link may lead anywhere on this machine, so no link is
+    ever followed out here; and a file may be called `json.py`, so no tool imports from it.
+    """
 
     path: Path
-    files: Sequence[str]
+    files: Collection[str]
+    should_stop: Callable[[], bool] | None = None
 
     @property
     def python(self) -> list[str]:
-        return [f for f in self.files if f.endswith(".py") and (self.path / f).is_file()
-                and not (self.path / f).is_symlink()]  # fmt: skip
+        return [f for f in self.files if f.endswith((".py", ".pyi")) and self.is_regular(f)]
 
-    def tool(
-        self, module: str, *words: str, stdin: bytes = b"", output_bytes_max: int = 20_000_000
-    ) -> sandbox.SandboxResult:
-        """`python -m MODULE WORDS` in the sandbox, in the checkout, which it cannot write."""
+    def is_regular(self, file: str) -> bool:
+        """A file of the repository itself: neither a link nor reached through one."""
+        path = self.path / file
+        try:
+            return stat.S_ISREG(path.lstat().st_mode) and path.resolve().is_relative_to(
+                self.path.resolve()
+            )
+        except OSError:
+            return False
+
+    def text(self, file: str) -> str | None:
+        """What a small tracked file says; None when it is none, or too big to be what it seems."""
+        if file not in self.files or not self.is_regular(file):
+            return None
+        path = self.path / file
+        return path.read_text(errors="replace") if path.stat().st_size <= TEXT_BYTES_MAX else None
+
+    def toml(self, file: str) -> dict[str, Any]:
+        """A TOML file as a table; {} when there is none. ValueError says why it cannot be read."""
+        try:
+            return tomllib.loads(self.text(file) or "")
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply") from error
+
+    def tool(self, module: str, *words: str, env: Mapping[str, str] | None = None) -> SandboxResult:
+        """`python -m MODULE WORDS` in the checkout. `-I` keeps the checkout off the import path:
+        a `ruff.py` in it would otherwise be run in ruff's place and say what it likes."""
+        return self._run(["-I", "-m", module, *words], env=env)
+
+    def program(self, source: str, *words: str, stdin: bytes = b"") -> SandboxResult:
+        """A program of our own that reads what strangers wrote."""
+        return self._run(["-I", "-S", "-W", "ignore", "-c", source, *words], stdin=stdin)
+
+    def _run(
+        self, words: Sequence[str], *, stdin: bytes = b"", env: Mapping[str, str] | None = None
+    ) -> SandboxResult:
         return sandbox.run(
-            [sys.executable, "-m", module, *words],
+            [sys.executable, *words],
             cwd=self.path,
             readable=[self.path],
             stdin=stdin,
+            env={"NO_COLOR": "1", **(env or {})},
             timeout_seconds=SECONDS_MAX,
-            output_bytes_max=output_bytes_max,
+            output_bytes_max=OUTPUT_BYTES_MAX,
+            should_stop=self.should_stop,
         )
 
 
@@ -92,9 +135,11 @@ def no_python(check: str) -> Survey:
     return Survey(check, "not_applicable", summary="there is no Python in this repository")
 
 
-def broken(check: str, result: sandbox.SandboxResult) -> Survey:
+def broken(check: str, result: SandboxResult) -> Survey:
     last = (result.stderr or result.stdout).strip().splitlines()[-1:]
     why = "it took too long" if result.timed_out else "".join(last)[:300]
+    if result.truncated:
+        why = "it said more than can be read"
     return Survey(check, "error", summary=f"the tool failed ({result.exit_code}): {why}")
 
 
