@@ -1,6 +1,7 @@
 # agentsys. `make demo` and `make test` need python3 (3.11 or newer), git and make; nothing else.
 
 SHELL := /bin/bash
+.SHELLFLAGS := -e -o pipefail -c
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -55,12 +56,16 @@ $(VENV)/.dev: $(VENV)/.python requirements/dev.lock pyproject.toml
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(VENV)/.run $@
 
-COMPILE := uv pip compile -q --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-annotate --no-header pyproject.toml
+UV ?= uv
+# No annotations and no index addresses: the locks say what, not where from.
+COMPILE := $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header pyproject.toml
 
-lock: ## write the locks anew (needs uv on the PATH)
-	$(COMPILE) --extra embedded --extra code-tools -o requirements/run.lock
-	$(COMPILE) --all-extras -c requirements/run.lock -o requirements/dev.lock
+lock: ## write the locks anew (needs uv, or UV=/path/to/uv); UPGRADE=1 takes newer versions
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --all-extras -o requirements/dev.lock
+	$(COMPILE) --extra embedded --extra code-tools -c requirements/dev.lock -o requirements/run.lock
+	$(COMPILE) --extra embedded --extra code-tools --extra console --extra openai --extra anthropic \
+		--extra ollama -c requirements/dev.lock -o requirements/server.lock
 
 clean: ## everything that can be made again; keeps .agentsys, where your goals are
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis static_root
