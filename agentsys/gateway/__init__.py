@@ -4,28 +4,36 @@ langchain_core takes most of a second to import, so it is imported inside the fu
 a model, never at start-up. What comes out of here are plain values of our own.
 """
 
+from agentsys.gateway.answers import violations
 from agentsys.gateway.calls import ChatResult, ToolCall, chat, structured
 from agentsys.gateway.errors import (
     BadModelOutput,
     GatewayError,
     NoModelConfigured,
+    ProviderMissing,
     ProviderOutage,
     RateLimited,
     Refused,
 )
+from agentsys.gateway.metering import Estimate, Meter, Spent
 from agentsys.gateway.profiles import ModelProfile, profile_for
 
 __all__ = [
     "BadModelOutput",
     "ChatResult",
+    "Estimate",
     "GatewayError",
+    "Meter",
     "ModelProfile",
     "NoModelConfigured",
+    "ProviderMissing",
     "ProviderOutage",
     "RateLimited",
     "Refused",
+    "Spent",
     "ToolCall",
     "chat",
     "profile_for",
     "structured",
+    "violations",
 ]

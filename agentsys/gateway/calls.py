@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jsonschema
-
-from agentsys.gateway.errors import BadModelOutput, Refused, translated
+from agentsys.gateway.answers import fitting, form
+from agentsys.gateway.errors import BadModelOutput, GatewayError, Refused, translated
+from agentsys.gateway.metering import Estimate, Meter, Spent, estimate_of, tokens_of
 from agentsys.gateway.profiles import ModelProfile, chat_model, profile_needed
 from agentsys.kernel.hashing import plain
 
 Message = Mapping[str, Any]
 REPAIRS_MAX = 2
 ANSWER_CHARS_MAX = 1_000_000
-CHARS_A_TOKEN = 3  # when a provider does not say: an upper bound for English and code
+SHOWN_AGAIN_CHARS = 20_000  # of a wrong answer, when it is given back
+REFUSALS = frozenset({"content_filter", "refusal"})
+CUT_OFF = frozenset({"length", "max_tokens"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,11 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ChatResult:
-    """What a model said. Token counts are upper bounds when `measured` is False."""
+    """What a model said. Token counts are upper bounds when `measured` is False.
+
+    `malformed`: names of the tools that it called with something that is not JSON. `cut_off`: the
+    answer ended at its token limit.
+    """
 
     text: str
     tool_calls: tuple[ToolCall, ...]
@@ -40,26 +44,81 @@ class ChatResult:
     model: str
     latency_ms: int
     measured: bool = True
+    malformed: tuple[str, ...] = ()
+    cut_off: bool = False
 
 
 def chat(
-    messages: Sequence[Message], *, role: str, tools: Sequence[Mapping[str, Any]] = ()
+    messages: Sequence[Message],
+    *,
+    role: str,
+    tools: Sequence[Mapping[str, Any]] = (),
+    meter: Meter | None = None,
 ) -> ChatResult:
     """One call. `messages` are {"role": system | user | assistant | tool, "content", …};
-    `tools` are {"name", "description", "parameters"}. Raises the errors of this package."""
+    `tools` are {"name", "description", "parameters"}. Raises the errors of this package, and what
+    `meter.reserve` raises."""
     profile = profile_needed(role)
-    model = chat_model(profile)
-    bound = model.bind_tools([_tool(t) for t in tools]) if tools else model
-    started = time.monotonic()
+    estimate = estimate_of(profile, messages, tools)
+    if meter is not None:
+        meter.reserve(estimate)
+    result, outcome, started = None, "error", time.monotonic()
     try:
-        answer = bound.invoke([_message(m) for m in messages])
+        answer = _asked(profile, messages, tools)
+        result = _result(profile, estimate, answer, time.monotonic() - started)
+        _refuse(profile, answer)
+        outcome = "ok"
+    except GatewayError as error:
+        outcome = error.code
+        raise
+    finally:
+        if meter is not None:
+            meter.settle(estimate, _spent(role, profile, outcome, result, started))
+    return result
+
+
+def structured(
+    messages: Sequence[Message],
+    schema: Mapping[str, Any],
+    *,
+    role: str,
+    repairs_max: int = REPAIRS_MAX,
+    meter: Meter | None = None,
+) -> dict[str, Any]:
+    """A JSON object that satisfies `schema`.
+
+    A wrong answer is given back with what is wrong, at most `repairs_max` times; then
+    BadModelOutput.
+    """
+    asked = [*messages, {"role": "user", "content": form(schema)}]
+    problem = ""
+    for _ in range(1 + repairs_max):
+        result = chat(asked, role=role, meter=meter)
+        value, problem = fitting(result.text, schema)
+        if value is not None:
+            return value
+        if result.cut_off:
+            problem += ". It was cut off at the token limit: make it shorter"
+        mend = f"That cannot be used: {problem}. Answer again, JSON only."
+        asked += [
+            {"role": "assistant", "content": result.text[:SHOWN_AGAIN_CHARS] or "(nothing)"},
+            {"role": "user", "content": mend},
+        ]
+    raise BadModelOutput(model=str(profile_needed(role)), reason=problem)
+
+
+def _asked(
+    profile: ModelProfile, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]
+) -> Any:
+    model = chat_model(profile)
+    if tools:
+        model = model.bind_tools([{"type": "function", "function": dict(t)} for t in tools])
+    try:
+        return model.invoke([_message(message) for message in messages])
+    except AssertionError:  # a script that does not fit its test is no fault of a model
+        raise
     except Exception as error:  # the edge to a provider's SDK: every one has its own exceptions
         raise translated(error, str(profile)) from error
-    return _result(profile, messages, answer, time.monotonic() - started)
-
-
-def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
-    return {"type": "function", "function": dict(tool)}
 
 
 def _message(message: Message) -> Any:
@@ -78,31 +137,58 @@ def _message(message: Message) -> Any:
             return HumanMessage(content)
 
 
-def _result(
-    profile: ModelProfile, messages: Sequence[Message], answer: Any, seconds: float
-) -> ChatResult:
+def _refuse(profile: ModelProfile, answer: Any) -> None:
+    said = (getattr(answer, "additional_kwargs", None) or {}).get("refusal")
+    reason = said or (_ended(answer) in REFUSALS and f"it ended with {_ended(answer)}")
+    if reason:
+        raise Refused(model=str(profile), reason=str(reason)[:300])
+
+
+def _ended(answer: Any) -> str:
+    """Why the answer ended; providers differ in the name."""
+    facts = getattr(answer, "response_metadata", None) or {}
+    return str(
+        facts.get("finish_reason") or facts.get("stop_reason") or facts.get("done_reason") or ""
+    )
+
+
+def _result(profile: ModelProfile, estimate: Estimate, answer: Any, seconds: float) -> ChatResult:
     text = _text(answer.content)
-    refusal = (getattr(answer, "additional_kwargs", None) or {}).get("refusal")
-    reason = (getattr(answer, "response_metadata", None) or {}).get("finish_reason")
-    if refusal or reason == "content_filter":
-        raise Refused(model=str(profile), reason=str(refusal or reason)[:300])
+    calls = tuple(
+        ToolCall(str(c.get("id") or f"call-{n}"), str(c["name"]), plain(c.get("args") or {}))
+        for n, c in enumerate(getattr(answer, "tool_calls", None) or ())
+    )
     usage = getattr(answer, "usage_metadata", None) or {}
-    measured = bool(usage)
-    asked = sum(len(str(m.get("content") or "")) for m in messages)
-    spent_in = int(usage.get("input_tokens") or asked // CHARS_A_TOKEN + 1)
-    spent_out = int(usage.get("output_tokens") or len(text) // CHARS_A_TOKEN + 1)
+    spent_in = int(usage.get("input_tokens") or estimate.input_tokens)
+    said = tokens_of(text, [[c.name, dict(c.args)] for c in calls])
+    spent_out = int(usage.get("output_tokens") or said)
+    wrong = getattr(answer, "invalid_tool_calls", None) or ()
     return ChatResult(
         text=text,
-        tool_calls=tuple(
-            ToolCall(str(c.get("id") or n), c["name"], plain(c.get("args") or {}))
-            for n, c in enumerate(getattr(answer, "tool_calls", None) or ())
-        ),
+        tool_calls=calls,
         input_tokens=spent_in,
         output_tokens=spent_out,
         cost_usd=profile.cost_usd(spent_in, spent_out),
         model=str(profile),
         latency_ms=int(seconds * 1000),
-        measured=measured,
+        measured=bool(usage),
+        malformed=tuple(plain(str(call.get("name") or "?")) for call in wrong),
+        cut_off=_ended(answer) in CUT_OFF,
+    )
+
+
+def _spent(
+    role: str, profile: ModelProfile, outcome: str, result: ChatResult | None, started: float
+) -> Spent:
+    """A call that brought no answer used nothing that anybody told us of."""
+    return Spent(
+        role=role,
+        model=str(profile),
+        outcome=outcome,
+        input_tokens=result.input_tokens if result else 0,
+        output_tokens=result.output_tokens if result else 0,
+        cost_usd=result.cost_usd if result else 0.0,
+        latency_ms=int((time.monotonic() - started) * 1000),
     )
 
 
@@ -111,54 +197,3 @@ def _text(content: Any) -> str:
     if isinstance(content, list):
         content = "".join(b if isinstance(b, str) else str(b.get("text", "")) for b in content)
     return str(plain(str(content)))[:ANSWER_CHARS_MAX]
-
-
-def structured(
-    messages: Sequence[Message],
-    schema: Mapping[str, Any],
-    *,
-    role: str,
-    repairs_max: int = REPAIRS_MAX,
-) -> dict[str, Any]:
-    """A JSON object that satisfies `schema`.
-
-    A wrong answer is given back with what is wrong, at most `repairs_max` times; then
-    BadModelOutput.
-    """
-    asked = [*messages, {"role": "user", "content": _form(schema)}]
-    problem = ""
-    for _ in range(1 + repairs_max):
-        result = chat(asked, role=role)
-        value, problem = _checked(result.text, schema)
-        if value is not None:
-            return value
-        asked += [
-            {"role": "assistant", "content": result.text[:20_000]},
-            {
-                "role": "user",
-                "content": f"That cannot be used: {problem}. Answer again, JSON only.",
-            },
-        ]
-    raise BadModelOutput(model=str(profile_needed(role)), reason=problem)
-
-
-def _form(schema: Mapping[str, Any]) -> str:
-    return (
-        "Answer with one JSON object and nothing else. It must satisfy this JSON Schema:\n"
-        + json.dumps(dict(schema))
-    )
-
-
-def _checked(text: str, schema: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
-    found = re.search(r"\{.*\}", text, re.DOTALL)
-    if found is None:
-        return None, "there is no JSON object in the answer"
-    try:
-        value = plain(json.loads(found[0]))
-    except (ValueError, RecursionError) as error:
-        return None, f"not JSON: {error}"
-    errors = list(jsonschema.Draft202012Validator(dict(schema)).iter_errors(value))
-    if errors:
-        first = errors[0]
-        return None, f"at {'.'.join(map(str, first.path)) or 'the top'}: {first.message[:300]}"
-    return value, ""

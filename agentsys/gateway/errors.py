@@ -5,9 +5,18 @@
 
 from __future__ import annotations
 
+import math
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import ClassVar
 
 from agentsys.kernel.errors import AgentsysError
+
+RETRY_AFTER_SECONDS_MAX = 3600.0
+PASSING = frozenset({408, 409, 425})  # statuses below 500 that trying again can mend
+CONNECTION = frozenset({"APIConnectionError", "TransportError"})  # of the SDKs; of httpx
+_KEY = re.compile(r"\b((?:sk|pk|key)[-_][A-Za-z0-9]{0,3})[A-Za-z0-9_*-]{6,}")
 
 
 class GatewayError(AgentsysError):
@@ -68,32 +77,45 @@ class BadModelOutput(GatewayError):
     failure_kind = "bad_output"
 
 
-def translated(error: Exception, model: str) -> GatewayError:
-    """A provider's exception as one of ours, told by its HTTP status and its name.
+def translated(
+    error: Exception, model: str, otherwise: type[GatewayError] = BadModelOutput
+) -> GatewayError:
+    """A provider's exception as one of ours, told by its HTTP status and its name; `otherwise`
+    when neither tells.
 
     Providers' SDKs share no base class; nearly all carry `status_code` and a response with headers.
     """
     if isinstance(error, GatewayError):
         return error
     status = getattr(error, "status_code", None)
-    name = type(error).__name__
-    reason = " ".join(str(error).split())[:300] or name
-    if status == 429 or "RateLimit" in name:
+    names = {cls.__name__ for cls in type(error).__mro__}
+    reason = _shown(error)
+    if status == 429 or any("RateLimit" in name for name in names):
         return RateLimited(model=model, reason=reason, retry_after_seconds=_retry_after(error))
-    if status in (400, 401, 403, 404, 422):
-        return ProviderMissing(model=model, reason=reason)
-    if (isinstance(status, int) and status >= 500) or _is_connection(error, name):
+    if status in PASSING or (isinstance(status, int) and status >= 500):
         return ProviderOutage(model=model, reason=reason)
-    return BadModelOutput(model=model, reason=f"{name}: {reason}")
+    if isinstance(status, int) and status >= 400:
+        return ProviderMissing(model=model, reason=reason)
+    if isinstance(error, OSError) or names & CONNECTION or any("Timeout" in n for n in names):
+        return ProviderOutage(model=model, reason=reason)
+    return otherwise(model=model, reason=f"{type(error).__name__}: {reason}")
 
 
-def _is_connection(error: Exception, name: str) -> bool:
-    return isinstance(error, OSError) or "Connection" in name or "Timeout" in name
+def _shown(error: Exception) -> str:
+    """What it says, without what looks like a key: providers repeat the one they refuse."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return _KEY.sub(r"\1…", text)[:300]
 
 
 def _retry_after(error: Exception) -> float | None:
+    """Seconds, from a number or an HTTP date (RFC 9110, 10.2.3); at most an hour."""
     headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    text = str(headers.get("retry-after") or "")
     try:
-        return float(headers["retry-after"])
-    except (KeyError, TypeError, ValueError):
-        return None
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
+        except (TypeError, ValueError):  # neither; a date without a zone cannot be compared
+            return None
+    return min(max(seconds, 0.0), RETRY_AFTER_SECONDS_MAX) if math.isfinite(seconds) else None

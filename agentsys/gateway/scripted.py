@@ -10,18 +10,21 @@ import json
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cache
+from typing import Any, Self
 
 from agentsys.gateway.errors import ProviderMissing
 
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """One answer. `calls` are (tool name, arguments); `tokens` (input, output) or None."""
+    """One answer. `calls` are (tool name, arguments), where arguments that are a text stand for
+    something that is not JSON; `tokens` (input, output) or None; `ended` is the finish reason."""
 
     text: str = ""
-    calls: tuple[tuple[str, dict[str, Any]], ...] = ()
+    calls: tuple[tuple[str, dict[str, Any] | str], ...] = ()
     tokens: tuple[int, int] | None = (10, 5)
+    ended: str = "stop"
 
 
 Turn = str | dict[str, Any] | Say | Exception
@@ -29,7 +32,10 @@ Turn = str | dict[str, Any] | Say | Exception
 
 @dataclass
 class Script:
-    """Turns to take, and what was asked at each. Safe for several threads."""
+    """Turns to take, and what was asked at each. Safe for several threads.
+
+    As a context manager it asserts at its end that every turn was taken.
+    """
 
     turns: list[Turn]
     asked: list[list[Any]] = field(default_factory=list)
@@ -40,12 +46,20 @@ class Script:
     def remaining(self) -> int:
         return len(self.turns) - len(self.asked)
 
-    def next(self, messages: list[Any]) -> Turn:
+    def next(self, messages: list[Any]) -> tuple[int, Turn]:
+        """The number of the turn, from 1, and the turn."""
         with self._lock:
             if not self.remaining:
                 raise AssertionError("the script is used up, and the model was asked once more")
             self.asked.append(messages)
-            return self.turns[len(self.asked) - 1]
+            return len(self.asked), self.turns[len(self.asked) - 1]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is None and self.remaining:
+            raise AssertionError(f"{self.remaining} of {len(self.turns)} turns were not asked for")
 
 
 _scripts: dict[str, Script] = {}
@@ -61,15 +75,19 @@ def script(name: str) -> Any:
     """The chat model that speaks the script `name`."""
     if name not in _scripts:
         raise ProviderMissing(model=f"scripted:{name}", reason="there is no script of that name")
-    return _model(_scripts[name])
+    return _model_class()(lines=_scripts[name])
 
 
-def _model(lines: Script) -> Any:
+@cache
+def _model_class() -> Any:
+    """The class is made when first needed: its base costs most of a second to import."""
     from langchain_core.language_models import BaseChatModel
-    from langchain_core.messages import AIMessage, BaseMessage
+    from langchain_core.messages import BaseMessage
     from langchain_core.outputs import ChatGeneration, ChatResult
 
     class ScriptedChatModel(BaseChatModel):
+        lines: Any
+
         @property
         def _llm_type(self) -> str:
             return "scripted"
@@ -81,31 +99,37 @@ def _model(lines: Script) -> Any:
             run_manager: Any = None,
             **kwargs: Any,
         ) -> ChatResult:
-            turn = lines.next(messages)
+            number, turn = self.lines.next(messages)
             if isinstance(turn, Exception):
                 raise turn
-            return ChatResult(generations=[ChatGeneration(message=_answer(turn))])
+            return ChatResult(generations=[ChatGeneration(message=_answer(number, turn))])
 
         def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Any:
-            lines.tools = list(tools)
-            return self
+            self.lines.tools = list(tools)
+            return self.bind(tools=list(tools), **kwargs)
 
-    def _answer(turn: str | dict[str, Any] | Say) -> AIMessage:
-        say = (
-            turn
-            if isinstance(turn, Say)
-            else Say(turn if isinstance(turn, str) else json.dumps(turn))
-        )
-        usage = None
-        if say.tokens is not None:
-            total = sum(say.tokens)
-            usage = {
-                "input_tokens": say.tokens[0], "output_tokens": say.tokens[1], "total_tokens": total
-            }  # fmt: skip
-        calls = [
-            {"id": f"call-{len(lines.asked)}-{n}", "name": name, "args": args}
-            for n, (name, args) in enumerate(say.calls)
-        ]
-        return AIMessage(content=say.text, tool_calls=calls, usage_metadata=usage)
+    return ScriptedChatModel
 
-    return ScriptedChatModel()
+
+def _answer(number: int, turn: str | dict[str, Any] | Say) -> Any:
+    from langchain_core.messages import AIMessage
+
+    if not isinstance(turn, Say):
+        turn = Say(turn if isinstance(turn, str) else json.dumps(turn))
+    usage = None
+    if turn.tokens is not None:
+        spent, made = turn.tokens
+        usage = {"input_tokens": spent, "output_tokens": made, "total_tokens": spent + made}
+    calls, wrong = [], []
+    for n, (name, args) in enumerate(turn.calls):
+        if isinstance(args, str):
+            wrong.append({"id": f"call-{number}-{n}", "name": name, "args": args, "error": "JSON"})
+        else:
+            calls.append({"id": f"call-{number}-{n}", "name": name, "args": args})
+    return AIMessage(
+        content=turn.text,
+        tool_calls=calls,
+        invalid_tool_calls=wrong,
+        usage_metadata=usage,
+        response_metadata={"finish_reason": turn.ended},
+    )
