@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,11 +11,21 @@ from typing import Any
 
 from agentsys.kernel.errors import BadInput
 from orchestration.domain.expand import resolved_row
-from orchestration.domain.plan import PlanDraft, TaskDraft, as_json, did_you_mean, task_from_json
+from orchestration.domain.plan import (
+    PlanDraft,
+    TaskDraft,
+    as_json,
+    capped,
+    did_you_mean,
+    task_from_json,
+)
 from orchestration.domain.refs import references, resolve
 
 FIELDS = {"name", "version", "description", "parameters", "objective", "repository", "phases"}
 TYPES = ("string", "int", "float", "bool", "path", "list", "object")
+UNREADABLE = (TypeError, ValueError, OverflowError, RuntimeError)  # the last: `~nobody`
+PHASE_FIELDS = {"name", "tasks"}
+_PARAMETER = re.compile(r"^[A-Za-z_][A-Za-z0-9_-]{0,79}$")
 _NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,79}$")
 _TRUE, _FALSE = ("true", "yes", "1", "on"), ("false", "no", "0", "off")
 
@@ -54,9 +65,7 @@ def playbook_from_json(document: Any) -> PlaybookDraft:
     if not isinstance(phases, list) or not phases:
         problems.append("`phases` must be a list of {name, tasks}")
         phases = []
-    for i, phase in enumerate(phases):
-        if not isinstance(phase, Mapping) or not isinstance(phase.get("tasks"), list):
-            problems.append(f"phases[{i}] must be an object with name and tasks")
+    problems += _phase_problems(phases)
     parameters = _parameters(document.get("parameters") or {}, problems)
     version = document.get("version") or 1
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
@@ -72,6 +81,27 @@ def playbook_from_json(document: Any) -> PlaybookDraft:
         repository=str(document.get("repository") or ""),
         phases=phases,
     )
+
+
+def _phase_problems(phases: Sequence[Any]) -> list[str]:
+    problems = []
+    names: set[str] = set()
+    for i, phase in enumerate(phases):
+        if not isinstance(phase, Mapping) or not isinstance(phase.get("tasks"), list):
+            problems.append(f"phases[{i}] must be an object with name and tasks")
+            continue
+        problems += [
+            f"phases[{i}]: unknown field `{f}`{did_you_mean(str(f), PHASE_FIELDS)}"
+            for f in phase
+            if f not in PHASE_FIELDS
+        ]
+        name = phase.get("name") or ""
+        if not isinstance(name, str):
+            problems.append(f"phases[{i}]: name is {name!r}; expected text")
+        elif name and name in names:
+            problems.append(f"phases[{i}]: the name `{name}` is used twice")
+        names.add(str(name))
+    return problems
 
 
 def _parameters(rows: Any, problems: list[str]) -> dict[str, Parameter]:
@@ -90,8 +120,26 @@ def _parameters(rows: Any, problems: list[str]) -> dict[str, Parameter]:
         if unknown:
             problems.append(f"parameter {name}: unknown {', '.join(sorted(unknown))}")
             continue
+        if not _PARAMETER.fullmatch(str(name)):
+            problems.append(f"parameter {name}: expected a name of letters, digits, _ and -")
         found[name] = Parameter(name=name, **row)
+        problems += [f"parameter {name}: {p}" for p in _faults(row)]
     return found
+
+
+def _faults(row: Mapping[str, Any]) -> list[str]:
+    kind, default = row.get("type", "string"), row.get("default")
+    faults = []
+    if not isinstance(row.get("required", False), bool):
+        faults.append(f"required is {row['required']!r}; expected true or false")
+    if not isinstance(row.get("description", ""), str):
+        faults.append(f"description is {row['description']!r}; expected text")
+    if default is not None and kind in TYPES:
+        try:
+            _read(kind, default)
+        except UNREADABLE:
+            faults.append(f"the default is {default!r}; expected {kind}")
+    return faults
 
 
 def parameters_read(playbook: PlaybookDraft, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,38 +161,49 @@ def parameters_read(playbook: PlaybookDraft, given: Mapping[str, Any]) -> dict[s
                     f"parameter `{name}` ({parameter.type}) is missing:"
                     f" {parameter.description or 'no description'}; give it as --param {name}=…"
                 )
-            values[name] = parameter.default
+            default = parameter.default
+            values[name] = default if default is None else _read(parameter.type, default)
             continue
         try:
             values[name] = _read(parameter.type, given[name])
-        except (TypeError, ValueError, OverflowError):
-            problems.append(f"parameter `{name}` is {given[name]!r}; expected {parameter.type}")
+        except UNREADABLE:
+            said = repr(given[name])[:200]
+            problems.append(f"parameter `{name}` is {said}; expected {parameter.type}")
     if problems:
         raise BadInput(what=f"playbook {playbook.name}", problems=problems)
     return values
 
 
 def _read(kind: str, value: Any) -> Any:
-    text = value if isinstance(value, str) else None
+    """`value` as the type says; texts are read, other types are not bent into this one."""
+    text = isinstance(value, str)
     match kind:
         case "int":
-            return int(value)
+            return _number(value, int)
         case "float":
-            return float(value)
+            return _number(value, float)
         case "bool":
             return _bool(value)
-        case "list":
-            return (
-                [p.strip() for p in text.split(",") if p.strip()]
-                if text is not None
-                else list(value)
-            )
-        case "path":
+        case "list" if text:
+            return [part.strip() for part in value.split(",") if part.strip()]
+        case "list" if isinstance(value, list | tuple):
+            return list(value)
+        case "path" if text and value.strip() and "\0" not in value:
             return str(Path(value).expanduser().absolute())
-        case "object":
+        case "object" if isinstance(value, Mapping):
             return dict(value)
-        case _:
+        case "string" if text or isinstance(value, int | float):
             return str(value)
+    raise ValueError(value)
+
+
+def _number(value: Any, kind: type[int] | type[float]) -> int | float:
+    if isinstance(value, bool) or (kind is int and isinstance(value, float)):
+        raise ValueError(value)  # 1.5 is no whole number, and true is none
+    number = kind(value)
+    if not math.isfinite(number):
+        raise ValueError(value)
+    return number
 
 
 def _bool(value: Any) -> bool:
@@ -172,17 +231,27 @@ def compile_playbook(playbook: PlaybookDraft, given: Mapping[str, Any]) -> PlanD
         drafts = _phase_tasks(phase, name, scope, by_phase, problems)
         by_phase[name] = [d.key for d in drafts]
         tasks += drafts
+    objective = _filled("objective", playbook.objective, scope, problems)
+    repository = _filled("repository", playbook.repository, scope, problems)
     if problems:
-        raise BadInput(what=f"playbook {playbook.name}", problems=problems)
+        raise BadInput(what=f"playbook {playbook.name}", problems=capped(problems))
     return PlanDraft(
-        objective=str(resolve(playbook.objective, scope)),
+        objective=objective,
         tasks=tuple(tasks),
         rationale=playbook.description,
         planner="playbook",
-        repository=str(resolve(playbook.repository, scope) or ""),
+        repository=repository,
         playbook=playbook.name,
         params=params,
     )
+
+
+def _filled(what: str, text: str, scope: Mapping[str, Any], problems: list[str]) -> str:
+    try:
+        return str(resolve(text, scope) or "")
+    except BadInput as error:
+        problems += [f"{what}: {p}" for p in error.problems]
+        return ""
 
 
 def _phase_tasks(
@@ -201,7 +270,7 @@ def _phase_tasks(
         draft = task_from_json({"phase": name, **row}, f"{name}[{i}]", problems)
         if draft is None:
             continue
-        if after is not None and after not in by_phase:
+        if after is not None and str(after) not in by_phase:
             problems.append(f"{name}[{i}]: after `{after}` names no earlier phase")
         needs = (*draft.depends_on, *by_phase.get(str(after), ()))
         drafts.append(replace(draft, depends_on=tuple(dict.fromkeys(needs))))

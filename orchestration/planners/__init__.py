@@ -29,6 +29,9 @@ def make_plan(
     namespace: str = "",
 ) -> PlanDraft:
     """A plan that can be run, or BadInput with every problem. Writes nothing."""
+    if document is not None and (playbook is not None or params):
+        problem = "a plan document takes neither a playbook nor parameters; give one of the two"
+        raise BadInput(what="plan", problems=[problem])
     request = PlanRequest(
         objective=objective,
         document=document,

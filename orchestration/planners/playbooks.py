@@ -29,7 +29,7 @@ def playbook_find(name: str, namespace: str = "") -> PlaybookDraft:
     """The playbook `name`: a file first, then the newest version in the database."""
     files = dict(playbook_files())
     if name in files:
-        return playbook_from_json(playbook_read(files[name]))
+        return _from_file(name, files[name])
     row = memory.playbook_get(name, namespace=namespace)
     if row is not None:
         return playbook_from_json(row.definition)
@@ -49,10 +49,23 @@ def playbook_files() -> Iterator[tuple[str, Path]]:
 
 
 def playbook_read(path: Path) -> Any:
+    """What the file says; BadInput when it cannot be read or is no YAML."""
     try:
-        return yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise BadInput(what=f"playbook {path.name}", problems=[f"not YAML: {error}"]) from error
+        return yaml.safe_load(path.read_text("utf-8"))
+    except (yaml.YAMLError, RecursionError) as error:
+        said = " ".join(str(error).split())
+        raise BadInput(what=f"playbook {path.name}", problems=[f"not YAML: {said}"]) from error
+    except (OSError, UnicodeDecodeError) as error:
+        problem = f"{path} cannot be read: {error}"
+        raise BadInput(what=f"playbook {path.name}", problems=[problem]) from error
+
+
+def _from_file(name: str, path: Path) -> PlaybookDraft:
+    draft = playbook_from_json(playbook_read(path))
+    if draft.name != name:
+        problem = f"{path.name} holds the playbook `{draft.name}`; give both the same name"
+        raise BadInput(what=f"playbook {name}", problems=[problem])
+    return draft
 
 
 def playbooks_load() -> list[str]:
@@ -62,8 +75,7 @@ def playbooks_load() -> list[str]:
     """
     loaded = []
     for name, path in playbook_files():
-        document = playbook_read(path)
-        playbook_from_json(document)
-        memory.playbook_save(name, document, origin="written")
+        _from_file(name, path)
+        memory.playbook_save(name, playbook_read(path), origin="written")
         loaded.append(name)
     return loaded
