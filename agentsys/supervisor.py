@@ -336,7 +336,7 @@ def stop(layout: Layout, *, seconds: float = 60.0) -> bool:
     with suppress(ProcessLookupError):
         os.kill(found["pid"], signal.SIGTERM)
     deadline = time.monotonic() + seconds
-    while is_up(layout):
+    while is_up(layout) or alive(found["pid"]):
         if time.monotonic() > deadline:
             raise StillUp(pid=found["pid"], seconds=round(seconds))
         time.sleep(0.1)

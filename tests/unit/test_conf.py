@@ -1,0 +1,137 @@
+"""Settings are read from the environment once, typed; what cannot be meant is refused by name."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentsys import conf
+from agentsys.embedded.health import shown
+from agentsys.kernel.errors import BadInput
+
+
+def test_without_variables_everything_has_its_default() -> None:
+    assert conf.load({}) == conf.Config()
+
+
+def test_values_are_typed() -> None:
+    read = conf.load({"AGENTSYS_LEASE_SECONDS": "12", "AGENTSYS_BATCH_MAX": "7", "PATH": "/bin"})
+    assert read.lease_seconds == 12.0
+    assert isinstance(read.lease_seconds, float)
+    assert read.batch_max == 7
+
+
+def test_a_relative_folder_counts_from_the_checkout_wherever_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert conf.load({"AGENTSYS_HOME": "here"}).home == conf.ROOT / "here"
+    assert conf.load({"AGENTSYS_HOME": str(tmp_path)}).home == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("AGENTSYS_LEESE_SECONDS", "3", "not a setting; known are"),
+        ("AGENTSYS_LEASE_SECONDS", "soon", "is not a float"),
+        ("AGENTSYS_BATCH_MAX", "1.5", "is not a int"),
+        ("AGENTSYS_BATCH_MAX", "0", "not more than 0"),
+        ("AGENTSYS_SWEEP_SECONDS", "-1", "not more than 0"),
+        ("AGENTSYS_SWEEP_SECONDS", "nan", "not more than 0"),
+        ("AGENTSYS_SWEEP_SECONDS", "inf", "not more than 0"),
+        ("AGENTSYS_SANDBOX", "off", "not one of auto, none"),
+        ("AGENTSYS_EMBEDDER", "", "not one of wordllama, hashing"),
+        ("AGENTSYS_LOG_LEVEL", "LOUD", "not one of DEBUG"),
+        ("AGENTSYS_LEASE_SECONDS", "5", "AGENTSYS_HEARTBEAT_SECONDS=5.0 is not less than"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_by_name(name: str, value: str, says: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        conf.load({name: value})
+    assert says in str(refused.value)
+    assert name in str(refused.value)
+
+
+def test_all_problems_are_told_at_once() -> None:
+    with pytest.raises(BadInput) as refused:
+        conf.load({"AGENTSYS_NO": "1", "AGENTSYS_BATCH_MAX": "x", "AGENTSYS_SANDBOX": "off"})
+    assert len(refused.value.problems) == 3
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (
+            "postgresql://ann:p%40ss@db.example:5433/things?sslmode=require",
+            {"NAME": "things", "USER": "ann", "PASSWORD": "p@ss", "HOST": "db.example",
+             "PORT": "5433"},
+        ),
+        (
+            "postgresql:///things?host=/run/pg&user=ann",
+            {"NAME": "things", "USER": "ann", "PASSWORD": "", "HOST": "/run/pg", "PORT": ""},
+        ),
+        ("postgresql://%2Frun%2Fpg/things", {"HOST": "/run/pg", "NAME": "things"}),
+        ("", {"NAME": "agentsys", "HOST": ""}),
+    ],
+)  # fmt: skip
+def test_a_database_url_becomes_djangos_entry(url: str, expected: dict[str, Any]) -> None:
+    found = conf.database(url)
+    assert {key: found[key] for key in expected} == expected
+    assert "user" not in found["OPTIONS"]
+    if "sslmode" in url:
+        assert found["OPTIONS"]["sslmode"] == "require"
+
+
+@pytest.mark.parametrize(
+    ("url", "broker", "results"),
+    [
+        ("redis://h:6379/4", "redis://h:6379/4", "redis://h:6379/5"),
+        ("redis://h", "redis://h/0", "redis://h/1"),
+        ("rediss://u:p@h:1/2", "rediss://u:p@h:1/2", "rediss://u:p@h:1/3"),
+        (
+            "unix:///run/v.sock?db=2",
+            "redis+socket:///run/v.sock?virtual_host=2",
+            "redis+socket:///run/v.sock?virtual_host=3",
+        ),
+    ],
+)
+def test_messages_and_results_have_databases_side_by_side(
+    url: str, broker: str, results: str
+) -> None:
+    assert conf.celery_urls(url) == (broker, results)
+
+
+@pytest.mark.parametrize("url", ["http://h/0", "h:6379", "redis://h/one", "unix:///s?db=x"])
+def test_what_is_no_redis_url_is_refused_without_showing_it(url: str) -> None:
+    with pytest.raises(BadInput, match="REDIS_URL is not a Redis URL") as refused:
+        conf.celery_urls(url)
+    assert url not in str(refused.value)
+
+
+@given(st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=8, max_size=20))
+def test_a_url_is_shown_without_its_password(password: str) -> None:
+    url = f"postgresql://someone:{password}@host.example/name"
+    assert f":{password}@" not in shown(url)
+    assert "someone:***@host.example/name" in shown(url)
+
+
+def test_a_secret_is_made_once_even_when_many_ask_and_is_its_owners_alone(tmp_path: Path) -> None:
+    found: list[str] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(conf.local_secret(tmp_path / "home")))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(found)) == 1
+    assert len(found[0]) >= 50
+    assert (tmp_path / "home" / "secret_key").stat().st_mode & 0o777 == 0o600
+    assert os.listdir(tmp_path / "home") == ["secret_key"]  # noqa: PTH208
