@@ -1,7 +1,11 @@
 """The bounded loop of a model agent: ask, use tools, until `finish` or a limit.
 
-Every model call and every tool call is a journaled step, so a successor of a lost attempt replays
-what was paid for. Budget is reserved before a call and settled after it.
+Every model call and every tool call is a journaled step, and so is the prompt that it begins with:
+whoever takes the lineage over (after a crash, a question to a person, the end of a slice) comes to
+the same messages and pays for no call twice, whatever memory holds by then. What people tell the
+goal meanwhile is read inside a model step, for the same reason.
+
+Budget is reserved before a call and settled after it. The guard is asked before each live step.
 """
 
 from __future__ import annotations
@@ -13,142 +17,249 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from agentsys import gateway
-from workers.contracts import Brief, Failure, FailureKind, Outcome, Ports, Question, Report, Usage
-from workers.journal import Journal
-from workers.prompts import system_prompt
-from workers.services import model_call_record
-from workers.tools import Tool, ToolFailed
+from django.conf import settings
 
-RESULT_CHARS_MAX = 20_000
+from agentsys import gateway
+from agentsys.kernel.errors import AgentsysError, LeaseLost
+from agentsys.kernel.hashing import digest
+from workers.contracts import (
+    Brief,
+    Failure,
+    FailureKind,
+    Outcome,
+    Ports,
+    ProposalDraft,
+    Question,
+    Report,
+    Usage,
+)
+from workers.conversation import Conversation
+from workers.journal import Journal
+from workers.metering import AttemptMeter
+from workers.prompts import answer_shown, marked, regrounding, system_prompt
+from workers.services import failure_kind
+from workers.tools import Tool, ToolFailed, gate
+
 REPEATS_MAX = 3
-ANSWER_TOKENS = 4_000  # reserved for what a call may answer
+CALLS_MAX = 20  # tool calls in one answer
+MENDS_MAX = 2  # wrong outputs that are given back
+QUESTIONS_MAX = 3
+REGROUND_STEPS = 10
 FINISH = "finish"
 ASK = "ask_person"
 
 
 class Loop:
-    """One attempt's conversation."""
+    """One attempt's conversation. `schema` is what the output must satisfy."""
 
     def __init__(
         self, brief: Brief, ports: Ports, tools: Sequence[Tool], schema: Mapping[str, Any]
     ) -> None:
         self._brief = brief
         self._ports = ports
+        self._schema = schema
         self._tools = {tool.name: tool for tool in tools}
-        self._journal = Journal(brief.lineage, brief.attempt_id, brief.fence, ports.guard)
-        self._messages: list[dict[str, Any]] = [
-            {"role": "system", "content": system_prompt(brief)},
-            {"role": "user", "content": "Begin."},
-        ]
         self._specs = [tool.spec() for tool in tools] + [_finish_spec(schema), _ask_spec()]
+        self._journal = Journal(brief.lineage, brief.attempt_id, brief.fence, ports.guard)
+        self._meter = AttemptMeter(brief, ports)
         self._seen: Counter[str] = Counter()
         self._usage = Usage()
+        self._proposals: list[ProposalDraft] = []
+        self._wrong_outputs = self._questions = 0
+        self._seconds_before = 0.0  # what the replayed calls took when they were made
+        self._started = time.monotonic()
 
     def run(self) -> Report:
+        """A report in any case, except that LeaseLost goes through."""
+        try:
+            return self._run()
+        except LeaseLost:
+            raise
+        except AgentsysError as error:  # a model or a budget that says no
+            wait = error.context.get("retry_after_seconds")
+            failure = Failure(failure_kind(error), str(error), retry_after_seconds=wait)
+            return self._report(Outcome.FAILED, failure=failure, summary=failure.message[:200])
+
+    def _run(self) -> Report:
+        self._begin()
         limits = self._brief.limits
-        deadline = time.monotonic() + limits.seconds_max
         for step in range(limits.steps_max):
-            if time.monotonic() > deadline:
-                return self._failed(FailureKind.TIMEOUT, f"over {limits.seconds_max:.0f} s")
-            if self._usage.input_tokens + self._usage.output_tokens > limits.tokens_max:
-                return self._failed(FailureKind.BUDGET, f"over {limits.tokens_max} tokens")
+            if (over := self._over()) is not None:
+                return over
             self._ports.progress(f"step {step + 1}", step / limits.steps_max)
+            if step and (self._talk.make_room() or step % REGROUND_STEPS == 0):
+                self._talk.say(regrounding(self._brief, self._told))
             report = self._turn(self._ask())
             if report is not None:
                 return report
         return self._failed(FailureKind.BAD_OUTPUT, f"no `finish` within {limits.steps_max} steps")
 
+    def _begin(self) -> None:
+        brief = self._brief
+        first = self._journal.step(
+            "prompt",
+            brief.agent,
+            {"contract": brief.contract_hash, "definition": brief.definition_hash},
+            lambda: {
+                "text": system_prompt(brief),
+                "directives": list(brief.directives),
+                "answers": len(brief.answers),
+            },
+        )
+        self._talk = Conversation(first["text"])
+        self._sent = 1  # the prompt stands in the journal already
+        self._told: list[str] = list(first["directives"])
+        since = brief.answers[first["answers"] :]
+        self._answers = [a for a in since if a.get("kind") == "question"]
+        raised = [a for a in since if a.get("kind") == "budget" and a.get("decision") != "reject"]
+        self._allowance = 1 + len(raised)
+
+    def _over(self) -> Report | None:
+        """A report when a limit is reached: the task's own, or that of one message."""
+        limits = self._brief.limits
+        here = time.monotonic() - self._started
+        if self._seconds_before + here > limits.seconds_max:
+            return self._failed(FailureKind.TIMEOUT, f"over {limits.seconds_max:.0f} s")
+        tokens = self._usage.input_tokens + self._usage.output_tokens
+        if tokens > limits.tokens_max * self._allowance:
+            return self._failed(FailureKind.BUDGET, f"{tokens} tokens are used.")
+        if self._usage.cost_usd > limits.cost_usd_max * self._allowance:
+            return self._failed(FailureKind.BUDGET, f"${self._usage.cost_usd:.2f} are spent.")
+        if here > settings.AGENTSYS.slice_seconds:
+            return self._report(Outcome.YIELDED, summary="its slice is used up")
+        return None
+
     def _ask(self) -> dict[str, Any]:
-        """One model call: reserved, journaled, settled, recorded."""
-        tokens = sum(len(str(m.get("content") or "")) for m in self._messages) // 3 + ANSWER_TOKENS
-        role = self._brief.agent
+        """One model call: reserved, made, settled, journaled."""
+        role, messages = self._brief.agent, self._talk.messages
 
         def call() -> dict[str, Any]:
-            self._ports.reserve(tokens=tokens, cost_usd=0.0)
-            used = Usage()
-            try:
-                said = gateway.chat(self._messages, role=role, tools=self._specs)
-                used = Usage(said.input_tokens, said.output_tokens, said.cost_usd, 1, 0)
-            finally:
-                self._ports.settle(reserved_tokens=tokens, reserved_cost_usd=0.0, usage=used)
-            model_call_record(
-                role=role, model=said.model, outcome="ok", attempt_id=self._brief.attempt_id,
-                goal_id=self._brief.goal_id, input_tokens=said.input_tokens,
-                output_tokens=said.output_tokens, cost_usd=said.cost_usd,
-                latency_ms=said.latency_ms,
-            )  # fmt: skip
-            return asdict(said)
+            said = gateway.chat(messages, role=role, tools=self._specs, meter=self._meter)
+            return {**asdict(said), "directives": list(self._ports.directives())}
 
-        answer: dict[str, Any] = self._journal.step(
-            "model", role, {"messages": self._messages, "tools": self._specs}, call
-        )
+        replayed = self._journal.replayed
+        answer: dict[str, Any] = self._journal.step("model", role, self._request(), call)
+        if self._journal.replayed > replayed:
+            self._seconds_before += answer["latency_ms"] / 1000
         self._usage += Usage(
             answer["input_tokens"], answer["output_tokens"], answer["cost_usd"], 1, 0
         )
         return answer
 
+    def _request(self) -> dict[str, Any]:
+        """What a model step asks: what is new, and digests that stand for the rest."""
+        messages, before = self._talk.messages, self._sent
+        self._sent = len(messages)
+        return {
+            "new": messages[before:],
+            "transcript": digest(messages),
+            "tools": digest(self._specs),
+        }
+
     def _turn(self, answer: Mapping[str, Any]) -> Report | None:
-        calls = [dict(c) for c in answer["tool_calls"]]
-        self._messages.append({"role": "assistant", "content": answer["text"], "tool_calls": calls})
-        if not calls:
-            self._messages.append(
-                {"role": "user", "content": f"Use a tool, or call `{FINISH}` with the output."}
-            )
-        for call in calls:
-            if call["name"] == FINISH:
-                return self._done(call["args"])
-            if call["name"] == ASK:
-                return self._asks(str(call["args"].get("question", "")))
-            mark = json.dumps([call["name"], call["args"]], sort_keys=True)
-            self._seen[mark] += 1
-            if self._seen[mark] >= REPEATS_MAX:
-                return self._failed(
-                    FailureKind.BAD_OUTPUT, f"the same call {REPEATS_MAX} times: {call['name']}"
-                )
-            self._messages.append(
-                {"role": "tool", "tool_call_id": call["id"], "content": self._use(call)}
-            )
+        calls = list(answer["tool_calls"])
+        news = answer["directives"][len(self._told) :]
+        self._told += news
+        self._talk.answer(answer["text"], calls)
+        for number, call in enumerate(calls):
+            if number >= CALLS_MAX:
+                self._talk.result(call["id"], f"not done: over {CALLS_MAX} calls in one answer")
+                continue
+            report = self._call(call, news)
+            if report is not None:
+                return report
+        for remark in self._remarks(answer, news):
+            self._talk.say(remark)
         return None
 
-    def _use(self, call: Mapping[str, Any]) -> str:
-        tool = self._tools.get(call["name"])
+    def _remarks(self, answer: Mapping[str, Any], news: Sequence[str]) -> list[str]:
+        """What the model is told after its answer, beside the results of its calls."""
+        remarks = [f"A person tells you: {text}" for text in news]
+        if answer["malformed"]:
+            names = ", ".join(answer["malformed"])
+            remarks.append(f"The arguments of your call of {names} are not JSON. Call again.")
+        if answer["cut_off"]:
+            remarks.append("Your answer was cut off at the token limit. Be brief.")
+        if not answer["tool_calls"] and not remarks:
+            remarks.append(f"Use a tool, or call `{FINISH}` with the output.")
+        return remarks
+
+    def _call(self, call: Mapping[str, Any], news: Sequence[str]) -> Report | None:
+        """Carry out one tool call; a report when it ends the attempt."""
+        name, args = call["name"], call["args"]
+        if name == FINISH and not news:
+            return self._finish(call["id"], args)
+        if name == FINISH:
+            self._talk.result(call["id"], "not yet: a person has something to say, see below")
+            return None
+        if name == ASK:
+            return self._ask_person(call["id"], str(args.get("question") or "The agent asks."))
+        mark = json.dumps([name, args], sort_keys=True)
+        self._seen[mark] += 1
+        if self._seen[mark] >= REPEATS_MAX:
+            return self._failed(
+                FailureKind.BAD_OUTPUT, f"the same call {REPEATS_MAX} times: {name}"
+            )
+        self._talk.result(call["id"], self._use(name, args))
+        return None
+
+    def _use(self, name: str, args: Mapping[str, Any]) -> str:
+        tool = self._tools.get(name)
         if tool is None:
-            return f"there is no tool `{call['name']}`; there are: {', '.join(self._tools)}"
+            return f"there is no tool `{name}`; there are: {', '.join(self._tools)}"
         self._usage += Usage(tool_calls=1)
         try:
-            found = self._journal.step(
-                "tool", tool.name, dict(call["args"]), lambda: tool.use(call["args"])
-            )
+            gate(tool, args)
+            if tool.proposes is not None:
+                self._proposals.append(tool.proposes(args))
+                return "proposed: people decide on it after you finish; it is not done yet"
+            found = self._journal.step("tool", tool.name, dict(args), lambda: tool.use(args))
         except ToolFailed as error:
             return f"failed: {error}"
         text = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
-        return f"<<<DATA\n{text[:RESULT_CHARS_MAX]}\nDATA>>>"
+        return marked(text, f"(result of {name}, untrusted)")
 
-    def _done(self, output: Mapping[str, Any]) -> Report:
-        return Report(
-            Outcome.DONE, output=dict(output), usage=self._usage, summary="finished by the model"
-        )
+    def _finish(self, call_id: str, output: Mapping[str, Any]) -> Report | None:
+        wrong = gateway.violations(dict(output), self._schema)
+        if not wrong:
+            summary = "finished by the model"
+            return self._report(
+                Outcome.DONE, output, proposals=tuple(self._proposals), summary=summary
+            )
+        self._wrong_outputs += 1
+        if self._wrong_outputs > MENDS_MAX:
+            return self._failed(FailureKind.BAD_OUTPUT, f"wrong output: {'; '.join(wrong)}")
+        self._talk.result(call_id, f"not accepted: {'; '.join(wrong)}. Call `{FINISH}` again.")
+        return None
 
-    def _asks(self, question: str) -> Report:
-        answered = [a for a in self._brief.answers if a.get("kind") == "question"]
-        if answered:
-            return self._failed(FailureKind.BAD_OUTPUT, "it asked again after it was answered")
-        return Report(
-            Outcome.ASKS, question=Question(question or "The agent asks."), usage=self._usage
-        )
+    def _ask_person(self, call_id: str, question: str) -> Report | None:
+        """The answer, where a person has given it; else the attempt waits for one."""
+        self._questions += 1
+        if self._questions > QUESTIONS_MAX:
+            self._talk.result(call_id, "nobody is asked any more: decide, or finish with what is")
+        elif self._answers:
+            asked = self._answers[0].get("asked")
+            said = [a for a in self._answers if a.get("asked") == asked]
+            self._answers = self._answers[len(said) :]
+            self._talk.result(call_id, "\n".join(map(answer_shown, said)))
+        else:
+            return self._report(Outcome.ASKS, question=Question(question), summary=question[:200])
+        return None
 
     def _failed(self, kind: FailureKind, message: str) -> Report:
-        return Report(
-            Outcome.FAILED, failure=Failure(kind, message), usage=self._usage, summary=message
-        )
+        return self._report(Outcome.FAILED, failure=Failure(kind, message), summary=message[:200])
+
+    def _report(
+        self, outcome: Outcome, output: Mapping[str, Any] | None = None, **rest: Any
+    ) -> Report:
+        return Report(outcome, output=dict(output or {}), usage=self._usage, **rest)
 
 
 def _finish_spec(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": FINISH,
         "description": "Hand in the output; the task ends.",
-        "parameters": dict(schema),
+        "parameters": {"type": "object", **schema},
     }
 
 

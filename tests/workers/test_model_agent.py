@@ -10,6 +10,7 @@ import pytest
 
 from agentsys.gateway.scripted import Say, Script, scripted
 from agentsys.kernel.errors import LeaseLost
+from agentsys.kernel.hashing import digest, digest_bytes
 from workers.contracts import Brief, FailureKind, Limits, Outcome, Report, Usage
 from workers.models import ModelCall, Step
 from workers.services import attempt_run
@@ -87,24 +88,26 @@ def test_it_uses_tools_and_hands_in_what_the_model_finished_with(
 
 
 def test_the_contract_stands_in_the_prompt_word_for_word(speak: Any, tmp_path: Path) -> None:
+    contract = {"objective": "exactly this", "budget": {"tokens": 5}}
     lines = speak(finish())
-    run(tmp_path, brief(contract={"objective": "exactly this"}, reasons=("it was too long",)))
+    run(tmp_path, brief(contract=contract, contract_hash=digest(contract), reasons=("too long",)))
     prompt = lines.asked[0][0].content
-    assert '{"objective": "exactly this"}' in prompt
-    assert "it was too long" in prompt
-    assert prompt.rstrip().endswith("definition hash d.")
+    verbatim = prompt.split("## Contract (verbatim)\n")[1].splitlines()[0]
+    assert digest_bytes(verbatim.encode()) == digest(contract)
+    assert "too long" in prompt
+    assert prompt.endswith(f"Contract hash {digest(contract)}. Definition hash d.")
 
 
 def test_a_successor_of_a_lost_attempt_pays_for_no_call_twice(speak: Any, tmp_path: Path) -> None:
     lines = speak(Say(calls=(("recall", {"query": "a"}),)), finish())
     with pytest.raises(LeaseLost):
-        run(tmp_path, fails_at=3)
+        run(tmp_path, fails_at=4)
     assert lines.remaining == 1
     report, _ = run(tmp_path, brief(attempt_id=2, fence=2))
     assert report.outcome is Outcome.DONE
     assert lines.remaining == 0
     assert list(Step.objects.order_by("index").values_list("kind", flat=True)) == [
-        "model", "tool", "model",
+        "prompt", "model", "tool", "model",
     ]  # fmt: skip
 
 

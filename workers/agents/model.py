@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from workers.agents.base import Agent
-from workers.contracts import Brief, Ports, Report
+from jsonschema import Draft202012Validator, SchemaError
+
+from workers.agents.base import Agent, failed
+from workers.contracts import Brief, FailureKind, Ports, Report
 from workers.loop import Loop
 from workers.tools import tools_for
 
@@ -27,4 +29,10 @@ class ModelAgent(Agent):
     output_schema: ClassVar = {"type": "object"}
 
     def run(self, brief: Brief, ports: Ports) -> Report:
-        return Loop(brief, ports, tools_for(brief), brief.output_schema or DEFAULT_OUTPUT).run()
+        schema = brief.output_schema or DEFAULT_OUTPUT
+        try:
+            Draft202012Validator.check_schema(dict(schema))
+        except SchemaError as error:
+            message = f"the task's output_schema is no JSON Schema: {error.message}"
+            return failed(FailureKind.BAD_INPUT, message)
+        return Loop(brief, ports, tools_for(brief), schema).run()

@@ -1,35 +1,112 @@
-"""Tools that only read: the repository at the task's base, and memory."""
+"""Tools that only read: the repository at the task's base, and memory.
+
+Files are read from the commit, not from a folder, so that nothing outside of the repository can be
+reached and no link is followed. A task with `read` scopes sees only what they and its `write`
+scopes name; a task without sees the whole commit.
+"""
 
 from __future__ import annotations
 
-import re
+import time
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
-from agentsys.kernel.errors import AgentsysError
 from memory import services as memory
-from workers.contracts import Brief
+from workers.contracts import Brief, ScopeGrant
 from workers.git import Repository
+from workers.patterns import matches
 from workers.tools.base import Tool, ToolFailed
 
+LINES_MAX = 400
 TEXT_MAX = 20_000
+LISTED_MAX = 1_000
 MATCHES_MAX = 100
+FILE_BYTES_MAX = 1_000_000  # larger ones are not searched
+SEARCH_SECONDS_MAX = 20.0
 STRING = {"type": "string"}
+COUNT = {"type": "integer", "minimum": 1}
 
 
 def tools_for(brief: Brief) -> list[Tool]:
     """What the agent of this brief may use: nothing here can change anything."""
     tools = [_recall(brief)]
     if brief.repository is not None and brief.repository.base:
-        tools += _files(Repository.open(brief.repository.path), brief.repository.base)
+        repository = Repository.open(brief.repository.path)
+        tools += _tools(Checkout(repository, brief.repository.base, brief.scopes))
     return tools
 
 
-def _object(**properties: Any) -> dict[str, Any]:
+class Checkout:
+    """The files of one commit that a task may see."""
+
+    def __init__(
+        self, repository: Repository, commit: str, scopes: tuple[ScopeGrant, ...] = ()
+    ) -> None:
+        self._repository = repository
+        self._commit = commit
+        named = [s for s in scopes if s.resource.startswith("repo:")]
+        self._patterns = tuple(s.resource.removeprefix("repo:").lstrip("/") for s in named)
+        self._narrow = any(s.mode == "read" for s in named)
+
+    @cached_property
+    def paths(self) -> tuple[str, ...]:
+        found = self._repository.files(self._commit)
+        return tuple(p for p in found if not self._narrow or matches(p, self._patterns))
+
+    def text(self, path: str) -> str:
+        """ToolFailed when the task cannot see such a file."""
+        if path not in self._known:
+            raise ToolFailed(tool="read_file", reason=f"there is no file `{path}` to be seen")
+        content = self._repository.read(self._commit, path)
+        if b"\0" in content[:8000]:
+            raise ToolFailed(tool="read_file", reason=f"`{path}` is binary, {len(content)} bytes")
+        return content.decode("utf-8", "replace")
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(self.paths)
+
+    def listed(self, args: Mapping[str, Any]) -> list[str]:
+        prefix = str(args.get("prefix", "")).removeprefix("./")
+        found = [p for p in self.paths if p.startswith(prefix)]
+        more = [f"({len(found) - LISTED_MAX} more)"] if len(found) > LISTED_MAX else []
+        return found[:LISTED_MAX] + more
+
+    def read(self, args: Mapping[str, Any]) -> str:
+        path = str(args["path"]).removeprefix("./")
+        lines = self.text(path).splitlines(keepends=True)
+        first = int(args.get("line", 1))
+        shown = "".join(lines[first - 1 : first - 1 + int(args.get("lines", LINES_MAX))])
+        last = first - 1 + shown[:TEXT_MAX].count("\n")
+        return f"{path}, lines {first} to {last} of {len(lines)}\n{shown[:TEXT_MAX]}"
+
+    def search(self, args: Mapping[str, Any]) -> list[str]:
+        needle, prefix = str(args["text"]), str(args.get("prefix", "")).removeprefix("./")
+        if not needle.strip():
+            raise ToolFailed(tool="search_files", reason="the text to look for is empty")
+        found: list[str] = []
+        ends = time.monotonic() + SEARCH_SECONDS_MAX
+        paths = [p for p in self.paths if p.startswith(prefix)]
+        for number, path in enumerate(paths):
+            if len(found) >= MATCHES_MAX or time.monotonic() > ends:
+                return [*found, f"(stopped after {number} of {len(paths)} files)"]
+            found += self._matches(path, needle)[: MATCHES_MAX - len(found)]
+        return found
+
+    def _matches(self, path: str, needle: str) -> list[str]:
+        content = self._repository.read(self._commit, path)
+        if len(content) > FILE_BYTES_MAX or needle.encode() not in content:
+            return []
+        lines = content.decode("utf-8", "replace").splitlines()
+        return [f"{path}:{n}: {line[:200]}" for n, line in enumerate(lines, 1) if needle in line]
+
+
+def _object(required: Mapping[str, Any], **optional: Any) -> dict[str, Any]:
     return {
         "type": "object",
-        "properties": properties,
-        "required": list(properties),
+        "properties": {**required, **optional},
+        "required": list(required),
         "additionalProperties": False,
     }
 
@@ -39,36 +116,27 @@ def _recall(brief: Brief) -> Tool:
         found = memory.recall(brief.namespace, args["query"], k=8)
         return [{"text": m.text, "trust": m.trust, "source": m.source} for m in found]
 
-    return Tool("recall", "Search the project's memory.", _object(query=STRING), call)
+    return Tool("recall", "Search the project's memory.", _object({"query": STRING}), call)
 
 
-def _files(repository: Repository, commit: str) -> list[Tool]:
-    def listed(args: Mapping[str, Any]) -> list[str]:
-        prefix = str(args["prefix"]).removeprefix("./")
-        return [f for f in repository.files(commit) if f.startswith(prefix)][:1000]
-
-    def read(args: Mapping[str, Any]) -> str:
-        try:
-            return repository.read(commit, args["path"]).decode("utf-8", "replace")[:TEXT_MAX]
-        except AgentsysError as error:
-            raise ToolFailed(tool="read_file", reason=str(error)) from error
-
-    def search(args: Mapping[str, Any]) -> list[str]:
-        found: list[str] = []
-        needle = re.compile(re.escape(str(args["text"])))
-        for path in repository.files(commit):
-            text = repository.read(commit, path).decode("utf-8", "replace")
-            for number, line in enumerate(text.splitlines(), 1):
-                if needle.search(line):
-                    found.append(f"{path}:{number}: {line[:200]}")
-                if len(found) >= MATCHES_MAX:
-                    return found
-        return found
-
+def _tools(checkout: Checkout) -> list[Tool]:
     return [
         Tool(
-            "list_files", "Files whose path begins with a prefix.", _object(prefix=STRING), listed
+            "list_files",
+            "Paths of the repository's files; `prefix` narrows them.",
+            _object({}, prefix=STRING),
+            checkout.listed,
         ),
-        Tool("read_file", "The text of a file.", _object(path=STRING), read),
-        Tool("search_files", "Lines that hold a text.", _object(text=STRING), search),
+        Tool(
+            "read_file",
+            f"A file's text from line `line` on, at most {LINES_MAX} lines at once.",
+            _object({"path": STRING}, line=COUNT, lines={**COUNT, "maximum": LINES_MAX}),
+            checkout.read,
+        ),
+        Tool(
+            "search_files",
+            "Lines that hold exactly this text.",
+            _object({"text": STRING}, prefix=STRING),
+            checkout.search,
+        ),
     ]
