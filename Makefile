@@ -21,16 +21,18 @@ down: $(VENV)/.run ## stop a detached stack and the embedded servers
 test: $(VENV)/.dev ## the tests, on real servers and real workers
 	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup $(ARGS)
 
+# Checks need no server: they are given addresses where there is none.
+NOWHERE := AGENTSYS_HOME=$(CURDIR)/.agentsys/check DATABASE_URL=postgresql://127.0.0.1:1/none \
+	REDIS_URL=redis://127.0.0.1:1
+
 check: $(VENV)/.dev ## format, lint, types, layers, migrations, deployment
 	$(BIN)/ruff format --check -q .
 	$(BIN)/ruff check -q .
 	$(BIN)/lint-imports --no-cache | tail -n 12
 	$(BIN)/mypy
-	AGENTSYS_HOME=$(CURDIR)/.agentsys/check DATABASE_URL=postgresql:///none REDIS_URL=redis://127.0.0.1:1 \
-		$(BIN)/python manage.py makemigrations --check --dry-run
+	$(NOWHERE) $(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	$(BIN)/django-upgrade --target-version 5.2 $$(git ls-files '*.py')
-	AGENTSYS_HOME=$(CURDIR)/.agentsys/check DATABASE_URL=postgresql:///none REDIS_URL=redis://127.0.0.1:1 TLS=1 \
-		$(BIN)/python manage.py check --deploy --fail-level WARNING
+	$(NOWHERE) TLS=1 $(BIN)/python manage.py check --deploy --fail-level WARNING
 
 bench: $(VENV)/.dev ## the same work on bare Celery and on agentsys, as ratios
 	@$(BIN)/python manage.py bench $(ARGS)
