@@ -245,8 +245,9 @@ def test_more_tasks_than_the_limit_are_refused() -> None:
 
 
 @pytest.mark.parametrize("shape", ["line", "wide", "scoped", "same", "references"])
-def test_ten_thousand_tasks_are_checked_in_under_five_seconds(shape: str) -> None:
-    count = 10_000
+def test_the_check_of_ten_thousand_tasks_costs_about_ten_times_that_of_a_thousand(
+    shape: str,
+) -> None:
     tasks = {
         "line": lambda i: task(f"t{i}", *([f"t{i - 1}"] if i else [])),
         "wide": lambda i: task(f"t{i}", *(f"t{j}" for j in range(max(0, i - 5), i, 2))),
@@ -257,7 +258,12 @@ def test_ten_thousand_tasks_are_checked_in_under_five_seconds(shape: str) -> Non
             inputs={"x": f"${{tasks.t{i // 2}.output.echo}}"} if i else {},
         ),
     }[shape]  # fmt: skip
-    document = plan(*(tasks(i) for i in range(count)))
-    started = time.monotonic()
-    assert problems_of(*document["tasks"]) == []
-    assert time.monotonic() - started < 5
+
+    def cost(count: int) -> float:
+        document = plan(*(tasks(i) for i in range(count)))
+        started = time.process_time()
+        assert problems_of(*document["tasks"]) == []
+        return time.process_time() - started
+
+    cost(500)  # what is only paid once
+    assert cost(10_000) < 40 * cost(1_000)
