@@ -100,7 +100,11 @@ def test_the_irreversible_step_of_ops_checks_needs_a_person() -> None:
     act = next(t for t in draft.tasks if t.key == "act")
     assert act.approval == {"required": True, "quorum": 1}
     assert act.inputs["irreversible"] is True
-    assert set(act.depends_on) == {"disk", "tools"}
+    assert set(act.depends_on) == {"disk", "tools", "answers"}
+    checks = [t for t in draft.tasks if t.agent == "devops" and t.key != "act"]
+    assert all(
+        "output.ok == true" in t.acceptance and "semantic" in (t.verify or ()) for t in checks
+    )
 
 
 @pytest.mark.django_db
