@@ -40,7 +40,7 @@ def run(words: list[str]) -> int:
         sys.stderr.close()
         return ExitCode.DONE
     except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else ExitCode.ERROR if stop.code else 0
+        return _exit_code(stop)
     except AgentsysError as error:
         if trace:
             raise
@@ -50,6 +50,13 @@ def run(words: list[str]) -> int:
             raise
         return _say(_database_away(error), ExitCode.UNAVAILABLE)
     return ExitCode.DONE
+
+
+def _exit_code(stop: SystemExit) -> int:
+    """As Python itself would have it: a text is shown and means 1."""
+    if stop.code is None or isinstance(stop.code, int):
+        return stop.code or ExitCode.DONE
+    return _say(str(stop.code), ExitCode.ERROR)
 
 
 def _command(words: list[str]) -> str:

@@ -247,13 +247,8 @@ class Supervisor:
         """Workers first, so that they drain while everything they need still runs."""
         self._say("stopping …")
         workers = [s for s in self._services if s.name.startswith("worker")]
-        for group in (workers, [s for s in self._services if s not in workers]):
-            for service in group:
-                if service.process is not None and service.process.poll() is None:
-                    service.process.terminate()
-            for service in group:
-                if service.process is not None:
-                    processes.end(service.process, seconds=service.drain_seconds, told=True)
+        _end_all(workers)
+        _end_all([s for s in self._services if s not in workers])
         self._follow()
         self._layout.state.unlink(missing_ok=True)
 
@@ -274,6 +269,16 @@ class Supervisor:
                 for s in self._services
             },
         }
+
+
+def _end_all(services: list[Service]) -> None:
+    """Tell all of them, then wait for each."""
+    running = [(s.process, s.drain_seconds) for s in services if s.process is not None]
+    for process, _ in running:
+        if process.poll() is None:
+            process.terminate()
+    for process, seconds in running:
+        processes.end(process, seconds=seconds, told=True)
 
 
 class LogFile:

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from agentsys.doctor import examine
+from agentsys.doctor import Check, examine
 from agentsys.kernel.errors import ExitCode
 
 
@@ -26,11 +26,14 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps([asdict(c) for c in checks], indent=2))
         else:
             for check in checks:
-                mark = "✓" if not check.fix else "·" if check.advice else "✗"
-                self.stdout.write(f"{mark} {check.name:15} {check.found}")
-                if check.fix:
-                    self.stdout.write(f"  {'':15} → {check.fix}")
+                self._tell(check)
         if any(c.away for c in checks):
             sys.exit(ExitCode.UNAVAILABLE)
         if any(c.fix and not c.advice for c in checks):
             sys.exit(ExitCode.ERROR)
+
+    def _tell(self, check: Check) -> None:
+        mark = "✓" if not check.fix else "·" if check.advice else "✗"
+        self.stdout.write(f"{mark} {check.name:15} {check.found}")
+        if check.fix:
+            self.stdout.write(f"  {'':15} → {check.fix}")

@@ -1,0 +1,76 @@
+"""The command line: which commands get servers, and how what goes wrong ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from agentsys import cli
+from agentsys.kernel.errors import BadInput, ServiceAway
+
+
+@pytest.mark.parametrize(
+    ("words", "needs"),
+    [
+        ("goals list", True),
+        ("migrate", True),
+        ("doctor --json", True),
+        ("stack up --detach", True),
+        ("check --database default", True),
+        ("stack down", False),
+        ("stack status --json", False),
+        ("stack logs", False),
+        ("check --deploy", False),
+        ("makemigrations --check", False),
+        ("goals submit --help", False),
+        ("help goals", False),
+        ("--version", False),
+        ("", False),
+    ],
+)
+def test_servers_are_started_only_for_commands_that_use_them(words: str, needs: bool) -> None:
+    assert cli._needs_servers(["manage.py", *words.split()]) is needs
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "says"),
+    [
+        (BadInput(what="plan", problems=["it has a cycle"]), 2, "error: plan: it has a cycle"),
+        (ServiceAway(service="S", where="w", reason="r", way_out="Do x"), 69, "error: S at w"),
+        (KeyboardInterrupt(), 130, "error: interrupted"),
+        (SystemExit("no such thing"), 1, "error: no such thing"),
+        (SystemExit(4), 4, ""),
+        (SystemExit(None), 0, ""),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
+)
+def test_what_goes_wrong_is_one_line_and_a_code(
+    raised: BaseException, code: int, says: str, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def break_off(_words: list[str]) -> None:
+        raise raised
+
+    monkeypatch.setattr("django.core.management.execute_from_command_line", break_off)
+    assert cli.run(["manage.py", "help"]) == code
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(says)
+    assert len(said.err.splitlines()) == bool(says)
+
+
+def test_a_trace_is_shown_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_off(_words: list[str]) -> None:
+        raise BadInput(what="plan", problems=["it has a cycle"])
+
+    monkeypatch.setattr("django.core.management.execute_from_command_line", break_off)
+    with pytest.raises(BadInput):
+        cli.run(["manage.py", "help", "--traceback"])
+
+
+def test_a_bug_is_not_taken_for_a_server_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_off(_words: list[str]) -> None:
+        raise ValueError("ours")
+
+    monkeypatch.setattr("django.core.management.execute_from_command_line", break_off)
+    with pytest.raises(ValueError, match="ours"):
+        cli.run(["manage.py", "help"])
