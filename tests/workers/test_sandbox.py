@@ -179,7 +179,7 @@ def test_what_outlives_the_command_is_killed_with_it(place: Path, isolated: str)
     started = time.monotonic()
     ended = run(place, "sh", "-c", "sleep 600 & echo started")
     assert (ended.exit_code, ended.stdout) == (0, "started\n")
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 120  # and not 600
 
 
 def test_long_output_keeps_its_ends_and_says_so(place: Path) -> None:
