@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
+from agentsys.kernel.errors import NotFound
 from agentsys.kernel.hashing import digest_bytes
 from workers.agents.base import Agent, done
 from workers.contracts import ArtifactDraft, Brief, Claim, Ports, Report
 from workers.corpus import read_folder
 from workers.reports import digest
+from workers.reports.markdown import inline
+from workers.services import blob_get
 
 TEXT = {"type": "string"}
-STYLES = {"care": "workers.reports.care", "digest": "workers.reports.digest"}
+PATH = "report.md"  # one name for every style: it is where people look for a goal's report
 
 
 class DocumenterAgent(Agent):
@@ -32,11 +34,16 @@ class DocumenterAgent(Agent):
                 "type": "array",
                 "items": {"type": "object", "required": ["heading", "text"]},
             },
+            "corpus": TEXT,
+            "question": TEXT,
         },
+        "if": {"properties": {"style": {"const": "digest"}}, "required": ["style"]},
+        "then": {"required": ["research"]},
     }
     output_schema: ClassVar = {
         "type": "object",
         "required": ["title", "path", "markdown_sha256", "claims", "summary"],
+        "additionalProperties": False,
         "properties": {
             "title": TEXT,
             "path": TEXT,
@@ -47,47 +54,77 @@ class DocumenterAgent(Agent):
     }
 
     def run(self, brief: Brief, ports: Ports) -> Report:
-        style = brief.inputs.get("style", "sections")
-        text = (
-            import_module(STYLES[style]).render(brief)
-            if style in STYLES
-            else sections(brief.inputs)
-        )
-        content = text.encode()
-        name = "report.md"
-        claims = digest.claims_of(brief) if style == "digest" else ()
-        output = {
-            "title": brief.inputs["title"],
-            "path": name,
-            "markdown_sha256": digest_bytes(content),
-            "claims": len(claims),
-            "summary": f"{len(text.splitlines())} lines",
-        }
-        artifact = ArtifactDraft(name, "text/markdown", content, kind="report")
-        return done(
-            output, f"wrote {name}", artifacts=(artifact, *_sources(brief, claims)), claims=claims
-        )
+        match brief.inputs.get("style", "sections"):
+            case "digest":
+                return _digest(brief)
+            case "care":
+                from workers.reports import care
+
+                return _report(brief, care.render(brief))
+            case _:
+                return _report(brief, sections(brief.inputs))
 
 
-def _sources(brief: Brief, claims: Sequence[Claim]) -> list[ArtifactDraft]:
-    """The texts that are quoted, read anew from the corpus, for whoever checks the quotes."""
-    corpus = brief.inputs.get("corpus")
-    wanted = sorted({claim.source for claim in claims})
-    if not corpus or not wanted:
-        return []
-    return [
-        ArtifactDraft(d.source, "text/plain", d.text.encode(), kind="data")
-        for d in read_folder(Path(corpus))
-        if d.source in wanted and d.text
+def _report(
+    brief: Brief,
+    text: str,
+    claims: Sequence[Claim] = (),
+    sources: Sequence[ArtifactDraft] = (),
+) -> Report:
+    content = text.encode()
+    output = {
+        "title": brief.inputs["title"],
+        "path": PATH,
+        "markdown_sha256": digest_bytes(content),
+        "claims": len(claims),
+        "summary": f"{len(text.splitlines())} lines, {len(claims)} claims",
+    }
+    artifact = ArtifactDraft(PATH, "text/markdown", content, kind="report")
+    return done(output, f"wrote {PATH}", artifacts=(artifact, *sources), claims=tuple(claims))
+
+
+def _digest(brief: Brief) -> Report:
+    """Only what still stands in its source goes in; the texts go with it for whoever checks."""
+    claims = digest.claims_of(brief)
+    texts = _texts(brief, {claim.source for claim in claims})
+    gone = [c for c in claims if c.source in texts and not _stands(c, texts[c.source])]
+    kept = [claim for claim in claims if claim not in gone]
+    quoted = {claim.source for claim in kept}
+    sources = [
+        ArtifactDraft(source, "text/plain", text.encode(), kind="data")
+        for source, text in sorted(texts.items())
+        if source in quoted
     ]
+    return _report(brief, digest.render(brief, kept, gone), kept, sources)
+
+
+def _stands(claim: Claim, text: str) -> bool:
+    return text[claim.start : claim.end] == claim.quote
+
+
+def _texts(brief: Brief, wanted: set[str]) -> dict[str, str]:
+    """The texts that are quoted: as the researcher stored them, else read anew."""
+    documents = [d for r in digest.researches(brief) for d in r.get("documents") or ()]
+    found: dict[str, str] = {}
+    for document in documents:
+        source, sha256 = document["source"], document.get("text_sha256")
+        if source in wanted and sha256:
+            try:
+                found[source] = blob_get(sha256).decode()
+            except NotFound:
+                continue
+    corpus, left = brief.inputs.get("corpus"), wanted - set(found)
+    if corpus and left:
+        found |= {d.source: d.text for d in read_folder(Path(corpus), sorted(left)) if d.text}
+    return found
 
 
 def sections(inputs: Mapping[str, Any]) -> str:
     """Headings with texts; what is no text is shown as JSON."""
-    parts = [f"# {inputs['title']}"]
+    parts = [f"# {inline(inputs['title'])}"]
     for section in inputs.get("sections") or ():
         text = section["text"]
         if not isinstance(text, str):
             text = "```json\n" + json.dumps(text, indent=2, ensure_ascii=False) + "\n```"
-        parts += [f"## {section['heading']}", text]
+        parts += [f"## {inline(section['heading'])}", text]
     return "\n\n".join(parts) + "\n"

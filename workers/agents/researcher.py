@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
+from agentsys.kernel.hashing import canonical, digest_bytes
 from workers.agents.base import Agent, done
 from workers.contracts import ArtifactDraft, Brief, Claim, Ports, Report
-from workers.corpus import Document, Sentence, read_folder, salient
+from workers.corpus import Document, read_folder, salient
+from workers.corpus.salience import Chosen
 
 CLAIMS_MAX = 40
+LISTED_MAX = 200  # entries of `documents` and of `skipped`
 TEXT = {"type": "string"}
 NUMBER = {"type": "integer", "minimum": 0}
+
+
+def _list_of(**properties: Any) -> dict[str, Any]:
+    return {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "required": list(properties),
+            "properties": properties,
+            "additionalProperties": False,
+        },
+    }
 
 
 class ResearcherAgent(Agent):
@@ -36,77 +53,106 @@ class ResearcherAgent(Agent):
         "required": ["documents", "claims", "skipped", "summary"],
         "additionalProperties": False,
         "properties": {
-            "documents": {
-                "type": "array",
-                "items": {"type": "object", "required": ["source", "sha256", "chars", "title"]},
-            },
-            "claims": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "required": ["text", "source", "quote", "start", "end"],
-                    "properties": {"start": NUMBER, "end": NUMBER},
-                },
-            },
-            "skipped": {
-                "type": "array",
-                "items": {"type": "object", "required": ["source", "why"]},
-            },
+            "documents": _list_of(
+                source=TEXT,
+                sha256=TEXT,
+                text_sha256=TEXT,
+                chars=NUMBER,
+                title=TEXT,
+                status=TEXT,
+            ),
+            "claims": _list_of(text=TEXT, source=TEXT, quote=TEXT, start=NUMBER, end=NUMBER),
+            "skipped": _list_of(source=TEXT, why=TEXT),
             "summary": TEXT,
         },
     }
 
     def run(self, brief: Brief, ports: Ports) -> Report:
         inputs = brief.inputs
-        documents: list[Document] = []
-        skipped: list[dict[str, str]] = []
+        read: list[Document] = []
+        bad: list[Document] = []
         for document in read_folder(Path(inputs["corpus"]), inputs.get("paths") or ()):
             ports.progress(f"read {document.source}")
-            if document.why:
-                skipped.append({"source": document.source, "why": document.why})
-            else:
-                documents.append(document)
-        found, orders = salient(
-            documents,
-            question=inputs.get("question", ""),
-            most=inputs.get("claims_max", CLAIMS_MAX),
-        )
-        skipped += [
-            {
-                "source": d.source,
-                "why": f"characters {a} to {b} give orders to the reader: not used",
-            }
-            for d, (a, b) in orders
+            (bad if document.why else read).append(document)
+        ports.guard()
+        question = inputs.get("question", "")
+        chosen = salient(read, question=question, most=inputs.get("claims_max", CLAIMS_MAX))
+        claims = [
+            Claim(f.text, f.document.source, f.quote, f.start, f.end) for f in chosen.findings
         ]
-        claims = tuple(_claim(sentence) for sentence in found)
-        return _report(documents, claims, skipped)
+        return _report(read, _skipped(bad, chosen), claims, chosen, brief.limits.output_bytes_max)
 
 
-def _claim(sentence: Sentence) -> Claim:
-    text = sentence.text
-    return Claim(text, sentence.document.source, text, sentence.start, sentence.end)
+def _skipped(bad: Sequence[Document], chosen: Chosen) -> list[dict[str, str]]:
+    found = [{"source": d.source, "why": d.why} for d in bad]
+    found += [
+        {"source": f.document.source, "why": f"characters {f.start} to {f.end}: {why}; not used"}
+        for f, why in chosen.refused
+    ]
+    if chosen.unread:
+        found.append({"source": "", "why": f"{chosen.unread} sentences too many to be weighed"})
+    if len(found) > LISTED_MAX:
+        rest = len(found) - LISTED_MAX
+        found = [*found[:LISTED_MAX], {"source": "", "why": f"and {rest} more"}]
+    return found
 
 
 def _report(
-    documents: list[Document], claims: tuple[Claim, ...], skipped: list[dict[str, str]]
+    read: Sequence[Document],
+    skipped: list[dict[str, str]],
+    claims: list[Claim],
+    chosen: Chosen,
+    bytes_max: int,
 ) -> Report:
-    summary = f"{len(claims)} claims from {len(documents)} documents, {len(skipped)} skipped"
-    output: dict[str, Any] = {
-        "documents": [
-            {"source": d.source, "sha256": d.sha256, "chars": len(d.text), "title": d.title}
-            for d in documents
-        ],
-        "claims": [
-            {"text": c.text, "source": c.source, "quote": c.quote, "start": c.start, "end": c.end}
-            for c in claims
-        ],
-        "skipped": skipped,
-        "summary": summary,
-    }
+    """The report; claims that do not fit into the output are left out, and it says so."""
     quoted = {c.source for c in claims}
+    listed = sorted(read, key=lambda d: d.source not in quoted)[: max(LISTED_MAX, len(quoted))]
+    output: dict[str, Any] = {
+        "documents": [_document(d) for d in sorted(listed, key=lambda d: d.source)],
+        "claims": [],
+        "skipped": skipped,
+        "summary": "",
+    }
+    left = bytes_max - len(canonical(output).encode()) - 500
+    kept: list[Claim] = []
+    for claim in claims:
+        left -= len(canonical(asdict(claim)).encode()) + 1
+        if left < 0:
+            break
+        kept.append(claim)
+    output["claims"] = [asdict(claim) for claim in kept]
+    output["summary"] = _summary(kept, claims, read, skipped, chosen)
+    sources = {claim.source for claim in kept}
     texts = tuple(
         ArtifactDraft(d.source, "text/plain", d.text.encode(), kind="data")
-        for d in documents
-        if d.source in quoted
+        for d in read
+        if d.source in sources
     )
-    return done(output, summary, claims=claims, artifacts=texts)
+    return done(output, output["summary"], claims=tuple(kept), artifacts=texts)
+
+
+def _document(document: Document) -> dict[str, Any]:
+    """`text_sha256` names the blob that holds the text in which the quotes stand."""
+    return {
+        "source": document.source,
+        "sha256": document.sha256,
+        "text_sha256": digest_bytes(document.text.encode()),
+        "chars": len(document.text),
+        "title": document.title,
+        "status": document.note or "read",
+    }
+
+
+def _summary(
+    kept: Sequence[Claim],
+    claims: Sequence[Claim],
+    read: Sequence[Document],
+    skipped: Sequence[object],
+    chosen: Chosen,
+) -> str:
+    parts = [f"{len(kept)} claims from {len(read)} documents, {len(skipped)} skipped"]
+    if len(kept) < len(claims):
+        parts.append(f"{len(claims) - len(kept)} more claims did not fit into the output")
+    if not chosen.answered:
+        parts.append("no sentence has a word of the question: the most telling ones are given")
+    return "; ".join(parts)

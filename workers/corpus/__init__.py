@@ -1,6 +1,7 @@
 """Reading documents into text whose character positions can be quoted."""
 
 from workers.corpus.reading import Document, read_folder
-from workers.corpus.sentences import Sentence, salient
+from workers.corpus.salience import Finding, salient
+from workers.corpus.sentences import Span, spans
 
-__all__ = ["Document", "Sentence", "read_folder", "salient"]
+__all__ = ["Document", "Finding", "Span", "read_folder", "salient", "spans"]

@@ -1,147 +1,173 @@
-"""Text of the documents in a folder: plain text, Markdown, HTML and PDF.
+"""The documents of a folder as text: plain text, Markdown, HTML and PDF.
 
 What is quoted later is the text as it is extracted here, so the same bytes always give the same
-text. Links are not followed, nothing outside the folder is read, sizes are bounded, and what
-cannot be read is said, not raised.
+text. Links are not followed, nothing outside the folder is opened, sizes are bounded, and what
+cannot be read is said, not raised: one bad file must not cost the others.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterator, Sequence
+import os
+import stat
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from html.parser import HTMLParser
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from agentsys.kernel.errors import BadInput
-from agentsys.kernel.hashing import digest_bytes
+from agentsys.kernel.errors import AgentsysError, BadInput
+from agentsys.kernel.hashing import digest_bytes, plain
+from workers.corpus.formats import Unreadable, reader_for
+from workers.corpus.suspicion import without_credentials
+from workers.patterns import matches
 
 FILE_BYTES_MAX = 20_000_000
 TEXT_CHARS_MAX = 2_000_000
+CORPUS_BYTES_MAX = 32_000_000  # of all texts; artifacts of one report have a limit of their own
 FILES_MAX = 1_000
-PAGES_MAX = 2_000
+ENTRIES_MAX = 100_000  # names looked at, so that a mistaken `/` comes to an end
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """`source` is the path below the folder; `text` is empty when `why` says what is wrong."""
+    """`source` is the path below the folder; `text` is empty when `why` says what is wrong.
+    `note` says what a reader of the text should know of it."""
 
     source: str
     sha256: str
     title: str
     text: str
     why: str = ""
+    note: str = ""
 
 
 def read_folder(folder: Path, wanted: Sequence[str] = ()) -> Iterator[Document]:
-    """Documents in order of path; BadInput when `folder` is none.
+    """Documents in order of path. `folder` may also be a single file.
 
-    `wanted` are paths or glob patterns below the folder; none means all.
+    `wanted` are paths or patterns below the folder (`notes`, `*.md`, `2024/**`); none means all.
+    A pattern without a slash holds in every folder. Names that begin with a dot are left out.
+    BadInput when `folder` is neither, or when a wanted path leads out of it.
     """
     root = folder.expanduser()
-    if not root.is_dir():
-        problem = f"{folder} is not a folder; give the folder that holds the documents"
+    if not root.exists():
+        problem = f"{folder} does not exist; give the folder that holds the documents"
         raise BadInput(what="corpus", problems=[problem])
     root = root.resolve()
-    paths = [p for p in sorted(root.rglob("*")) if p.is_file() and not _hidden(p, root)]
-    if wanted:
-        paths = [p for p in paths if any(p.relative_to(root).match(w) for w in wanted)]
-    for number, path in enumerate(paths):
-        source = path.relative_to(root).as_posix()
-        if number >= FILES_MAX:
-            yield Document(source, "", source, "", f"only {FILES_MAX} documents are read")
+    _check(wanted)
+    if root.is_file():
+        yield from _all(root.parent, iter([root.name]), ())
+    else:
+        yield from _all(root, _names(root), tuple(wanted))
+
+
+def _check(wanted: Sequence[str]) -> None:
+    outside = [w for w in wanted if PurePosixPath(w).is_absolute() or ".." in w.split("/")]
+    if outside:
+        problems = [f"`{w}` leads out of the folder; give paths below it" for w in outside]
+        raise BadInput(what="paths", problems=problems)
+
+
+def _all(root: Path, names: Iterator[str], wanted: tuple[str, ...]) -> Iterator[Document]:
+    unmet, seen = set(wanted), dict[str, str]()
+    number = size = 0
+    for source in names:
+        if wanted:
+            hits = {w for w in wanted if _wants(w, source)}
+            unmet -= hits
+            if not hits:
+                continue
+        if number >= FILES_MAX or size > CORPUS_BYTES_MAX:
+            yield _bad(source, _full(number))
             return
-        yield _read(path, root, source)
+        document = _read(root, source, seen)
+        number += not document.why
+        size += len(document.text.encode())
+        yield document
+    for pattern in sorted(unmet):
+        yield _bad(plain(pattern), "there is no such document")
 
 
-def _hidden(path: Path, root: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(root).parts)
+def _wants(pattern: str, source: str) -> bool:
+    pattern = pattern.removeprefix("./")
+    name = source if "/" in pattern else source.rsplit("/", 1)[-1]
+    return matches(source, [pattern]) or matches(name, [pattern])
 
 
-def _read(path: Path, root: Path, source: str) -> Document:
-    if path.is_symlink() or not path.resolve().is_relative_to(root):
-        return Document(source, "", source, "", "a link; links are not followed")
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        return Document(source, "", source, "", f"no reader for `{path.suffix or 'no suffix'}`")
+def _full(number: int) -> str:
+    size = CORPUS_BYTES_MAX // 1_000_000
+    return (
+        f"this and what follows is not read: {number} documents are the limit, or {size} MB of"
+        " text; name fewer with `paths`"
+    )
+
+
+def _names(root: Path) -> Iterator[str]:
+    """Paths of files below `root`, in order, folders after the files beside them."""
+    looked = 0
+    for folder, folders, files in os.walk(root):  # does not follow links to folders
+        below = PurePosixPath(Path(folder).relative_to(root).as_posix())
+        links = [name for name in folders if Path(folder, name).is_symlink()]
+        folders[:] = sorted(n for n in folders if not n.startswith(".") and n not in links)
+        looked += len(files) + len(folders)
+        for name in sorted((*files, *links)):
+            if not name.startswith("."):
+                yield str(below / name)
+        if looked > ENTRIES_MAX:
+            raise BadInput(
+                what="corpus",
+                problems=[f"{root} holds over {ENTRIES_MAX} files; give a smaller folder"],
+            )
+
+
+def _read(root: Path, source: str, seen: dict[str, str]) -> Document:
+    """One document; `seen` remembers texts by their hash, to tell copies."""
     try:
-        if path.stat().st_size > FILE_BYTES_MAX:
-            return Document(source, "", source, "", f"over {FILE_BYTES_MAX} bytes")
-        content = path.read_bytes()
-        text = reader(content).replace("\x00", "")[:TEXT_CHARS_MAX]
-    except Exception as error:  # any parser may choke on any file: that file is skipped
-        return Document(
-            source, "", source, "", f"unreadable: {type(error).__name__}: {error}"[:200]
-        )
+        source.encode()
+    except UnicodeEncodeError:
+        return _bad(plain(source), "its name is not UTF-8")
+    try:
+        read = reader_for(source)
+        content = _content(root / source)
+        text = plain(read(content))
+    except (Unreadable, AgentsysError, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        return _bad(source, f"unreadable: {reason}"[:300])
+    except Exception as error:  # the edge: any parser may choke on any file
+        return _bad(source, f"unreadable: {type(error).__name__}: {error}"[:300])
     if not text.strip():
-        return Document(source, digest_bytes(content), source, "", "it holds no text")
-    return Document(source, digest_bytes(content), _title(text, source), text)
+        return _bad(source, "it holds no text", digest_bytes(content))
+    first = seen.setdefault(digest_bytes(text.encode()), source)
+    if first != source:
+        return _bad(source, f"the same text as {first}", digest_bytes(content))
+    note = f"only the first {TEXT_CHARS_MAX} characters" if len(text) > TEXT_CHARS_MAX else ""
+    text, masked = without_credentials(text[:TEXT_CHARS_MAX])
+    note = "; ".join(filter(None, [note, f"{masked} credentials are masked" if masked else ""]))
+    return Document(source, digest_bytes(content), _title(text, source), text, note=note)
+
+
+def _bad(source: str, why: str, sha256: str = "") -> Document:
+    return Document(source, sha256, source, "", why)
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a regular file: no link, no pipe, no device, and not too many."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        if path.is_symlink():
+            raise Unreadable("a link; links are not followed") from None
+        raise
+    with os.fdopen(handle, "rb") as file:
+        facts = os.fstat(handle)
+        if not stat.S_ISREG(facts.st_mode):
+            raise Unreadable("not a regular file")
+        if facts.st_size > FILE_BYTES_MAX:
+            raise Unreadable(f"{facts.st_size} bytes, over {FILE_BYTES_MAX}")
+        return file.read(FILE_BYTES_MAX)
 
 
 def _title(text: str, source: str) -> str:
+    """The first line, without the marks of a heading."""
     for line in text.splitlines():
-        if line.strip():
-            return line.strip().lstrip("#").strip()[:120] or source
+        title = " ".join(line.strip().lstrip("#").split())
+        if title and title.strip("-=*_~+`"):
+            return title[:120]
     return source
-
-
-def _plain(content: bytes) -> str:
-    if b"\x00" in content[:4096]:
-        raise ValueError("binary")
-    return content.decode("utf-8", "replace").removeprefix("\ufeff").replace("\r\n", "\n")
-
-
-def _html(content: bytes) -> str:
-    parser = _Text()
-    parser.feed(_plain(content))
-    parser.close()
-    lines = (" ".join(line.split()) for line in "".join(parser.parts).splitlines())
-    return "\n".join(line for line in lines if line)
-
-
-def _pdf(content: bytes) -> str:
-    from pypdf import PdfReader
-
-    pages = PdfReader(io.BytesIO(content)).pages
-    return "\n\n".join((pages[n].extract_text() or "") for n in range(min(len(pages), PAGES_MAX)))
-
-
-class _Text(HTMLParser):
-    """The visible text of an HTML page, a line per block."""
-
-    BLOCKS = frozenset(
-        {"p", "div", "li", "br", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "section", "title", "td"}
-    )
-    SILENT = frozenset({"script", "style", "template", "noscript"})
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        self._silent = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in self.SILENT:
-            self._silent += 1
-        if tag in self.BLOCKS:
-            self.parts.append("\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in self.SILENT:
-            self._silent = max(0, self._silent - 1)
-        if tag in self.BLOCKS:
-            self.parts.append("\n")
-
-    def handle_data(self, data: str) -> None:
-        if not self._silent:
-            self.parts.append(data)
-
-
-READERS: dict[str, Callable[[bytes], str]] = {
-    ".txt": _plain,
-    ".md": _plain,
-    ".markdown": _plain,
-    ".rst": _plain,
-    ".html": _html,
-    ".htm": _html,
-    ".pdf": _pdf,
-}

@@ -1,120 +1,154 @@
-"""Which sentences of a corpus say something worth quoting. No model: figures, names and rarity.
+"""Where sentences begin and end in a text, hard-wrapped or not.
 
-A sentence that speaks to whoever reads it ("ignore previous instructions") is data like any
-other, but it is never put forward as a claim.
+Blocks first: headings, tables, code, rules and front matter are no sentences; a list item is a
+block of its own; other lines run together until an empty one. Then sentences within each block.
 """
 
 from __future__ import annotations
 
-import math
+import itertools
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from workers.corpus.reading import Document
-
 CHARS_MIN, CHARS_MAX = 30, 400
-_SENTENCE = re.compile(r"[^.!?\n]+(?:[.!?](?=\d)[^.!?\n]+)*[.!?]?")
-_WORD = re.compile(r"[A-Za-z][A-Za-z'-]+|\d[\d.,]*%?")
-_NAME = re.compile(r"\b[A-Z][a-z]{2,}\b")
-_NUMBER = re.compile(r"\d")
-_ORDERS = re.compile(
-    r"\b(?:ignore|disregard|forget)\b.{0,40}\b(?:instructions?|rules?|prompts?|above|previous)\b"
-    r"|\byou (?:must|are) now\b|\bsystem prompt\b|<\s*/?\s*(?:system|tool|assistant)\b",
-    re.IGNORECASE,
+FRONT_MATTER_LINES_MAX = 100
+_ITEM = re.compile(r"[ \t]*(?:[-*+•‣◦–]|\d{1,3}[.)]|\([a-z\d]{1,3}\))[ \t]+")
+_QUOTED = re.compile(r"[ \t]*(?:>[ \t]?)+")
+_RULE = re.compile(r"[ \t]*([-=*_~^+#`.:'\"])(?:[ \t]*\1){2,}[ \t]*$")
+_FENCE = re.compile(r"[ \t]*(?:```|~~~)")
+_SKIPPED = re.compile(
+    r"[ \t]*(?:#{1,6}(?:\s|$)|\||\[[^\]]{1,99}\]:\s|\.\.\s|<!--.*-->\s*$|@startuml)"
 )
-_STOP = frozenset(
+_END = re.compile(r"[.!?…]+[\"'”’»)\]*_`]{0,4}(?=\s|$)|[。！？]+[”’」』）]{0,2}")
+_LAST_WORD = re.compile(r"(?:^|[\s(\[\"'“‘])([\w.]{1,12})$")
+_ABBREVIATIONS = frozenset(
     (
-        "the a an and or of to in is are was were be been it its this that these those for on with"
-        " as by at from not no but if then than so can may will would should has have had do does"
-        " did we you they he she i our your their"
+        "approx art ca capt cf co corp dr ed eds e.g eg et al etc fig figs gen gov i.e ie inc jan feb"
+        " mar apr jun jul aug sep sept oct nov dec jr lt ltd max mr mrs ms min no nos nr op p pp prof"
+        " ref rev sec sen sgt sr st u.k u.s u.s.a viz vol vs z.b bzw ggf"
     ).split()
 )
+_OPENING = "\"'“‘«([*_`"
+_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 
 @dataclass(frozen=True, slots=True)
-class Sentence:
-    """`text` is exactly `document.text[start:end]`."""
+class Span:
+    """`text[start:end]` is a sentence; `complete` when it ends as one."""
 
-    document: Document
     start: int
     end: int
-    score: float
-
-    @property
-    def text(self) -> str:
-        return self.document.text[self.start : self.end]
+    complete: bool
 
 
-def salient(
-    documents: Sequence[Document], *, question: str = "", most: int = 40
-) -> tuple[list[Sentence], list[tuple[Document, tuple[int, int]]]]:
-    """The best sentences, in order of document and position; and those that give orders.
-
-    Score: the mean rarity of its words (idf over the corpus' sentences), more for figures, names
-    and words of the question. A sentence that says what a better one says already is left out.
-    """
-    found, orders = [], []
-    for document in documents:
-        for start, end in spans(document.text):
-            text = document.text[start:end]
-            if _ORDERS.search(text):
-                orders.append((document, (start, end)))
-            else:
-                found.append((document, start, end, words(text)))
-    counts = Counter(word for _, _, _, bag in found for word in bag)
-    asked = words(question)
-    scored = [
-        Sentence(d, s, e, _score(d.text[s:e], bag, counts, len(found), asked))
-        for d, s, e, bag in found
-        if len(bag) >= 4
-    ]
-    if asked and any(words(s.text) & asked for s in scored):
-        scored = [s for s in scored if words(s.text) & asked]
-    return _without_repeats(sorted(scored, key=lambda s: -s.score), most), orders
+def spans(text: str) -> Iterator[Span]:
+    """Sentences of a length worth quoting, in order."""
+    for start, end in _blocks(text):
+        for at, until in _sentences(text, start, end):
+            found = text[at:until]
+            if len(found) + 2 * len(_CJK.findall(found)) >= CHARS_MIN and until - at <= CHARS_MAX:
+                yield Span(at, until, found.rstrip("\"'”’»)]*_`」』）")[-1:] in ".!?…。！？")
 
 
-def spans(text: str) -> Iterator[tuple[int, int]]:
-    """Start and end of each sentence; headings, list marks and table rows are not sentences."""
-    at = 0
-    for line in text.splitlines(keepends=True):
-        stripped = line.strip()
-        if stripped and not stripped.startswith(("#", "|", "```", "---", "===")):
-            offset = at + len(line) - len(line.lstrip(" \t-*+>0123456789.)"))
-            for match in _SENTENCE.finditer(text, offset, at + len(line)):
-                start, end = match.start(), match.end()
-                while start < end and text[start].isspace():
-                    start += 1
-                while end > start and text[end - 1].isspace():
-                    end -= 1
-                if CHARS_MIN <= end - start <= CHARS_MAX:
-                    yield start, end
+def one_line(text: str) -> str:
+    """A sentence as a claim says it: on one line, without the marks of a quote or of Markdown."""
+    text = re.sub(r"\n[ \t]*(?:>[ \t]?)+", "\n", text)
+    text = re.sub(r"(?<=[^\W\d_])-\n[ \t]*(?=[^\W\d_])", "-", text)
+    text = re.sub(r"!?\[([^\]\[]{1,200})\]\([^()\s]{1,500}\)", r"\1", text)
+    text = re.sub(r"\*\*|__|`", "", text)
+    return " ".join(text.split())
+
+
+def _blocks(text: str) -> Iterator[tuple[int, int]]:
+    """Start and end of each run of lines that may hold sentences."""
+    block: list[tuple[int, int]] = []
+    for start, end, line in _prose(text):
+        if line is None or not line.strip() or _SKIPPED.match(line):
+            yield from _parts(text, block)
+            block = []
+        elif _RULE.match(line):
+            if len(block) > 1:  # with one line above, that line is a heading
+                yield from _parts(text, block)
+            block = []
+        elif item := _ITEM.match(line):
+            yield from _parts(text, block)
+            block = [(start + item.end(), end)]
+        else:
+            quoted = _QUOTED.match(line)
+            block.append((start + (quoted.end() if quoted and not block else 0), end))
+    yield from _parts(text, block)
+
+
+def _prose(text: str) -> Iterator[tuple[int, int, str | None]]:
+    """Lines with their place, without their end; None in place of what is code or front matter."""
+    at, fenced = 0, False
+    front = _front_matter(text)
+    for raw in text.splitlines(keepends=True):
+        line = raw.rstrip("\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029")
+        is_fence = bool(_FENCE.match(line))
+        code = fenced or is_fence or at < front
+        fenced = fenced != is_fence
+        yield at, at + len(line), None if code else line
+        at += len(raw)
+
+
+def _front_matter(text: str) -> int:
+    """Where the text proper begins: after a block of metadata between lines of `---`."""
+    if not text.startswith("---\n"):
+        return 0
+    at = 4
+    for line in text[4:].splitlines(keepends=True)[:FRONT_MATTER_LINES_MAX]:
         at += len(line)
+        if line.rstrip() in ("---", "..."):
+            return at
+    return 0
 
 
-def words(text: str) -> frozenset[str]:
-    return frozenset(w.lower() for w in _WORD.findall(text)) - _STOP
+def _parts(text: str, lines: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """A block, cut after lines that look like a heading: short, no stop, and a capital follows."""
+    if not lines:
+        return
+    width = max(end - start for start, end in lines)
+    first = lines[0][0]
+    for (start, end), (after, _) in itertools.pairwise(lines):
+        line, head = text[start:end].rstrip(), text[after : after + 80].lstrip()[:1]
+        is_short = end - start < 0.6 * width and line[-1:] not in ".!?…,;:-–—"
+        if is_short and (head.isupper() or head.isdigit()):
+            yield first, end
+            first = after
+    yield first, lines[-1][1]
 
 
-def _score(
-    text: str, bag: frozenset[str], counts: Counter[str], total: int, asked: frozenset[str]
-) -> float:
-    rarity = sum(math.log(1 + total / counts[w]) for w in bag) / math.sqrt(len(bag) or 1)
-    figures = 0.8 * bool(_NUMBER.search(text))
-    names = 0.3 * min(len(_NAME.findall(text[1:])), 3)
-    return rarity / 4 + figures + names + 2.0 * len(bag & asked) - 1.0 * text.endswith("?")
+def _sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    at = start
+    for mark in _END.finditer(text, start, end):
+        if _ends(text, at, mark, end):
+            yield from _trimmed(text, at, mark.end())
+            at = mark.end()
+    yield from _trimmed(text, at, end)
 
 
-def _without_repeats(ranked: Sequence[Sentence], most: int) -> list[Sentence]:
-    kept: list[Sentence] = []
-    bags: list[frozenset[str]] = []
-    for sentence in ranked:
-        bag = words(sentence.text)
-        if any(len(bag & other) > 0.8 * len(bag | other) for other in bags):
-            continue
-        kept.append(sentence)
-        bags.append(bag)
-        if len(kept) >= most:
-            break
-    return sorted(kept, key=lambda s: (s.document.source, s.start))
+def _ends(text: str, at: int, mark: re.Match[str], end: int) -> bool:
+    """Whether a full stop ends a sentence here, and not an abbreviation or an initial."""
+    rest = text[mark.end() : min(end, mark.end() + 80)].lstrip()
+    if not rest or mark[0][0] in "。！？":
+        return True
+    if rest[0].islower() or (mark[0] == "…" and not rest[0].isupper()):
+        return False
+    if mark[0] != "." or rest[0] in _OPENING:
+        return True
+    word = _LAST_WORD.search(text, max(at, mark.start() - 14), mark.start())
+    if word is None:
+        return True
+    initial = len(word[1]) == 1 and word[1].isupper()
+    return not initial and word[1].lower() not in _ABBREVIATIONS
+
+
+def _trimmed(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    if start < end:
+        yield start, end
