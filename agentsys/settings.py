@@ -9,7 +9,8 @@ from agentsys import conf, logs
 
 env = environ.Env()
 BASE_DIR = conf.ROOT
-environ.Env.read_env(BASE_DIR / ".env")
+if (BASE_DIR / ".env").exists():  # it would log that it is not
+    environ.Env.read_env(BASE_DIR / ".env")
 AGENTSYS = conf.load()
 
 DEBUG = env.bool("DEBUG", default=False)

@@ -102,7 +102,7 @@ class Command(BaseCommand):
                 self.stderr.write("\n".join(said.news()))
                 sys.exit(processes.end(child) or ExitCode.ERROR)
             time.sleep(0.1)
-        self.stderr.write("\n".join(said.news()[:-1]))
+        self._say("\n".join(said.news()[:-1]))
         child.returncode = 0  # it lives on without us
         self.stdout.write(f"up (pid {child.pid}); `stack status`, `stack logs`, `stack down`")
 
@@ -111,7 +111,7 @@ class Command(BaseCommand):
         known = f"password in {password}" if password else "your own password"
         if password and made and sys.stderr.isatty():  # once, and never into a log
             known += f": {password.read_text().strip()}"
-        self.stderr.write(
+        self._say(
             f"console  http://127.0.0.1:{options['port']}/admin/  user {user}, {known}\n"
             f"API      http://127.0.0.1:{options['port']}/api/v1/\n"
             f"Flower   http://127.0.0.1:{options['flower_port']}/  user admin, password in"
@@ -119,6 +119,10 @@ class Command(BaseCommand):
             f"logs     {layout.logs}\n"
             "Ctrl-C stops"
         )
+
+    def _say(self, text: str) -> None:
+        """To stderr, plain: Django's own would make everything there red."""
+        self.stderr.write(text, style_func=str)
 
     def do_down(self, layout: Layout, **options: Any) -> None:
         was_up = supervisor.stop(layout)
