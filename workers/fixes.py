@@ -95,7 +95,7 @@ class Fixing:
             self.notes.append("pyupgrade is not installed; the `code-tools` extra has it")
             return
         target = pyupgrade_target(self.tree)
-        words = [sys.executable, "-m", "pyupgrade", "--exit-zero-even-if-changed", target]
+        words = [sys.executable, "-I", "-m", "pyupgrade", "--exit-zero-even-if-changed", target]
         ended = self._run([*words, *files])
         if ended.exit_code != 0:
             self._note("pyupgrade", ended)
@@ -107,7 +107,7 @@ class Fixing:
             self.notes.append(f"{fix}: ruff is not installed; the `code-tools` extra has it")
             return ""
         options = ["--no-cache", "--force-exclude"]
-        ended = self._run([sys.executable, "-m", "ruff", *words, *options, "--", *files])
+        ended = self._run([sys.executable, "-I", "-m", "ruff", *words, *options, "--", *files])
         if ended.exit_code not in (0, 1):
             self._note(fix, ended)
         return ended.stdout + ended.stderr
@@ -177,7 +177,7 @@ def pyproject(tree: Path) -> dict[str, Any]:
         return {}
     try:
         return tomllib.loads(path.read_text("utf-8", "replace"))
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return {}
 
 

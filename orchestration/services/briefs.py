@@ -104,19 +104,17 @@ def brief_build(
 
 def _inputs(book: Book, claim: Claimed, terms: Mapping[str, Any]) -> dict[str, Any]:
     inputs = claim.definition.get("inputs") or {}
-    wanted = references(inputs)
-    if wanted:
-        keys = {_task_key(ref) for ref in wanted if ref.startswith("tasks.")}
-        scope = {
-            "tasks": _outputs_or_none(book.goal_id, keys),
-            "goal": {
-                "id": book.goal_id,
-                "branch": book.branch,
-                "objective": terms.get("objective", ""),
-            },
-            "repository": book.repository,
-        }
-        inputs = resolve(inputs, scope)
+    keys = {_task_key(ref) for ref in references(inputs) if ref.startswith("tasks.")}
+    scope = {
+        "tasks": _outputs_or_none(book.goal_id, keys) if keys else {},
+        "goal": {
+            "id": book.goal_id,
+            "branch": book.branch,
+            "objective": terms.get("objective", ""),
+        },
+        "repository": book.repository,
+    }
+    inputs = resolve(inputs, scope)  # also where nothing is referred to: `$${` is unescaped
     if claim.agent == "documenter":
         dirty = bool(book.repository) and Repository.open(book.repository).is_dirty()
         inputs = {**inputs, "outcomes": _outcomes(claim.task_id), "dirty": dirty}

@@ -66,7 +66,11 @@ def goal_submit(
     draft: PlanDraft | None = None
     if document is not None or playbook is not None:
         draft = make_plan(
-            objective=objective, document=document, playbook=playbook, params=params or {}
+            objective=objective,
+            document=document,
+            playbook=playbook,
+            params=params or {},
+            namespace=_namespace(project),
         )
         objective = objective or draft.objective
         repository = repository or draft.repository
@@ -98,6 +102,12 @@ def goal_submit(
         dispatch.publish_unlocked(goal.pk, unlocked.unlocked)
     goal.refresh_from_db()
     return goal
+
+
+def _namespace(project: str) -> str:
+    """Where the project's own playbooks are; "" for a project that does not exist yet."""
+    found = Project.objects.filter(name=project).first()
+    return found.namespace if found else ""
 
 
 def _earlier(project: str, key: str | None) -> Goal | None:
