@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.db import connection
@@ -220,7 +221,11 @@ def _children(task: Task, known: Collection[str]) -> list[TaskDraft]:
     problems = children_problems(task.key, children, known, agent_info(), verifier_names())
     if problems:
         raise BadInput(what=f"fan-out {task.key}", problems=problems)
-    return children
+    own = list(task.dependencies.order_by("needs_id").values_list("needs__key", flat=True))
+    return [
+        replace(child, depends_on=tuple(dict.fromkeys((*own, *child.depends_on))))
+        for child in children  # what the fan-out waited for stands above its children too
+    ]
 
 
 def _next_version(book: Book, task: Task, children: Sequence[TaskDraft]) -> Plan:
