@@ -74,10 +74,19 @@ def test_output_stays_within_the_tasks_limit(ports: GivenPorts, tmp_path: Path) 
     assert report.output["skipped"][-1]["why"] == "and 100 more"
 
 
-def test_an_empty_folder_gives_no_claims(ports: GivenPorts, tmp_path: Path) -> None:
+def test_a_document_without_claims_is_no_failure(ports: GivenPorts, tmp_path: Path) -> None:
+    (tmp_path / "short.txt").write_text("Too short.")
     report = research(ports, tmp_path)
     assert (report.outcome, report.claims) == (Outcome.DONE, ())
     jsonschema.validate(report.to_json()["output"], ResearcherAgent.output_schema)
+
+
+def test_a_folder_without_documents_is_bad_input(ports: GivenPorts, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"x")
+    report = research(ports, tmp_path)
+    assert report.failure is not None
+    assert report.failure.kind == "bad_input"
+    assert "a.png: unreadable: there is no reader for `.png`" in report.failure.message
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from agentsys.kernel.hashing import canonical, digest_bytes
-from workers.agents.base import Agent, done
-from workers.contracts import ArtifactDraft, Brief, Claim, Ports, Report
+from workers.agents.base import Agent, done, failed
+from workers.contracts import ArtifactDraft, Brief, Claim, FailureKind, Ports, Report
 from workers.corpus import Document, read_folder, salient
 from workers.corpus.salience import Chosen
 
@@ -74,6 +74,8 @@ class ResearcherAgent(Agent):
         for document in read_folder(Path(inputs["corpus"]), inputs.get("paths") or ()):
             ports.progress(f"read {document.source}")
             (bad if document.why else read).append(document)
+        if not read:
+            return failed(FailureKind.BAD_INPUT, _nothing(inputs["corpus"], bad))
         ports.guard()
         question = inputs.get("question", "")
         chosen = salient(read, question=question, most=inputs.get("claims_max", CLAIMS_MAX))
@@ -81,6 +83,14 @@ class ResearcherAgent(Agent):
             Claim(f.text, f.document.source, f.quote, f.start, f.end) for f in chosen.findings
         ]
         return _report(read, _skipped(bad, chosen), claims, chosen, brief.limits.output_bytes_max)
+
+
+def _nothing(corpus: str, bad: Sequence[Document]) -> str:
+    found = "; ".join(f"{d.source}: {d.why}" for d in bad[:5]) or "it is empty"
+    return (
+        f"{corpus} holds no document that can be read ({found}); give a folder with text, Markdown,"
+        " HTML or PDF files"
+    )
 
 
 def _skipped(bad: Sequence[Document], chosen: Chosen) -> list[dict[str, str]]:
