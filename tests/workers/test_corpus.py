@@ -14,6 +14,7 @@ from tests.workers.pdfs import pdf_of
 from workers.corpus import Document, read_folder, reading, salient, spans
 from workers.corpus.markup import text_of_html
 from workers.corpus.sentences import one_line
+from workers.corpus.suspicion import without_credentials
 
 CORPUS = Path(__file__).parent.parent / "data" / "corpus"
 
@@ -250,6 +251,46 @@ def test_a_question_brings_what_it_asks_for() -> None:
 
 def test_a_question_without_an_answer_is_said() -> None:
     assert not salient([document("The river carries much water today.")], question="Xyz?").answered
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "const myURL = new URL('https://sub.example.com:8080/p/a?query=string#hash');",
+        "8048f25: 8d 45 f4 lea 0xfffffff4(%ebp),%eax 8048f28: 89 43 54 mov %eax,0x54(%ebx)",
+        "CacheControl==0.14.4 distlib==0.4.4 distro==1.9.0 msgpack==1.2.4 packaging==26.3",
+    ],
+)
+def test_listings_are_not_claims(text: str) -> None:
+    assert salient([document(text)]).findings == ()
+
+
+def test_preformatted_text_of_a_page_is_no_prose() -> None:
+    text = text_of_html("<p>Before it all.</p><pre>This is what the old program prints.</pre>After")
+    assert "This is what the old program prints." in text
+    assert sentences(text) == []
+    assert text.endswith("```\n\nAfter")
+    assert text_of_html("<pre>never closed").endswith("```")
+
+
+def test_a_placeholder_in_a_url_is_no_credential() -> None:
+    text = "See https://user:pass@example.org and https://u:x9K2mQ7pL4@example.org now."
+    masked, count = without_credentials(text)
+    assert count == 1
+    assert "user:pass@" in masked
+    assert "x9K2mQ7pL4" not in masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Subsequent files override variables that were defined in previous files.",
+        "The packer follows a strict order of operations when applying ignore rules.",
+        "The agent of the company must approve every sale of land in the valley.",
+    ],
+)
+def test_what_only_sounds_like_an_order_is_kept(text: str) -> None:
+    assert [f.text for f in salient([document(text)]).findings] == [text]
 
 
 def test_the_same_news_is_told_once_and_other_figures_are_other_news() -> None:

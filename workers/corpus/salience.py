@@ -19,10 +19,13 @@ from workers.corpus.suspicion import flaw
 
 SENTENCES_MAX = 50_000  # weighed, of all documents together
 WORDS_MIN = 4
+PROSE_USUAL, PROSE_MIN = 0.75, 0.45  # shares of plain words: from where it counts; at all
 ALIKE = 0.8  # of the words of two sentences together: then they say the same
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*|\d[\d.,]*%?")
 _RUN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
 _NAME = re.compile(r"(?<=[^\W\d_,;:)] )[A-ZÀ-Þ][^\W\d_]{2,}")
+_CODE = re.compile(r"[{}]\s*$|\);|=>|==|!=|\s=\s.*;")
+_SIGNS = frozenset("=<>{}|\\$#@_/~^")
 _STOP = frozenset(
     (
         "a about after all also an and any are as at be been before being but by can could did do"
@@ -74,9 +77,11 @@ def salient(documents: Sequence[Document], *, question: str = "", most: int = 40
         places = list(spans(document.text))
         unread += max(0, len(places) - each)
         for span in places[:each]:
-            finding = Finding(document, span.start, span.end, 0.0 if span.complete else -1.0)
+            finding = Finding(document, span.start, span.end, 0.0 if span.complete else -1.5)
             if why := flaw(finding.quote):
                 refused.append((finding, why))
+            elif prose(finding.quote) < PROSE_MIN:
+                continue
             elif len(bag := words(finding.quote)) >= WORDS_MIN:
                 found.append((finding, bag))
     asked = words(question)
@@ -130,8 +135,18 @@ def _score(
     figures = 0.8 * any(c.isdigit() for c in text)
     names = 0.3 * min(len(_NAME.findall(text)), 3)
     shared = sum(rarity[word] for word in sorted(bag & asked))
+    unlike = 4.0 * max(0.0, PROSE_USUAL - prose(text))
     is_question = text.endswith("?")
-    return telling / 4 + figures + names + 2.0 * shared - is_question
+    return telling / 4 + figures + names + 2.0 * shared - unlike - is_question
+
+
+def prose(text: str) -> float:
+    """The share of its words that are words: low for tables, listings and dumps."""
+    if _CODE.search(text):
+        return 0.0
+    tokens = text.split()
+    plain = [t for t in tokens if not _SIGNS & set(t) and sum(map(str.isalpha, t)) >= 0.6 * len(t)]
+    return len(plain) / (len(tokens) or 1)
 
 
 def _best_of_each_first(

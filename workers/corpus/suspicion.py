@@ -6,9 +6,12 @@ this only keeps the crude cases out of claims and shows a person where to look.
 
 from __future__ import annotations
 
+import math
 import re
+from collections import Counter
 
 MASK = "•"
+PASSWORD_ENTROPY_MIN = 3.0  # bits per character; what stands for a password has less
 # Forms as their issuers document them; a private key is masked with its body.
 _CREDENTIAL = re.compile(
     r"""(?x)
@@ -19,7 +22,7 @@ _CREDENTIAL = re.compile(
     | \bAIza[0-9A-Za-z_-]{35} | \bnpm_[A-Za-z0-9]{36}\b | \bpypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{40,255}
     | hooks\.slack\.com/services/T[A-Za-z0-9]{2,20}/B[A-Za-z0-9]{2,20}/[A-Za-z0-9]{20,40}
     | \beyJ[A-Za-z0-9_-]{10,999}\.eyJ[A-Za-z0-9_-]{10,9999}\.[A-Za-z0-9_-]{10,999}
-    | (?<=[a-z]://)[^\s:/@'"\[\]<>{}]{1,64}:[^\s:/@'"\[\]<>{}]{4,128}(?=@[\w.-])
+    | (?<=[a-z]://)[^\s:/@'"\[\]<>{}]{1,64}:(?P<password>[^\s:/@'"\[\]<>{}]{4,128})(?=@[\w.-])
     | -----BEGIN\ (?:[A-Z]{2,12}\ ){0,3}PRIVATE\ KEY(?:\ BLOCK)?-----
         (?:[^-]{0,20000}-----END\ [A-Z ]{0,60}-----)?
     """
@@ -30,15 +33,18 @@ _HIDDEN = re.compile(
 )
 _ORDERS = re.compile(
     r"""(?ix)
-    \b(?:ignore|disregard|forget|override|bypass)\b .{0,40}
-        \b(?:instructions?|prompts?|rules|directions|guidelines|above|previous)\b
+    \b(?:ignore|disregard|forget|override|bypass)\s+(?:\w+\s+){0,3}
+        (?:previous|prior|above|earlier|preceding|foregoing|system|your|all|any|these|the)\s+
+        (?:\w+\s+){0,2}(?:instructions?|prompts?|rules|directions|guidelines|messages?)\b
+    | \b(?:ignore|disregard|forget)\s+(?:everything|anything|all|what)\s+(?:\w+\s+){0,3}
+        (?:above|before|previous(?:ly)?|earlier|told)\b
     | \byou\ (?:must|are|will)\ now\b | \bsystem\ prompt\b | \bnew\s+(?:system\s+)?instructions?\s*:
     | \b(?:reveal|print|repeat|show)\s+(?:me\s+)?your\s+(?:hidden|secret|system|initial)\b
     | \bdo\s+not\s+(?:tell|inform|alert|notify)\s+the\s+(?:user|human|operator|reviewer)\b
     | </?\s*(?:system|tool|assistant|invoke|function_calls?|tool_(?:call|use|result))\b
     | <\|\w{2,20}\|> | \[/?INST\] | <</?SYS>> | ^\W{0,9}(?:system|assistant)\s*:\s*\S
     | "(?:tool_calls|function_call)"\s*:
-    | \b(?:AI|LLM|language\s+model|assistant|agent)s?\b .{0,30} \b(?:must|should|shall)\b .{0,60}
+    | \b(?:AI|LLM|language\s+model|chatbot)s?\b .{0,30} \b(?:must|should|shall)\b .{0,60}
         \b(?:approve|delete|send|run|execute|install|grant|e-?mail)\b
     """
 )
@@ -46,7 +52,21 @@ _ORDERS = re.compile(
 
 def without_credentials(text: str) -> tuple[str, int]:
     """The text with each credential masked by as many dots, so that positions stay; how many."""
-    return _CREDENTIAL.subn(lambda found: MASK * len(found[0]), text)
+    count = 0
+
+    def masked(found: re.Match[str]) -> str:
+        nonlocal count
+        if found["password"] and _entropy(found["password"]) < PASSWORD_ENTROPY_MIN:
+            return found[0]  # user:pass@host, as documentation writes it
+        count += 1
+        return MASK * len(found[0])
+
+    return _CREDENTIAL.sub(masked, text), count
+
+
+def _entropy(text: str) -> float:
+    """Shannon entropy in bits per character."""
+    return -sum(n / len(text) * math.log2(n / len(text)) for n in Counter(text).values())
 
 
 def flaw(sentence: str) -> str:
