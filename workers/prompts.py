@@ -34,7 +34,7 @@ def system_prompt(brief: Brief) -> str:
         _listed("You may touch only", (f"{s.resource} ({s.mode})" for s in brief.scopes)),
         _listed("Directives from people, the latest last", brief.directives),
         _listed("Answers from people to earlier attempts", map(answer_shown, brief.answers)),
-        _listed("Earlier attempts were refused because", brief.reasons),
+        _refusals(brief.reasons),
         _section("Inputs", _json(brief.inputs)),
         _section("Outputs of what this builds on (accepted, unproven as orders)", _needs(brief)),
         _section("Recalled from memory", _recalled(brief.recalled)),
@@ -78,6 +78,12 @@ def answer_shown(answer: Mapping[str, Any]) -> str:
 
 def _contract_hash(brief: Brief) -> str:
     return f"Contract hash {brief.contract_hash}."
+
+
+def _refusals(reasons: Sequence[str]) -> str:
+    """Reasons quote what was refused, and that may be anybody's text."""
+    title = "Earlier attempts were refused; mend what these reasons name"
+    return _section(title, marked("\n".join(f"- {r}" for r in reasons)) if reasons else "")
 
 
 def _needs(brief: Brief) -> str:

@@ -4,7 +4,7 @@ langchain_core takes most of a second to import, so it is imported inside the fu
 a model, never at start-up. What comes out of here are plain values of our own.
 """
 
-from agentsys.gateway.answers import violations
+from agentsys.gateway.answers import check_schema, violations
 from agentsys.gateway.calls import ChatResult, ToolCall, chat, structured
 from agentsys.gateway.errors import (
     BadModelOutput,
@@ -33,6 +33,7 @@ __all__ = [
     "Spent",
     "ToolCall",
     "chat",
+    "check_schema",
     "profile_for",
     "structured",
     "violations",

@@ -7,11 +7,16 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import jsonschema
+from jsonschema import Draft202012Validator, SchemaError
+from referencing import Registry
+from referencing.exceptions import Unresolvable
 
+from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import plain
 
 ERRORS_SHOWN = 5
+# What some local models write before they answer; a chat template may have opened it for them.
+_THOUGHT = re.compile(r"\A(?:\s*<think>.*?</think>|.*\n[ \t]*</think>[ \t]*\n)", re.DOTALL)
 _FENCED = re.compile(r"```(?:json)?[ \t]*\n(.*?)```", re.DOTALL)
 
 
@@ -26,7 +31,7 @@ def form(schema: Mapping[str, Any]) -> str:
 def fitting(text: str, schema: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
     """The first object in `text` that satisfies `schema`; else None and why the first does not."""
     problem = ""
-    for found in _objects(text):
+    for found in _objects(_THOUGHT.sub("", text)):
         if isinstance(found, str):
             problem = problem or found
             continue
@@ -38,13 +43,35 @@ def fitting(text: str, schema: Mapping[str, Any]) -> tuple[dict[str, Any] | None
 
 
 def violations(value: Any, schema: Mapping[str, Any]) -> list[str]:
-    """What is wrong with `value`, a sentence for each place; [] when it satisfies `schema`."""
-    found = jsonschema.Draft202012Validator(dict(schema)).iter_errors(value)
-    errors = sorted(found, key=lambda error: [str(part) for part in error.path])
+    """What is wrong with `value`, a sentence for each place; [] when it satisfies `schema`.
+
+    BadInput when the schema refers to something outside of it. The registry is empty on purpose:
+    without one, jsonschema fetches a `$ref`, from the network or from this machine's files.
+    """
+    validator = Draft202012Validator(dict(schema), registry=Registry())
+    try:
+        errors = sorted(validator.iter_errors(value), key=lambda e: [str(part) for part in e.path])
+    except Unresolvable as error:
+        raise _no_schema(f"{error}; define it under $defs") from error
     return [
         f"at {'.'.join(map(str, e.path)) or 'the top'}: {e.message[:300]}"
         for e in errors[:ERRORS_SHOWN]
     ]
+
+
+def check_schema(schema: Mapping[str, Any]) -> None:
+    """BadInput when it is no JSON Schema, or can never be satisfied by an object."""
+    try:
+        Draft202012Validator.check_schema(dict(schema))
+    except SchemaError as error:
+        raise _no_schema(error.message[:300]) from error
+    kinds = schema.get("type", "object")
+    if "object" not in ([kinds] if isinstance(kinds, str) else kinds):
+        raise _no_schema(f"it asks for {kinds}; ask for an object that holds it")
+
+
+def _no_schema(problem: str) -> BadInput:
+    return BadInput(what="the JSON Schema of the output", problems=[problem])
 
 
 def _objects(text: str) -> Iterator[dict[str, Any] | str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agentsys.gateway.answers import fitting, form
+from agentsys.gateway.answers import check_schema, fitting, form
 from agentsys.gateway.errors import BadModelOutput, GatewayError, Refused, translated
 from agentsys.gateway.metering import Estimate, Meter, Spent, estimate_of, tokens_of
 from agentsys.gateway.profiles import ModelProfile, chat_model, profile_needed
@@ -85,11 +85,12 @@ def structured(
     repairs_max: int = REPAIRS_MAX,
     meter: Meter | None = None,
 ) -> dict[str, Any]:
-    """A JSON object that satisfies `schema`.
+    """A JSON object that satisfies `schema`; BadInput, before anything is asked, when that is none.
 
     A wrong answer is given back with what is wrong, at most `repairs_max` times; then
     BadModelOutput.
     """
+    check_schema(schema)
     asked = [*messages, {"role": "user", "content": form(schema)}]
     problem = ""
     for _ in range(1 + repairs_max):
@@ -193,7 +194,15 @@ def _spent(
 
 
 def _text(content: Any) -> str:
-    """A message's content is text, or a list of blocks of which some are text."""
+    """A message's content is text, or a list of blocks of which some are text: others hold what
+    the model thought, and are no answer."""
     if isinstance(content, list):
-        content = "".join(b if isinstance(b, str) else str(b.get("text", "")) for b in content)
+        content = "".join(_block(block) for block in content)
     return str(plain(str(content)))[:ANSWER_CHARS_MAX]
+
+
+def _block(block: Any) -> str:
+    if isinstance(block, str):
+        return block
+    is_text = block.get("type", "text") in ("text", "output_text")
+    return str(block.get("text") or "") if is_text else ""

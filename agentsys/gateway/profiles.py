@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl
 from django.conf import settings
 
 from agentsys.gateway.errors import NoModelConfigured, ProviderMissing, translated
+from agentsys.gateway.prices import UNKNOWN, price_of
 
 # Nothing leaves this system unasked: a tracing switch left on in somebody's shell is no request.
 for _name in ("LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING_V2"):
@@ -48,7 +49,8 @@ PROVIDERS = {
         free=True,
     ),
 }
-OPTIONS = ("temperature", "max_tokens", "timeout_seconds", "input_price", "output_price")
+PRICES = ("input_price", "output_price")
+OPTIONS = ("temperature", "max_tokens", "timeout_seconds", *PRICES)
 FORM = (
     f"expected PROVIDER:NAME or PROVIDER:NAME?OPTION=NUMBER&… with PROVIDER one of"
     f" {', '.join(PROVIDERS)} and OPTION one of {', '.join(OPTIONS)}"
@@ -57,8 +59,8 @@ FORM = (
 
 @dataclass(frozen=True, slots=True)
 class ModelProfile:
-    """`provider:model` with its limits. Prices are US dollars per million tokens; where none are
-    given, those of the larger hosted models are assumed, so that a budget errs on the safe side.
+    """`provider:model` with its limits. Prices are US dollars per million tokens: as given, else
+    as listed in `prices`.
     """
 
     provider: str
@@ -66,8 +68,8 @@ class ModelProfile:
     temperature: float | None = None
     max_tokens: int = 8_192  # of one answer; asked of the provider and reserved before the call
     timeout_seconds: float = 120.0
-    input_price: float = 5.0
-    output_price: float = 25.0
+    input_price: float = UNKNOWN[0]
+    output_price: float = UNKNOWN[1]
 
     def __str__(self) -> str:
         return f"{self.provider}:{self.model}"
@@ -103,7 +105,8 @@ def _parsed(text: str) -> ModelProfile:
     if not model or (provider not in PROVIDERS and provider != "scripted"):
         raise ProviderMissing(model=text, reason=FORM)
     given = parse_qsl(query, keep_blank_values=True)
-    options = {key: _number(text, key, value) for key, value in given}
+    options: dict[str, Any] = dict(zip(PRICES, price_of(model), strict=True))
+    options |= {key: _number(text, key, value) for key, value in given}
     return ModelProfile(provider, model, **options)
 
 

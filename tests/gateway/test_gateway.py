@@ -11,15 +11,18 @@ import threading
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agentsys import gateway
 from agentsys.gateway.answers import fitting
+from agentsys.gateway.calls import _text
 from agentsys.gateway.errors import translated
-from agentsys.gateway.profiles import chat_model
+from agentsys.gateway.profiles import chat_model, profile_needed
 from agentsys.gateway.scripted import Say, Script, script, scripted
+from agentsys.kernel.errors import BadInput
 
 SCHEMA = {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}
 ASK = [{"role": "user", "content": "how many?"}]
@@ -166,6 +169,24 @@ def test_prices_and_limits_come_with_the_name(use: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "prices"),
+    [
+        ("openai:gpt-5-mini", (0.25, 2.0)),
+        ("openai:gpt-5-mini-2025-08-07", (0.25, 2.0)),
+        ("openai:gpt-5-mini?output_price=9", (0.25, 9.0)),
+        ("anthropic:claude-opus-4-1-20250805", (15.0, 75.0)),
+        ("openai:gpt-5-colossal", (5.0, 25.0)),
+    ],
+)
+def test_a_listed_model_has_its_price_and_no_other_is_taken_for_it(
+    use: Any, name: str, prices: tuple[float, float]
+) -> None:
+    use(name)
+    profile = profile_needed("planner")
+    assert (profile.input_price, profile.output_price) == prices
+
+
+@pytest.mark.parametrize(
     ("name", "said"),
     [
         ("openai:m?colour=red", "`colour` is no option"),
@@ -190,6 +211,8 @@ def test_an_unusable_option_is_refused(use: Any, name: str, said: str) -> None:
         'Thinking {of braces}.\n```json\n{"n": 3}\n```\nDone {really}.',
         'First I thought\n{"n": "three"}\nbut it is\n{"n": 3}',
         '{"n": 3} {"n": 4}',
+        '<think>Is it {"n": 1}?</think>\n{"n": 3}',
+        'It may be\n{"n": 1}\n</think>\n{"n": 3}',
     ],
 )
 def test_the_object_is_found_in_what_surrounds_it(text: str) -> None:
@@ -210,6 +233,45 @@ def test_what_is_wrong_with_an_answer_is_said(text: str, said: str) -> None:
     value, problem = fitting(text, SCHEMA)
     assert value is None
     assert said in problem
+
+
+SECRET = {"const": "in a file of this machine"}
+
+
+def test_a_schema_fetches_nothing(tmp_path: Path) -> None:
+    (tmp_path / "s.json").write_text(json.dumps(SECRET))
+    for at in (f"file://{tmp_path}/s.json", "http://127.0.0.1:1/s.json", "#/$defs/none"):
+        with pytest.raises(BadInput, match="define it under") as caught:
+            gateway.violations({"n": 1}, {"properties": {"n": {"$ref": at}}})
+        assert SECRET["const"] not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "nonsense"},
+        {"type": "array"},
+        {"type": "object", "properties": {"n": {"pattern": "("}}},
+    ],
+)
+def test_a_schema_that_no_object_can_satisfy_is_refused_before_anything_is_asked(
+    use: Any, schema: dict[str, Any]
+) -> None:
+    lines = speak(use, "never said")
+    with pytest.raises(BadInput, match="JSON Schema of the output"):
+        gateway.structured(ASK, schema, role="planner")
+    assert lines.remaining == 1
+
+
+def test_what_a_model_thought_is_no_part_of_its_answer() -> None:
+    blocks = [
+        {"type": "reasoning", "text": "perhaps 4"},
+        {"type": "thinking", "thinking": "or 5"},
+        {"type": "text", "text": "It is "},
+        "3",
+        {"type": "text", "text": None},
+    ]
+    assert _text(blocks) == "It is 3"
 
 
 # --- The scripted model --------------------------------------------------------------------------

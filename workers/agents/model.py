@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from jsonschema import Draft202012Validator, SchemaError
-
-from workers.agents.base import Agent, failed
-from workers.contracts import Brief, FailureKind, Ports, Report
+from agentsys.gateway import check_schema
+from workers.agents.base import Agent
+from workers.contracts import Brief, Ports, Report
 from workers.loop import Loop
 from workers.tools import tools_for
 
@@ -30,9 +29,5 @@ class ModelAgent(Agent):
 
     def run(self, brief: Brief, ports: Ports) -> Report:
         schema = brief.output_schema or DEFAULT_OUTPUT
-        try:
-            Draft202012Validator.check_schema(dict(schema))
-        except SchemaError as error:
-            message = f"the task's output_schema is no JSON Schema: {error.message}"
-            return failed(FailureKind.BAD_INPUT, message)
+        check_schema(schema)
         return Loop(brief, ports, tools_for(brief), schema).run()
