@@ -15,6 +15,7 @@ from tests.workers.given import GivenPorts, a_brief
 from workers.agents.documenter import DocumenterAgent
 from workers.contracts import Outcome, Report
 from workers.reports.markdown import inline
+from workers.reports.sections import ROWS_MAX, shown
 from workers.reports.themes import themes
 from workers.services import attempt_run, blobs_put
 
@@ -49,11 +50,49 @@ def research(ports: GivenPorts, corpus: Path) -> dict[str, Any]:
 def test_sections_become_headings(ports: GivenPorts) -> None:
     given = [{"heading": "First", "text": "words"}, {"heading": "Second", "text": {"n": 1}}]
     report = write(ports, sections=given)
-    assert text_of(report) == (
-        '# T\n\n## First\n\nwords\n\n## Second\n\n```json\n{\n  "n": 1\n}\n```\n'
-    )
+    assert text_of(report) == "# T\n\n## First\n\nwords\n\n## Second\n\n- n: 1\n"
     assert report.output["markdown_sha256"] == digest_bytes(report.artifacts[0].content)
     assert (report.artifacts[0].kind, report.artifacts[0].media_type) == ("report", "text/markdown")
+
+
+def test_the_outcome_of_checks_reads_as_a_table(ports: GivenPorts) -> None:
+    rows = [
+        {"name": "disk", "ok": True, "detail": "`df`: 40 | 60\n\n# full", "seconds": 0.5},
+        {"name": "web", "ok": False, "detail": "x" * 310},
+    ]
+    outcome = {"ok": False, "failed": ["web"], "results": rows}
+    text = text_of(write(ports, sections=[{"heading": "Checks", "text": outcome}]))
+    assert text.split("## Checks\n\n")[1].splitlines() == [
+        "- ok: no",
+        "- failed: web",
+        "",
+        "results:",
+        "",
+        "| name | ok | detail | seconds |",
+        "| --- | --- | --- | --- |",
+        r"| disk | yes | \`df\`: 40 \| 60 # full | 0.5 |",
+        f"| web | no | {'x' * 300} (10 more) |  |",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "Nothing."),
+        ([], "Nothing."),
+        (["a", 2], "- a\n- 2"),
+        ({"none": []}, "- none: none"),
+        ({"a": {"b": {}}}, '```json\n{\n  "a": {\n    "b": {}\n  }\n}\n```'),
+        ([{"a": {"b": 1}}], '```json\n[\n  {\n    "a": {\n      "b": 1\n    }\n  }\n]\n```'),
+    ],
+)
+def test_every_value_is_shown_as_what_it_is(value: object, text: str) -> None:
+    assert shown(value) == text
+
+
+def test_a_long_table_says_what_it_leaves_out() -> None:
+    text = shown([{"n": n} for n in range(ROWS_MAX + 3)])
+    assert text.endswith(f"| {ROWS_MAX - 1} |\n\n3 more rows are left out.")
 
 
 def test_every_claim_of_a_digest_has_a_footnote_with_quote_and_place(

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from agentsys.kernel.errors import NotFound
 from agentsys.kernel.hashing import digest_bytes
 from workers.agents.base import Agent, done
 from workers.contracts import ArtifactDraft, Brief, Claim, Ports, Report
 from workers.corpus import read_folder
-from workers.reports import digest
-from workers.reports.markdown import inline
+from workers.reports import digest, sections
 from workers.services import blob_get
 
 TEXT = {"type": "string"}
@@ -62,7 +60,7 @@ class DocumenterAgent(Agent):
 
                 return _report(brief, care.render(brief))
             case _:
-                return _report(brief, sections(brief.inputs))
+                return _report(brief, sections.render(brief.inputs))
 
 
 def _report(
@@ -117,14 +115,3 @@ def _texts(brief: Brief, wanted: set[str]) -> dict[str, str]:
     if corpus and left:
         found |= {d.source: d.text for d in read_folder(Path(corpus), sorted(left)) if d.text}
     return found
-
-
-def sections(inputs: Mapping[str, Any]) -> str:
-    """Headings with texts; what is no text is shown as JSON."""
-    parts = [f"# {inline(inputs['title'])}"]
-    for section in inputs.get("sections") or ():
-        text = section["text"]
-        if not isinstance(text, str):
-            text = "```json\n" + json.dumps(text, indent=2, ensure_ascii=False) + "\n```"
-        parts += [f"## {inline(section['heading'])}", text]
-    return "\n\n".join(parts) + "\n"
