@@ -73,7 +73,7 @@ def _cell(value: Any) -> str:
             left_out = len(value) - CELL_CHARS_MAX
             return inline(value[:CELL_CHARS_MAX]) + (f" ({left_out} more)" if left_out > 0 else "")
         case _:
-            return inline(json.dumps(value))
+            return json.dumps(value)
 
 
 def _is_scalar(value: Any) -> bool:
