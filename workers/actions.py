@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from agentsys.kernel.crashpoints import crashpoint
 from agentsys.kernel.errors import BadInput
 from workers import sandbox
 from workers.errors import EffectInDoubt, EffectRefused
@@ -45,6 +46,7 @@ def action_apply(
     if not effect.fresh:
         effect_doubt(key, "begun before, and its end is not on record")
         raise EffectInDoubt(key=key, attempt_id=effect.attempt_id)
+    crashpoint("C08")
     ended = sandbox.run(
         action.argv,
         cwd=workspace,
@@ -54,6 +56,7 @@ def action_apply(
         output_bytes_max=50_000,
     )
     result = asdict(ended)
+    crashpoint("C09")
     effect_confirm(key, result)
     return result
 

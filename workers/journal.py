@@ -23,6 +23,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
+from agentsys.kernel.crashpoints import crashpoint
 from agentsys.kernel.errors import LeaseLost
 from agentsys.kernel.hashing import canonical, digest, plain
 from workers.models import Step, StepState
@@ -80,13 +81,16 @@ class Journal:
             return _value(stored)
         self._guard()
         self._begin(index, kind, name, request, request_hash)
+        crashpoint("C05")
         try:
             outcome = plain(call())
-        except BaseException as error:
+        except Exception as error:
             message = f"{type(error).__name__}: {error}"[:ERROR_CHARS_MAX]
             self._finish(index, StepState.FAILED, {"error": message})
             raise
+        crashpoint("C06")
         self._finish(index, StepState.DONE, outcome)
+        crashpoint("C07")
         return outcome
 
     def _steps(self) -> dict[int, Step]:

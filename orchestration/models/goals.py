@@ -18,6 +18,7 @@ class Project(models.Model):
 
     name = models.SlugField(max_length=80, unique=True)
     policy = models.JSONField(default=dict, blank=True)  # defaults for approvals and verification
+    paused_at = models.DateTimeField(null=True, blank=True)  # its new goals start paused
     created_at = models.DateTimeField(db_default=Now())
 
     def __str__(self) -> str:
@@ -58,6 +59,9 @@ class Goal(models.Model):
     priority = models.SmallIntegerField(default=0)
     deadline_at = models.DateTimeField(null=True, blank=True)
     paused_at = models.DateTimeField(null=True, blank=True)
+    paused_by = models.CharField(
+        max_length=16, blank=True, db_default=""
+    )  # goal, project, everything
     paused_seconds = models.FloatField(default=0)
     repository = models.TextField(blank=True, default="")
     branch = models.CharField(max_length=120, blank=True, default="")

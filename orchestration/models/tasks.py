@@ -39,7 +39,9 @@ class Task(models.Model):
     scoped = models.BooleanField(default=False)  # holds scope leases while it is under way
     priority = models.SmallIntegerField(default=0)
     attempts_count = models.PositiveIntegerField(default=0)
+    attempts_forgiven = models.PositiveIntegerField(db_default=0)  # do not count against patience
     losses = models.PositiveIntegerField(default=0)
+    paused_at = models.DateTimeField(null=True, blank=True)  # a subtree is paused task by task
     accepted_attempt = models.ForeignKey("Attempt", models.SET_NULL, null=True, related_name="+")
     due_at = models.DateTimeField(null=True, blank=True)
     reason = models.TextField(blank=True, default="")  # why it waits, failed or was refused

@@ -13,10 +13,10 @@ from django.conf import settings
 from orchestration.domain.advancing import Expand, Fall, Observed, Start, Succeed, Wait, decide
 from orchestration.domain.lives import GoalEvent, TaskEvent
 from orchestration.models import Goal, Task
+from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.moves import ORCHESTRATOR, goal_move, tasks_move
 from orchestration.services.plans import fan_out_expand, roots_start
-from orchestration.services.settle import Followups
 from orchestration.services.wrapup import wrap_up
 
 TURNS_MAX = 50

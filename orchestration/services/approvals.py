@@ -13,6 +13,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
+from agentsys.kernel.crashpoints import crashpoint
 from agentsys.kernel.errors import AgentsysError, BadInput, ExitCode, NotFound
 from agentsys.kernel.hashing import digest, plain
 from orchestration.domain.lives import AttemptEvent, GoalEvent, ProposalEvent, TaskEvent
@@ -26,12 +27,14 @@ from orchestration.models import (
     Proposal,
     Task,
 )
+from orchestration.services.ending import task_fail, task_retry
+from orchestration.services.followups import Followups
 from orchestration.services.hotpath import Unlocked
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.moves import attempts_move, goal_move, proposals_move, tasks_move
 from orchestration.services.plans import roots_start
 from orchestration.services.proposals import action_failed, applied
-from orchestration.services.settle import Followups, carry_out, task_fail, task_retry
+from orchestration.services.settle import carry_out
 from workers.services import effect_confirm, effect_refuse
 
 DECIDERS = ("approver", "admin")
@@ -91,6 +94,7 @@ def approval_decide(
         if outcome:
             _close(book, request, outcome)
             _follow(book, request, decision, user.get_username(), reason, payload, after)
+    crashpoint("C15")
     after.publish(found)
     request.refresh_from_db()
     return request

@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from agentsys.celery import app
+from agentsys.kernel.crashpoints import crashpoint
 from orchestration.domain.canvas import Canvas, Chain, Chord, Link, compile_canvases
 from orchestration.services.hotpath import Unlocked
 
@@ -134,6 +135,7 @@ def _quietly(publish: Callable[[], Any]) -> None:
         return
     try:
         publish()
+        crashpoint("C02")
     except Exception as error:  # the broker's edge: whatever it raises, the row stays due
         _away_until = time.monotonic() + AWAY_SECONDS
         log.info("not published; the sweep will", error=f"{type(error).__name__}: {error}")

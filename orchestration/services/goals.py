@@ -27,12 +27,12 @@ from orchestration.models import (
 )
 from orchestration.planners import make_plan
 from orchestration.services import dispatch
+from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.moves import attempts_move, goal_move, proposals_move, tasks_move
 from orchestration.services.plans import plan_store, roots_start
 from orchestration.services.requests import request_open
 from orchestration.services.scopes import scopes_release
-from orchestration.services.settle import Followups
 from orchestration.services.wrapup import wrap_up
 from workers.git import Repository
 

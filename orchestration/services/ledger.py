@@ -20,6 +20,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from agentsys.kernel.crashpoints import crashpoint
 from agentsys.kernel.errors import NotFound
 from agentsys.kernel.hashing import canonical, plain
 from orchestration.domain.chain import Entry, chain_problems, entry_hash
@@ -108,6 +109,8 @@ def goal_locked(goal_id: int) -> Iterator[Book]:
         book = book_open(goal_id)
         yield book
         book.flush()
+        crashpoint("C10")
+    crashpoint("C11")
 
 
 def book_open(goal_id: int) -> Book:

@@ -27,21 +27,17 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
+from agentsys.kernel.crashpoints import crashpoint
 from agentsys.kernel.errors import AgentsysError, NotFound
 from agentsys.kernel.hashing import canonical, digest
 from orchestration.domain.lives import AttemptEvent, ProposalEvent
 from orchestration.models import ApprovalRequest, Attempt, Proposal, Task
+from orchestration.services.ending import look_for_the_end, patience_of, task_fail, task_retry
+from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.moves import ORCHESTRATOR, attempts_move, proposals_move
 from orchestration.services.requests import request_open
-from orchestration.services.settle import (
-    Followups,
-    accept_reported,
-    look_for_the_end,
-    patience_of,
-    task_fail,
-    task_retry,
-)
+from orchestration.services.settle import accept_reported
 from workers.actions import EffectInDoubt, action_apply
 from workers.errors import BranchBusy
 from workers.git import Repository
@@ -119,6 +115,7 @@ def _merge(proposal: Proposal) -> str:
         return _later(proposal, str(busy))
     if merged.state == "conflict":
         return _stale(proposal, list(merged.conflicts))
+    crashpoint("C17")
     return _applied(proposal, {"commit": merged.commit, "state": str(merged.state)})
 
 

@@ -19,16 +19,19 @@ import structlog
 from django.conf import settings
 from django.db import connection
 
+from agentsys.kernel.crashpoints import crashpoint
 from agentsys.kernel.errors import AgentsysError, LeaseLost
 from orchestration.domain.settling import dispose_report, failed
 from orchestration.models import Directive, Task
 from orchestration.services.briefs import brief_build, briefs_build
 from orchestration.services.budgets import budget_reserve, budget_settle
+from orchestration.services.ending import patience_of
+from orchestration.services.followups import Followups
 from orchestration.services.hotpath import Claimed, claim, goal_next
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.scopes import scopes_take
 from orchestration.services.sessions import Session, session_current
-from orchestration.services.settle import Finished, Followups, finish, patience_of
+from orchestration.services.settle import Finished, finish
 from verification import services as verification
 from verification.contracts import Case, Ruling, RulingOutcome
 from workers.contracts import Brief, FailureKind, Outcome, Report, Usage
@@ -41,6 +44,7 @@ BATCH_TARGET_SECONDS = 0.25  # a batch of cheap tasks should take about this lon
 
 def serve() -> int:
     """Answer a doorbell: cheap tasks in batches until none is ready; returns how many were run."""
+    crashpoint("C03")
     session, config = session_current(), settings.AGENTSYS
     deadline = time.monotonic() + config.slice_seconds
     served, size = 0, min(10, config.batch_max)
@@ -64,6 +68,7 @@ def _serve_goal(goal_id: int, session: Session, size: int, deadline: float) -> t
         briefs = _briefs(book, claims)
     turn_ends = min(deadline, time.monotonic() + 2.0)  # other goals get their turn
     while claims:
+        crashpoint("C04")
         started = time.monotonic()
         with session.hold(c.attempt_id for c in claims):
             batch = [_run(c, b, None) for c, b in zip(claims, briefs, strict=True)]
@@ -102,6 +107,7 @@ def _next_size(size: int, seconds: float, count: int, maximum: int) -> int:
 
 def task_serve(task_id: int, fence: int, *, coming: int | None = None) -> str:
     """Claim and run one agent task; returns what became of the message, in a word."""
+    crashpoint("C03")
     row = Task.objects.filter(pk=task_id).values("goal_id", "scoped", "lane").first()
     if row is None:
         return "unknown"
@@ -113,6 +119,7 @@ def task_serve(task_id: int, fence: int, *, coming: int | None = None) -> str:
         if taken is None:
             return "not claimable"
         briefs = _briefs(book, [taken])
+    crashpoint("C04")
     ports = AttemptPorts(taken, row["goal_id"], session)
     try:
         with session.hold([taken.attempt_id]):
@@ -274,6 +281,7 @@ def _store_blobs(batch: Sequence[_Run]) -> None:
     blobs = [blob for item in batch for blob in item.blobs]
     if blobs:
         blobs_put(blobs)
+        crashpoint("C16")
 
 
 class AttemptPorts:

@@ -8,6 +8,10 @@ when it could not for 0.7 of a lease, the process counts itself as having lost t
 (`Session.failing`). A lease whose work broke off in the middle is not renewed, so it runs out.
 
 Time is the database's, except for `failing`, which measures silence on the monotonic clock.
+
+`Session` is what one worker may do with its row and its lock, on the connection of whoever calls;
+`Heart` is the thread that does it for a real process. A simulation calls `Session` itself and
+makes it current with `session_use`.
 """
 
 from __future__ import annotations
@@ -18,11 +22,13 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import structlog
 from django.conf import settings
 from django.db import connection
 
+from agentsys.kernel.crashpoints import crashpoint
 from orchestration.models import WorkerSession
 
 log = structlog.get_logger(__name__)
@@ -32,29 +38,20 @@ SWEEP_LOCK = (LOCK_CLASS + 1, 1)
 
 
 class Session:
-    """This process's session: opened once, kept by a daemon thread until `close`."""
+    """A worker's row, its lock and the leases of what it holds."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.id = 0
-        self._stop = threading.Event()
-        self._opened = threading.Event()
         self._beat = time.monotonic()
-        self._error: Exception | None = None
+        self._locked = False
         self._held: set[int] = set()
         self._held_lock = threading.Lock()
-        self._thread = threading.Thread(target=self._live, name="agentsys-heart", daemon=True)
 
-    def open(self) -> Session:
-        self._thread.start()
-        self._opened.wait()
-        if self._error is not None:
-            raise self._error
-        return self
-
-    def close(self) -> None:
-        self._stop.set()
-        self._thread.join(timeout=5)
+    def enter(self) -> None:
+        row = WorkerSession.objects.create(host=socket.gethostname(), pid=self.pid)
+        self.id = row.pk
+        self._lock()
 
     @contextmanager
     def hold(self, attempt_ids: Iterable[int]) -> Iterator[None]:
@@ -74,34 +71,12 @@ class Session:
         silence = time.monotonic() - self._beat
         return silence > 0.7 * settings.AGENTSYS.lease_seconds
 
-    def _live(self) -> None:
-        try:
-            self._enter()
-        except Exception as error:  # handed to whoever opened the session
-            self._error = error
-            return
-        finally:
-            self._opened.set()
-        while not self._stop.wait(settings.AGENTSYS.heartbeat_seconds):
-            try:
-                self._renew()
-            except Exception as error:  # the edge of a thread: keep beating, the lease decides
-                log.warning("lease renewal failed", session=self.id, error=str(error))
-                connection.close()
-        self._leave()
-
-    def _enter(self) -> None:
-        row = WorkerSession.objects.create(host=socket.gethostname(), pid=self.pid)
-        self.id = row.pk
-        self._lock()
-
-    def _lock(self) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [LOCK_CLASS, self.id])
-
-    def _renew(self) -> None:
-        fresh = connection.connection is None or connection.connection.closed
-        if fresh:
+    def renew(self) -> None:
+        """Renew the leases of all that is held, and the lock when its connection was lost."""
+        crashpoint("C20")
+        if connection.connection is None or connection.connection.closed:
+            self._locked = False
+        if not self._locked:
             self._lock()
         with self._held_lock:
             held = sorted(self._held)
@@ -119,7 +94,7 @@ class Session:
             )
         self._beat = time.monotonic()
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
         try:
             with connection.cursor() as cursor:
                 cursor.execute(
@@ -132,26 +107,84 @@ class Session:
         finally:
             connection.close()
 
+    def _lock(self) -> None:
+        """Refused while a connection that broke is not yet gone at the other end: tried again."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [LOCK_CLASS, self.id])
+            self._locked = bool(cursor.fetchone()[0])
 
-_current: Session | None = None
+
+class Heart:
+    """The daemon thread that opens this process's session and keeps it until `stop`."""
+
+    def __init__(self) -> None:
+        self.session = Session()
+        self._stop = threading.Event()
+        self._opened = threading.Event()
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._live, name="agentsys-heart", daemon=True)
+
+    def start(self) -> Heart:
+        self._thread.start()
+        self._opened.wait()
+        if self._error is not None:
+            raise self._error
+        return self
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(timeout=5)
+
+    def _live(self) -> None:
+        try:
+            self.session.enter()
+        except Exception as error:  # handed to whoever opened the session
+            self._error = error
+            return
+        finally:
+            self._opened.set()
+        while not self._stop.wait(settings.AGENTSYS.heartbeat_seconds):
+            try:
+                self.session.renew()
+            except Exception as error:  # the edge of a thread: keep beating, the lease decides
+                log.warning("lease renewal failed", session=self.session.id, error=str(error))
+                connection.close()
+        self.session.leave()
+
+
+_heart: Heart | None = None
 _guard = threading.Lock()
+_used: ContextVar[Session | None] = ContextVar("agentsys_session", default=None)
 
 
 def session_current() -> Session:
     """This process's session, opened at first use; a forked child opens its own."""
-    global _current
+    global _heart
+    used = _used.get()
+    if used is not None:
+        return used
     with _guard:
-        if _current is None or _current.pid != os.getpid():
-            _current = Session().open()
-        return _current
+        if _heart is None or _heart.session.pid != os.getpid():
+            _heart = Heart().start()
+        return _heart.session
+
+
+@contextmanager
+def session_use(session: Session) -> Iterator[Session]:
+    """Let `session` be the current one of this thread."""
+    token = _used.set(session)
+    try:
+        yield session
+    finally:
+        _used.reset(token)
 
 
 def session_close() -> None:
-    global _current
+    global _heart
     with _guard:
-        if _current is not None and _current.pid == os.getpid():
-            _current.close()
-        _current = None
+        if _heart is not None and _heart.session.pid == os.getpid():
+            _heart.stop()
+        _heart = None
 
 
 def sessions_alive() -> set[int]:

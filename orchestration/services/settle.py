@@ -8,22 +8,20 @@ as `Followups`; losing it costs only the time until the next sweep.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
 
-from agentsys.kernel.hashing import canonical, digest, plain
-from orchestration.domain.lives import AttemptEvent, ProposalEvent, TaskEvent
+from agentsys.kernel.crashpoints import crashpoint
+from agentsys.kernel.hashing import canonical
+from orchestration.domain.lives import AttemptEvent, TaskEvent
 from orchestration.domain.settling import (
     Accept,
     Ask,
     Disposition,
     Fail,
-    Patience,
     Propose,
     Retry,
     Review,
@@ -31,13 +29,14 @@ from orchestration.domain.settling import (
     Yield,
     dispose_ruling,
 )
-from orchestration.models import ApprovalRequest, Artifact, Attempt, Proposal, Task
-from orchestration.services import dispatch
-from orchestration.services.hotpath import Accepted, Claimed, Unlocked, accept, queue_again, unlock
+from orchestration.models import Artifact, Attempt
+from orchestration.services.ending import look_for_the_end, patience_of, task_fail, task_retry
+from orchestration.services.followups import Followups
+from orchestration.services.holding import proposals_open, review_ask
+from orchestration.services.hotpath import Accepted, Claimed, Unlocked, accept, unlock
 from orchestration.services.ledger import Book, goal_locked
-from orchestration.services.moves import ORCHESTRATOR, attempts_move, proposals_move, tasks_move
-from orchestration.services.requests import request_open, task_requests_withdraw
-from orchestration.services.scopes import scopes_release
+from orchestration.services.moves import attempts_move, tasks_move
+from orchestration.services.requests import request_open
 from verification import services as verification
 from verification.services import VerdictRow
 
@@ -53,37 +52,6 @@ class Finished:
     artifact_hash: str
     verdicts: tuple[VerdictRow, ...]  # spoken and still to be spoken
     disposition: Disposition
-
-
-@dataclass(slots=True)
-class Followups:
-    """What to send after the commit."""
-
-    unlocked: Unlocked = field(default_factory=Unlocked)
-    verify: list[tuple[int, tuple[tuple[str, str], ...]]] = field(default_factory=list)
-    apply: list[int] = field(default_factory=list)
-    advance: bool = False
-
-    def publish(self, goal_id: int, *, coming: int | None = None) -> None:
-        dispatch.publish_unlocked(goal_id, self.unlocked, coming=coming)
-        for attempt_id, pairs in self.verify:
-            dispatch.publish_verifiers(attempt_id, pairs)
-        for proposal_id in self.apply:
-            dispatch.send("orchestration.apply", proposal_id)
-        if self.advance:
-            dispatch.send("orchestration.integrate", goal_id)
-
-
-def patience_of(definition: Mapping[str, Any], attempts_made: int) -> Patience:
-    config = settings.AGENTSYS
-    retry = definition.get("retry") or {}
-    return Patience(
-        attempts_max=retry.get("attempts_max", config.attempts_max),
-        attempts_made=attempts_made,
-        backoff_seconds=retry.get("backoff_seconds", config.backoff_seconds),
-        backoff_max_seconds=config.backoff_max_seconds,
-        jitter=random.random(),  # noqa: S311 - spreads retries, protects nothing
-    )
 
 
 def finish(book: Book, batch: Sequence[Finished]) -> Followups:
@@ -274,6 +242,7 @@ def attempt_settle(attempt_id: int) -> Followups:
         if disposition is not None:
             carry_out(book, attempt.task_id, attempt_id, disposition, after)
             look_for_the_end(book, after)
+    crashpoint("C14")
     return after
 
 
@@ -307,7 +276,7 @@ def carry_out(
         case Accept():
             accept_reported(book, task_id, attempt_id, after, actor=actor)
         case Propose():
-            _propose(book, task_id, attempt_id, after)
+            proposals_open(book, task_id, attempt_id, after)
         case Retry(reason=reason) | Fail(reason=reason):
             attempts_move(
                 book,
@@ -319,7 +288,7 @@ def carry_out(
             )
             _end_or_retry(book, task_id, disposition, after)
         case Review(reasons=reasons):
-            _review(book, task_id, attempt_id, reasons)
+            review_ask(book, task_id, attempt_id, reasons)
         case Verify() | Ask() | Yield():
             raise AssertionError(f"{disposition} does not follow from verdicts")
 
@@ -346,96 +315,6 @@ def accept_reported(
     return True
 
 
-def _propose(book: Book, task_id: int, attempt_id: int, after: Followups) -> None:
-    """Rows for what the attempt proposes; who must approve is policy."""
-    task = Task.objects.get(pk=task_id)
-    attempt = Attempt.objects.get(pk=attempt_id)
-    held = False
-    for draft in (attempt.report or {})["proposals"]:
-        proposal = Proposal.objects.create(
-            goal_id=book.goal_id,
-            task_id=task_id,
-            attempt_id=attempt_id,
-            kind=draft["kind"],
-            title=draft["title"][:300],
-            payload=plain(draft["payload"]),
-            payload_hash=digest(draft["payload"]),
-            base_hash=draft["base_hash"],
-            risk=draft["risk"],
-        )
-        book.record(
-            "proposal.opened",
-            actor=f"agent:{task.agent}",
-            task_id=task_id,
-            attempt_id=attempt_id,
-            payload={"proposal": proposal.pk, "hash": proposal.payload_hash, "risk": proposal.risk},
-        )
-        if needs_person(proposal, task.definition):
-            held = True
-            _hold_for_approval(book, proposal, task)
-        else:
-            proposals_move(
-                book,
-                [proposal.pk],
-                ProposalEvent.APPROVED,
-                actor=ORCHESTRATOR,
-                payload={"rule": "verified and within its scope"},
-                fields={"decided_at": book.now, "apply_due_at": book.now},
-            )
-            after.apply.append(proposal.pk)
-    if held:
-        tasks_move(
-            book, [task_id], TaskEvent.HELD, fields={"reason": "a proposal waits for approval"}
-        )
-    else:
-        Task.objects.filter(pk=task_id).update(reason="its change is being merged")
-
-
-def needs_person(proposal: Proposal, definition: Mapping[str, Any]) -> bool:
-    """Irreversible things always; others when the task's definition says so."""
-    required = (definition.get("approval") or {}).get("required", False)
-    return bool(required) or proposal.risk == "irreversible" or proposal.kind != "change"
-
-
-def _hold_for_approval(book: Book, proposal: Proposal, task: Task) -> ApprovalRequest:
-    proposals_move(book, [proposal.pk], ProposalEvent.REVIEW_ASKED)
-    return request_open(
-        book,
-        kind="proposal",
-        question=proposal.title,
-        context={
-            "payload": proposal.payload,
-            "kind": proposal.kind,
-            "why": task.definition.get("objective", ""),
-        },
-        risk=proposal.risk,
-        task_id=task.pk,
-        attempt_id=proposal.attempt_id,
-        proposal=proposal,
-        allowed=("approve", "edit", "reject", "respond"),
-        definition=task.definition,
-    )
-
-
-def _review(book: Book, task_id: int, attempt_id: int, reasons: Sequence[str]) -> None:
-    task = Task.objects.get(pk=task_id)
-    text = "; ".join(reasons) or "the verdicts do not decide"
-    tasks_move(
-        book, [task_id], TaskEvent.HELD, fields={"reason": f"a person must look: {text}"[:2000]}
-    )
-    request_open(
-        book,
-        kind="verdict",
-        question=f"Does the output of {task.key} count? {text}",
-        context={"reasons": list(reasons)},
-        risk="write",
-        task_id=task_id,
-        attempt_id=attempt_id,
-        allowed=("approve", "reject", "respond"),
-        definition=task.definition,
-    )
-
-
 def _end_or_retry(book: Book, task_id: int, disposition: Disposition, after: Followups) -> None:
     match disposition:
         case Retry(reason=reason, delay_seconds=delay):
@@ -444,78 +323,3 @@ def _end_or_retry(book: Book, task_id: int, disposition: Disposition, after: Fol
             task_fail(book, task_id, reason=reason, after=after)
         case _:
             raise AssertionError(f"{disposition} ends nothing")
-
-
-def task_retry(
-    book: Book,
-    task_id: int,
-    *,
-    reason: str,
-    delay_seconds: float,
-    after: Followups,
-    event: TaskEvent = TaskEvent.RETRIED,
-    lineage: str | None = None,
-) -> None:
-    """A new attempt, due after the delay; its scopes are free meanwhile."""
-    moved = tasks_move(
-        book,
-        [task_id],
-        event,
-        payload={"reason": reason, "delay_seconds": round(delay_seconds, 3)},
-        fields={"reason": reason[:2000]},
-    )
-    if not moved:
-        return
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE agentsys_orchestration_task SET due_at ="
-            " CASE WHEN %s > 0 THEN %s + make_interval(secs => %s) END WHERE id = %s"
-            " RETURNING fence, lane",
-            [delay_seconds, book.now, delay_seconds, task_id],
-        )
-        fence, lane = cursor.fetchone()
-    scopes_release([task_id])
-    task_requests_withdraw(book, task_id, actor=ORCHESTRATOR)
-    queue_again(
-        book, [task_id], republish_seconds=settings.AGENTSYS.republish_seconds, lineage=lineage
-    )
-    if delay_seconds <= 0:
-        ready = (
-            Unlocked(agents=((task_id, fence),)) if lane == "agent" else Unlocked(cheap=(task_id,))
-        )
-        after.unlocked += ready
-
-
-def task_fail(
-    book: Book, task_id: int, *, reason: str, after: Followups, actor: str = ORCHESTRATOR
-) -> None:
-    """A task that cannot be had. Dependents of an optional one go on without it."""
-    moved = tasks_move(
-        book,
-        [task_id],
-        TaskEvent.EXHAUSTED,
-        actor=actor,
-        payload={"reason": reason},
-        fields={"reason": reason[:2000], "due_at": None},
-    )
-    if not moved:
-        return
-    scopes_release([task_id])
-    task_requests_withdraw(book, task_id, actor=actor)
-    if Task.objects.values_list("optional", flat=True).get(pk=task_id):
-        after.unlocked += unlock(
-            book, [task_id], republish_seconds=settings.AGENTSYS.republish_seconds
-        )
-    else:
-        after.advance = True
-
-
-def look_for_the_end(book: Book, after: Followups) -> None:
-    """Ask for `advance` when no task of the goal is left that could go on by itself."""
-    unlocked = after.unlocked
-    if unlocked.agents or unlocked.cheap or unlocked.expandable or after.advance:
-        return
-    moving = Task.objects.filter(
-        goal_id=book.goal_id, state__in=("ready", "running", "verifying", "held")
-    )
-    after.advance = not moving.exists()

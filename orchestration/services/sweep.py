@@ -14,16 +14,19 @@ import structlog
 from django.conf import settings
 from django.db import close_old_connections, connection, transaction
 
+from agentsys.kernel.crashpoints import crashpoint
 from orchestration.domain.canvas import Link
 from orchestration.domain.lives import AttemptEvent, TaskEvent
 from orchestration.models import ApprovalRequest, Attempt, Goal, Proposal, Task
 from orchestration.services import dispatch
 from orchestration.services.advance import advance
 from orchestration.services.approvals import approval_expire
+from orchestration.services.ending import task_fail, task_retry
+from orchestration.services.followups import Followups
 from orchestration.services.ledger import goal_locked
 from orchestration.services.moves import attempts_move
 from orchestration.services.sessions import SWEEP_LOCK, sessions_alive
-from orchestration.services.settle import Followups, attempt_settle, task_fail, task_retry
+from orchestration.services.settle import attempt_settle
 from orchestration.services.wrapup import wrap_up
 from verification import services as verification
 
@@ -138,6 +141,7 @@ def lost_take_back(attempt_id: int) -> None:
                 event=TaskEvent.LOST,
                 lineage=attempt.lineage,
             )
+    crashpoint("C19")
     after.publish(attempt.goal_id)
 
 

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection
 
+from agentsys.kernel.crashpoints import crashpoint
 from orchestration.models import Attempt
 from orchestration.services.approvals import NotAllowed
 from orchestration.services.ledger import goal_locked
@@ -86,6 +87,7 @@ def attempt_verify(attempt_id: int, verifier: str, voter: str) -> str:
                 "spec_hash": case.spec_hash,
             },
         )
+    crashpoint("C13")
     return str(draft.outcome)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 from django.conf import settings
 
+from agentsys.kernel.crashpoints import crashpoint
 from agentsys.kernel.errors import BadInput
 from memory import services as memory
 from orchestration.models import Artifact, Goal, LedgerEntry, Plan, Proposal, Task
@@ -31,6 +32,7 @@ def wrap_up(goal_id: int) -> None:
     goal = Goal.objects.get(pk=goal_id)
     if goal.finished_at is None or goal.publish_due_at is None:
         return
+    crashpoint("C18")
     reports_export(goal)
     remember(goal)
     shutil.rmtree(settings.AGENTSYS.home / "work" / f"goal-{goal_id}", ignore_errors=True)

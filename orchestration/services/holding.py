@@ -1,0 +1,104 @@
+"""What an accepted report proposes, and what a person must look at before it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agentsys.kernel.hashing import digest, plain
+from orchestration.domain.lives import ProposalEvent, TaskEvent
+from orchestration.models import ApprovalRequest, Attempt, Proposal, Task
+from orchestration.services.followups import Followups
+from orchestration.services.ledger import Book
+from orchestration.services.moves import ORCHESTRATOR, proposals_move, tasks_move
+from orchestration.services.requests import request_open
+
+
+def proposals_open(book: Book, task_id: int, attempt_id: int, after: Followups) -> None:
+    """Rows for what the attempt proposes; who must approve is policy."""
+    task = Task.objects.get(pk=task_id)
+    attempt = Attempt.objects.get(pk=attempt_id)
+    held = False
+    for draft in (attempt.report or {})["proposals"]:
+        proposal = Proposal.objects.create(
+            goal_id=book.goal_id,
+            task_id=task_id,
+            attempt_id=attempt_id,
+            kind=draft["kind"],
+            title=draft["title"][:300],
+            payload=plain(draft["payload"]),
+            payload_hash=digest(draft["payload"]),
+            base_hash=draft["base_hash"],
+            risk=draft["risk"],
+        )
+        book.record(
+            "proposal.opened",
+            actor=f"agent:{task.agent}",
+            task_id=task_id,
+            attempt_id=attempt_id,
+            payload={"proposal": proposal.pk, "hash": proposal.payload_hash, "risk": proposal.risk},
+        )
+        if needs_person(proposal, task.definition):
+            held = True
+            _hold_for_approval(book, proposal, task)
+        else:
+            proposals_move(
+                book,
+                [proposal.pk],
+                ProposalEvent.APPROVED,
+                actor=ORCHESTRATOR,
+                payload={"rule": "verified and within its scope"},
+                fields={"decided_at": book.now, "apply_due_at": book.now},
+            )
+            after.apply.append(proposal.pk)
+    if held:
+        tasks_move(
+            book, [task_id], TaskEvent.HELD, fields={"reason": "a proposal waits for approval"}
+        )
+    else:
+        Task.objects.filter(pk=task_id).update(reason="its change is being merged")
+
+
+def needs_person(proposal: Proposal, definition: Mapping[str, Any]) -> bool:
+    """Irreversible things always; others when the task's definition says so."""
+    required = (definition.get("approval") or {}).get("required", False)
+    return bool(required) or proposal.risk == "irreversible" or proposal.kind != "change"
+
+
+def _hold_for_approval(book: Book, proposal: Proposal, task: Task) -> ApprovalRequest:
+    proposals_move(book, [proposal.pk], ProposalEvent.REVIEW_ASKED)
+    return request_open(
+        book,
+        kind="proposal",
+        question=proposal.title,
+        context={
+            "payload": proposal.payload,
+            "kind": proposal.kind,
+            "why": task.definition.get("objective", ""),
+        },
+        risk=proposal.risk,
+        task_id=task.pk,
+        attempt_id=proposal.attempt_id,
+        proposal=proposal,
+        allowed=("approve", "edit", "reject", "respond"),
+        definition=task.definition,
+    )
+
+
+def review_ask(book: Book, task_id: int, attempt_id: int, reasons: Sequence[str]) -> None:
+    task = Task.objects.get(pk=task_id)
+    text = "; ".join(reasons) or "the verdicts do not decide"
+    tasks_move(
+        book, [task_id], TaskEvent.HELD, fields={"reason": f"a person must look: {text}"[:2000]}
+    )
+    request_open(
+        book,
+        kind="verdict",
+        question=f"Does the output of {task.key} count? {text}",
+        context={"reasons": list(reasons)},
+        risk="write",
+        task_id=task_id,
+        attempt_id=attempt_id,
+        allowed=("approve", "reject", "respond"),
+        definition=task.definition,
+    )
