@@ -12,12 +12,14 @@ from django.db import connection
 
 from agentsys.kernel.errors import BadInput, NotFound
 from agentsys.kernel.hashing import canonical
+from agentsys.prepared import fetch
 from verification import statements
 from verification.contracts import Kind, VerdictDraft, VerdictOutcome
 from verification.domain.verdicts import Override, VerdictView
 
 REASON_CHARS_MAX = 1_000
 EVIDENCE_CHARS_MAX = 64_000
+_quoted = json.encoder.encode_basestring
 LIFTABLE = (VerdictOutcome.PASS, VerdictOutcome.FAIL)
 
 
@@ -44,10 +46,7 @@ def verdicts_insert(rows: Sequence[VerdictRow]) -> int:
     """
     if not rows:
         return 0
-    columns = zip(*(_columns(row) for row in rows), strict=True)
-    with connection.cursor() as cursor:
-        cursor.execute(statements.INSERT, [list(column) for column in columns])
-        return int(cursor.rowcount)
+    return len(fetch(statements.INSERT, {"rows": f"[{','.join(map(_as_json, rows))}]"}))
 
 
 def verdict_claim(attempt_id: int, verifier: str, voter: str, busy_seconds: float) -> bool:
@@ -187,21 +186,20 @@ def _moved(statement: str, values: Mapping[str, Any]) -> bool:
         return bool(cursor.rowcount)
 
 
-def _columns(row: VerdictRow) -> tuple[Any, ...]:
-    draft = row.draft
-    said: tuple[Any, ...] = (None, False, None, "[]", "{}")
-    if draft is not None:
-        said = (str(draft.outcome), draft.veto, _score(draft), _reasons(draft), _evidence(draft))
+def _as_json(row: VerdictRow) -> str:
+    """The row for `statements.INSERT`, by hand: there are several for each task."""
+    said = '"veto":false,"reasons":[],"evidence":{}'
+    if (draft := row.draft) is not None:
+        score = "null" if draft.score is None else repr(float(draft.score))
+        said = (
+            f'"outcome":"{draft.outcome}","veto":{"true" if draft.veto else "false"},'
+            f'"score":{score},"reasons":{_reasons(draft)},"evidence":{_evidence(draft)}'
+        )
     return (
-        row.attempt_id,
-        row.goal_id,
-        row.verifier,
-        row.voter,
-        str(row.kind),
-        *said,
-        row.spec_hash,
-        row.artifact_hash,
-        float(row.publish_due_seconds),  # psycopg dumps no list of mixed numbers
+        f'{{"attempt_id":{row.attempt_id},"goal_id":{row.goal_id},'
+        f'"verifier":{_quoted(row.verifier)},"voter":{_quoted(row.voter)},"kind":"{row.kind}",'
+        f'"spec_hash":"{row.spec_hash}","artifact_hash":"{row.artifact_hash}",'
+        f'"due_seconds":{float(row.publish_due_seconds)!r},{said}}}'
     )
 
 
@@ -210,6 +208,8 @@ def _score(draft: VerdictDraft) -> float | None:
 
 
 def _reasons(draft: VerdictDraft) -> str:
+    if not draft.reasons:
+        return "[]"
     return canonical([reason[:REASON_CHARS_MAX] for reason in draft.reasons])
 
 

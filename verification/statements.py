@@ -14,15 +14,14 @@ INSERT INTO {TABLE} (attempt_id, goal_id, verifier, voter, kind, state, outcome,
                      created_at, finished_at)
 SELECT r.attempt_id, r.goal_id, r.verifier, r.voter, r.kind,
        CASE WHEN r.outcome IS NULL THEN 'queued' ELSE 'done' END, r.outcome, r.veto, r.score,
-       r.reasons::jsonb, r.evidence::jsonb, r.spec_hash, r.artifact_hash,
+       r.reasons, r.evidence, r.spec_hash, r.artifact_hash,
        CASE WHEN r.outcome IS NULL THEN now() + make_interval(secs => r.due_seconds) END, 0,
        now(), CASE WHEN r.outcome IS NOT NULL THEN now() END
-FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[],
-            %s::boolean[], %s::float8[], %s::text[], %s::text[], %s::text[], %s::text[],
-            %s::float8[])
-  AS r(attempt_id, goal_id, verifier, voter, kind, outcome, veto, score, reasons, evidence,
-       spec_hash, artifact_hash, due_seconds)
-ON CONFLICT (attempt_id, verifier, voter) DO NOTHING
+FROM jsonb_to_recordset(%(rows)s::jsonb)
+  AS r(attempt_id bigint, goal_id bigint, verifier text, voter text, kind text, outcome text,
+       veto boolean, score float8, reasons jsonb, evidence jsonb, spec_hash text,
+       artifact_hash text, due_seconds float8)
+ON CONFLICT (attempt_id, verifier, voter) DO NOTHING RETURNING 1
 """  # noqa: S608 - TABLE is ours
 
 CLAIM = f"""

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
-from agentsys.kernel.hashing import digest, plain
+from agentsys.kernel.hashing import digest_bytes, digest_of_plain, plain
 
 
 class Outcome(StrEnum):
@@ -182,6 +182,15 @@ class Usage:
             self.tool_calls + other.tool_calls,
         )
 
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "input_tokens": self.input_tokens,
+            "output_tokens": self.output_tokens,
+            "cost_usd": plain(self.cost_usd),
+            "model_calls": self.model_calls,
+            "tool_calls": self.tool_calls,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -199,8 +208,6 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """The report without artifact bytes: those appear as name, media type, size and sha256."""
-        from agentsys.kernel.hashing import digest_bytes
-
         return {
             "outcome": str(self.outcome),
             "output": plain(self.output),
@@ -214,18 +221,19 @@ class Report:
                 }
                 for a in self.artifacts
             ],
-            "claims": [asdict(c) for c in self.claims],
+            "claims": [plain(asdict(c)) for c in self.claims],
             "proposals": [plain({**asdict(p), "risk": str(p.risk)}) for p in self.proposals],
             "question": plain(asdict(self.question)) if self.question else None,
             "failure": plain(asdict(self.failure)) if self.failure else None,
-            "usage": asdict(self.usage),
-            "summary": self.summary,
+            "usage": self.usage.to_json(),
+            "summary": plain(self.summary),
         }
 
-    def artifact_hash(self) -> str:
-        """What verdicts bind to: output, artifacts, claims and proposals; not usage or summary."""
-        facts = self.to_json()
-        return digest({k: facts[k] for k in ("output", "artifacts", "claims", "proposals")})
+
+def artifact_hash(report: Mapping[str, Any]) -> str:
+    """What verdicts bind to, from a report's JSON form: output, artifacts, claims and proposals;
+    not usage or summary."""
+    return digest_of_plain({k: report[k] for k in ("output", "artifacts", "claims", "proposals")})
 
 
 class Ports(Protocol):

@@ -207,6 +207,11 @@ def agent_info() -> dict[str, AgentInfo]:
     }
 
 
+def agent_output_schema(name: str) -> Mapping[str, Any]:
+    """The schema of one agent's outputs; NotFound when there is no such agent."""
+    return registry.agent(name).output_schema
+
+
 def attempt_run(brief: Brief, ports: Ports) -> Report:
     """Run the brief's agent to its report. Never raises, except LeaseLost: nothing is to be said
     about an attempt that is no longer ours."""

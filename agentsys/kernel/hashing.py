@@ -12,6 +12,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+
 
 def plain(value: Any) -> Any:
     """`value` as JSON types only. NUL is dropped from strings and lone surrogates become `?`:
@@ -19,9 +21,24 @@ def plain(value: Any) -> Any:
 
     Raises ValueError for NaN and infinities, TypeError for what JSON has no form for.
     """
+    kind = type(value)  # exact types first: this is called for everything that is stored
+    if kind is str:
+        return value if value.isascii() and "\x00" not in value else _text(value)
+    if kind is int or kind is bool or value is None:
+        return value
+    if kind is dict:
+        return {
+            plain(key if type(key) is str else str(key)): plain(item) for key, item in value.items()
+        }
+    if kind is list or kind is tuple:
+        return [plain(item) for item in value]
+    return _plain_of_others(value)
+
+
+def _plain_of_others(value: Any) -> Any:
     if isinstance(value, str):
         return _text(value)
-    if value is None or isinstance(value, bool | int):
+    if isinstance(value, bool | int):
         return value
     if isinstance(value, float):
         if not math.isfinite(value):
@@ -42,12 +59,21 @@ def _text(value: str) -> str:
 
 
 def canonical(value: Any) -> str:
-    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _encode(plain(value))
+
+
+def canonical_of_plain(value: Any) -> str:
+    """`canonical` of what `plain` has already returned, without looking through it again."""
+    return _encode(value)
 
 
 def digest(value: Any) -> str:
     """SHA-256 of the canonical form, 64 hex digits."""
     return digest_bytes(canonical(value).encode())
+
+
+def digest_of_plain(value: Any) -> str:
+    return digest_bytes(_encode(value).encode())
 
 
 def digest_bytes(content: bytes) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from agentsys.kernel.hashing import canonical, digest_bytes
+from agentsys.kernel.hashing import digest_of_plain
 
 GENESIS = ""
 
@@ -19,7 +19,7 @@ class Entry:
     event: str
     actor: str
     at: datetime
-    payload: Mapping[str, Any]
+    payload: Mapping[str, Any]  # JSON types only (`kernel.hashing.plain`)
     task_id: int | None = None
     attempt_id: int | None = None
 
@@ -37,7 +37,7 @@ def entry_hash(previous: str, entry: Entry) -> str:
         entry.attempt_id,
         entry.payload,
     ]
-    return digest_bytes(canonical(facts).encode())
+    return digest_of_plain(facts)
 
 
 def chain_problems(entries: Iterable[tuple[Entry, str]], *, head: str, length: int) -> list[str]:

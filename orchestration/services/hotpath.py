@@ -24,6 +24,7 @@ from typing import Any
 
 from django.db import connection
 
+from agentsys.prepared import fetch
 from orchestration.services.ledger import Book
 
 # Which goal is served next: highest priority first, then the one that was served longest ago.
@@ -38,79 +39,113 @@ WHERE g.state = 'running' AND g.paused_at IS NULL AND EXISTS (
 ORDER BY g.priority DESC, g.claimed_at NULLS FIRST, g.id LIMIT 1
 """
 
+# The order of the queue is that of the index `attempt_claimable`, and `= ANY(ARRAY(…))` names rows
+# by primary key: the plans stay the same whatever the planner believes about the tables' sizes.
+_PICK_LANE = """
+    SELECT q.id, q.task_id FROM (
+        SELECT a.id, a.task_id FROM agentsys_orchestration_attempt a
+        WHERE a.goal_id = %(goal)s::bigint AND a.lane = %(lane)s AND a.state = 'queued'
+        ORDER BY a.goal_id, a.lane, a.priority DESC, a.id
+    ) q, LATERAL (
+        SELECT 1 FROM agentsys_orchestration_task t
+        WHERE t.id = q.task_id AND t.state = 'ready' AND NOT t.scoped AND t.paused_at IS NULL
+          AND (t.due_at IS NULL OR t.due_at <= %(now)s::timestamptz)
+        OFFSET 0
+    ) claimable LIMIT %(limit)s::bigint
+"""
+
+_PICK_TASK = """
+    SELECT a.id, a.task_id FROM agentsys_orchestration_task t
+    JOIN agentsys_orchestration_attempt a ON a.task_id = t.id AND a.state = 'queued'
+    WHERE t.id = %(task)s::bigint AND t.goal_id = %(goal)s::bigint AND t.state = 'ready'
+      AND t.paused_at IS NULL AND (t.due_at IS NULL OR t.due_at <= %(now)s::timestamptz)
+      AND t.fence = COALESCE(%(fence)s::bigint, t.fence)
+"""
+
 _CLAIM = """
-WITH picked AS (
-    SELECT a.id, a.task_id FROM agentsys_orchestration_attempt a
-    JOIN agentsys_orchestration_task t ON t.id = a.task_id
-    WHERE a.goal_id = %(goal)s AND a.state = 'queued' AND t.state = 'ready'
-      AND (t.due_at IS NULL OR t.due_at <= %(now)s) AND {which}
-    ORDER BY a.priority DESC, a.id LIMIT %(limit)s
-), taken AS (
+WITH picked AS MATERIALIZED ({pick}), taken AS (
     UPDATE agentsys_orchestration_task t
     SET state = 'running', fence = t.fence + 1, due_at = NULL, reason = '',
-        started_at = COALESCE(t.started_at, %(now)s)
-    FROM picked WHERE t.id = picked.task_id AND t.state = 'ready'
+        started_at = COALESCE(t.started_at, %(now)s::timestamptz)
+    WHERE t.id = ANY(ARRAY(SELECT task_id FROM picked)) AND t.state = 'ready'
     RETURNING t.id, t.fence, t.key, t.agent, t.definition, t.definition_hash, t.scoped,
-              t.attempts_count
+              t.attempts_count, t.attempts_forgiven
 )
 UPDATE agentsys_orchestration_attempt a
-SET state = 'running', fence = taken.fence, owner = %(owner)s, publish_due_at = NULL,
-    lease_until = %(now)s + make_interval(secs => %(lease)s),
-    started_at = COALESCE(a.started_at, %(now)s)
-FROM taken, picked WHERE a.id = picked.id AND a.task_id = taken.id AND a.state = 'queued'
+SET state = 'running', fence = taken.fence, owner = %(owner)s::bigint, publish_due_at = NULL,
+    lease_until = %(now)s::timestamptz + make_interval(secs => %(lease)s::float8),
+    started_at = COALESCE(a.started_at, %(now)s::timestamptz)
+FROM taken
+WHERE a.id = ANY(ARRAY(SELECT id FROM picked)) AND a.task_id = taken.id AND a.state = 'queued'
 RETURNING a.id, a.task_id, a.number, a.lineage, a.fence, a.lane, taken.key, taken.agent,
-          taken.definition, taken.definition_hash, taken.scoped, taken.attempts_count
+          taken.definition, taken.definition_hash, taken.scoped,
+          taken.attempts_count - taken.attempts_forgiven
 """
-
-_TURN = "UPDATE agentsys_orchestration_goal SET claimed_at = %s WHERE id = %s"
-
-_ACCEPT = """
-WITH given AS (
-    SELECT * FROM unnest(%(ids)s::bigint[], %(fences)s::bigint[], %(reports)s::text[],
-                         %(hashes)s::text[], %(tokens)s::bigint[], %(costs)s::numeric[])
-        AS g(id, fence, report, hash, tokens, cost)
-), accepted AS (
-    UPDATE agentsys_orchestration_attempt a
-    SET state = 'accepted', report = COALESCE(given.report::jsonb, a.report),
-        artifact_hash = COALESCE(given.hash, a.artifact_hash),
-        tokens = a.tokens + given.tokens, cost_usd = a.cost_usd + given.cost,
-        reported_at = COALESCE(a.reported_at, %(now)s), finished_at = %(now)s,
-        lease_until = NULL, progress = 1
-    FROM given WHERE a.id = given.id AND a.fence = given.fence
-      AND a.state IN ('running', 'reported') AND a.goal_id = %(goal)s
-    RETURNING a.id, a.task_id, a.fence
-)
-UPDATE agentsys_orchestration_task t
-SET state = 'done', finished_at = %(now)s, accepted_attempt_id = accepted.id, reason = ''
-FROM accepted WHERE t.id = accepted.task_id AND t.fence = accepted.fence
-  AND t.state IN ('running', 'verifying', 'held')
-RETURNING t.id, accepted.id, t.scoped
-"""
+_CLAIM_LANE, _CLAIM_TASK = _CLAIM.format(pick=_PICK_LANE), _CLAIM.format(pick=_PICK_TASK)
 
 # Dependents of tasks that have just come to their end. `expands` ones stay blocked until `advance`
 # has put their children in; the rest become ready and get their attempt in the same statement.
-_UNLOCK = """
-WITH freed AS (
+_COUNT_DOWN = """
+freed AS (
     SELECT d.task_id, count(*) AS n FROM agentsys_orchestration_dependency d
-    WHERE d.needs_id = ANY(%(ended)s) GROUP BY d.task_id
+    WHERE d.needs_id = ANY({ended}) GROUP BY d.task_id
 ), counted AS (
     UPDATE agentsys_orchestration_task t
     SET unmet = t.unmet - freed.n,
         state = CASE WHEN t.unmet = freed.n AND NOT t.expands THEN 'ready' ELSE t.state END,
         attempts_count = t.attempts_count + (t.unmet = freed.n AND NOT t.expands)::int
-    FROM freed WHERE t.id = freed.task_id AND t.state = 'blocked'
+    FROM freed
+    WHERE t.id = ANY(ARRAY(SELECT task_id FROM freed)) AND t.id = freed.task_id
+      AND t.state = 'blocked'
     RETURNING t.id, t.state, t.unmet, t.expands, t.lane, t.priority, t.attempts_count, t.fence
 ), queued AS (
     INSERT INTO agentsys_orchestration_attempt
         (task_id, goal_id, number, lineage, lane, priority, fence, state, publish_due_at,
          publishes, note, artifact_hash, base, tokens, cost_usd, reason)
-    SELECT c.id, %(goal)s, c.attempts_count, 't' || c.id || '.' || c.attempts_count, c.lane,
-           c.priority, c.fence, 'queued', %(now)s + make_interval(secs => %(republish)s),
+    SELECT c.id, %(goal)s::bigint, c.attempts_count, 't' || c.id || '.' || c.attempts_count,
+           c.lane, c.priority, c.fence, 'queued',
+           %(now)s::timestamptz + make_interval(secs => %(republish)s::float8),
            0, '', '', '', 0, 0, ''
     FROM counted c WHERE c.state = 'ready'
 )
-SELECT id, state, lane, expands AND unmet = 0, fence FROM counted ORDER BY id
 """
+
+_ACCEPT = f"""
+WITH given AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset(%(items)s::jsonb)
+        AS g(id bigint, fence bigint, report jsonb, hash text, tokens bigint, cost numeric)
+), accepted AS (
+    UPDATE agentsys_orchestration_attempt a
+    SET state = 'accepted', report = COALESCE(given.report, a.report),
+        artifact_hash = COALESCE(given.hash, a.artifact_hash),
+        tokens = a.tokens + given.tokens, cost_usd = a.cost_usd + given.cost,
+        reported_at = COALESCE(a.reported_at, %(now)s::timestamptz),
+        finished_at = %(now)s::timestamptz, lease_until = NULL, progress = 1
+    FROM given
+    WHERE a.id = ANY(ARRAY(SELECT id FROM given)) AND a.id = given.id AND a.fence = given.fence
+      AND a.state IN ('running', 'reported') AND a.goal_id = %(goal)s::bigint
+    RETURNING a.id, a.task_id, a.fence
+), done AS (
+    UPDATE agentsys_orchestration_task t
+    SET state = 'done', finished_at = %(now)s::timestamptz, accepted_attempt_id = accepted.id,
+        reason = ''
+    FROM accepted
+    WHERE t.id = ANY(ARRAY(SELECT task_id FROM accepted)) AND t.id = accepted.task_id
+      AND t.fence = accepted.fence AND t.state IN ('running', 'verifying', 'held')
+    RETURNING t.id, accepted.id AS attempt_id, t.scoped
+), released AS (
+    DELETE FROM agentsys_orchestration_scopelease
+    WHERE task_id IN (SELECT id FROM done WHERE scoped)
+), {_COUNT_DOWN.format(ended="ARRAY(SELECT id FROM done)")}
+SELECT id, 'done', attempt_id, '', false FROM done
+UNION ALL
+SELECT id, state, fence, lane, expands AND unmet = 0 FROM counted
+"""  # noqa: S608 - put together from statements of our own
+
+_UNLOCK = f"""
+WITH {_COUNT_DOWN.format(ended="%(ended)s::bigint[]")}
+SELECT id, state, fence, lane, expands AND unmet = 0 FROM counted
+"""  # noqa: S608
 
 _QUEUE_AGAIN = """
 WITH next AS (
@@ -144,7 +179,7 @@ class Claimed:
     definition: dict[str, Any]
     definition_hash: str
     scoped: bool
-    attempts_count: int
+    attempts_count: int  # those that count against the task's patience
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,88 +235,75 @@ def claim(
     """
     if book.goal_state != "running" or book.paused_at is not None or limit <= 0:
         return []
-    which = "a.lane = %(lane)s AND NOT t.scoped" if task_id is None else "t.id = %(task)s"
-    if fence is not None:
-        which += " AND t.fence = %(fence)s"
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _CLAIM.format(which=which),
-            {
-                "goal": book.goal_id,
-                "now": book.now,
-                "owner": owner,
-                "lease": lease_seconds,
-                "lane": lane,
-                "task": task_id,
-                "fence": fence,
-                "limit": limit,
-            },
+    values = {"goal": book.goal_id, "now": book.now, "owner": owner, "lease": lease_seconds}
+    if task_id is None:
+        rows = fetch(_CLAIM_LANE, {**values, "lane": lane, "limit": limit})
+    else:
+        rows = fetch(_CLAIM_TASK, {**values, "task": task_id, "fence": fence})
+    claimed = sorted((_claimed(row) for row in rows), key=lambda c: c.attempt_id)
+    if claimed:
+        book.served = True
+        book.record(
+            "tasks.claimed",
+            actor=f"worker-{owner}",
+            payload={"claims": [[c.task_id, c.attempt_id, c.fence] for c in claimed]},
         )
-        claimed = [_claimed(row) for row in cursor.fetchall()]
-        if claimed:
-            cursor.execute(_TURN, [book.now, book.goal_id])
-            book.record(
-                "tasks.claimed",
-                actor=f"worker-{owner}",
-                payload={"claims": [[c.task_id, c.attempt_id, c.fence] for c in claimed]},
-            )
-    return sorted(claimed, key=lambda c: c.attempt_id)
+    return claimed
 
 
-def accept(book: Book, items: Sequence[Accepted]) -> dict[int, int]:
-    """Attempts that are accepted and their tasks done; returns task id → attempt id of those moved.
+def accept(
+    book: Book, items: Sequence[Accepted], *, republish_seconds: float
+) -> tuple[dict[int, int], Unlocked]:
+    """Attempts that are accepted and their tasks done, and what that unlocks.
 
-    An attempt whose fence is no longer its task's does not move, and neither does its task.
+    Returns task id → attempt id of those moved. An attempt whose fence is no longer its task's
+    does not move, and neither does its task.
     """
     if not items:
-        return {}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _ACCEPT,
-            {
-                "goal": book.goal_id,
-                "now": book.now,
-                "ids": [i.attempt_id for i in items],
-                "fences": [i.fence for i in items],
-                "reports": [i.report for i in items],
-                "hashes": [i.artifact_hash for i in items],
-                "tokens": [i.tokens for i in items],
-                "costs": [i.cost_usd for i in items],
-            },
-        )
-        rows = cursor.fetchall()
-        scoped = [task_id for task_id, _, held in rows if held]
-        if scoped:
-            cursor.execute(
-                "DELETE FROM agentsys_orchestration_scopelease WHERE task_id = ANY(%s)", [scoped]
-            )
-    return {task_id: attempt_id for task_id, attempt_id, _ in sorted(rows)}
+        return {}, Unlocked()
+    rows = fetch(
+        _ACCEPT,
+        {
+            "goal": book.goal_id,
+            "now": book.now,
+            "items": f"[{','.join(map(_as_json, items))}]",
+            "republish": republish_seconds,
+        },
+    )
+    done = {row[0]: row[2] for row in rows if row[1] == "done"}
+    return dict(sorted(done.items())), _unlocked(book, [r for r in rows if r[1] != "done"])
+
+
+def _as_json(item: Accepted) -> str:
+    """By hand, since the report is JSON already. What is not given keeps what the row has."""
+    report = "" if item.report is None else f',"report":{item.report}'
+    artifact = "" if item.artifact_hash is None else f',"hash":"{item.artifact_hash}"'
+    return (
+        f'{{"id":{item.attempt_id},"fence":{item.fence},"tokens":{item.tokens},'
+        f'"cost":{item.cost_usd:.6f}{report}{artifact}}}'
+    )
 
 
 def unlock(book: Book, ended: Sequence[int], *, republish_seconds: float) -> Unlocked:
     """Count down the dependents of `ended` tasks; queue those that became ready."""
     if not ended:
         return Unlocked()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _UNLOCK,
-            {
-                "ended": list(ended),
-                "goal": book.goal_id,
-                "now": book.now,
-                "republish": republish_seconds,
-            },
-        )
-        rows = cursor.fetchall()
+    values = {"goal": book.goal_id, "now": book.now, "republish": republish_seconds}
+    return _unlocked(book, fetch(_UNLOCK, {**values, "ended": list(ended)}))
+
+
+def _unlocked(book: Book, rows: Sequence[tuple[Any, ...]]) -> Unlocked:
+    """Rows are (task id, state, fence, lane, whether it can now be expanded)."""
+    rows = sorted(rows)
     ready = [row for row in rows if row[1] == "ready"]
     if ready:
         book.record(
             "tasks.unblocked", actor="orchestrator", payload={"tasks": [row[0] for row in ready]}
         )
     return Unlocked(
-        agents=tuple((row[0], row[4]) for row in ready if row[2] == "agent"),
-        cheap=tuple(row[0] for row in ready if row[2] == "cheap"),
-        expandable=tuple(row[0] for row in rows if row[3]),
+        agents=tuple((row[0], row[2]) for row in ready if row[3] == "agent"),
+        cheap=tuple(row[0] for row in ready if row[3] == "cheap"),
+        expandable=tuple(row[0] for row in rows if row[4]),
     )
 
 

@@ -22,25 +22,33 @@ from django.db import connection, transaction
 
 from agentsys.kernel.crashpoints import crashpoint
 from agentsys.kernel.errors import NotFound
-from agentsys.kernel.hashing import canonical, plain
+from agentsys.kernel.hashing import canonical_of_plain, plain
+from agentsys.prepared import fetch
 from orchestration.domain.chain import Entry, chain_problems, entry_hash
 from orchestration.models import Goal, LedgerEntry
 
 _LOCK = """
 SELECT id, project_id, state, priority, repository, branch, ledger_seq, ledger_head,
        paused_at, clock_timestamp()
-FROM agentsys_orchestration_goal WHERE id = %s FOR NO KEY UPDATE
+FROM agentsys_orchestration_goal WHERE id = %(goal)s::bigint FOR NO KEY UPDATE
 """
 
+# `claimed_at` is whose turn it is among goals; it moves with the head, in the same row version.
 _APPEND = """
-INSERT INTO agentsys_orchestration_ledgerentry
-    (goal_id, seq, event, actor, task_id, attempt_id, payload, at, hash)
-SELECT %s, seq, event, actor, task_id, attempt_id, payload::jsonb, %s, hash
-FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::text[])
-     AS entry(seq, event, actor, task_id, attempt_id, payload, hash)
+WITH appended AS (
+    INSERT INTO agentsys_orchestration_ledgerentry
+        (goal_id, seq, event, actor, task_id, attempt_id, payload, at, hash)
+    SELECT %(goal)s::bigint, e.seq, e.event, e.actor, e.task_id, e.attempt_id, e.payload,
+           %(now)s::timestamptz, e.hash
+    FROM jsonb_to_recordset(%(entries)s::jsonb)
+        AS e(seq bigint, event text, actor text, task_id bigint, attempt_id bigint,
+             payload jsonb, hash text)
+)
+UPDATE agentsys_orchestration_goal
+SET ledger_seq = %(seq)s::bigint, ledger_head = %(head)s,
+    claimed_at = CASE WHEN %(served)s::boolean THEN %(now)s::timestamptz ELSE claimed_at END
+WHERE id = %(goal)s::bigint
 """
-
-_HEAD = "UPDATE agentsys_orchestration_goal SET ledger_seq = %s, ledger_head = %s WHERE id = %s"
 
 
 @dataclass(slots=True)
@@ -57,6 +65,7 @@ class Book:
     head: str
     paused_at: datetime | None
     now: datetime
+    served: bool = False  # something of this goal was claimed: others have the next turn
     entries: list[Entry] = field(default_factory=list)
 
     def record(
@@ -72,34 +81,39 @@ class Book:
         self.seq += 1
         facts = plain(payload or {})
         self.entries.append(
-            Entry(self.goal_id, self.seq, event, actor, self.now, facts, task_id, attempt_id)
+            Entry(self.goal_id, self.seq, event, plain(actor), self.now, facts, task_id, attempt_id)
         )
         return self.seq
 
     def flush(self) -> None:
         if not self.entries:
             return
-        hashes = []
+        rows = []
         for entry in self.entries:
             self.head = entry_hash(self.head, entry)
-            hashes.append(self.head)
-        with connection.cursor() as cursor:
-            cursor.execute(
-                _APPEND,
-                [
-                    self.goal_id,
-                    self.now,
-                    [e.seq for e in self.entries],
-                    [e.event for e in self.entries],
-                    [e.actor for e in self.entries],
-                    [e.task_id for e in self.entries],
-                    [e.attempt_id for e in self.entries],
-                    [canonical(e.payload) for e in self.entries],
-                    hashes,
-                ],
+            rows.append(
+                {
+                    "seq": entry.seq,
+                    "event": entry.event,
+                    "actor": entry.actor,
+                    "task_id": entry.task_id,
+                    "attempt_id": entry.attempt_id,
+                    "payload": entry.payload,
+                    "hash": self.head,
+                }
             )
-            cursor.execute(_HEAD, [self.seq, self.head, self.goal_id])
-        self.entries = []
+        fetch(
+            _APPEND,
+            {
+                "goal": self.goal_id,
+                "now": self.now,
+                "entries": canonical_of_plain(rows),
+                "seq": self.seq,
+                "head": self.head,
+                "served": self.served,
+            },
+        )
+        self.entries, self.served = [], False
 
 
 @contextmanager
@@ -115,12 +129,10 @@ def goal_locked(goal_id: int) -> Iterator[Book]:
 
 def book_open(goal_id: int) -> Book:
     """Lock the goal inside the caller's transaction; the caller flushes."""
-    with connection.cursor() as cursor:
-        cursor.execute(_LOCK, [goal_id])
-        row = cursor.fetchone()
-    if row is None:
+    rows = fetch(_LOCK, {"goal": goal_id})
+    if not rows:
         raise NotFound(kind="goal", id=goal_id, listing="goals list")
-    return Book(*row)
+    return Book(*rows[0])
 
 
 def ledger_verify(goal_id: int) -> list[str]:

@@ -21,11 +21,12 @@ from django.db import connection
 
 from agentsys.kernel.crashpoints import crashpoint
 from agentsys.kernel.errors import AgentsysError, LeaseLost
+from agentsys.kernel.hashing import plain
 from orchestration.domain.settling import dispose_report, failed
 from orchestration.models import Directive, Task
 from orchestration.services.briefs import brief_build, briefs_build
 from orchestration.services.budgets import budget_reserve, budget_settle
-from orchestration.services.ending import patience_of
+from orchestration.services.ending import look_for_the_end, patience_of
 from orchestration.services.followups import Followups
 from orchestration.services.hotpath import Claimed, claim, goal_next
 from orchestration.services.ledger import Book, goal_locked
@@ -34,8 +35,8 @@ from orchestration.services.sessions import Session, session_current
 from orchestration.services.settle import Finished, finish
 from verification import services as verification
 from verification.contracts import Case, Ruling, RulingOutcome
-from workers.contracts import Brief, FailureKind, Outcome, Report, Usage
-from workers.services import agent_info, attempt_run, blob_get, blobs_put
+from workers.contracts import Brief, FailureKind, Outcome, Report, Usage, artifact_hash
+from workers.services import agent_output_schema, attempt_run, blob_get, blobs_put
 
 log = structlog.get_logger(__name__)
 
@@ -79,6 +80,8 @@ def _serve_goal(goal_id: int, session: Session, size: int, deadline: float) -> t
             with goal_locked(goal_id) as book:
                 after = finish(book, [item.finished for item in batch])
                 claims = _claim_cheap(book, session, size) if more else []
+                if not claims:
+                    look_for_the_end(book, after)
                 briefs = _briefs(book, claims)
         if claims:
             # this worker goes on with the cheap ones itself
@@ -127,6 +130,7 @@ def task_serve(task_id: int, fence: int, *, coming: int | None = None) -> str:
             _store_blobs([item])
             with goal_locked(row["goal_id"]) as book:
                 after = finish(book, [item.finished])
+                look_for_the_end(book, after)
     except LeaseLost as lost:
         log.warning("lease lost", task=task_id, reason=str(lost))
         return "lease lost"
@@ -218,7 +222,7 @@ def _broken(taken: Claimed, facts: dict[str, Any], report: Report | None = None)
     return Finished(
         claim=taken,
         report=facts,
-        artifact_hash=report.artifact_hash() if report else "",
+        artifact_hash=artifact_hash(facts) if report else "",
         verdicts=(),
         disposition=dispose_report(facts, None, (), patience),
     )
@@ -226,9 +230,9 @@ def _broken(taken: Claimed, facts: dict[str, Any], report: Report | None = None)
 
 def _judged(taken: Claimed, brief: Brief, report: Report, facts: dict[str, Any]) -> Finished:
     """The verdicts that cost nothing, and what follows from them."""
-    definition = {**taken.definition, "agent": taken.agent}
-    policy = verification.policy_for(definition)
     case = case_of(taken, brief, report, facts)
+    definition = case.definition
+    policy = verification.policy_for(definition)
     spoken = verification.inline_verdicts(case, policy)
     costly = verification.costly(case, policy, spoken)
     views = [verification.VerdictView.of(draft) for draft in spoken]
@@ -240,7 +244,7 @@ def _judged(taken: Claimed, brief: Brief, report: Report, facts: dict[str, Any])
     patience = patience_of(definition, taken.attempts_count)
     return Finished(
         claim=taken,
-        report={**facts, "inputs": _small(brief.inputs)},
+        report={**facts, "inputs": plain(_small(brief.inputs))},
         artifact_hash=case.artifact_hash,
         verdicts=tuple(
             verification.verdict_rows(
@@ -267,11 +271,11 @@ def case_of(taken: Claimed, brief: Brief, report: Report, facts: Mapping[str, An
         fence=brief.fence,
         definition={**taken.definition, "agent": taken.agent},
         spec_hash=taken.definition_hash,
-        artifact_hash=report.artifact_hash(),
+        artifact_hash=artifact_hash(facts),
         report=facts,
         inputs=brief.inputs,
         blob=lambda sha: contents[sha] if sha in contents else blob_get(sha),
-        agent_schema=agent_info()[taken.agent].output_schema,
+        agent_schema=agent_output_schema(taken.agent),
         repository=asdict(brief.repository) if brief.repository else None,
     )
 

@@ -15,7 +15,7 @@ from typing import Any
 from django.conf import settings
 
 from agentsys.kernel.crashpoints import crashpoint
-from agentsys.kernel.hashing import canonical
+from agentsys.kernel.hashing import canonical, canonical_of_plain
 from orchestration.domain.lives import AttemptEvent, TaskEvent
 from orchestration.domain.settling import (
     Accept,
@@ -33,7 +33,7 @@ from orchestration.models import Artifact, Attempt
 from orchestration.services.ending import look_for_the_end, patience_of, task_fail, task_retry
 from orchestration.services.followups import Followups
 from orchestration.services.holding import proposals_open, review_ask
-from orchestration.services.hotpath import Accepted, Claimed, Unlocked, accept, unlock
+from orchestration.services.hotpath import Accepted, Claimed, Unlocked, accept
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.moves import attempts_move, tasks_move
 from orchestration.services.requests import request_open
@@ -55,30 +55,33 @@ class Finished:
 
 
 def finish(book: Book, batch: Sequence[Finished]) -> Followups:
-    """End the attempts of `batch`. One whose lease was lost meanwhile changes nothing."""
+    """End the attempts of `batch`. One whose lease was lost meanwhile changes nothing.
+
+    A caller that claims nothing more in the same transaction must `look_for_the_end`.
+    """
     after = Followups()
     accepted = [f for f in batch if isinstance(f.disposition, Accept)]
     _accept(book, accepted, after)
     for finished in batch:
         if not isinstance(finished.disposition, Accept):
             _finish_one(book, finished, after)
-    look_for_the_end(book, after)
     return after
 
 
 def _accept(book: Book, batch: Sequence[Finished], after: Followups) -> None:
-    done = accept(
+    done, unlocked = accept(
         book,
         [
             Accepted(
                 attempt_id=f.claim.attempt_id,
                 fence=f.claim.fence,
-                report=canonical(f.report),
+                report=canonical_of_plain(f.report),
                 artifact_hash=f.artifact_hash,
                 **_spent(f.report),
             )
             for f in batch
         ],
+        republish_seconds=settings.AGENTSYS.republish_seconds,
     )
     moved = [f for f in batch if f.claim.task_id in done]
     _store(book, moved)
@@ -91,9 +94,7 @@ def _accept(book: Book, batch: Sequence[Finished], after: Followups) -> None:
             f.artifact_hash,
             {v.verifier: str(v.draft.outcome) for v in f.verdicts if v.draft},
         )
-    after.unlocked += unlock(
-        book, list(done), republish_seconds=settings.AGENTSYS.republish_seconds
-    )
+    after.unlocked += unlocked
 
 
 def _record_accepted(
@@ -298,7 +299,11 @@ def accept_reported(
 ) -> bool:
     """A reported attempt counts; its task is done and what depends on it may start."""
     attempt = Attempt.objects.get(pk=attempt_id)
-    done = accept(book, [Accepted(attempt_id=attempt_id, fence=attempt.fence)])
+    done, unlocked = accept(
+        book,
+        [Accepted(attempt_id=attempt_id, fence=attempt.fence)],
+        republish_seconds=settings.AGENTSYS.republish_seconds,
+    )
     if task_id not in done:
         return False
     views = verification.verdicts_of([attempt_id]).get(attempt_id, [])
@@ -311,7 +316,7 @@ def accept_reported(
         {v.verifier: str(v.outcome) for v in views},
         actor,
     )
-    after.unlocked += unlock(book, [task_id], republish_seconds=settings.AGENTSYS.republish_seconds)
+    after.unlocked += unlocked
     return True
 
 

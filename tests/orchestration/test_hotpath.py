@@ -8,7 +8,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from orchestration.models import Attempt, Goal, LedgerEntry, Task
-from orchestration.services.hotpath import Accepted, Claimed, accept, claim, goal_next, unlock
+from orchestration.services.hotpath import Accepted, Claimed, accept, claim, goal_next
 from orchestration.services.ledger import goal_locked, ledger_verify
 from tests.orchestration.rows import queue_roots, running_goal, task_of
 
@@ -23,8 +23,8 @@ def take(goal: Goal, limit: int = 10, owner: int = 1, **named: int) -> list[Clai
 
 def settle(goal: Goal, claims: list[Claimed]) -> dict[int, int]:
     with goal_locked(goal.pk) as book:
-        done = accept(book, [Accepted(c.attempt_id, c.fence, "{}", "h") for c in claims])
-        unlock(book, list(done), republish_seconds=5)
+        items = [Accepted(c.attempt_id, c.fence, "{}", "h") for c in claims]
+        done, _ = accept(book, items, republish_seconds=5)
         return done
 
 

@@ -16,6 +16,7 @@ from jsonschema.exceptions import ValidationError
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
+from agentsys.kernel.hashing import canonical_of_plain
 from verification.contracts import Case, Kind, VerdictDraft
 from verification.verifiers.base import Verifier
 
@@ -63,7 +64,7 @@ def violations(output: Any, schema: Mapping[str, Any]) -> list[str]:
 
     Raises SchemaError for a schema that is none, Unresolvable for a `$ref` outside of it.
     """
-    validator = _validator(json.dumps(schema, sort_keys=True))
+    validator = _validator(canonical_of_plain(schema))
     errors = sorted(validator.iter_errors(output), key=lambda e: [str(p) for p in e.absolute_path])
     return [_sentence(error) for error in errors]
 
