@@ -14,7 +14,7 @@ class LedgerEntry(models.Model):
     (`domain.chain`). `seq` has no gaps within a goal: it is drawn under the goal's row lock.
     """
 
-    goal = models.ForeignKey(Goal, models.PROTECT, related_name="ledger")
+    goal = models.ForeignKey(Goal, models.PROTECT, related_name="ledger", db_index=False)
     seq = models.PositiveBigIntegerField()
     event = models.CharField(max_length=60)
     actor = models.CharField(max_length=150)

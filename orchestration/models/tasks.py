@@ -20,11 +20,16 @@ class Task(models.Model):
     `lane` says how it is served: `cheap` tasks are claimed and settled in batches behind a plain
     doorbell, `agent` tasks one by one, by chains and chords. `expands` marks a fan-out that has
     not been replaced by its children yet.
+
+    Rows are inserted and moved by hand-written SQL and change several times each: a new column
+    needs a `db_default`, and each index is paid for with every move.
     """
 
     goal = models.ForeignKey(Goal, models.CASCADE, related_name="tasks")
-    plan = models.ForeignKey(Plan, models.CASCADE, related_name="tasks")
-    parent = models.ForeignKey("self", models.CASCADE, null=True, related_name="children")
+    plan = models.ForeignKey(Plan, models.CASCADE, related_name="tasks", db_index=False)
+    parent = models.ForeignKey(
+        "self", models.CASCADE, null=True, related_name="children", db_index=False
+    )
     key = models.CharField(max_length=160)
     phase = models.CharField(max_length=80, blank=True, default="")
     agent = models.CharField(max_length=80)
@@ -42,7 +47,9 @@ class Task(models.Model):
     attempts_forgiven = models.PositiveIntegerField(db_default=0)  # do not count against patience
     losses = models.PositiveIntegerField(default=0)
     paused_at = models.DateTimeField(null=True, blank=True)  # a subtree is paused task by task
-    accepted_attempt = models.ForeignKey("Attempt", models.SET_NULL, null=True, related_name="+")
+    accepted_attempt = models.ForeignKey(
+        "Attempt", models.SET_NULL, null=True, related_name="+", db_index=False
+    )
     due_at = models.DateTimeField(null=True, blank=True)
     reason = models.TextField(blank=True, default="")  # why it waits, failed or was refused
     created_at = models.DateTimeField(db_default=Now())
@@ -69,6 +76,9 @@ class Task(models.Model):
                 fields=["goal", "state"],
                 condition=~Q(state__in=("done", "failed", "cancelled", "superseded")),
             ),
+            models.Index(
+                name="task_children", fields=["parent"], condition=Q(parent__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:
@@ -78,7 +88,7 @@ class Task(models.Model):
 class Dependency(models.Model):
     """`task` needs `needs`."""
 
-    task = models.ForeignKey(Task, models.CASCADE, related_name="dependencies")
+    task = models.ForeignKey(Task, models.CASCADE, related_name="dependencies", db_index=False)
     needs = models.ForeignKey(Task, models.CASCADE, related_name="dependents")
 
     class Meta:
@@ -94,7 +104,7 @@ class Dependency(models.Model):
 class Attempt(models.Model):
     """One try. A queued row is its own outbox: it is published again until it is claimed."""
 
-    task = models.ForeignKey(Task, models.CASCADE, related_name="attempts")
+    task = models.ForeignKey(Task, models.CASCADE, related_name="attempts", db_index=False)
     goal = models.ForeignKey(Goal, models.CASCADE, related_name="attempts")
     number = models.PositiveIntegerField()
     lineage = models.CharField(max_length=40)  # journal key, shared with those it took over from
@@ -144,9 +154,7 @@ class Attempt(models.Model):
                 fields=["publish_due_at"],
                 condition=Q(state="queued", publish_due_at__isnull=False),
             ),
-            models.Index(
-                name="attempt_leased", fields=["lease_until"], condition=Q(state="running")
-            ),
+            models.Index(name="attempt_running", fields=["goal"], condition=Q(state="running")),
         ]
 
     def __str__(self) -> str:
@@ -157,7 +165,7 @@ class Artifact(models.Model):
     """Something an attempt produced; the bytes are a blob."""
 
     goal = models.ForeignKey(Goal, models.CASCADE, related_name="artifacts")
-    attempt = models.ForeignKey(Attempt, models.CASCADE, related_name="artifacts")
+    attempt = models.ForeignKey(Attempt, models.CASCADE, related_name="artifacts", db_index=False)
     name = models.CharField(max_length=300)
     kind = models.CharField(max_length=16)
     media_type = models.CharField(max_length=120)

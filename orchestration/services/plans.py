@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from django.db import connection
-from django.db.models import Q
-
 from agentsys.kernel.errors import BadInput
-from agentsys.kernel.hashing import digest, plain
+from agentsys.kernel.hashing import canonical_of_plain, digest, digest_bytes, digest_of_plain, plain
+from agentsys.prepared import fetch
 from orchestration.domain.expand import expand
 from orchestration.domain.lives import TaskEvent
 from orchestration.domain.plan import PlanDraft, TaskDraft
 from orchestration.domain.plan_checks import children_problems
 from orchestration.domain.refs import resolve
-from orchestration.models import Dependency, Plan, Task
+from orchestration.models import Plan, Task
 from orchestration.services.briefs import outputs_of
 from orchestration.services.hotpath import Unlocked, unlock
 from orchestration.services.ledger import Book
@@ -28,26 +26,59 @@ _START = """
 WITH roots AS (
     UPDATE agentsys_orchestration_task
     SET state = 'ready', attempts_count = attempts_count + 1
-    WHERE goal_id = %(goal)s AND state = 'blocked' AND unmet = 0 AND NOT expands
-      AND (%(only)s::bigint[] IS NULL OR id = ANY(%(only)s))
+    WHERE goal_id = %(goal)s::bigint AND state = 'blocked' AND unmet = 0 AND NOT expands
+      AND (%(only)s::jsonb IS NULL OR id = ANY(ARRAY(
+            SELECT value::bigint FROM jsonb_array_elements_text(%(only)s::jsonb))))
     RETURNING id, lane, priority, attempts_count, fence
 ), queued AS (
     INSERT INTO agentsys_orchestration_attempt
         (task_id, goal_id, number, lineage, lane, priority, fence, state, publish_due_at,
          publishes, note, artifact_hash, base, tokens, cost_usd, reason)
-    SELECT id, %(goal)s, attempts_count, 't' || id || '.' || attempts_count, lane, priority,
-           fence, 'queued', %(now)s + make_interval(secs => %(republish)s),
+    SELECT id, %(goal)s::bigint, attempts_count, 't' || id || '.' || attempts_count, lane,
+           priority, fence, 'queued',
+           %(now)s::timestamptz + make_interval(secs => %(republish)s::float8),
            0, '', '', '', 0, 0, '' FROM roots
 )
 SELECT id, lane, fence FROM roots ORDER BY id
 """
+
+_INSERT = """
+INSERT INTO agentsys_orchestration_task
+    (goal_id, plan_id, parent_id, key, phase, agent, lane, definition, definition_hash, state,
+     fence, unmet, expands, optional, scoped, priority, attempts_count, losses, reason)
+SELECT %(goal)s::bigint, %(plan)s::bigint, %(parent)s::bigint, r.key, r.phase, r.agent, r.lane,
+       r.definition, r.hash, 'blocked', 0, r.unmet, r.expands, r.optional, r.scoped, r.priority,
+       0, 0, ''
+FROM jsonb_to_recordset(%(rows)s::jsonb)
+  AS r(key text, phase text, agent text, lane text, definition jsonb, hash text, unmet int,
+       expands boolean, optional boolean, scoped boolean, priority smallint)
+RETURNING key, id
+"""
+
+_CONNECT = """
+INSERT INTO agentsys_orchestration_dependency (task_id, needs_id)
+SELECT (pair->>0)::bigint, (pair->>1)::bigint FROM jsonb_array_elements(%(pairs)s::jsonb) AS pair
+"""
+
+# Children may need tasks that are done already.
+_RECOUNT = """
+UPDATE agentsys_orchestration_task t
+SET unmet = (
+    SELECT count(*) FROM agentsys_orchestration_dependency d
+    JOIN agentsys_orchestration_task n ON n.id = d.needs_id
+    WHERE d.task_id = t.id AND n.state <> 'done' AND NOT (n.state = 'failed' AND n.optional))
+WHERE t.id = ANY(ARRAY(SELECT value::bigint FROM jsonb_array_elements_text(%(tasks)s::jsonb)))
+"""
+
+ROWS_MAX = 2000  # tasks in one statement
 
 
 def plan_store(
     book: Book, draft: PlanDraft, *, version: int = 1, priority: int = 0
 ) -> dict[str, int]:
     """Rows for a validated plan, all blocked; returns key → task id."""
-    document = plan_document(draft)
+    prepared = [_Prepared.of(task) for task in draft.tasks]
+    document = _document(draft, prepared)
     Plan.objects.filter(goal_id=book.goal_id, state="active").update(state="superseded")
     plan = Plan.objects.create(
         goal_id=book.goal_id,
@@ -55,9 +86,9 @@ def plan_store(
         planner=draft.planner,
         rationale=draft.rationale,
         document=document,
-        document_hash=digest(document),
+        document_hash=digest_of_plain(document),
     )
-    ids = tasks_insert(book, plan, draft.tasks, priority=priority, known={})
+    ids = _insert(book, plan, prepared, priority=priority, known={})
     book.record(
         "plan.accepted",
         actor=ORCHESTRATOR,
@@ -73,24 +104,63 @@ def plan_store(
 
 
 def plan_document(draft: PlanDraft) -> dict[str, Any]:
+    """The plan in JSON types, as it is stored and hashed."""
+    return _document(draft, [_Prepared.of(task) for task in draft.tasks])
+
+
+def _document(draft: PlanDraft, prepared: Sequence[_Prepared]) -> dict[str, Any]:
     return {
-        "objective": draft.objective,
-        "rationale": draft.rationale,
+        "objective": plain(draft.objective),
+        "rationale": plain(draft.rationale),
         "playbook": draft.playbook,
         "params": plain(draft.params),
-        "tasks": [task_document(task) for task in draft.tasks],
+        "tasks": [task.document() for task in prepared],
     }
 
 
-def task_document(task: TaskDraft) -> dict[str, Any]:
-    return {
-        "key": task.key,
-        "agent": task.agent,
-        "phase": task.phase,
-        "priority": task.priority,
-        "depends_on": list(task.depends_on),
-        **plain(task.definition()),
-    }
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A draft with its definition in JSON types, written out and hashed once."""
+
+    draft: TaskDraft
+    definition: dict[str, Any]
+    text: str
+
+    @classmethod
+    def of(cls, draft: TaskDraft) -> _Prepared:
+        definition = plain(draft.definition())
+        return cls(draft, definition, canonical_of_plain(definition))
+
+    def document(self) -> dict[str, Any]:
+        draft = self.draft
+        return {
+            "key": draft.key,
+            "agent": draft.agent,
+            "phase": plain(draft.phase),
+            "priority": draft.priority,
+            "depends_on": list(draft.depends_on),
+            **self.definition,
+        }
+
+    def row(self, lane: str, priority: int) -> str:
+        """The row for `_INSERT`. What holds scopes is never served in a batch: they are taken one
+        task at a time."""
+        draft = self.draft
+        fan_out = bool(draft.fan_out)
+        scoped = not fan_out and any(s.get("mode", "write") == "write" for s in draft.scopes)
+        facts = {
+            "key": draft.key,
+            "phase": plain(draft.phase),
+            "agent": draft.agent,
+            "lane": "agent" if scoped else lane,
+            "hash": digest_bytes(self.text.encode()),
+            "unmet": len(set(draft.depends_on)),
+            "expands": fan_out,
+            "optional": draft.optional,
+            "scoped": scoped,
+            "priority": priority + draft.priority,
+        }
+        return f'{canonical_of_plain(facts)[:-1]},"definition":{self.text}}}'
 
 
 def tasks_insert(
@@ -103,58 +173,53 @@ def tasks_insert(
     parent_id: int | None = None,
 ) -> dict[str, int]:
     """Insert tasks and their edges; `known` are tasks that stand already (key → id)."""
-    agents = agent_info()
-    rows = []
-    for draft in drafts:
-        definition = plain(draft.definition())
-        fan_out = bool(draft.fan_out)
-        scoped = any(s.get("mode", "write") == "write" for s in draft.scopes) and not fan_out
-        rows.append(
-            Task(
-                goal_id=book.goal_id,
-                plan=plan,
-                parent_id=parent_id,
-                key=draft.key,
-                phase=draft.phase,
-                agent=draft.agent,
-                # Scopes are taken one task at a time, so what writes is never served in a batch.
-                lane="agent" if scoped else agents[draft.agent].lane,
-                definition=definition,
-                definition_hash=digest(definition),
-                unmet=len(set(draft.depends_on)),
-                expands=fan_out,
-                optional=draft.optional,
-                scoped=scoped,
-                priority=priority + draft.priority,
-            )
-        )
-    Task.objects.bulk_create(rows, batch_size=2000)
-    ids = {row.key: row.pk for row in rows}
+    prepared = [_Prepared.of(draft) for draft in drafts]
+    return _insert(book, plan, prepared, known=known, priority=priority, parent_id=parent_id)
+
+
+def _insert(
+    book: Book,
+    plan: Plan,
+    prepared: Sequence[_Prepared],
+    *,
+    known: Mapping[str, int],
+    priority: int = 0,
+    parent_id: int | None = None,
+) -> dict[str, int]:
+    lanes = {name: agent.lane for name, agent in agent_info().items()}
+    ids: dict[str, int] = {}
+    for start in range(0, len(prepared), ROWS_MAX):
+        part = prepared[start : start + ROWS_MAX]
+        rows = ",".join(p.row(lanes[p.draft.agent], priority) for p in part)
+        values = {"goal": book.goal_id, "plan": plan.pk, "parent": parent_id}
+        ids.update(fetch(_INSERT, {**values, "rows": f"[{rows}]"}))
     every = {**known, **ids}
-    Dependency.objects.bulk_create(
-        (
-            Dependency(task_id=ids[draft.key], needs_id=every[need])
-            for draft in drafts
-            for need in dict.fromkeys(draft.depends_on)
-        ),
-        batch_size=5000,
+    edges_insert(
+        (ids[p.draft.key], every[need])
+        for p in prepared
+        for need in dict.fromkeys(p.draft.depends_on)
     )
     return ids
 
 
+def edges_insert(pairs: Iterable[tuple[int, int]]) -> None:
+    """Each pair is (task id, id of what it needs)."""
+    every = list(pairs)
+    for start in range(0, len(every), ROWS_MAX):
+        fetch(_CONNECT, {"pairs": canonical_of_plain(every[start : start + ROWS_MAX])})
+
+
 def roots_start(book: Book, *, republish_seconds: float, only: list[int] | None = None) -> Unlocked:
     """Make ready, and queue, every blocked task that needs nothing (of `only`, if given)."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _START,
-            {
-                "goal": book.goal_id,
-                "now": book.now,
-                "republish": republish_seconds,
-                "only": only,
-            },
-        )
-        rows = cursor.fetchall()
+    rows = fetch(
+        _START,
+        {
+            "goal": book.goal_id,
+            "now": book.now,
+            "republish": republish_seconds,
+            "only": None if only is None else canonical_of_plain(only),
+        },
+    )
     if rows:
         book.record(
             "tasks.unblocked", actor=ORCHESTRATOR, payload={"tasks": [row[0] for row in rows]}
@@ -189,19 +254,9 @@ def fan_out_expand(book: Book, task: Task, *, republish_seconds: float) -> Unloc
             return unlock(book, [task.pk], republish_seconds=republish_seconds)
         return Unlocked()
     plan = _next_version(book, task, children)
-    needs = {d.key: list(d.depends_on) for d in children}
     ids = tasks_insert(book, plan, children, known=known, priority=task.priority, parent_id=task.pk)
-    done = set(
-        Task.objects.filter(pk__in={known[k] for ks in needs.values() for k in ks if k in known})
-        .filter(Q(state="done") | Q(state="failed", optional=True))
-        .values_list("pk", flat=True)
-    )
-    for key, deps in needs.items():
-        open_needs = sum(1 for k in set(deps) if known.get(k) not in done)
-        Task.objects.filter(pk=ids[key]).update(unmet=open_needs)
-    Dependency.objects.bulk_create(
-        Dependency(task_id=task.pk, needs_id=child) for child in ids.values()
-    )
+    fetch(_RECOUNT, {"tasks": canonical_of_plain(list(ids.values()))})
+    edges_insert((task.pk, child) for child in ids.values())
     Task.objects.filter(pk=task.pk).update(expands=False, unmet=len(ids))
     book.record(
         "task.expanded",
@@ -234,7 +289,7 @@ def _next_version(book: Book, task: Task, children: Sequence[TaskDraft]) -> Plan
     document = {
         "extends": active.version,
         "expanded": task.key,
-        "tasks": [task_document(c) for c in children],
+        "tasks": [_Prepared.of(c).document() for c in children],
     }
     return Plan.objects.create(
         goal_id=book.goal_id,
