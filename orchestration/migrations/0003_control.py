@@ -102,5 +102,13 @@ class Migration(migrations.Migration):
             model_name='task',
             index=models.Index(condition=models.Q(('parent__isnull', False)), fields=['parent'], name='task_children'),
         ),
+        migrations.RemoveIndex(
+            model_name='attempt',
+            name='attempt_claimable',
+        ),
+        migrations.AddIndex(
+            model_name='attempt',
+            index=models.Index(models.F('goal') + 0, 'lane', models.F('priority').desc(), 'id', condition=models.Q(('state', 'queued')), name='attempt_claimable'),
+        ),
         migrations.RunSQL(NARROW, migrations.RunSQL.noop),
     ]

@@ -145,8 +145,11 @@ class Attempt(models.Model):
         ]
         indexes = [
             models.Index(
+                F("goal") + 0,  # only the claim asks for it like that (see services.hotpath)
+                "lane",
+                F("priority").desc(),
+                "id",
                 name="attempt_claimable",
-                fields=["goal", "lane", "-priority", "id"],
                 condition=Q(state="queued"),
             ),
             models.Index(

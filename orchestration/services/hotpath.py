@@ -34,21 +34,24 @@ SELECT g.id FROM agentsys_orchestration_goal g
 WHERE g.state = 'running' AND g.paused_at IS NULL AND EXISTS (
     SELECT 1 FROM agentsys_orchestration_attempt a
     JOIN agentsys_orchestration_task t ON t.id = a.task_id
-    WHERE a.goal_id = g.id AND a.lane = %s AND a.state = 'queued'
+    WHERE a.goal_id + 0 = g.id AND a.lane = %s AND a.state = 'queued'
       AND t.state = 'ready' AND (t.due_at IS NULL OR t.due_at <= clock_timestamp()))
 ORDER BY g.priority DESC, g.claimed_at NULLS FIRST, g.id LIMIT 1
 """
 
-# The order of the queue is that of the index `attempt_claimable`, and `= ANY(ARRAY(…))` names rows
-# by primary key: the plans stay the same whatever the planner believes about the tables' sizes.
+# These tables change faster than their statistics, so the planner is left no choice: the queue is
+# read in the order of `attempt_claimable`, whose first column is the expression `goal_id + 0`, and
+# all else is found by primary key, `= ANY(ARRAY(…))`. A guard that might tempt it to another index
+# is written as `IS NOT DISTINCT FROM` or `IS TRUE`, which no index can answer.
 _PICK_LANE = """
     SELECT q.id, q.task_id FROM (
         SELECT a.id, a.task_id FROM agentsys_orchestration_attempt a
-        WHERE a.goal_id = %(goal)s::bigint AND a.lane = %(lane)s AND a.state = 'queued'
-        ORDER BY a.goal_id, a.lane, a.priority DESC, a.id
+        WHERE a.goal_id + 0 = %(goal)s::bigint AND a.lane = %(lane)s AND a.state = 'queued'
+        ORDER BY a.priority DESC, a.id
     ) q, LATERAL (
         SELECT 1 FROM agentsys_orchestration_task t
-        WHERE t.id = q.task_id AND t.state = 'ready' AND NOT t.scoped AND t.paused_at IS NULL
+        WHERE t.id = q.task_id AND t.state IS NOT DISTINCT FROM 'ready' AND NOT t.scoped
+          AND t.paused_at IS NULL
           AND (t.due_at IS NULL OR t.due_at <= %(now)s::timestamptz)
         OFFSET 0
     ) claimable LIMIT %(limit)s::bigint
@@ -57,8 +60,9 @@ _PICK_LANE = """
 _PICK_TASK = """
     SELECT a.id, a.task_id FROM agentsys_orchestration_task t
     JOIN agentsys_orchestration_attempt a ON a.task_id = t.id AND a.state = 'queued'
-    WHERE t.id = %(task)s::bigint AND t.goal_id = %(goal)s::bigint AND t.state = 'ready'
-      AND t.paused_at IS NULL AND (t.due_at IS NULL OR t.due_at <= %(now)s::timestamptz)
+    WHERE t.id = %(task)s::bigint AND t.goal_id IS NOT DISTINCT FROM %(goal)s::bigint
+      AND t.state IS NOT DISTINCT FROM 'ready' AND t.paused_at IS NULL
+      AND (t.due_at IS NULL OR t.due_at <= %(now)s::timestamptz)
       AND t.fence = COALESCE(%(fence)s::bigint, t.fence)
 """
 
@@ -67,7 +71,8 @@ WITH picked AS MATERIALIZED ({pick}), taken AS (
     UPDATE agentsys_orchestration_task t
     SET state = 'running', fence = t.fence + 1, due_at = NULL, reason = '',
         started_at = COALESCE(t.started_at, %(now)s::timestamptz)
-    WHERE t.id = ANY(ARRAY(SELECT task_id FROM picked)) AND t.state = 'ready'
+    WHERE t.id = ANY(ARRAY(SELECT task_id FROM picked))
+      AND t.state IS NOT DISTINCT FROM 'ready'
     RETURNING t.id, t.fence, t.key, t.agent, t.definition, t.definition_hash, t.scoped,
               t.attempts_count, t.attempts_forgiven
 )
@@ -76,7 +81,8 @@ SET state = 'running', fence = taken.fence, owner = %(owner)s::bigint, publish_d
     lease_until = %(now)s::timestamptz + make_interval(secs => %(lease)s::float8),
     started_at = COALESCE(a.started_at, %(now)s::timestamptz)
 FROM taken
-WHERE a.id = ANY(ARRAY(SELECT id FROM picked)) AND a.task_id = taken.id AND a.state = 'queued'
+WHERE a.id = ANY(ARRAY(SELECT id FROM picked)) AND a.task_id IS NOT DISTINCT FROM taken.id
+  AND a.state IS NOT DISTINCT FROM 'queued'
 RETURNING a.id, a.task_id, a.number, a.lineage, a.fence, a.lane, taken.key, taken.agent,
           taken.definition, taken.definition_hash, taken.scoped,
           taken.attempts_count - taken.attempts_forgiven
@@ -96,7 +102,7 @@ freed AS (
         attempts_count = t.attempts_count + (t.unmet = freed.n AND NOT t.expands)::int
     FROM freed
     WHERE t.id = ANY(ARRAY(SELECT task_id FROM freed)) AND t.id = freed.task_id
-      AND t.state = 'blocked'
+      AND t.state IS NOT DISTINCT FROM 'blocked'
     RETURNING t.id, t.state, t.unmet, t.expands, t.lane, t.priority, t.attempts_count, t.fence
 ), queued AS (
     INSERT INTO agentsys_orchestration_attempt
@@ -123,7 +129,8 @@ WITH given AS MATERIALIZED (
         finished_at = %(now)s::timestamptz, lease_until = NULL, progress = 1
     FROM given
     WHERE a.id = ANY(ARRAY(SELECT id FROM given)) AND a.id = given.id AND a.fence = given.fence
-      AND a.state IN ('running', 'reported') AND a.goal_id = %(goal)s::bigint
+      AND (a.state IN ('running', 'reported')) IS TRUE
+      AND a.goal_id IS NOT DISTINCT FROM %(goal)s::bigint
     RETURNING a.id, a.task_id, a.fence
 ), done AS (
     UPDATE agentsys_orchestration_task t
@@ -131,7 +138,7 @@ WITH given AS MATERIALIZED (
         reason = ''
     FROM accepted
     WHERE t.id = ANY(ARRAY(SELECT task_id FROM accepted)) AND t.id = accepted.task_id
-      AND t.fence = accepted.fence AND t.state IN ('running', 'verifying', 'held')
+      AND t.fence = accepted.fence AND (t.state IN ('running', 'verifying', 'held')) IS TRUE
     RETURNING t.id, accepted.id AS attempt_id, t.scoped
 ), released AS (
     DELETE FROM agentsys_orchestration_scopelease
