@@ -11,11 +11,13 @@ from orchestration.models.control import (
     Decision,
     Directive,
     Proposal,
+    Reservation,
     Scope,
     ScopeLease,
 )
 from orchestration.models.goals import Goal, Membership, Plan, Project
 from orchestration.models.ledger import LedgerEntry
+from orchestration.models.recovery import Outage, Recovery
 from orchestration.models.tasks import Artifact, Attempt, Dependency, Task, WorkerSession
 
 __all__ = [
@@ -29,9 +31,12 @@ __all__ = [
     "Goal",
     "LedgerEntry",
     "Membership",
+    "Outage",
     "Plan",
     "Project",
     "Proposal",
+    "Recovery",
+    "Reservation",
     "Scope",
     "ScopeLease",
     "Task",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -167,18 +168,66 @@ class Decision(models.Model):
 
 
 class Budget(models.Model):
-    """Reserve first, settle after: reserved + spent never goes over the limit."""
+    """A limit on a project, a goal or a task with what it fans out into.
 
-    goal = models.OneToOneField(Goal, models.CASCADE, related_name="budget")
-    tokens_max = models.PositiveBigIntegerField(default=2_000_000)
+    Reserve first, settle after: reserved + spent never goes over a limit, except by what calls in
+    flight used beyond what they had reserved. None is no limit. Seconds are wall clock since the
+    start, without pauses; attempts are counted from their rows. Neither has columns here.
+    """
+
+    project = models.OneToOneField(Project, models.CASCADE, null=True, related_name="budget")
+    goal = models.OneToOneField(Goal, models.CASCADE, null=True, related_name="budget")
+    task = models.OneToOneField(Task, models.CASCADE, null=True, related_name="budget")
+    tokens_max = models.PositiveBigIntegerField(null=True, default=2_000_000)
     tokens_reserved = models.PositiveBigIntegerField(default=0)
     tokens_spent = models.PositiveBigIntegerField(default=0)
-    cost_usd_max = models.DecimalField(max_digits=14, decimal_places=6, default=20)
+    cost_usd_max = models.DecimalField(max_digits=14, decimal_places=6, null=True, default=20)
     cost_usd_reserved = models.DecimalField(max_digits=14, decimal_places=6, default=0)
     cost_usd_spent = models.DecimalField(max_digits=14, decimal_places=6, default=0)
+    calls_max = models.PositiveBigIntegerField(null=True, default=None)
+    calls_reserved = models.PositiveBigIntegerField(db_default=0)
+    calls_spent = models.PositiveBigIntegerField(db_default=0)
+    seconds_max = models.FloatField(null=True, default=None)
+    attempts_max = models.PositiveBigIntegerField(null=True, default=None)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="budget_of_one_thing",
+                condition=Q(project__isnull=False, goal__isnull=True, task__isnull=True)
+                | Q(project__isnull=True, goal__isnull=False, task__isnull=True)
+                | Q(project__isnull=True, goal__isnull=True, task__isnull=False),
+            ),
+        ]
 
     def __str__(self) -> str:
-        return f"budget of goal-{self.goal_id}"
+        if self.project_id is not None:
+            return f"budget of project-{self.project_id}"
+        return (
+            f"budget of goal-{self.goal_id}"
+            if self.task_id is None
+            else (f"budget of task-{self.task_id}")
+        )
+
+
+class Reservation(models.Model):
+    """What a call in flight has set aside in each budget above it. Gone once it is settled.
+
+    Without an attempt it belongs to the goal itself: planning, verifying.
+    """
+
+    goal = models.ForeignKey(Goal, models.CASCADE, related_name="+")
+    task = models.ForeignKey(Task, models.CASCADE, null=True, related_name="+")
+    attempt = models.ForeignKey(Attempt, models.CASCADE, null=True, related_name="+")
+    fence = models.PositiveBigIntegerField(default=0)
+    tokens = models.PositiveBigIntegerField()
+    cost_usd = models.DecimalField(max_digits=14, decimal_places=6)
+    calls = models.PositiveIntegerField()
+    budgets = ArrayField(models.BigIntegerField())
+    created_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"{self.tokens} tokens for goal-{self.goal_id}"
 
 
 class Directive(models.Model):

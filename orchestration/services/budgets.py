@@ -1,73 +1,305 @@
-"""Budgets: reserve before a model call, settle after it; a breach refuses the call."""
+"""Budgets: reserve before a call, settle after it, release what a dead worker had set aside.
+
+A task's calls are paid by every budget above it: its project's, its goal's, those of the tasks
+that fanned out into it, its own. Guaranteed:
+
+- *All or none.* One statement locks the whole chain, looks at every limit and reserves in all of
+  them, or in none. So no budget is overspent by more than calls in flight used beyond their own
+  reservations.
+- *One lock order*: project, goal, tasks from the outside in. Whoever holds a budget waits for no
+  other row: reservations that somebody else is settling are skipped. So nothing can deadlock.
+- *Nothing leaks.* What is set aside is a row that names its attempt and fence. When that attempt
+  no longer runs the row is released: by the end of the attempt, by whoever finds a budget full,
+  by `fsck --repair`.
+
+What is spent is booked even when its attempt was taken back meanwhile: it has to be paid.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from django.db import connection
 
 from agentsys.kernel.errors import AgentsysError, ExitCode
-from orchestration.models import Budget
 from workers.contracts import Usage
 
-_RESERVE = """
-UPDATE agentsys_orchestration_budget
-SET tokens_reserved = tokens_reserved + %(tokens)s,
-    cost_usd_reserved = cost_usd_reserved + %(cost)s
-WHERE goal_id = %(goal)s
-  AND tokens_spent + tokens_reserved + %(tokens)s <= tokens_max
-  AND cost_usd_spent + cost_usd_reserved + %(cost)s <= cost_usd_max
-"""
+BUDGET = "agentsys_orchestration_budget"
+RESERVATION = "agentsys_orchestration_reservation"
+ABANDONED_SECONDS = 3600  # a reservation without an attempt: no call takes so long
+IN_ORDER = "b.project_id NULLS LAST, b.goal_id NULLS LAST, b.task_id"
 
-_SETTLE = """
-UPDATE agentsys_orchestration_budget
-SET tokens_reserved = GREATEST(tokens_reserved - %(tokens)s, 0),
-    cost_usd_reserved = GREATEST(cost_usd_reserved - %(cost)s, 0),
-    tokens_spent = tokens_spent + %(tokens_used)s,
-    cost_usd_spent = cost_usd_spent + %(cost_used)s
-WHERE goal_id = %(goal)s
-"""
+_CHAIN = f"""
+up AS (
+    SELECT id, parent_id, definition FROM agentsys_orchestration_task
+    WHERE id = %(task)s::bigint AND goal_id = %(goal)s::bigint
+    UNION ALL
+    SELECT t.id, t.parent_id, t.definition FROM agentsys_orchestration_task t
+    JOIN up ON t.id = up.parent_id
+), chain AS MATERIALIZED (
+    SELECT b.* FROM {BUDGET} b
+    WHERE b.id = ANY(ARRAY(
+        SELECT p.id FROM {BUDGET} p JOIN agentsys_orchestration_goal g
+            ON g.project_id = p.project_id AND g.id = %(goal)s::bigint
+        UNION ALL SELECT id FROM {BUDGET} WHERE goal_id = %(goal)s::bigint
+        UNION ALL SELECT s.id FROM {BUDGET} s JOIN up ON s.task_id = up.id))
+    ORDER BY {IN_ORDER} FOR NO KEY UPDATE
+)"""  # noqa: S608 - put together from statements of our own
+
+# Wall clock since the start, without the goal's pauses; a swarm starts with its first child.
+_ELAPSED = """
+CASE WHEN c.goal_id IS NOT NULL THEN (
+    SELECT extract(epoch FROM COALESCE(g.paused_at, clock_timestamp()) - g.started_at)
+           - g.paused_seconds
+    FROM agentsys_orchestration_goal g WHERE g.id = c.goal_id)
+ELSE (
+    SELECT extract(epoch FROM clock_timestamp() - min(t.started_at))
+    FROM agentsys_orchestration_task t WHERE t.id = c.task_id OR t.parent_id = c.task_id)
+END"""
+
+_RESERVE = f"""
+WITH RECURSIVE {_CHAIN}, unopened AS (
+    SELECT up.id FROM up WHERE up.definition->'fan_out'->'budget' IS NOT NULL
+      AND NOT EXISTS (SELECT 1 FROM {BUDGET} s WHERE s.task_id = up.id)
+), short AS (
+    SELECT c.*, k.* FROM chain c, LATERAL (VALUES
+        ('tokens', c.tokens_max, c.tokens_spent, c.tokens_reserved, %(tokens)s::bigint),
+        ('cost_usd', c.cost_usd_max, c.cost_usd_spent, c.cost_usd_reserved, %(cost)s::numeric),
+        ('calls', c.calls_max, c.calls_spent, c.calls_reserved, %(calls)s::bigint),
+        ('seconds', c.seconds_max::numeric,
+         CASE WHEN c.seconds_max IS NOT NULL THEN {_ELAPSED} END, 0, 0)
+    ) AS k(kind, most, spent, reserved, asked)
+    WHERE k.most IS NOT NULL AND k.spent + k.reserved + k.asked > k.most
+), taken AS (
+    UPDATE {BUDGET} b
+    SET tokens_reserved = b.tokens_reserved + %(tokens)s::bigint,
+        cost_usd_reserved = b.cost_usd_reserved + %(cost)s::numeric,
+        calls_reserved = b.calls_reserved + %(calls)s::bigint
+    FROM chain WHERE b.id = chain.id
+      AND NOT EXISTS (SELECT 1 FROM short) AND NOT EXISTS (SELECT 1 FROM unopened)
+    RETURNING b.id
+), kept AS (
+    INSERT INTO {RESERVATION} (goal_id, task_id, attempt_id, fence, tokens, cost_usd, calls,
+                               budgets, created_at)
+    SELECT %(goal)s::bigint, %(task)s::bigint, %(attempt)s::bigint,
+           COALESCE((SELECT fence FROM agentsys_orchestration_attempt
+                     WHERE id = %(attempt)s::bigint), 0),
+           %(tokens)s::bigint, %(cost)s::numeric, %(calls)s::bigint,
+           ARRAY(SELECT id FROM taken), clock_timestamp()
+    WHERE NOT EXISTS (SELECT 1 FROM short) AND NOT EXISTS (SELECT 1 FROM unopened)
+    RETURNING id
+)
+SELECT 'kept', id, NULL::bigint, NULL::bigint, NULL::bigint, NULL::text,
+       NULL::float8, NULL::float8, NULL::float8, NULL::float8 FROM kept
+UNION ALL
+SELECT 'unopened', id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM unopened
+UNION ALL
+(SELECT 'short', b.id, b.project_id, b.goal_id, b.task_id, b.kind,
+        b.most::float8, b.spent::float8, b.reserved::float8, b.asked::float8
+ FROM short b ORDER BY {IN_ORDER}, b.kind)
+"""  # noqa: S608
+
+_SETTLE = f"""
+WITH RECURSIVE {_CHAIN}, gone AS (
+    DELETE FROM {RESERVATION} WHERE id = ANY(ARRAY(
+        SELECT r.id FROM {RESERVATION} r
+        WHERE r.goal_id = %(goal)s::bigint AND r.attempt_id IS NOT DISTINCT FROM %(attempt)s::bigint
+          AND r.tokens = %(tokens)s::bigint AND r.cost_usd = %(cost)s::numeric
+        ORDER BY r.id LIMIT 1 FOR UPDATE SKIP LOCKED))
+    RETURNING budgets, tokens, cost_usd, calls
+), freed AS (
+    SELECT c.id, COALESCE(g.tokens, 0) AS tokens, COALESCE(g.cost_usd, 0) AS cost_usd,
+           COALESCE(g.calls, 0) AS calls
+    FROM chain c LEFT JOIN gone g ON c.id = ANY(g.budgets)
+)
+UPDATE {BUDGET} b
+SET tokens_reserved = GREATEST(b.tokens_reserved - f.tokens, 0),
+    cost_usd_reserved = GREATEST(b.cost_usd_reserved - f.cost_usd, 0),
+    calls_reserved = GREATEST(b.calls_reserved - f.calls, 0),
+    tokens_spent = b.tokens_spent + %(tokens_used)s::bigint,
+    cost_usd_spent = b.cost_usd_spent + %(cost_used)s::numeric,
+    calls_spent = b.calls_spent + %(calls_used)s::bigint
+FROM freed f WHERE b.id = f.id
+"""  # noqa: S608
+
+_RELEASE = f"""
+WITH gone AS (
+    DELETE FROM {RESERVATION} WHERE id = ANY(ARRAY(
+        SELECT r.id FROM {RESERVATION} r
+        LEFT JOIN agentsys_orchestration_attempt a ON a.id = r.attempt_id
+        WHERE (%(task)s::bigint IS NULL OR r.task_id = %(task)s::bigint)
+          AND (%(goal)s::bigint IS NULL OR r.goal_id = %(goal)s::bigint)
+          AND CASE WHEN r.attempt_id IS NULL
+              THEN r.created_at < clock_timestamp() - make_interval(secs => {ABANDONED_SECONDS})
+              ELSE a.state <> 'running' OR a.fence <> r.fence END
+        FOR UPDATE OF r SKIP LOCKED))
+    RETURNING budgets, tokens, cost_usd, calls
+), freed AS (
+    SELECT u.id, sum(g.tokens) AS tokens, sum(g.cost_usd) AS cost_usd, sum(g.calls) AS calls
+    FROM gone g, unnest(g.budgets) AS u(id) GROUP BY u.id
+), locked AS MATERIALIZED (
+    SELECT b.id FROM {BUDGET} b WHERE b.id = ANY(ARRAY(SELECT id FROM freed))
+    ORDER BY {IN_ORDER} FOR NO KEY UPDATE
+), given_back AS (
+    UPDATE {BUDGET} b
+    SET tokens_reserved = GREATEST(b.tokens_reserved - f.tokens, 0),
+        cost_usd_reserved = GREATEST(b.cost_usd_reserved - f.cost_usd, 0),
+        calls_reserved = GREATEST(b.calls_reserved - f.calls, 0)
+    FROM freed f JOIN locked USING (id) WHERE b.id = f.id
+)
+SELECT count(*) FROM gone
+"""  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """A limit without room. `ref` names the thing: project-1, goal-2, task-3."""
+
+    budget_id: int
+    level: str
+    ref: str
+    kind: str  # tokens | cost_usd | calls | seconds | attempts
+    most: float
+    spent: float
+    reserved: float
+    asked: float
+
+    def __str__(self) -> str:
+        inflight = f" and {_amount(self.kind, self.reserved)} reserved" if self.reserved else ""
+        return (
+            f"{_amount(self.kind, self.spent)} of {_amount(self.kind, self.most)}"
+            f" {NAMES[self.kind]} are spent{inflight}"
+        )
+
+
+NAMES = {
+    "tokens": "tokens",
+    "cost_usd": "of money",
+    "calls": "model calls",
+    "seconds": "seconds",
+    "attempts": "attempts",
+}
+
+
+def _amount(kind: str, value: float) -> str:
+    return f"${value:.4f}" if kind == "cost_usd" else f"{value:.0f}"
 
 
 class BudgetExceeded(AgentsysError):
-    """The goal's budget has no room for the call; the work is parked and a person asked."""
+    """A budget has no room for the call; the work is parked and a person asked."""
 
     code = "budget-exceeded"
-    template = (
-        "goal-{goal_id} has no budget for {tokens} more tokens and ${cost_usd:.4f}:"
-        " {spent}. Raise the budget in the console to go on"
-    )
+    template = "{ref} has no budget for {wanted}: {spent}. Raise it to go on"
     exit_code = ExitCode.BUDGET
 
 
-def budget_reserve(goal_id: int, *, tokens: int, cost_usd: float) -> None:
-    """Set aside an upper bound; BudgetExceeded when it does not fit."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _RESERVE, {"goal": goal_id, "tokens": tokens, "cost": Decimal(str(cost_usd))}
-        )
-        reserved = cursor.rowcount
-    if not reserved:
-        budget = Budget.objects.get(goal_id=goal_id)
-        raise BudgetExceeded(
-            goal_id=goal_id,
-            tokens=tokens,
-            cost_usd=cost_usd,
-            spent=f"{budget.tokens_spent} of {budget.tokens_max} tokens and"
-            f" ${budget.cost_usd_spent:.4f} of ${budget.cost_usd_max:.2f} are spent",
-        )
+def exceeded(short: Shortage, goal_id: int) -> BudgetExceeded:
+    more = f"{_amount(short.kind, short.asked)} more {NAMES[short.kind]}"
+    return BudgetExceeded(
+        ref=short.ref,
+        wanted=more if short.asked else "more time",
+        spent=str(short),
+        goal_id=goal_id,
+        budget=short.budget_id,
+        level=short.level,
+        kind=short.kind,
+        most=short.most,
+        used=short.spent,
+        reserved=short.reserved,
+        asked=short.asked,
+    )
 
 
-def budget_settle(goal_id: int, *, tokens: int, cost_usd: float, usage: Usage) -> None:
-    """Release what was reserved and book what was used."""
+def budget_reserve(
+    goal_id: int,
+    *,
+    tokens: int,
+    cost_usd: float,
+    task_id: int | None = None,
+    attempt_id: int | None = None,
+) -> int:
+    """Set aside an upper bound for one call in every budget above the task; the reservation's id.
+
+    BudgetExceeded names the outermost limit without room. Without a task only the project and
+    the goal pay.
+    """
+    values = _values(goal_id, task_id, attempt_id, tokens, cost_usd)
+    kept, short = _reserve(values)
+    if short and reservations_release(goal_id=None if short.level == "project" else goal_id):
+        kept, short = _reserve(values)  # a dead worker had held what was missing
+    if short:
+        raise exceeded(short, goal_id)
+    return kept
+
+
+def _reserve(values: dict[str, Any]) -> tuple[int, Shortage | None]:
+    rows = _fetch(_RESERVE, values)
+    unopened = [row[1] for row in rows if row[0] == "unopened"]
+    if unopened:
+        from orchestration.services.limits import swarm_open
+
+        for task_id in unopened:
+            swarm_open(task_id)
+        rows = _fetch(_RESERVE, values)
+    if rows[0][0] == "kept":
+        return rows[0][1], None
+    return 0, shortage_of(rows[0][1:])
+
+
+def shortage_of(row: tuple[Any, ...]) -> Shortage:
+    """From (budget, project, goal, task, kind, most, spent, reserved, asked)."""
+    budget_id, project, goal, task, *rest = row
+    level, pk = ("project", project) if project else ("goal", goal) if goal else ("task", task)
+    return Shortage(budget_id, level, f"{level}-{pk}", *rest)
+
+
+def budget_settle(
+    goal_id: int,
+    *,
+    tokens: int,
+    cost_usd: float,
+    usage: Usage,
+    task_id: int | None = None,
+    attempt_id: int | None = None,
+) -> None:
+    """Give back what was reserved for one call and book what it used."""
+    values = _values(goal_id, task_id, attempt_id, tokens, cost_usd)
+    used = {
+        "tokens_used": usage.input_tokens + usage.output_tokens,
+        "cost_used": _money(usage.cost_usd),
+        "calls_used": usage.model_calls,
+    }
     with connection.cursor() as cursor:
-        cursor.execute(
-            _SETTLE,
-            {
-                "goal": goal_id,
-                "tokens": tokens,
-                "cost": Decimal(str(cost_usd)),
-                "tokens_used": usage.input_tokens + usage.output_tokens,
-                "cost_used": Decimal(str(usage.cost_usd)),
-            },
-        )
+        cursor.execute(_SETTLE, {**values, **used})
+
+
+def reservations_release(*, goal_id: int | None = None, task_id: int | None = None) -> int:
+    """Give back what attempts that no longer run had reserved; returns how many calls' worth."""
+    rows = _fetch(_RELEASE, {"goal": goal_id, "task": task_id})
+    return int(rows[0][0])
+
+
+def _values(
+    goal_id: int, task_id: int | None, attempt_id: int | None, tokens: int, cost_usd: float
+) -> dict[str, Any]:
+    return {
+        "goal": goal_id,
+        "task": task_id,
+        "attempt": attempt_id,
+        "tokens": tokens,
+        "cost": _money(cost_usd),
+        "calls": 1,
+    }
+
+
+def _fetch(statement: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return list(cursor.fetchall())
+
+
+def _money(usd: float) -> Decimal:
+    """As the columns hold it, so that what is settled is found by what was reserved."""
+    return round(Decimal(str(usd)), 6)
