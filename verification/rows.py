@@ -215,6 +215,8 @@ def _reasons(draft: VerdictDraft) -> str:
 
 def _evidence(draft: VerdictDraft) -> str:
     """Evidence is bounded: past the limit only its numbers and switches are kept."""
+    if not draft.evidence:
+        return "{}"
     text = canonical(draft.evidence)
     if len(text) <= EVIDENCE_CHARS_MAX:
         return text

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from agentsys.kernel.hashing import digest_of_plain
+from agentsys.kernel.hashing import canonical_of_plain, digest_bytes
 
 GENESIS = ""
 
@@ -26,18 +26,20 @@ class Entry:
 
 def entry_hash(previous: str, entry: Entry) -> str:
     """SHA-256 over the previous hash and the canonical JSON of every field of `entry`."""
-    facts = [
-        previous,
-        entry.goal_id,
-        entry.seq,
-        entry.event,
-        entry.actor,
-        entry.at.astimezone(UTC).isoformat(timespec="microseconds"),
-        entry.task_id,
-        entry.attempt_id,
-        entry.payload,
-    ]
-    return digest_of_plain(facts)
+    return hash_of(previous, entry, canonical_of_plain(entry.payload))
+
+
+def hash_of(previous: str, entry: Entry, payload: str) -> str:
+    """`entry_hash` where the payload's canonical JSON is at hand. Written out, since every entry
+    passes here: the canonical form of a list of the previous hash and the fields in order."""
+    at = entry.at.astimezone(UTC).isoformat(timespec="microseconds")
+    task_id = "null" if entry.task_id is None else entry.task_id
+    attempt_id = "null" if entry.attempt_id is None else entry.attempt_id
+    facts = (
+        f'["{previous}",{entry.goal_id},{entry.seq},{canonical_of_plain(entry.event)},'
+        f'{canonical_of_plain(entry.actor)},"{at}",{task_id},{attempt_id},{payload}]'
+    )
+    return digest_bytes(facts.encode())
 
 
 def chain_problems(entries: Iterable[tuple[Entry, str]], *, head: str, length: int) -> list[str]:

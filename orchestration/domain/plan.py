@@ -7,7 +7,7 @@ enough; `plan_checks` does the same for the content.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any
 
@@ -44,12 +44,16 @@ class TaskDraft:
     remember: str = ""
 
     def definition(self) -> dict[str, Any]:
-        """What is frozen and hashed: everything that says what the task is."""
-        return {
-            f.name: _plain(getattr(self, f.name))
-            for f in fields(self)
-            if f.name not in ("key", "depends_on", "phase", "priority", "agent")
+        """What is frozen and hashed: everything that says what the task is, where it was said.
+
+        What was left out, or set to what it is anyway, is not in it.
+        """
+        found = {
+            name: _plain(value)
+            for name, default in _DEFINING
+            if (value := getattr(self, name)) != default and value not in ((), {}, [])
         }
+        return {"objective": self.objective, **found}
 
 
 def _plain(value: Any) -> Any:
@@ -67,6 +71,11 @@ class PlanDraft:
     params: Mapping[str, Any] = field(default_factory=dict)
 
 
+_DEFINING = tuple(
+    (f.name, None if f.default is MISSING else f.default)
+    for f in fields(TaskDraft)
+    if f.name not in ("key", "depends_on", "phase", "priority", "agent", "objective")
+)
 TASK_FIELDS = {f.name for f in fields(TaskDraft)}
 PLAN_FIELDS = {"objective", "tasks", "rationale", "repository"}
 _TUPLES = ("depends_on", "acceptance", "non_goals", "scopes", "verify")

@@ -24,7 +24,7 @@ from agentsys.kernel.crashpoints import crashpoint
 from agentsys.kernel.errors import NotFound
 from agentsys.kernel.hashing import canonical_of_plain, plain
 from agentsys.prepared import fetch
-from orchestration.domain.chain import Entry, chain_problems, entry_hash
+from orchestration.domain.chain import Entry, chain_problems, hash_of
 from orchestration.models import Goal, LedgerEntry
 
 _LOCK = """
@@ -88,32 +88,30 @@ class Book:
     def flush(self) -> None:
         if not self.entries:
             return
-        rows = []
-        for entry in self.entries:
-            self.head = entry_hash(self.head, entry)
-            rows.append(
-                {
-                    "seq": entry.seq,
-                    "event": entry.event,
-                    "actor": entry.actor,
-                    "task_id": entry.task_id,
-                    "attempt_id": entry.attempt_id,
-                    "payload": entry.payload,
-                    "hash": self.head,
-                }
-            )
+        rows = [self._row(entry) for entry in self.entries]
         fetch(
             _APPEND,
             {
                 "goal": self.goal_id,
                 "now": self.now,
-                "entries": canonical_of_plain(rows),
+                "entries": f"[{','.join(rows)}]",
                 "seq": self.seq,
                 "head": self.head,
                 "served": self.served,
             },
         )
         self.entries, self.served = [], False
+
+    def _row(self, entry: Entry) -> str:
+        """The entry for `_APPEND`; moves the head on."""
+        payload = canonical_of_plain(entry.payload)
+        self.head = hash_of(self.head, entry, payload)
+        facts = {"seq": entry.seq, "event": entry.event, "actor": entry.actor, "hash": self.head}
+        if entry.task_id is not None:
+            facts["task_id"] = entry.task_id
+        if entry.attempt_id is not None:
+            facts["attempt_id"] = entry.attempt_id
+        return f'{canonical_of_plain(facts)[:-1]},"payload":{payload}}}'
 
 
 @contextmanager
