@@ -112,6 +112,7 @@ class Brief:
     repository: RepositoryRef | None = None
     namespace: str = ""  # memory namespace, e.g. "project-1"
     lineage: str = ""  # journal key shared by an attempt and those that take over from it
+    model: str = ""  # instead of the one that is configured for the agent's role
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,7 @@ class Failure:
     kind: FailureKind
     message: str
     retry_after_seconds: float | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)  # such as the model that was away
 
 
 @dataclass(frozen=True, slots=True)

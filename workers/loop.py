@@ -77,7 +77,7 @@ class Loop:
             raise
         except AgentsysError as error:  # a model or a budget that says no
             wait = error.context.get("retry_after_seconds")
-            failure = Failure(failure_kind(error), str(error), retry_after_seconds=wait)
+            failure = Failure(failure_kind(error), str(error), wait, facts=_facts(error))
             return self._report(Outcome.FAILED, failure=failure, summary=failure.message[:200])
 
     def _run(self) -> Report:
@@ -134,7 +134,9 @@ class Loop:
         role, messages = self._brief.agent, self._talk.messages
 
         def call() -> dict[str, Any]:
-            said = gateway.chat(messages, role=role, tools=self._specs, meter=self._meter)
+            said = gateway.chat(
+                messages, role=role, tools=self._specs, meter=self._meter, model=self._brief.model
+            )
             return {**asdict(said), "directives": list(self._ports.directives())}
 
         replayed = self._journal.replayed
@@ -253,6 +255,12 @@ class Loop:
         self, outcome: Outcome, output: Mapping[str, Any] | None = None, **rest: Any
     ) -> Report:
         return Report(outcome, output=dict(output or {}), usage=self._usage, **rest)
+
+
+def _facts(error: AgentsysError) -> dict[str, Any]:
+    """What an error names, as far as it is small and plain."""
+    kept = {k: v for k, v in error.context.items() if isinstance(v, str | int | float)}
+    return {k: v[:300] if isinstance(v, str) else v for k, v in kept.items()}
 
 
 def _finish_spec(schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -54,11 +54,12 @@ def chat(
     role: str,
     tools: Sequence[Mapping[str, Any]] = (),
     meter: Meter | None = None,
+    model: str = "",
 ) -> ChatResult:
     """One call. `messages` are {"role": system | user | assistant | tool, "content", …};
-    `tools` are {"name", "description", "parameters"}. Raises the errors of this package, and what
-    `meter.reserve` raises."""
-    profile = profile_needed(role)
+    `tools` are {"name", "description", "parameters"}; `model` is PROVIDER:NAME instead of the
+    role's. Raises the errors of this package, and what `meter.reserve` raises."""
+    profile = profile_needed(role, model)
     estimate = estimate_of(profile, messages, tools)
     if meter is not None:
         meter.reserve(estimate)

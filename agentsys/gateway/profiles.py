@@ -92,8 +92,9 @@ def profile_for(role: str) -> ModelProfile | None:  # noqa: ARG001 - one model s
     return _parsed(text) if text else None
 
 
-def profile_needed(role: str) -> ModelProfile:
-    found = profile_for(role)
+def profile_needed(role: str, model: str = "") -> ModelProfile:
+    """The profile of a role, or that of `model` where it is named."""
+    found = _parsed(model) if model else profile_for(role)
     if found is None:
         raise NoModelConfigured(role=role)
     return found

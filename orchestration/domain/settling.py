@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from orchestration.domain.recovery import CLASS_OF, FailureClass
 from verification.contracts import Ruling, RulingOutcome
 from workers.contracts import Failure, FailureKind, Outcome
-
-NOT_RETRIED = frozenset({FailureKind.BAD_INPUT, FailureKind.POLICY, FailureKind.REFUSED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +30,19 @@ class Verify:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Refused or failed, and attempts are left."""
+    """Refused or failed. What follows depends on what was tried before: `domain.recovery`."""
 
     reason: str
-    delay_seconds: float
-    rejected: bool  # True: a fresh attempt with the reasons; False: the work itself broke
+    delay_seconds: float  # at least; what the other side asked for
+    rejected: bool  # True: the verifiers said no; False: the work itself broke
+    failure: FailureClass = FailureClass.BAD_OUTPUT
+    facts: Mapping[str, Any] = field(default_factory=dict)  # what the failure names
 
 
 @dataclass(frozen=True, slots=True)
 class Fail:
+    """A person says that it is over."""
+
     reason: str
     rejected: bool
 
@@ -68,18 +71,10 @@ Disposition = Accept | Propose | Verify | Retry | Fail | Review | Ask | Yield
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How often a task is tried and how long it waits in between."""
+    """How often a task is tried."""
 
     attempts_max: int
     attempts_made: int
-    backoff_seconds: float
-    backoff_max_seconds: float
-    jitter: float = 0.0  # in [0, 1), drawn by the caller
-
-    def delay(self) -> float:
-        """Doubles with each attempt, with up to half as much again of jitter."""
-        base = self.backoff_seconds * 2 ** max(self.attempts_made - 1, 0)
-        return float(min(base, self.backoff_max_seconds) * (1 + self.jitter / 2))
 
     @property
     def left(self) -> bool:
@@ -90,7 +85,7 @@ def dispose_report(
     report: Mapping[str, Any],
     ruling: Ruling | None,
     costly: Sequence[tuple[str, str]],
-    patience: Patience,
+    _patience: Patience | None = None,
 ) -> Disposition:
     """Decide on a report. `ruling` is None while no verdict was asked for."""
     match Outcome(report["outcome"]):
@@ -99,37 +94,40 @@ def dispose_report(
         case Outcome.ASKS:
             return Ask(question=report["question"] or {"text": "The agent asks a person."})
         case Outcome.FAILED:
-            return dispose_failure(report.get("failure"), patience)
+            return dispose_failure(report.get("failure"))
         case Outcome.DONE:
             pass
     if ruling is None or (ruling.outcome is RulingOutcome.PENDING and costly):
         return Verify(pairs=tuple(costly))
-    return dispose_ruling(ruling, patience, proposes=bool(report.get("proposals")))
+    return dispose_ruling(ruling, proposes=bool(report.get("proposals")))
 
 
-def dispose_ruling(ruling: Ruling, patience: Patience, *, proposes: bool) -> Disposition:
+def dispose_ruling(ruling: Ruling, *, proposes: bool) -> Disposition:
     match ruling.outcome:
         case RulingOutcome.ACCEPT:
             return Propose() if proposes else Accept()
         case RulingOutcome.REJECT:
             reason = "; ".join(ruling.reasons) or "rejected by the verifiers"
-            if patience.left:
-                return Retry(reason=reason, delay_seconds=patience.delay(), rejected=True)
-            return Fail(reason=reason, rejected=True)
+            return Retry(
+                reason=reason, delay_seconds=0.0, rejected=True, failure=FailureClass.REJECTED
+            )
         case RulingOutcome.PERSON | RulingOutcome.PENDING:
             return Review(reasons=ruling.reasons)
 
 
-def dispose_failure(failure: Mapping[str, Any] | None, patience: Patience) -> Disposition:
+def dispose_failure(failure: Mapping[str, Any] | None) -> Disposition:
     failure = failure or {"kind": str(FailureKind.CRASH), "message": "no reason given"}
-    reason = f"{failure['kind']}: {failure['message']}"
+    facts = failure.get("facts") or {}
     if failure["kind"] == FailureKind.BUDGET:
         text = f"{failure['message']} Go on?"
-        return Ask(question={"kind": "budget", "text": text, "risk": "write"})
-    if FailureKind(failure["kind"]) in NOT_RETRIED or not patience.left:
-        return Fail(reason=reason, rejected=False)
-    delay = max(patience.delay(), failure.get("retry_after_seconds") or 0.0)
-    return Retry(reason=reason, delay_seconds=delay, rejected=False)
+        return Ask(question={"kind": "budget", "text": text, "risk": "write", "facts": facts})
+    return Retry(
+        reason=f"{failure['kind']}: {failure['message']}",
+        delay_seconds=failure.get("retry_after_seconds") or 0.0,
+        rejected=False,
+        failure=CLASS_OF[FailureKind(failure["kind"])],
+        facts=facts,
+    )
 
 
 def failed(kind: FailureKind, message: str) -> dict[str, Any]:

@@ -29,9 +29,9 @@ from orchestration.models import (
 )
 from orchestration.services.ending import task_fail, task_retry
 from orchestration.services.followups import Followups
-from orchestration.services.hotpath import Unlocked
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.moves import attempts_move, goal_move, proposals_move, tasks_move
+from orchestration.services.parking import budget_answered, task_resume
 from orchestration.services.plans import roots_start
 from orchestration.services.proposals import action_failed, applied
 from orchestration.services.settle import carry_out
@@ -190,8 +190,18 @@ def _follow(
     after: Followups,
 ) -> None:
     match request.kind:
-        case "question" | "budget":
-            resume_held(book, request.task_id, actor, after)
+        case "question":
+            _question_answered(book, request, decision, actor, reason, after)
+        case "budget":
+            budget_answered(
+                book,
+                request,
+                decision,
+                actor=actor,
+                reason=reason,
+                payload=payload,
+                after=after,
+            )
         case "proposal":
             _proposal_decided(book, request, decision, actor, reason, payload, after)
         case "verdict":
@@ -204,15 +214,21 @@ def _follow(
             pass
 
 
+def _question_answered(
+    book: Book, request: ApprovalRequest, decision: str, actor: str, reason: str, after: Followups
+) -> None:
+    """The task goes on with the answer; one that is at its wits' end ends where people say no."""
+    if request.task_id is not None and decision == "reject" and request.context.get("exhausted"):
+        said = f"rejected by {actor}: {reason}"
+        task_fail(book, request.task_id, reason=said, after=after, actor=actor)
+    else:
+        resume_held(book, request.task_id, actor, after)
+
+
 def resume_held(book: Book, task_id: int | None, actor: str, after: Followups) -> None:
     """A held task goes on; its queued attempt is published at once."""
-    if task_id is None or not tasks_move(
-        book, [task_id], TaskEvent.RESUMED, actor=actor, fields={"reason": ""}
-    ):
-        return
-    Attempt.objects.filter(task_id=task_id, state="queued").update(publish_due_at=book.now)
-    task = Task.objects.get(pk=task_id)
-    after.unlocked += Unlocked(agents=((task_id, task.fence),))
+    if task_id is not None:
+        task_resume(book, task_id, actor=actor, after=after)
 
 
 def _proposal_decided(

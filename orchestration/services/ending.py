@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +10,8 @@ from django.db import connection
 
 from orchestration.domain.lives import TaskEvent
 from orchestration.domain.settling import Patience
-from orchestration.models import Task
+from orchestration.models import Attempt, Task
+from orchestration.services.budgets import reservations_release
 from orchestration.services.followups import Followups
 from orchestration.services.hotpath import Unlocked, queue_again, unlock
 from orchestration.services.ledger import Book
@@ -19,16 +19,14 @@ from orchestration.services.moves import ORCHESTRATOR, tasks_move
 from orchestration.services.requests import task_requests_withdraw
 from orchestration.services.scopes import scopes_release
 
+FORGIVEN = frozenset({TaskEvent.LOST, TaskEvent.RESUMED})  # no fault of the agent's
+
 
 def patience_of(definition: Mapping[str, Any], attempts_made: int) -> Patience:
-    config = settings.AGENTSYS
     retry = definition.get("retry") or {}
     return Patience(
-        attempts_max=retry.get("attempts_max", config.attempts_max),
+        attempts_max=retry.get("attempts_max", settings.AGENTSYS.attempts_max),
         attempts_made=attempts_made,
-        backoff_seconds=retry.get("backoff_seconds", config.backoff_seconds),
-        backoff_max_seconds=config.backoff_max_seconds,
-        jitter=random.random(),  # noqa: S311 - spreads retries, protects nothing
     )
 
 
@@ -41,26 +39,39 @@ def task_retry(
     after: Followups,
     event: TaskEvent = TaskEvent.RETRIED,
     lineage: str | None = None,
-) -> None:
-    """A new attempt, due after the delay; its scopes are free meanwhile."""
+    forgiven: bool | None = None,
+    facts: Mapping[str, Any] = {},
+) -> bool:
+    """A new attempt, due after the delay; its scopes are free meanwhile. False: the race was lost.
+
+    With `lineage` it goes on with that journal. `forgiven` says that the last attempt does not
+    use up the task's patience; what was lost or sent back by a person never does.
+    """
+    forgiven = event in FORGIVEN if forgiven is None else forgiven
     moved = tasks_move(
         book,
         [task_id],
         event,
-        payload={"reason": reason, "delay_seconds": round(delay_seconds, 3)},
+        payload={
+            "reason": reason,
+            "delay_seconds": round(delay_seconds, 3),
+            "forgiven": forgiven,
+            **facts,
+        },
         fields={"reason": reason[:2000]},
     )
     if not moved:
-        return
+        return False
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE agentsys_orchestration_task SET due_at ="
-            " CASE WHEN %s > 0 THEN %s + make_interval(secs => %s) END WHERE id = %s"
-            " RETURNING fence, lane",
-            [delay_seconds, book.now, delay_seconds, task_id],
+            " CASE WHEN %s > 0 THEN %s + make_interval(secs => %s) END,"
+            " attempts_forgiven = attempts_forgiven + %s WHERE id = %s RETURNING fence, lane",
+            [delay_seconds, book.now, delay_seconds, int(forgiven), task_id],
         )
         fence, lane = cursor.fetchone()
     scopes_release([task_id])
+    reservations_release(task_id=task_id)
     task_requests_withdraw(book, task_id, actor=ORCHESTRATOR)
     queue_again(
         book, [task_id], republish_seconds=settings.AGENTSYS.republish_seconds, lineage=lineage
@@ -70,6 +81,7 @@ def task_retry(
             Unlocked(agents=((task_id, fence),)) if lane == "agent" else Unlocked(cheap=(task_id,))
         )
         after.unlocked += ready
+    return True
 
 
 def task_fail(
@@ -86,14 +98,38 @@ def task_fail(
     )
     if not moved:
         return
+    task = Task.objects.get(pk=task_id)
+    if task.losses >= settings.AGENTSYS.lost_max:
+        _keep_poison(book, task, reason, actor)
     scopes_release([task_id])
+    reservations_release(task_id=task_id)
     task_requests_withdraw(book, task_id, actor=actor)
-    if Task.objects.values_list("optional", flat=True).get(pk=task_id):
+    if task.optional:
         after.unlocked += unlock(
             book, [task_id], republish_seconds=settings.AGENTSYS.republish_seconds
         )
     else:
         after.advance = True
+
+
+def _keep_poison(book: Book, task: Task, reason: str, actor: str) -> None:
+    """What killed its workers, for whoever looks into it: the ledger forgets nothing."""
+    last = Attempt.objects.filter(task_id=task.pk).order_by("number").last()
+    book.record(
+        "task.quarantined",
+        actor=actor,
+        task_id=task.pk,
+        attempt_id=last.pk if last else None,
+        payload={
+            "reason": reason,
+            "losses": task.losses,
+            "agent": task.agent,
+            "inputs": task.definition.get("inputs") or {},
+            "definition_hash": task.definition_hash,
+            "lineage": last.lineage if last else "",
+            "note": last.note if last else "",
+        },
+    )
 
 
 def look_for_the_end(book: Book, after: Followups) -> None:

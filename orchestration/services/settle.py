@@ -29,13 +29,15 @@ from orchestration.domain.settling import (
     Yield,
     dispose_ruling,
 )
-from orchestration.models import Artifact, Attempt
-from orchestration.services.ending import look_for_the_end, patience_of, task_fail, task_retry
+from orchestration.models import Artifact, Attempt, Task
+from orchestration.services.ending import look_for_the_end, task_fail
 from orchestration.services.followups import Followups
 from orchestration.services.holding import proposals_open, review_ask
 from orchestration.services.hotpath import Accepted, Claimed, Unlocked, accept
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.moves import attempts_move, tasks_move
+from orchestration.services.parking import budget_ask
+from orchestration.services.recovery import task_recover
 from orchestration.services.requests import request_open
 from verification import services as verification
 from verification.services import VerdictRow
@@ -144,7 +146,13 @@ def _finish_one(book: Book, finished: Finished, after: Followups) -> None:
             _requeue(book, claim, TaskEvent.YIELDED, after)
             return
         case Ask(question=question):
-            if _requeue(book, claim, TaskEvent.HELD, after):
+            if not _requeue(book, claim, TaskEvent.HELD, after):
+                return
+            if question.get("kind") == "budget":
+                task = Task.objects.get(pk=claim.task_id)
+                facts = question.get("facts") or {}
+                budget_ask(book, task, claim.attempt_id, question["text"], facts)
+            else:
                 request_open(
                     book,
                     kind=question.get("kind") or "question",
@@ -168,7 +176,7 @@ def _finish_one(book: Book, finished: Finished, after: Followups) -> None:
                 fields=_handed_in(book, finished) | {"reason": disposition.reason},
             )
             if moved:
-                _end_or_retry(book, claim.task_id, disposition, after)
+                _end_or_retry(book, claim.task_id, claim.attempt_id, disposition, after)
             return
         case _:
             pass
@@ -259,8 +267,7 @@ def decide(attempt: Attempt) -> Disposition | None:
     ruling = verification.decide(policy, views, unproven=definition.get("unproven") or "ask")
     if ruling.outcome == "pending":
         return None
-    patience = patience_of(definition, attempt.task.attempts_count)
-    return dispose_ruling(ruling, patience, proposes=bool((attempt.report or {}).get("proposals")))
+    return dispose_ruling(ruling, proposes=bool((attempt.report or {}).get("proposals")))
 
 
 def carry_out(
@@ -287,7 +294,7 @@ def carry_out(
                 payload={"reason": reason},
                 fields={"reason": reason},
             )
-            _end_or_retry(book, task_id, disposition, after)
+            _end_or_retry(book, task_id, attempt_id, disposition, after)
         case Review(reasons=reasons):
             review_ask(book, task_id, attempt_id, reasons)
         case Verify() | Ask() | Yield():
@@ -320,10 +327,20 @@ def accept_reported(
     return True
 
 
-def _end_or_retry(book: Book, task_id: int, disposition: Disposition, after: Followups) -> None:
+def _end_or_retry(
+    book: Book, task_id: int, attempt_id: int, disposition: Disposition, after: Followups
+) -> None:
     match disposition:
-        case Retry(reason=reason, delay_seconds=delay):
-            task_retry(book, task_id, reason=reason, delay_seconds=delay, after=after)
+        case Retry():
+            task_recover(
+                book,
+                attempt_id,
+                failure=disposition.failure,
+                reason=disposition.reason,
+                after=after,
+                wait_seconds=disposition.delay_seconds,
+                facts=disposition.facts,
+            )
         case Fail(reason=reason):
             task_fail(book, task_id, reason=reason, after=after)
         case _:
