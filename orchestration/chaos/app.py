@@ -1,0 +1,50 @@
+"""The Celery application of chaos's own processes: agentsys's, with what the environment asks for.
+
+`CHAOS_MESSAGES=DROP:SEED` puts every message into its queue twice and drops each copy with the
+chance DROP. `CHAOS_BEAT_SECONDS=S` lets beat ask for a sweep every S seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import uuid
+from copy import deepcopy
+from typing import Any
+
+from kombu.transport.redis import Channel
+
+from agentsys.celery import QUEUES, app
+
+__all__ = ["app"]
+
+MESSAGES = "CHAOS_MESSAGES"
+BEAT_SECONDS = "CHAOS_BEAT_SECONDS"
+
+
+def meddle(text: str) -> None:
+    """From now on this process sends each message of ours twice, less those that get lost."""
+    drop, _, seed = text.partition(":")
+    draw = random.Random(int(seed or 0) + os.getpid())  # noqa: S311 - chooses faults
+    put: Any = Channel._put
+
+    def put_meddled(self: Any, queue: str, message: dict[str, Any], **rest: Any) -> None:
+        if queue not in QUEUES:  # events and remote control are not what is lost here
+            put(self, queue, message, **rest)
+            return
+        for _ in range(2):
+            if draw.random() < float(drop):
+                continue
+            copy = deepcopy(message)
+            copy["properties"]["delivery_tag"] = str(uuid.uuid4())
+            put(self, queue, copy, **rest)
+
+    setattr(Channel, "_put", put_meddled)  # noqa: B010 - not a method as types see it
+
+
+if os.environ.get(MESSAGES):
+    meddle(os.environ[MESSAGES])
+if os.environ.get(BEAT_SECONDS):
+    app.conf.beat_schedule = {
+        "sweep": {"task": "orchestration.sweep", "schedule": float(os.environ[BEAT_SECONDS])}
+    }

@@ -1,0 +1,100 @@
+"""`chaos SCENARIO|all|list`: hurt real processes and compare what they did with the witness."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import CommandParser
+
+from agentsys.kernel.errors import BadInput, ExitCode
+from orchestration.chaos.lab import ChaosBroke, Lab, lab_in
+from orchestration.chaos.report import COLUMNS, Outcome, markdown, problems, row
+from orchestration.chaos.scenarios import SCENARIOS, Scenario
+from orchestration.chaos.stage import Order
+from orchestration.cli.output import Command as Base
+from orchestration.cli.output import add_json, table
+
+
+class Command(Base):
+    help = "Kill, freeze and cut real processes, and report what was lost or doubled."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("scenario", help=f"all, list, or one of {', '.join(SCENARIOS)}")
+        parser.add_argument("--quick", action="store_true", help="the small amounts")
+        parser.add_argument("--full", action="store_true", help="the full amounts (the default)")
+        parser.add_argument("--tasks", type=int)
+        parser.add_argument("--faults", type=int)
+        parser.add_argument("--seconds", type=float, help="about how long faults are made")
+        parser.add_argument("--seed", type=int, help="chooses the moments of the faults")
+        parser.add_argument("--report", type=Path, help="write a Markdown section to this file")
+        add_json(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["scenario"] == "list":
+            return self._list(options)
+        chosen = _chosen(options["scenario"])
+        orders = [(each, _order(each, options)) for each in chosen]
+        with lab_in(settings.AGENTSYS.home / "chaos") as lab:
+            outcomes = [self._play(lab, *each) for each in orders]
+        if options["report"]:
+            options["report"].write_text(markdown(outcomes, heading="Chaos"))
+        self._tell(outcomes, options)
+        sys.exit(ExitCode.DONE if all(o.holds for o in outcomes) else ExitCode.ERROR)
+
+    def _list(self, options: dict[str, Any]) -> None:
+        if options["json"]:
+            found = [{"scenario": s.name, "title": s.title} for s in SCENARIOS.values()]
+            return self.emit(found, as_json=True)
+        return self.show(
+            table(("scenario", "what"), [(s.name, s.title) for s in SCENARIOS.values()])
+        )
+
+    def _play(self, lab: Lab, scenario: Scenario, order: Order) -> Outcome:
+        self.note(f"{scenario.name}: {scenario.title} …")
+        try:
+            outcome = lab.play(scenario, order)
+        except ChaosBroke as broke:
+            return _broken(scenario, order, str(broke))
+        for text in problems(outcome):
+            self.note(f"  {text}")
+        return outcome
+
+    def _tell(self, outcomes: list[Outcome], options: dict[str, Any]) -> None:
+        if options["json"]:
+            return self.emit([o.to_json() for o in outcomes], as_json=True)
+        return self.show(table(COLUMNS, [row(outcome) for outcome in outcomes]))
+
+
+def _chosen(name: str) -> list[Scenario]:
+    if name == "all":
+        return list(SCENARIOS.values())
+    if name not in SCENARIOS:
+        problem = f"there is no scenario {name!r}; there are all, {', '.join(SCENARIOS)}"
+        raise BadInput(what="chaos", problems=[problem])
+    return [SCENARIOS[name]]
+
+
+def _order(scenario: Scenario, options: dict[str, Any]) -> Order:
+    order = scenario.quick if options["quick"] else scenario.full
+    given = {
+        name: options[name]
+        for name in ("tasks", "faults", "seconds", "seed")
+        if options[name] is not None
+    }
+    low = [f"--{name} must be more than 0" for name, value in given.items() if value <= 0]
+    if low:
+        raise BadInput(what="chaos", problems=low)
+    return replace(order, **given)
+
+
+def _broken(scenario: Scenario, order: Order, reason: str) -> Outcome:
+    return Outcome(
+        scenario=scenario.name, title=scenario.title, seed=order.seed, seconds=0.0,
+        settings=dict(scenario.env), tasks=0, done=0, effects=0, calls=0, faults={},
+        counts=dict.fromkeys(("lost", "doubled", "phantom", "stale", "repeated"), 0), examples={},
+        recovery={}, restart={}, notes={}, wrong=[reason],
+    )  # fmt: skip
