@@ -133,7 +133,8 @@ def database(url: str) -> dict[str, Any]:
         "PORT": str(parts.port or query.pop("port", "") or ""),
         "CONN_MAX_AGE": int(os.environ.get("CONN_MAX_AGE", "0")),
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"connect_timeout": 5, **query},
+        # Django prepares nothing by itself; this lets `agentsys.prepared` do so.
+        "OPTIONS": {"connect_timeout": 5, "prepare_threshold": 5, **query},
     }
 
 

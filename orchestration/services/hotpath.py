@@ -39,10 +39,10 @@ WHERE g.state = 'running' AND g.paused_at IS NULL AND EXISTS (
 ORDER BY g.priority DESC, g.claimed_at NULLS FIRST, g.id LIMIT 1
 """
 
-# These tables change faster than their statistics, so the planner is left no choice: the queue is
-# read in the order of `attempt_claimable`, whose first column is the expression `goal_id + 0`, and
-# all else is found by primary key, `= ANY(ARRAY(…))`. A guard that might tempt it to another index
-# is written as `IS NOT DISTINCT FROM` or `IS TRUE`, which no index can answer.
+# These tables change faster than their statistics, so the planner is left little choice: the queue
+# is read in the order of `attempt_claimable`, whose first column is the expression `goal_id + 0`,
+# and all else is found by primary key. A guard that might tempt it to another index is written as
+# `IS NOT DISTINCT FROM` or `IS TRUE`, which no index can answer.
 _PICK_LANE = """
     SELECT q.id, q.task_id FROM (
         SELECT a.id, a.task_id FROM agentsys_orchestration_attempt a
@@ -71,18 +71,16 @@ WITH picked AS MATERIALIZED ({pick}), taken AS (
     UPDATE agentsys_orchestration_task t
     SET state = 'running', fence = t.fence + 1, due_at = NULL, reason = '',
         started_at = COALESCE(t.started_at, %(now)s::timestamptz)
-    WHERE t.id = ANY(ARRAY(SELECT task_id FROM picked))
-      AND t.state IS NOT DISTINCT FROM 'ready'
-    RETURNING t.id, t.fence, t.key, t.agent, t.definition, t.definition_hash, t.scoped,
+    FROM picked WHERE t.id = picked.task_id AND t.state IS NOT DISTINCT FROM 'ready'
+    RETURNING picked.id AS attempt_id, t.fence, t.key, t.agent, t.definition,
+              t.definition_hash, t.scoped,
               t.attempts_count, t.attempts_forgiven
 )
 UPDATE agentsys_orchestration_attempt a
 SET state = 'running', fence = taken.fence, owner = %(owner)s::bigint, publish_due_at = NULL,
     lease_until = %(now)s::timestamptz + make_interval(secs => %(lease)s::float8),
     started_at = COALESCE(a.started_at, %(now)s::timestamptz)
-FROM taken
-WHERE a.id = ANY(ARRAY(SELECT id FROM picked)) AND a.task_id IS NOT DISTINCT FROM taken.id
-  AND a.state IS NOT DISTINCT FROM 'queued'
+FROM taken WHERE a.id = taken.attempt_id AND a.state IS NOT DISTINCT FROM 'queued'
 RETURNING a.id, a.task_id, a.number, a.lineage, a.fence, a.lane, taken.key, taken.agent,
           taken.definition, taken.definition_hash, taken.scoped,
           taken.attempts_count - taken.attempts_forgiven
@@ -100,9 +98,7 @@ freed AS (
     SET unmet = t.unmet - freed.n,
         state = CASE WHEN t.unmet = freed.n AND NOT t.expands THEN 'ready' ELSE t.state END,
         attempts_count = t.attempts_count + (t.unmet = freed.n AND NOT t.expands)::int
-    FROM freed
-    WHERE t.id = ANY(ARRAY(SELECT task_id FROM freed)) AND t.id = freed.task_id
-      AND t.state IS NOT DISTINCT FROM 'blocked'
+    FROM freed WHERE t.id = freed.task_id AND t.state IS NOT DISTINCT FROM 'blocked'
     RETURNING t.id, t.state, t.unmet, t.expands, t.lane, t.priority, t.attempts_count, t.fence
 ), queued AS (
     INSERT INTO agentsys_orchestration_attempt
@@ -128,7 +124,7 @@ WITH given AS MATERIALIZED (
         reported_at = COALESCE(a.reported_at, %(now)s::timestamptz),
         finished_at = %(now)s::timestamptz, lease_until = NULL, progress = 1
     FROM given
-    WHERE a.id = ANY(ARRAY(SELECT id FROM given)) AND a.id = given.id AND a.fence = given.fence
+    WHERE a.id = given.id AND a.fence = given.fence
       AND (a.state IN ('running', 'reported')) IS TRUE
       AND a.goal_id IS NOT DISTINCT FROM %(goal)s::bigint
     RETURNING a.id, a.task_id, a.fence
@@ -137,8 +133,7 @@ WITH given AS MATERIALIZED (
     SET state = 'done', finished_at = %(now)s::timestamptz, accepted_attempt_id = accepted.id,
         reason = ''
     FROM accepted
-    WHERE t.id = ANY(ARRAY(SELECT task_id FROM accepted)) AND t.id = accepted.task_id
-      AND t.fence = accepted.fence AND (t.state IN ('running', 'verifying', 'held')) IS TRUE
+    WHERE t.id = accepted.task_id AND t.fence = accepted.fence AND (t.state IN ('running', 'verifying', 'held')) IS TRUE
     RETURNING t.id, accepted.id AS attempt_id, t.scoped
 ), released AS (
     DELETE FROM agentsys_orchestration_scopelease
