@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +46,12 @@ def verdicts_insert(rows: Sequence[VerdictRow]) -> int:
     """
     if not rows:
         return 0
-    return len(fetch(statements.INSERT, {"rows": f"[{','.join(map(_as_json, rows))}]"}))
+    return len(fetch(statements.INSERT, {"verdicts": verdicts_json(rows)}))
+
+
+def verdicts_json(rows: Iterable[VerdictRow]) -> str:
+    """The parameter `verdicts` of `statements.INSERT` and `INSERT_OF_ACCEPTED`."""
+    return f"[{','.join(map(_as_json, rows))}]"
 
 
 def verdict_claim(attempt_id: int, verifier: str, voter: str, busy_seconds: float) -> bool:

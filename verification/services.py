@@ -32,13 +32,16 @@ from verification.rows import (
     verdict_renew,
     verdicts_due,
     verdicts_insert,
+    verdicts_json,
     verdicts_of,
     verdicts_published,
     verdicts_withdraw,
 )
+from verification.statements import INSERT_OF_ACCEPTED
 from verification.verifiers import registry
 
 __all__ = [
+    "INSERT_OF_ACCEPTED",
     "Override",
     "Ruling",
     "Unproven",
@@ -60,6 +63,7 @@ __all__ = [
     "verdict_rows",
     "verdicts_due",
     "verdicts_insert",
+    "verdicts_json",
     "verdicts_of",
     "verdicts_published",
     "verdicts_withdraw",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 TABLE = "agentsys_verification_verdict"
 
-INSERT = f"""
+_INSERT = f"""
 INSERT INTO {TABLE} (attempt_id, goal_id, verifier, voter, kind, state, outcome, veto, score,
                      reasons, evidence, spec_hash, artifact_hash, publish_due_at, publishes,
                      created_at, finished_at)
@@ -17,12 +17,16 @@ SELECT r.attempt_id, r.goal_id, r.verifier, r.voter, r.kind,
        r.reasons, r.evidence, r.spec_hash, r.artifact_hash,
        CASE WHEN r.outcome IS NULL THEN now() + make_interval(secs => r.due_seconds) END, 0,
        now(), CASE WHEN r.outcome IS NOT NULL THEN now() END
-FROM jsonb_to_recordset(%(rows)s::jsonb)
+FROM jsonb_to_recordset(%(verdicts)s::jsonb)
   AS r(attempt_id bigint, goal_id bigint, verifier text, voter text, kind text, outcome text,
        veto boolean, score float8, reasons jsonb, evidence jsonb, spec_hash text,
        artifact_hash text, due_seconds float8)
+WHERE {{only}}
 ON CONFLICT (attempt_id, verifier, voter) DO NOTHING RETURNING 1
 """  # noqa: S608 - TABLE is ours
+INSERT = _INSERT.format(only="true")
+# For a statement that has just accepted attempts: theirs only.
+INSERT_OF_ACCEPTED = _INSERT.format(only="r.attempt_id IN (SELECT id FROM accepted)")
 
 CLAIM = f"""
 UPDATE {TABLE}

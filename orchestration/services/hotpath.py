@@ -26,6 +26,7 @@ from django.db import connection
 
 from agentsys.prepared import fetch
 from orchestration.services.ledger import Book
+from verification.services import INSERT_OF_ACCEPTED, VerdictRow, verdicts_json
 
 # Which goal is served next: highest priority first, then the one that was served longest ago.
 # The row is locked by `book_open` afterwards; a race for it only costs the loser a short wait.
@@ -133,12 +134,13 @@ WITH given AS MATERIALIZED (
     SET state = 'done', finished_at = %(now)s::timestamptz, accepted_attempt_id = accepted.id,
         reason = ''
     FROM accepted
-    WHERE t.id = accepted.task_id AND t.fence = accepted.fence AND (t.state IN ('running', 'verifying', 'held')) IS TRUE
+    WHERE t.id = accepted.task_id AND t.fence = accepted.fence
+      AND (t.state IN ('running', 'verifying', 'held')) IS TRUE
     RETURNING t.id, accepted.id AS attempt_id, t.scoped
 ), released AS (
     DELETE FROM agentsys_orchestration_scopelease
     WHERE task_id IN (SELECT id FROM done WHERE scoped)
-), {_COUNT_DOWN.format(ended="ARRAY(SELECT id FROM done)")}
+), spoken AS ({INSERT_OF_ACCEPTED}), {_COUNT_DOWN.format(ended="ARRAY(SELECT id FROM done)")}
 SELECT id, 'done', attempt_id, '', false FROM done
 UNION ALL
 SELECT id, state, fence, lane, expands AND unmet = 0 FROM counted
@@ -254,9 +256,13 @@ def claim(
 
 
 def accept(
-    book: Book, items: Sequence[Accepted], *, republish_seconds: float
+    book: Book,
+    items: Sequence[Accepted],
+    verdicts: Sequence[VerdictRow] = (),
+    *,
+    republish_seconds: float,
 ) -> tuple[dict[int, int], Unlocked]:
-    """Attempts that are accepted and their tasks done, and what that unlocks.
+    """Attempts that are accepted, with `verdicts` on them, their tasks done, and what that unlocks.
 
     Returns task id → attempt id of those moved. An attempt whose fence is no longer its task's
     does not move, and neither does its task.
@@ -269,6 +275,7 @@ def accept(
             "goal": book.goal_id,
             "now": book.now,
             "items": f"[{','.join(map(_as_json, items))}]",
+            "verdicts": verdicts_json(verdicts),
             "republish": republish_seconds,
         },
     )

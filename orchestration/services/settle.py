@@ -83,10 +83,11 @@ def _accept(book: Book, batch: Sequence[Finished], after: Followups) -> None:
             )
             for f in batch
         ],
+        [row for f in batch for row in f.verdicts],
         republish_seconds=settings.AGENTSYS.republish_seconds,
     )
     moved = [f for f in batch if f.claim.task_id in done]
-    _store(book, moved)
+    _artifacts_insert(book, moved)
     for f in moved:
         _record_accepted(
             book,
@@ -125,11 +126,7 @@ def _spent(report: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _store(book: Book, batch: Sequence[Finished]) -> None:
-    """Verdict and artifact rows of attempts that this worker has just ended."""
-    rows = [row for f in batch for row in f.verdicts]
-    if rows:
-        verification.verdicts_insert(rows)
+def _artifacts_insert(book: Book, batch: Sequence[Finished]) -> None:
     artifacts = [
         Artifact(goal_id=book.goal_id, attempt_id=f.claim.attempt_id, **a)
         for f in batch
@@ -192,7 +189,8 @@ def _finish_one(book: Book, finished: Finished, after: Followups) -> None:
     if not moved:
         return
     tasks_move(book, [claim.task_id], TaskEvent.REPORTED, actor=_worker(claim))
-    _store(book, [finished])
+    verification.verdicts_insert(finished.verdicts)
+    _artifacts_insert(book, [finished])
     if isinstance(disposition, Verify):
         after.verify.append((claim.attempt_id, disposition.pairs))
     else:
