@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agentsys.gateway import Meter
 
 
 class VerdictOutcome(StrEnum):
@@ -47,6 +50,7 @@ class Case:
     blob: Callable[[str], bytes]
     agent_schema: Mapping[str, Any] | None = None
     repository: Mapping[str, str] | None = None
+    meter: Meter | None = None  # who pays, where a model is asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from orchestration.domain.plan import (
     did_you_mean,
     task_from_json,
 )
+from orchestration.domain.plan_retry import RUNGS, rung_problems, swarm_problems
 from orchestration.domain.plan_scopes import scope_problems
 from orchestration.domain.refs import DOLLAR, references, task_of
 
@@ -37,13 +38,13 @@ LIMITS = {
     "tokens_max": (1, 100_000_000),
     "cost_usd_max": (0, 100_000),
 }
-RETRY = {"attempts_max": (1, 100), "backoff_seconds": (0, 86_400)}
+RETRY = {"attempts_max": (1, 100), "backoff_seconds": (0, 86_400), "forgiven_max": (1, 10_000)}
 APPROVAL = {"quorum": (1, 20), "days": (0.0001, 365)}
 APPROVAL_FLAGS = ("required", "four_eyes")
-WHOLE = ("attempts_max", "quorum", "steps_max", "tokens_max", "output_bytes_max")
+WHOLE = ("attempts_max", "forgiven_max", "quorum", "steps_max", "tokens_max", "output_bytes_max")
 REF_ROOTS = ("tasks", "goal", "repository")
 GOAL_FIELDS = ("id", "branch", "objective")
-FAN_OUT = ("over", "as", "key", "max", "task")
+FAN_OUT = ("over", "as", "key", "max", "task", "budget")
 LATER = ("depends_on", "retry", "limits", "approval", "scopes")
 PROBE = "probe"  # the key that a fan-out's template is read under
 
@@ -143,6 +144,7 @@ def _task_problems(
     if task.unproven not in ("ask", "reject"):
         problems.append(f"{name}: `unproven` is `{task.unproven}`; expected ask or reject")
     _limit_problems(task, problems)
+    problems += rung_problems(name, task.retry, agents, task.agent)
     _size_problems(task, name, problems)
     _scope_form_problems(task, name, problems)
     if task.fan_out is not None:
@@ -201,7 +203,7 @@ def _schema_problems(inputs: Mapping[str, Any], schema: Mapping[str, Any]) -> li
 def _limit_problems(task: TaskDraft, problems: list[str]) -> None:
     name = f"task `{task.key}`"
     _range_problems(f"{name}: limit", task.limits, LIMITS, (), problems)
-    _range_problems(f"{name}: retry", task.retry, RETRY, (), problems)
+    _range_problems(f"{name}: retry", task.retry, RETRY, RUNGS, problems)
     approval = task.approval or {}
     _range_problems(f"{name}: approval", approval, APPROVAL, APPROVAL_FLAGS, problems)
     problems += [
@@ -273,6 +275,8 @@ def _fan_out_problems(
     for field_name in ("as", "key"):
         if not isinstance(fan_out.get(field_name, ""), str):
             problems.append(f"{name}.{field_name} is {fan_out[field_name]!r}; expected text")
+    if "budget" in fan_out:
+        problems += swarm_problems(name, fan_out["budget"])
     template = fan_out.get("task")
     if not isinstance(template, Mapping) or not isinstance(template.get("agent"), str):
         problems.append(f"{name}.task must be an object with an `agent`")

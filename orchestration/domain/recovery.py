@@ -18,7 +18,8 @@ from typing import Any
 
 from workers.contracts import FailureKind
 
-FORGIVEN_MAX = 50  # forgiven tries of one model and agent, before they are given up
+FORGIVEN_MAX = 20  # forgiven tries of one model and agent, before they are given up
+AWAY_MAX = 500  # the same while a provider is away: hours, and most of them made by other tasks
 OUTAGES_MAX = 2  # failures of a provider before another model is taken, where there is one
 DOUBLINGS_MAX = 30  # beyond it every backoff has long reached its maximum
 
@@ -143,7 +144,7 @@ class Terms:
     backoff_seconds: float
     backoff_max_seconds: float
     lost_max: int
-    forgiven_max: int = FORGIVEN_MAX
+    forgiven_max: int = 0  # 0: by class
     models: tuple[str, ...] = ()
     fallback_agent: str = ""
     asks: bool = False
@@ -164,7 +165,7 @@ class Terms:
             backoff_seconds=retry.get("backoff_seconds", backoff_seconds),
             backoff_max_seconds=backoff_max_seconds,
             lost_max=lost_max,
-            forgiven_max=retry.get("forgiven_max", FORGIVEN_MAX),
+            forgiven_max=retry.get("forgiven_max", 0),
             models=tuple(retry.get("models") or ()),
             fallback_agent=retry.get("fallback_agent") or "",
             asks=retry.get("on_exhausted") == "ask",
@@ -224,7 +225,8 @@ def _patient(failure: FailureClass, history: History, terms: Terms) -> bool:
         return history.counted < terms.attempts_max
     if failure is FailureClass.OUTAGE and _next_model(history, terms):
         return history.forgiven < OUTAGES_MAX
-    return failure is FailureClass.LOST or history.forgiven < terms.forgiven_max
+    most = terms.forgiven_max or (AWAY_MAX if failure in OF_A_PROVIDER else FORGIVEN_MAX)
+    return failure is FailureClass.LOST or history.forgiven < most
 
 
 def _climb(rule: Rule, reason: str, history: History, terms: Terms) -> Decision:

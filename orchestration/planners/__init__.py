@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
+from agentsys.gateway import Meter
 from agentsys.kernel.errors import BadInput
 from orchestration.domain.plan import PlanDraft
 from orchestration.domain.plan_checks import plan_problems
@@ -27,8 +28,10 @@ def make_plan(
     playbook: str | None = None,
     params: Mapping[str, Any] | None = None,
     namespace: str = "",
+    meter: Meter | None = None,
 ) -> PlanDraft:
-    """A plan that can be run, or BadInput with every problem. Writes nothing."""
+    """A plan that can be run, or BadInput with every problem. Writes nothing but the bill of a
+    model, by `meter`."""
     if document is not None and (playbook is not None or params):
         problem = "a plan document takes neither a playbook nor parameters; give one of the two"
         raise BadInput(what="plan", problems=[problem])
@@ -41,6 +44,7 @@ def make_plan(
         agents=agent_info(),
         verifiers=tuple(verifier_names()),
         tasks_max=settings.AGENTSYS.plan_tasks_max,
+        meter=meter,
     )
     draft = _planner(request).plan(request)
     problems = plan_problems(draft, request.agents, request.verifiers, tasks_max=request.tasks_max)

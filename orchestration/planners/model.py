@@ -59,7 +59,7 @@ class ModelPlanner:
         ]
         problems: list[str] = []
         for _ in range(1 + REPAIRS_MAX):
-            document = structured(messages, PLAN_SCHEMA, role="planner")
+            document = structured(messages, PLAN_SCHEMA, role="planner", meter=request.meter)
             draft, problems = _checked(document, request)
             if draft is not None:
                 return replace(draft, planner="model")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from agentsys.gateway import Meter
 from orchestration.domain.plan import PlanDraft
 from workers.services import AgentInfo
 
@@ -20,6 +21,7 @@ class PlanRequest:
     agents: Mapping[str, AgentInfo]
     verifiers: tuple[str, ...]
     tasks_max: int
+    meter: Meter | None = None  # who pays, where a model is asked
 
 
 class Planner(Protocol):

@@ -24,6 +24,7 @@ from typing import Any
 from django.db import connection
 
 from agentsys.kernel.errors import AgentsysError, ExitCode
+from orchestration.services.outages import task_was_answered
 from workers.contracts import Usage
 
 BUDGET = "agentsys_orchestration_budget"
@@ -106,6 +107,7 @@ WITH RECURSIVE {_CHAIN}, gone AS (
     DELETE FROM {RESERVATION} WHERE id = ANY(ARRAY(
         SELECT r.id FROM {RESERVATION} r
         WHERE r.goal_id = %(goal)s::bigint AND r.attempt_id IS NOT DISTINCT FROM %(attempt)s::bigint
+          AND r.task_id IS NOT DISTINCT FROM %(task)s::bigint
           AND r.tokens = %(tokens)s::bigint AND r.cost_usd = %(cost)s::numeric
         ORDER BY r.id LIMIT 1 FOR UPDATE SKIP LOCKED))
     RETURNING budgets, tokens, cost_usd, calls
@@ -264,15 +266,20 @@ def budget_settle(
     task_id: int | None = None,
     attempt_id: int | None = None,
 ) -> None:
-    """Give back what was reserved for one call and book what it used."""
+    """Give back what was reserved for one call and book what it used.
+
+    An answer also says that the provider, if the task had waited for one, is back.
+    """
     values = _values(goal_id, task_id, attempt_id, tokens, cost_usd)
-    used = {
+    used: dict[str, Any] = {
         "tokens_used": usage.input_tokens + usage.output_tokens,
         "cost_used": _money(usage.cost_usd),
         "calls_used": usage.model_calls,
     }
     with connection.cursor() as cursor:
         cursor.execute(_SETTLE, {**values, **used})
+    if task_id is not None and usage.output_tokens:
+        task_was_answered(task_id)
 
 
 def reservations_release(*, goal_id: int | None = None, task_id: int | None = None) -> int:

@@ -20,6 +20,8 @@ from django.db import connection
 from orchestration.domain.lives import AttemptEvent
 from orchestration.domain.scopes import resources_overlap
 from orchestration.models import Goal, ScopeLease
+from orchestration.services.budgets import ABANDONED_SECONDS, RESERVATION, reservations_release
+from orchestration.services.budgets import BUDGET as B
 from orchestration.services.ledger import Book, goal_locked, ledger_verify
 from orchestration.services.moves import attempts_move
 from orchestration.services.scopes import scopes_release
@@ -30,7 +32,6 @@ G = "agentsys_orchestration_goal"
 D = "agentsys_orchestration_dependency"
 P = "agentsys_orchestration_proposal"
 R = "agentsys_orchestration_approvalrequest"
-B = "agentsys_orchestration_budget"
 S = "agentsys_orchestration_scopelease"
 V = "agentsys_verification_verdict"
 FSCK = "fsck"
@@ -49,6 +50,35 @@ WAS_SETTLED = (
 A_PERSON_SAID_YES = (
     f"EXISTS (SELECT 1 FROM {R} r WHERE r.attempt_id = a.id AND r.state = 'approved')"
 )
+# A reservation is in flight while its attempt runs under its fence; without one, for a while.
+_UNSETTLED = f"""
+SELECT COALESCE(b.goal_id, t.goal_id,
+                (SELECT min(p.id) FROM {G} p WHERE p.project_id = b.project_id
+                 AND (%(goal)s::bigint IS NULL OR p.id = %(goal)s))) AS at, b.id,
+       b.tokens_reserved - COALESCE(held.tokens, 0)
+FROM {B} b LEFT JOIN {T} t ON t.id = b.task_id
+LEFT JOIN LATERAL (
+    SELECT sum(r.tokens) AS tokens, sum(r.cost_usd) AS cost_usd, sum(r.calls) AS calls
+    FROM {RESERVATION} r LEFT JOIN {A} a ON a.id = r.attempt_id
+    WHERE b.id = ANY(r.budgets) AND CASE WHEN r.attempt_id IS NULL
+        THEN r.created_at > clock_timestamp() - interval '{ABANDONED_SECONDS} s'
+        ELSE a.state = 'running' AND a.fence = r.fence END
+) held ON true
+WHERE (b.tokens_reserved <> COALESCE(held.tokens, 0)
+       OR b.cost_usd_reserved <> COALESCE(held.cost_usd, 0)
+       OR b.calls_reserved <> COALESCE(held.calls, 0))
+  AND (%(goal)s::bigint IS NULL OR %(goal)s = b.goal_id OR %(goal)s = t.goal_id
+       OR b.project_id = (SELECT project_id FROM {G} WHERE id = %(goal)s))
+"""
+_RESETTLE = f"""
+UPDATE {B} b SET tokens_reserved = held.tokens, cost_usd_reserved = held.cost_usd,
+    calls_reserved = held.calls
+FROM (SELECT COALESCE(sum(tokens), 0) AS tokens, COALESCE(sum(cost_usd), 0) AS cost_usd,
+             COALESCE(sum(calls), 0) AS calls
+      FROM {RESERVATION}, (VALUES (%s::bigint)) AS this(id) WHERE this.id = ANY(budgets)) held,
+     (VALUES (%s::bigint)) AS this(id)
+WHERE b.id = this.id
+"""
 REQUIRED = (
     "jsonb_array_elements_text(CASE jsonb_typeof(t.definition->'verify')"
     " WHEN 'array' THEN t.definition->'verify'"
@@ -109,6 +139,21 @@ def overlapping_leases(goal_id: int | None) -> list[Row]:
         and resources_overlap(a.resource, b.resource)
         and goal_id in (None, a.task.goal_id, b.task.goal_id)
     ]
+
+
+def unsettled_budgets(goal_id: int | None) -> list[Row]:
+    """Budgets that set aside something else than what calls in flight hold."""
+    with connection.cursor() as cursor:
+        cursor.execute(_UNSETTLED, {"goal": goal_id})
+        return list(cursor.fetchall())
+
+
+def _resettle(_: Book, budget_id: int) -> None:
+    """First give back what nobody will settle, then count what is left, with the row locked."""
+    reservations_release()
+    _run(f"SELECT 1 FROM {B} WHERE id = %s FOR NO KEY UPDATE", budget_id)
+    with connection.cursor() as cursor:
+        cursor.execute(_RESETTLE, [budget_id, budget_id])
 
 
 def _recount(_: Book, task_id: int) -> None:
@@ -252,11 +297,8 @@ INVARIANTS = (
     ),
     Invariant("scopes-are-apart", "task", "holds {fact}", overlapping_leases),
     Invariant(
-        "budget-is-settled", "goal", "has {fact} tokens reserved, and nothing of it is running",
-        query(f"b.goal_id, b.goal_id, b.tokens_reserved FROM {B} b",
-              "(b.tokens_reserved > 0 OR b.cost_usd_reserved > 0) AND NOT EXISTS ("
-              f"SELECT 1 FROM {A} a WHERE a.goal_id = b.goal_id AND a.state = 'running')",
-              of="b"),
+        "budget-is-settled", "budget", "has {fact} tokens reserved that no call in flight holds",
+        unsettled_budgets, _resettle,
     ),
     Invariant(
         "approvals-end-with-goals", "approval", "is open in a goal that is over",

@@ -107,7 +107,7 @@ def _carry_out(
 ) -> None:
     task = attempt.task
     event = TaskEvent.LOST if failure is FailureClass.LOST else TaskEvent.RETRIED
-    told = {"class": str(failure), "next": _name(decision)}
+    told: dict[str, Any] = {"class": str(failure), "next": _name(decision)}
     match decision:
         case Continue(reason=reason, delay_seconds=delay):
             source = str(facts.get("model") or "")

@@ -16,6 +16,7 @@ from agentsys.kernel.crashpoints import crashpoint
 from orchestration.models import Attempt
 from orchestration.services.approvals import NotAllowed
 from orchestration.services.ledger import goal_locked
+from orchestration.services.metering import GoalMeter
 from orchestration.services.settle import attempt_settle
 from verification import services as verification
 from verification.contracts import Case
@@ -49,6 +50,7 @@ def case_of_row(attempt_id: int) -> tuple[int, Case] | None:
         blob=blob_get,
         agent_schema=agent_info()[task.agent].output_schema,
         repository=_repository(goal.repository, goal.branch, report),
+        meter=GoalMeter(goal.pk, task_id=task.pk, attempt_id=attempt.pk),
     )
     return goal.pk, case
 

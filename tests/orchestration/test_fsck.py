@@ -19,6 +19,7 @@ from orchestration.models import (
     ScopeLease,
     Task,
 )
+from orchestration.services.budgets import budget_reserve
 from orchestration.services.fsck import INVARIANTS, fsck
 from tests import factories as given
 
@@ -197,11 +198,16 @@ def test_every_invariant_has_a_test_that_breaks_it():
 def test_a_reservation_is_only_a_finding_while_nothing_runs():
     goal = given.goal()
     running = given.task(goal, "running", state="running")
-    Budget.objects.filter(goal=goal).update(tokens_reserved=100)
+    attempt = Attempt.objects.get(task=running)
+    budget_reserve(goal.pk, tokens=100, cost_usd=0.5, task_id=running.pk, attempt_id=attempt.pk)
     assert fsck(goal.pk) == []
     Attempt.objects.filter(task=running).update(state="failed", finished_at=timezone.now())
     Task.objects.filter(pk=running.pk).update(state="failed", finished_at=timezone.now())
     assert "budget-is-settled" in broken(goal)
+    assert all(f.repaired for f in fsck(goal.pk, repair=True) if f.ref.startswith("budget"))
+    budget = Budget.objects.get(goal=goal)
+    assert (budget.tokens_reserved, budget.cost_usd_reserved, budget.calls_reserved) == (0, 0, 0)
+    assert "budget-is-settled" not in broken(goal)
 
 
 def test_a_goal_has_a_minute_to_end_after_its_last_task():

@@ -98,7 +98,7 @@ def ask(case: Case, criteria: Sequence[str], lens: str) -> list[Judged]:
         mark=f"-----{secrets.token_hex(8)}-----",
     )
     messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
-    answer = structured(messages, ANSWER_SCHEMA, role=ROLE)
+    answer = structured(messages, ANSWER_SCHEMA, role=ROLE, meter=case.meter)
     return judged(criteria, answer, material)
 
 
