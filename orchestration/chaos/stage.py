@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +19,8 @@ from orchestration.chaos.servers import Servers
 from orchestration.models import Goal, Task
 from orchestration.services.goals import goal_submit
 
-SETTLE_SECONDS = 120.0
+SETTLE_SECONDS = 90.0
+LINE_TASKS = 10  # tasks one after the other in one line of a goal
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Stage:
     say: Callable[[str], None]
     faults: Faults = field(default_factory=Faults)
     notes: dict[str, Any] = field(default_factory=dict)
+    goals: int = 0  # handed in by `feed`
     wrong: list[str] = field(default_factory=list)  # what a scenario itself found broken
     _dice: random.Random | None = None
 
@@ -55,20 +58,30 @@ class Stage:
         self.crew.wait_up(*started)
         return started
 
-    def submit(self, *, workers: int, steps: int = 3, seconds: float | None = None) -> Goal:
-        """A goal of the ordered number of tasks that keeps all threads of `workers` busy for about
-        `seconds` (the ordered ones), were there no faults."""
-        threads = workers * self.crew.concurrency
-        count = min(threads, self.order.tasks)
-        length = -(-self.order.tasks // count)
-        share = 0.75 * length * steps  # a fourth of the tasks is cheap
-        step_seconds = min(2.0, max(0.005, (seconds or self.order.seconds) / share - 0.02))
-        document = plans.lines(count, length, steps=steps, step_seconds=round(step_seconds, 3))
-        self.say(f"{count} lines of {length} tasks, {steps} steps of {step_seconds:.2f} s each")
-        return self.goal(document)
+    def feed(self, lines: int, **shape: Any) -> None:
+        """See to it that `lines` lines of tasks are on their way: another goal when few are left.
 
-    def goal(self, document: Mapping[str, Any]) -> Goal:
-        return goal_submit(objective="", project="chaos", document=document, actor="chaos")
+        Fewer lines than threads leave room for what has to be done again."""
+        if ask(self._unfinished) < LINE_TASKS * lines // 2:
+            self.goals += 1
+            document = plans.lines(lines, LINE_TASKS, **shape)
+            ask(lambda: self.submit(document, key=f"goal {self.goals}"))
+
+    def submit(self, document: Mapping[str, Any], *, key: str) -> Goal:
+        """Hand in a goal; with the same key again it is the same goal."""
+        return goal_submit(
+            objective="", project="chaos", document=document, actor="chaos", idempotency_key=key
+        )
+
+    def enough(self, began: float) -> bool:
+        """Have the ordered tasks been handed in, and the ordered faults or seconds been made?"""
+        late = time.monotonic() - began >= self.order.seconds
+        if ask(Task.objects.count) < self.order.tasks and not late:
+            return False
+        return late or len(self.faults.done) >= self.order.faults
+
+    def _unfinished(self) -> int:
+        return Task.objects.filter(finished_at=None).count()
 
     @property
     def is_over(self) -> bool:
@@ -89,8 +102,8 @@ class Stage:
         self.faults.note(kind, [session_of(process) for process in processes])
 
     def pause(self, low: float, high: float) -> None:
-        """Let a random time pass, or less when all is over."""
-        wait_for(self._none_open, seconds=self.dice.uniform(low, high), pause=0.02)
+        """Let a random time pass."""
+        time.sleep(self.dice.uniform(low, high))
 
     def _none_open(self) -> bool:
         return not Goal.objects.filter(finished_at=None).exists()
