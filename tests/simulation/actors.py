@@ -1,0 +1,184 @@
+"""Threads that pass one baton: exactly one runs at any time, so a history is a matter of the seed.
+
+An actor is one process of the deployment: a worker, a sweeper, the web server. It has a thread, and
+so a database connection, of its own. It runs until it reaches a place where it may be interrupted
+(`reach`), and there the stage says whether it goes on, pauses or dies. Pauses happen only outside
+of transactions: what holds a row's lock must not wait for others.
+
+To die is to lose the connection with what was not committed and every advisory lock, as when a
+process is killed; `Crash` then unwinds the thread. It derives from BaseException, and nothing can
+be written on the way out, since the connection is closed and a new one is refused.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
+
+from django.db import connection
+
+STUCK_SECONDS = 60.0
+
+
+class Crash(BaseException):
+    """The process is dead."""
+
+
+class Stuck(AssertionError):
+    """An actor neither ended nor paused: it waits for something that only another could give."""
+
+
+class Stage(Protocol):
+    def choose(self, actor: Actor, point: str, *, may_pause: bool) -> str:
+        """What happens to `actor` at `point`: "on", "pause" or "crash"."""
+
+
+_here = threading.local()
+
+
+def actor_here() -> Actor | None:
+    """The actor whose thread this is."""
+    return getattr(_here, "actor", None)
+
+
+def reach(point: str) -> None:
+    """For `crashpoints.arm`. Threads that are no actors pass."""
+    actor = actor_here()
+    if actor is not None:
+        actor.reach(point)
+
+
+class Actor:
+    """One simulated process. Its public methods, but for `reach`, are the main thread's."""
+
+    def __init__(self, name: str, stage: Stage) -> None:
+        self.name = name
+        self.stage = stage
+        self.at: str | None = None  # the point where it pauses; None while it is idle
+        self.doing = ""
+        self.dead = False
+        self.error: Exception | None = None  # what its last act raised
+        self.beat: Callable[[], None] = lambda: None
+        self._act: Callable[[], None] | None = None
+        self._command = ""
+        self._beating = self._stuck = False
+        self._wake, self._back = threading.Semaphore(0), threading.Semaphore(0)
+        self._thread = threading.Thread(target=self._live, name=f"sim-{name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def idle(self) -> bool:
+        return self.at is None
+
+    @property
+    def sound(self) -> bool:
+        """False for one that is stuck: it will never do anything again."""
+        return not self._stuck
+
+    def begin(self, what: str, act: Callable[[], None]) -> None:
+        """Run `act` until it ends, pauses or dies."""
+        assert self.idle, f"{self.name} is busy"
+        self.doing, self._act = what, act
+        self.error, self.dead = None, False
+        self._pass_baton()
+
+    def resume(self, command: str = "on") -> None:
+        """Let a paused actor go "on", "beat" and pause again, or "crash"."""
+        assert not self.idle, f"{self.name} does not pause"
+        self._command = command
+        self._pass_baton()
+
+    def close(self) -> None:
+        """End the thread; a paused act dies."""
+        if self._stuck:
+            return
+        if not self.idle:
+            self.resume("crash")
+        self._act = None
+        self._wake.release()
+        self._thread.join(timeout=STUCK_SECONDS)
+
+    def reach(self, point: str) -> None:
+        """In the actor's own thread: maybe pause, maybe die."""
+        if self.dead:
+            raise Crash
+        may_pause = not connection.in_atomic_block and not self._beating
+        match self.stage.choose(self, point, may_pause=may_pause):
+            case "pause" if may_pause:
+                self._pause(point)
+            case "crash":
+                self.die()
+
+    def die(self) -> None:
+        self.dead = True
+        connection_kill()
+        raise Crash
+
+    def _pause(self, point: str) -> None:
+        while True:
+            self.at = point
+            self._back.release()
+            self._wake.acquire()
+            self.at = None
+            match self._command:
+                case "beat":
+                    self._beat_once()
+                case "crash":
+                    self.die()
+                case _:
+                    return
+
+    def _beat_once(self) -> None:
+        self._beating = True
+        try:
+            self.beat()
+        finally:
+            self._beating = False
+
+    def _pass_baton(self) -> None:
+        self._wake.release()
+        if not self._back.acquire(timeout=STUCK_SECONDS):
+            self._stuck = True
+            frame = sys._current_frames().get(self._thread.ident or 0)
+            where = "".join(traceback.format_stack(frame)) if frame else ""
+            raise Stuck(f"{self.name} is stuck in {self.doing}:\n{where}")
+
+    def _live(self) -> None:
+        _here.actor = self
+        while True:
+            self._wake.acquire()
+            if self._act is None:
+                break
+            try:
+                self._act()
+            except Crash:
+                pass
+            except Exception as error:  # the edge of a thread; a dying one may raise anything
+                self.error = None if self.dead else error
+            if self.dead:
+                connection.close()
+            self.at = None
+            self._back.release()
+        connection.close()
+
+
+def connection_kill() -> None:
+    """What PostgreSQL does when a client is gone, but at once: rolled back, locks dropped."""
+    raw = connection.connection
+    if raw is not None and not raw.closed:
+        with suppress(Exception):
+            raw.rollback()
+            raw.execute("SELECT pg_advisory_unlock_all()")
+            raw.commit()
+        raw.close()
+
+
+def refuse_the_dead(**_: object) -> None:
+    """For the signal `connection_created`: who is dead gets no new connection."""
+    actor = actor_here()
+    if actor is not None and actor.dead:
+        raise Crash

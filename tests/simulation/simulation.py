@@ -1,0 +1,415 @@
+"""One seed, one history: who does what when, which faults there are, and how it must end.
+
+First a phase with faults: the scheduler picks, step by step, who goes on, which message is
+delivered, lost or doubled, who dies, who stalls past its lease, what the person does, how far the
+clock goes. Then the faults stop, and within a bounded number of rounds everything must have come to
+an end, or wait for a person. `checks` then says whether all is as it must be.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from random import Random
+
+from django.conf import settings
+from django.db import connection
+
+from orchestration import tasks
+from orchestration.models import Goal
+from orchestration.services.goals import goal_cancel, goal_resume, goal_submit
+from orchestration.services.sessions import Session, session_use
+from orchestration.services.sweep import sweep
+from tests.simulation.actors import Actor, Stuck
+from tests.simulation.agents import Script
+from tests.simulation.broker import Broker, Message
+from tests.simulation.checks import Witnessed, problems, unsettled
+from tests.simulation.person import random_act
+from tests.simulation.plans import random_plan
+from tests.simulation.rig import Rig
+from tests.simulation.world import World
+
+ROUNDS_MAX = 60  # of the phase without faults
+ROUND_SECONDS = 20.0
+STEPS = (30, 110)
+LATENCY = 0.004  # seconds that pass with every step
+
+MESSAGES: dict[str, Callable[..., object]] = {
+    "orchestration.work": tasks.work.run,
+    "orchestration.task_run": tasks.task_run.run,
+    "orchestration.integrate": tasks.integrate.run,
+    "orchestration.verify": tasks.verify.run,
+    "orchestration.settle": tasks.settle.run,
+    "orchestration.apply": tasks.apply.run,
+    "orchestration.plan": tasks.plan.run,
+    "orchestration.sweep": tasks.sweep.run,
+}
+
+
+@dataclass
+class Result:
+    """`violations` is empty when all was well."""
+
+    seed: int
+    violations: list[str] = field(default_factory=list)
+    trace: list[str] = field(default_factory=list)
+    faults: Counter[str] = field(default_factory=Counter)
+    rounds: int = 0
+    goals: Counter[str] = field(default_factory=Counter)
+
+
+class Simulation:
+    """The stage of one seed (`actors.Stage`)."""
+
+    def __init__(self, seed: int, rig: Rig) -> None:
+        self.result = Result(seed)
+        self._rig = rig
+        self._chance = Random(seed)  # noqa: S311
+        self._world = World()
+        self._broker = Broker(self._loses)
+        self._calm = False
+        self._sessions: dict[str, Session] = {}  # by worker
+        self._gone: dict[int, float] = {}  # session id -> when its worker died
+        self._messages: dict[str, Message] = {}  # by worker: what it is at
+        self._stalled: dict[str, float] = {}  # by actor: until when
+        self._keys: list[str] = []
+        self._plans: list[Callable[[], object]] = []
+
+    # --- The whole of it ---------------------------------------------------------------------
+
+    def run(self) -> Result:
+        self._set_the_stage()
+        try:
+            for _ in range(self._chance.randint(*STEPS)):
+                self._step()
+            self._come_to_rest()
+            self._check()
+        except Stuck as stuck:
+            self.result.violations.append(str(stuck))
+        finally:
+            self._clear_the_stage()
+        return self.result
+
+    def _set_the_stage(self) -> None:
+        chance, rig = self._chance, self._rig
+        Script.seed, Script.world = self.result.seed, self._world
+        Script.trouble = chance.choice([0.0, 0.2, 0.4])
+        self._crash = chance.choice([0.0, 0.01, 0.04])
+        self._pause = chance.choice([0.05, 0.2, 0.4])
+        self._loss = chance.choice([0.0, 0.1, 0.5])
+        rig.publish, rig.jitter, rig.errors = self._broker.publish, chance.random, []
+        rig.cast(self)
+        rig.time.step(3600.0)
+        for worker in rig.workers:
+            worker.beat = partial(self._renew, worker)
+        for number in range(chance.choice([1, 1, 1, 2])):
+            self._add_goal(number)
+
+    def _add_goal(self, number: int) -> None:
+        key = f"sim-{self.result.seed}-{number}-{self._rig.time.stamp}"
+        self._keys.append(key)
+        submit = partial(
+            goal_submit,
+            objective="",
+            document=random_plan(self._chance, f"g{number}"),
+            actor="sim-person",
+            review=self._chance.random() < 0.1,
+            idempotency_key=key,
+        )
+        self._plans.append(submit)
+
+    def _goals(self) -> list[int]:
+        found = Goal.objects.filter(idempotency_key__in=self._keys).order_by("pk")
+        return list(found.values_list("pk", flat=True))
+
+    # --- What the actors ask -----------------------------------------------------------------
+
+    def choose(self, actor: Actor, point: str, *, may_pause: bool) -> str:
+        if self._calm:
+            return "on"
+        fate = self._chance.random()
+        often = self._crash if point != "SQL" else self._crash / 5
+        if fate < often:
+            self.result.faults[f"crash at {point}"] += 1
+            self._note(f"{actor.name} dies at {point} ({actor.doing})")
+            return "crash"
+        if may_pause and fate < often + (self._pause if point != "SQL" else self._pause / 3):
+            return "pause"
+        return "on"
+
+    def _loses(self, message: Message) -> bool:
+        lost = not self._calm and self._chance.random() < self._loss
+        if lost:
+            self._fault("lost", str(message))
+        return lost
+
+    # --- The phase with faults ---------------------------------------------------------------
+
+    def _step(self) -> None:
+        self._rig.time.step(LATENCY)
+        options = list(self._options())
+        act = self._chance.choices([a for _, a in options], [w for w, _ in options])[0]
+        act()
+
+    def _options(self) -> Iterator[tuple[float, Callable[[], None]]]:
+        rig, broker = self._rig, self._broker
+        moving = [a for a in rig.actors if not a.idle and not self._is_stalled(a)]
+        idle_workers = [a for a in rig.workers if a.idle]
+        if moving:
+            yield 6.0 * len(moving), partial(self._resume_one, moving)
+            yield 0.5, partial(self._stall_one, moving)
+        if moving and self._crash:
+            yield 0.2, partial(self._kill_one, moving)
+        if idle_workers and broker.queue:
+            yield 8.0, partial(self._deliver, idle_workers)
+        if idle_workers and self._crash:
+            yield 0.2, partial(self._kill_idle, idle_workers)
+        if broker.queue:
+            yield 0.3, self._lose_one
+            yield 0.5, self._double_one
+            yield 0.5, self._shuffle
+        if free := [a for a in rig.sweepers if a.idle]:
+            yield 1.5, partial(self._sweep, free)
+        if free := [a for a in rig.webs if a.idle]:
+            yield 3.0 if self._plans else 0.0, partial(self._submit, free)
+            yield 2.0, partial(self._person, free)
+        yield 3.0, self._beat_one
+        yield 3.0, partial(self._pass_time, 0.05, 2.0)
+        yield 0.6, partial(self._pass_time, 5.0, 45.0)
+        yield 0.01, partial(self._pass_time, 86_400.0, 300_000.0)
+        yield 0.1, self._broker_away
+
+    def _resume_one(self, moving: list[Actor]) -> None:
+        self._resume(self._chance.choice(moving))
+
+    def _stall_one(self, moving: list[Actor]) -> None:
+        actor = self._chance.choice(moving)
+        seconds = self._chance.choice([10.0, 25.0, 40.0, 100.0])
+        self._fault("stall", f"{actor.name} at {actor.at} for {seconds} s ({actor.doing})")
+        self._stalled[actor.name] = self._rig.time.seconds + seconds
+
+    def _kill_one(self, moving: list[Actor]) -> None:
+        actor = self._chance.choice(moving)
+        self._fault("kill", f"{actor.name} at {actor.at} ({actor.doing})")
+        self._resume(actor, "crash")
+
+    def _kill_idle(self, idle: list[Actor]) -> None:
+        actor = self._chance.choice(idle)
+        if actor.name in self._sessions:
+            self._fault("kill", f"{actor.name}, idle")
+            self._begin(actor, "dies", actor.die)
+
+    def _deliver(self, idle: list[Actor]) -> None:
+        queue = self._broker.queue
+        at = 0 if self._chance.random() < 0.7 else self._chance.randrange(len(queue))
+        self._execute(self._chance.choice(idle), queue.pop(at))
+
+    def _lose_one(self) -> None:
+        queue = self._broker.queue
+        self._fault("lost", str(queue.pop(self._chance.randrange(len(queue)))))
+
+    def _double_one(self) -> None:
+        message = self._chance.choice(self._broker.queue)
+        self._fault("doubled", str(message))
+        self._broker.queue.append(message)
+
+    def _shuffle(self) -> None:
+        self._chance.shuffle(self._broker.queue)
+
+    def _sweep(self, free: list[Actor]) -> None:
+        self._begin(self._chance.choice(free), "sweep", sweep)
+
+    def _submit(self, free: list[Actor]) -> None:
+        """As a client that tries again until it has heard of success: the key makes it one goal."""
+        self._begin(self._chance.choice(free), "submit", self._chance.choice(self._plans))
+        stored = Goal.objects.filter(idempotency_key__in=self._keys).count()
+        if stored == len(self._keys):
+            self._plans = []
+
+    def _person(self, free: list[Actor]) -> None:
+        goal_ids = self._goals()
+        found = random_act(self._chance, goal_ids) if goal_ids else None
+        if found is not None:
+            self._begin(self._chance.choice(free), *found)
+
+    def _beat_one(self) -> None:
+        """A process that is stopped does not beat; one that is cut off cannot."""
+        able = [w for w in self._rig.workers if w.name in self._sessions]
+        able = [w for w in able if not self._is_stalled(w)]
+        if not able:
+            return
+        worker = self._chance.choice(able)
+        if worker.idle:
+            self._begin(worker, "beat", worker.beat)
+        else:
+            self._resume(worker, "beat")
+
+    def _pass_time(self, least: float, most: float) -> None:
+        seconds = self._chance.uniform(least, most)
+        self._note(f"{seconds:.1f} s pass")
+        self._rig.time.step(seconds)
+
+    def _broker_away(self) -> None:
+        self._broker.away = not self._broker.away
+        if self._broker.away:
+            self._fault("away", "the broker")
+            self._broker.queue.clear()  # flushed
+
+    # --- The phase without -------------------------------------------------------------------
+
+    def _come_to_rest(self) -> None:
+        self._note("faults stop")
+        rig = self._rig
+        self._broker.away = False
+        self._calm = True
+        left_stopped = self._chance.random() < 0.3
+        for actor in rig.actors:
+            if not actor.idle and not (left_stopped and self._is_stalled(actor)):
+                self._resume(actor)
+        while self._plans:
+            self._submit([a for a in rig.webs if a.idle] or [self._spare("web")])
+        for goal_id in self._goals():
+            if self._chance.random() < 0.5:
+                self._resume_goal(goal_id)
+        for number in range(ROUNDS_MAX):
+            self.result.rounds = number
+            self._round()
+            if not unsettled(self._goals()):
+                return
+            rig.time.step(ROUND_SECONDS)
+        for what in unsettled(self._goals()):
+            self._violation(f"after {ROUNDS_MAX} rounds without faults: {what}")
+
+    def _resume_goal(self, goal_id: int) -> None:
+        if Goal.objects.filter(pk=goal_id, paused_at__isnull=False).exists():
+            goal_resume(goal_id, actor="sim-person")
+
+    def _round(self) -> None:
+        free = [a for a in self._rig.workers if a.idle] or [self._spare("worker")]
+        for worker in free:
+            self._begin(worker, "beat", partial(self._alive, worker))
+        sweepers = [a for a in self._rig.sweepers if a.idle] or [self._spare("sweeper")]
+        self._begin(sweepers[0], "sweep", sweep)
+        for turn in range(2000):
+            if not self._broker.queue:
+                return
+            worker = free[turn % len(free)]
+            self._execute(worker, self._broker.queue.pop(0))
+        self._violation(f"messages without end: {self._broker.queue[:5]}")
+
+    def _spare(self, kind: str) -> Actor:
+        """All of a kind are stopped for good: somebody starts another."""
+        group = {"worker": self._rig.workers, "sweeper": self._rig.sweepers, "web": self._rig.webs}
+        actor = Actor(f"{kind}-{len(group[kind]) + 1}", self)
+        actor.beat = partial(self._renew, actor)
+        group[kind].append(actor)
+        return actor
+
+    # --- Actors ------------------------------------------------------------------------------
+
+    def _execute(self, worker: Actor, message: Message) -> None:
+        self._messages[worker.name] = message
+        self._begin(worker, str(message), partial(self._work, worker, message))
+
+    def _work(self, worker: Actor, message: Message) -> None:
+        """In the worker's thread."""
+        with session_use(self._alive(worker)):
+            MESSAGES[message.name](*message.args)
+
+    def _alive(self, worker: Actor) -> Session:
+        """In the worker's thread: its session, renewed or begun."""
+        session = self._sessions.get(worker.name)
+        if session is None:
+            session = Session()
+            session.enter()
+            self._sessions[worker.name] = session
+        elif self._calm:
+            session.renew()
+        return session
+
+    def _renew(self, worker: Actor) -> None:
+        self._sessions[worker.name].renew()
+
+    def _begin(self, actor: Actor, what: str, act: Callable[[], object]) -> None:
+        self._note(f"{actor.name}: {what}")
+        actor.begin(what, act)
+        self._ended(actor)
+
+    def _resume(self, actor: Actor, command: str = "on") -> None:
+        self._note(f"{actor.name}: {command}, at {actor.at} ({actor.doing})")
+        self._stalled.pop(actor.name, None)
+        actor.resume(command)
+        self._ended(actor)
+
+    def _ended(self, actor: Actor) -> None:
+        """What follows when an actor has come to an end, which a pause is not."""
+        if not actor.idle:
+            self._note(f"{actor.name} pauses at {actor.at}")
+            return
+        message = self._messages.pop(actor.name, None)
+        if actor.dead:
+            self._buried(actor, message)
+            return
+        if actor.error is not None:
+            told = "".join(traceback.format_exception(actor.error))
+            self._violation(f"{actor.name} raised in {actor.doing}:\n{told}")
+        if message is not None:
+            self._broker.executed(message)
+
+    def _buried(self, actor: Actor, message: Message | None) -> None:
+        """Its message is delivered again by a broker that can; another takes its place."""
+        session = self._sessions.pop(actor.name, None)
+        if session is not None:
+            self._gone[session.id] = self._rig.time.seconds
+        if message is not None and self._chance.random() < 0.5:
+            self._broker.send(message)
+
+    def _is_stalled(self, actor: Actor) -> bool:
+        return self._stalled.get(actor.name, 0.0) > self._rig.time.seconds
+
+    # --- The end -----------------------------------------------------------------------------
+
+    def _check(self) -> None:
+        seen = Witnessed(self._world, set(self._gone), settings.AGENTSYS.lease_seconds)
+        for goal_id in self._goals():
+            for problem in problems(goal_id, seen):
+                self._violation(problem)
+            self.result.goals[Goal.objects.values_list("state", flat=True).get(pk=goal_id)] += 1
+        for problem in (*self._world.violations, *self._rig.errors):
+            self._violation(problem)
+
+    def _clear_the_stage(self) -> None:
+        """Kill who still stands there, and end what still waits, for the next simulation."""
+        self._calm = True
+        for actor in self._rig.actors:
+            if actor.sound and not actor.idle:
+                actor.resume("crash")
+            elif actor.sound and actor.name in self._sessions:
+                actor.begin("leaves", connection_unlock)
+        for goal in Goal.objects.filter(pk__in=self._goals(), finished_at__isnull=True):
+            goal_cancel(goal.pk, actor="sim-person")
+
+    def _fault(self, kind: str, what: str) -> None:
+        self.result.faults[kind] += 1
+        self._note(f"{kind}: {what}")
+
+    def _note(self, what: str) -> None:
+        self.result.trace.append(f"{self._rig.time.seconds % 1e6:12.3f} {what}")
+
+    def _violation(self, what: str) -> None:
+        self._note(f"VIOLATION {what}")
+        self.result.violations.append(what)
+
+
+def connection_unlock() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_unlock_all()")
+
+
+def simulate(seed: int, rig: Rig) -> Result:
+    """Play one seed; the same seed plays the same way."""
+    return Simulation(seed, rig).run()
+
