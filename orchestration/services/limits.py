@@ -13,7 +13,6 @@ from typing import Any
 from django.db import connection, transaction
 
 from agentsys.kernel.errors import BadInput, NotFound
-from agentsys.kernel.hashing import plain
 from orchestration.models import Budget, Goal, Project, Task
 from orchestration.services.ledger import Book, goal_locked
 
@@ -96,7 +95,9 @@ def _is_amount(value: Any, kind: type) -> bool:
 
 
 def limits_of(budget: Budget) -> dict[str, Any]:
-    return {kind: plain(getattr(budget, f"{kind}_max")) for kind in KINDS}
+    """By kind; None is no limit."""
+    limits = {kind: getattr(budget, f"{kind}_max") for kind in KINDS}
+    return {kind: None if most is None else KINDS[kind](most) for kind, most in limits.items()}
 
 
 def limits_move(

@@ -192,14 +192,14 @@ def test_a_person_is_asked_last_where_the_plan_says_so(at_once: None) -> None:
     assert fsck(goal.pk) == []
 
 
-def outage_of(size: int) -> tuple[Goal, list[int]]:
+def outage_of(size: int) -> Goal:
     """`size` tasks that call the same provider, claimed together; it is away."""
     goal = submit(*(node(f"t{n}", agent="command", inputs={"argv": ["true"]}) for n in range(size)))
     ids = list(Task.objects.filter(goal=goal).order_by("pk").values_list("pk", flat=True))
     for claimed in [take(goal, pk) for pk in ids]:
         assert claimed is not None
         fail(goal, claimed, FailureClass.OUTAGE, model=AWAY)
-    return goal, ids
+    return goal
 
 
 def due(goal: Goal) -> list[int]:
@@ -213,7 +213,7 @@ def waits(goal: Goal) -> list[float]:
 
 
 def test_an_outage_of_a_hundred_tasks_makes_no_storm() -> None:
-    goal, ids = outage_of(100)
+    goal = outage_of(100)
     first, second = waits(goal)[:2]
     assert first < 4.0  # the probe
     assert second > 50.0  # everybody else waits behind it
