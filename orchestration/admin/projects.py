@@ -115,10 +115,11 @@ class BudgetAdmin(Owned):
     """The limits may be moved; what is reserved and spent is what happened."""
 
     project_path = "goal__project"
-    list_display = ("goal", "tokens_spent", "tokens_max", "cost_usd_spent", "cost_usd_max")
+    list_display = ("__str__", "tokens_spent", "tokens_max", "cost_usd_spent", "cost_usd_max")
     list_select_related = ("goal",)
     readonly_fields = (
-        "goal", "tokens_reserved", "tokens_spent", "cost_usd_reserved", "cost_usd_spent",
+        "project", "goal", "task", "tokens_reserved", "tokens_spent",
+        "cost_usd_reserved", "cost_usd_spent", "calls_reserved", "calls_spent",
     )  # fmt: skip
 
     def project_of(self, obj: Any) -> int:

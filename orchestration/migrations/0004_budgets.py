@@ -74,12 +74,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='budget',
             name='attempts_max',
-            field=models.PositiveBigIntegerField(default=None, null=True),
+            field=models.PositiveBigIntegerField(blank=True, default=None, null=True),
         ),
         migrations.AddField(
             model_name='budget',
             name='calls_max',
-            field=models.PositiveBigIntegerField(default=None, null=True),
+            field=models.PositiveBigIntegerField(blank=True, default=None, null=True),
         ),
         migrations.AddField(
             model_name='budget',
@@ -99,7 +99,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='budget',
             name='seconds_max',
-            field=models.FloatField(default=None, null=True),
+            field=models.FloatField(blank=True, default=None, null=True),
         ),
         migrations.AddField(
             model_name='budget',
@@ -109,7 +109,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='budget',
             name='cost_usd_max',
-            field=models.DecimalField(decimal_places=6, default=20, max_digits=14, null=True),
+            field=models.DecimalField(blank=True, decimal_places=6, default=20, max_digits=14, null=True),
         ),
         migrations.AlterField(
             model_name='budget',
@@ -119,7 +119,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='budget',
             name='tokens_max',
-            field=models.PositiveBigIntegerField(default=2000000, null=True),
+            field=models.PositiveBigIntegerField(blank=True, default=2000000, null=True),
         ),
         migrations.AddConstraint(
             model_name='budget',

@@ -178,17 +178,19 @@ class Budget(models.Model):
     project = models.OneToOneField(Project, models.CASCADE, null=True, related_name="budget")
     goal = models.OneToOneField(Goal, models.CASCADE, null=True, related_name="budget")
     task = models.OneToOneField(Task, models.CASCADE, null=True, related_name="budget")
-    tokens_max = models.PositiveBigIntegerField(null=True, default=2_000_000)
+    tokens_max = models.PositiveBigIntegerField(null=True, blank=True, default=2_000_000)
     tokens_reserved = models.PositiveBigIntegerField(default=0)
     tokens_spent = models.PositiveBigIntegerField(default=0)
-    cost_usd_max = models.DecimalField(max_digits=14, decimal_places=6, null=True, default=20)
+    cost_usd_max = models.DecimalField(
+        max_digits=14, decimal_places=6, null=True, blank=True, default=20
+    )
     cost_usd_reserved = models.DecimalField(max_digits=14, decimal_places=6, default=0)
     cost_usd_spent = models.DecimalField(max_digits=14, decimal_places=6, default=0)
-    calls_max = models.PositiveBigIntegerField(null=True, default=None)
+    calls_max = models.PositiveBigIntegerField(null=True, blank=True, default=None)
     calls_reserved = models.PositiveBigIntegerField(db_default=0)
     calls_spent = models.PositiveBigIntegerField(db_default=0)
-    seconds_max = models.FloatField(null=True, default=None)
-    attempts_max = models.PositiveBigIntegerField(null=True, default=None)
+    seconds_max = models.FloatField(null=True, blank=True, default=None)
+    attempts_max = models.PositiveBigIntegerField(null=True, blank=True, default=None)
 
     class Meta:
         constraints = [

@@ -29,7 +29,7 @@ from workers.contracts import Usage
 
 BUDGET = "agentsys_orchestration_budget"
 RESERVATION = "agentsys_orchestration_reservation"
-ABANDONED_SECONDS = 3600  # a reservation without an attempt: no call takes so long
+ABANDONED_SECONDS = 900  # a reservation without an attempt: no call takes so long
 IN_ORDER = "b.project_id NULLS LAST, b.goal_id NULLS LAST, b.task_id"
 
 _CHAIN = f"""
@@ -62,8 +62,13 @@ END"""
 
 _RESERVE = f"""
 WITH RECURSIVE {_CHAIN}, unopened AS (
-    SELECT up.id FROM up WHERE up.definition->'fan_out'->'budget' IS NOT NULL
+    SELECT 'task' AS level, up.id FROM up WHERE up.definition->'fan_out'->'budget' IS NOT NULL
       AND NOT EXISTS (SELECT 1 FROM {BUDGET} s WHERE s.task_id = up.id)
+    UNION ALL
+    SELECT 'project', p.id FROM agentsys_orchestration_goal g
+    JOIN agentsys_orchestration_project p ON p.id = g.project_id
+    WHERE g.id = %(goal)s::bigint AND p.policy->'budget' IS NOT NULL
+      AND NOT EXISTS (SELECT 1 FROM {BUDGET} s WHERE s.project_id = p.id)
 ), short AS (
     SELECT c.*, k.* FROM chain c, LATERAL (VALUES
         ('tokens', c.tokens_max, c.tokens_spent, c.tokens_reserved, %(tokens)s::bigint),
@@ -95,7 +100,7 @@ WITH RECURSIVE {_CHAIN}, unopened AS (
 SELECT 'kept', id, NULL::bigint, NULL::bigint, NULL::bigint, NULL::text,
        NULL::float8, NULL::float8, NULL::float8, NULL::float8 FROM kept
 UNION ALL
-SELECT 'unopened', id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM unopened
+SELECT 'unopened', id, NULL, NULL, NULL, level, NULL, NULL, NULL, NULL FROM unopened
 UNION ALL
 (SELECT 'short', b.id, b.project_id, b.goal_id, b.task_id, b.kind,
         b.most::float8, b.spent::float8, b.reserved::float8, b.asked::float8
@@ -238,12 +243,11 @@ def budget_reserve(
 
 def _reserve(values: dict[str, Any]) -> tuple[int, Shortage | None]:
     rows = _fetch(_RESERVE, values)
-    unopened = [row[1] for row in rows if row[0] == "unopened"]
-    if unopened:
-        from orchestration.services.limits import swarm_open
+    if rows[0][0] == "unopened":
+        from orchestration.services.limits import budget_open
 
-        for task_id in unopened:
-            swarm_open(task_id)
+        for _, pk, _, _, _, level, *_ in (row for row in rows if row[0] == "unopened"):
+            budget_open(level, pk)
         rows = _fetch(_RESERVE, values)
     if rows[0][0] == "kept":
         return rows[0][1], None

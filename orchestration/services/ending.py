@@ -11,7 +11,6 @@ from django.db import connection
 from orchestration.domain.lives import TaskEvent
 from orchestration.domain.settling import Patience
 from orchestration.models import Attempt, Task
-from orchestration.services.budgets import reservations_release
 from orchestration.services.followups import Followups
 from orchestration.services.hotpath import Unlocked, queue_again, unlock
 from orchestration.services.ledger import Book
@@ -71,7 +70,6 @@ def task_retry(
         )
         fence, lane = cursor.fetchone()
     scopes_release([task_id])
-    reservations_release(task_id=task_id)
     task_requests_withdraw(book, task_id, actor=ORCHESTRATOR)
     queue_again(
         book, [task_id], republish_seconds=settings.AGENTSYS.republish_seconds, lineage=lineage
@@ -102,7 +100,6 @@ def task_fail(
     if task.losses >= settings.AGENTSYS.lost_max:
         _keep_poison(book, task, reason, actor)
     scopes_release([task_id])
-    reservations_release(task_id=task_id)
     task_requests_withdraw(book, task_id, actor=actor)
     if task.optional:
         after.unlocked += unlock(

@@ -10,11 +10,14 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+import structlog
 from django.db import connection, transaction
 
 from agentsys.kernel.errors import BadInput, NotFound
 from orchestration.models import Budget, Goal, Project, Task
 from orchestration.services.ledger import Book, goal_locked
+
+log = structlog.get_logger(__name__)
 
 KINDS: Mapping[str, type] = {
     "tokens": int,
@@ -144,13 +147,23 @@ def budget_of(level: str, pk: int) -> Budget:
         return found or _opened(level, pk, {})
 
 
-def swarm_open(task_id: int) -> None:
-    """The budget that a fan-out's definition gives to all it fans out into."""
-    definition = Task.objects.values_list("definition", flat=True).get(pk=task_id)
-    given = (definition.get("fan_out") or {}).get("budget") or {}
+def budget_open(level: str, pk: int) -> None:
+    """The budget that a fan-out's definition gives to its children, or a policy to its project.
+
+    A policy's limits that are none are not limits: whoever wrote them is told by `budget_set`.
+    """
+    if level == "task":
+        definition = Task.objects.values_list("definition", flat=True).get(pk=pk)
+        given = definition["fan_out"]["budget"]
+    else:
+        given = Project.objects.values_list("policy", flat=True).get(pk=pk)["budget"]
+    try:
+        wanted = limits_checked(given, level=level, what=f"budget of {level}-{pk}")
+    except (BadInput, AttributeError) as error:
+        log.warning("a budget that cannot be read", budget=f"{level}-{pk}", error=str(error))
+        wanted = {}
     with transaction.atomic():
-        if not Budget.objects.filter(task_id=task_id).exists():
-            _opened("task", task_id, {f"{kind}_max": value for kind, value in given.items()})
+        _opened(level, pk, {f"{kind}_max": value for kind, value in wanted.items()})
 
 
 def _opened(level: str, pk: int, limits: Mapping[str, Any]) -> Budget:

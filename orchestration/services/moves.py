@@ -23,9 +23,11 @@ from orchestration.domain.lives import (
     TaskEvent,
 )
 from orchestration.models import Attempt
+from orchestration.services.budgets import reservations_release
 from orchestration.services.ledger import Book
 
 ORCHESTRATOR = "orchestrator"
+TAKEN_AWAY = (AttemptEvent.LOST, AttemptEvent.CANCELLED)  # nobody may be left to settle its calls
 
 
 def goal_move(
@@ -80,6 +82,8 @@ def attempts_move(
             attempt_id=attempt_id,
             payload=payload,
         )
+    if moved and event in TAKEN_AWAY:
+        reservations_release(goal_id=book.goal_id)
     return moved
 
 

@@ -108,7 +108,9 @@ def budget_answered(
         return
     budget = Budget.objects.filter(pk=request.context.get("budget")).first()
     if budget is not None and decision in ("approve", "edit"):
-        wanted = _granted(budget, request, payload if decision == "edit" else None)
+        edited = payload if decision == "edit" else None
+        waited = (book.now - request.created_at).total_seconds()
+        wanted = _granted(budget, request, edited, waited)
         limits_move(book, budget, wanted, actor=actor, why={"approval": request.pk})
     _resume(book, request, actor=actor, after=after)
     if budget is not None:
@@ -116,17 +118,22 @@ def budget_answered(
 
 
 def _granted(
-    budget: Budget, request: ApprovalRequest, payload: Mapping[str, Any] | None
+    budget: Budget,
+    request: ApprovalRequest,
+    payload: Mapping[str, Any] | None,
+    waited_seconds: float,
 ) -> dict[str, Any]:
     facts = request.context
     if payload:
         return limits_checked(payload, level=facts["level"], what=f"approval-{request.pk}")
-    kind = facts["kind"]
-    now = float(limits_of(budget)[kind] or 0)
-    if now > facts["most"]:  # somebody has raised it meanwhile: once is enough
-        return {kind: KINDS[kind](now)}
+    kind, most = facts["kind"], facts["most"]
+    now = limits_of(budget)[kind]
+    if now is None or now > most:  # somebody has raised it meanwhile: once is enough
+        return {kind: now}
     needed = facts["used"] + facts["reserved"] + facts["asked"]
-    return {kind: KINDS[kind](max(2 * now, now + needed if now == 0 else needed))}
+    if kind == "seconds":  # the clock went on while nobody decided
+        needed += waited_seconds + most
+    return {kind: KINDS[kind](max(2 * most, needed))}
 
 
 def task_resume(

@@ -35,6 +35,7 @@ from orchestration.services.budgets import (
     reservations_release,
 )
 from orchestration.services.fsck import fsck
+from orchestration.services.goals import goal_cancel
 from orchestration.services.limits import budget_set
 from orchestration.services.sweep import lost_take_back
 from tests import factories as given
@@ -202,6 +203,25 @@ def test_a_project_pays_for_all_its_goals(speak: Any) -> None:
     assert pump(goal).state == "succeeded"
     said = LedgerEntry.objects.filter(goal=goal, event="budget.set").values_list("payload")
     assert [payload["is"] for (payload,) in said] == [{"calls": 0}, {"calls": 10}]
+
+
+def test_a_projects_policy_may_give_it_a_budget() -> None:
+    goal = given.goal()
+    goal.project.policy = {"budget": {"usd": 0.5}}
+    goal.project.save()
+    assert budget_reserve(goal.pk, tokens=10, cost_usd=0.4)
+    with pytest.raises(BudgetExceeded, match=r"project-\d+ has no budget for \$0\.2000 more"):
+        budget_reserve(goal.pk, tokens=10, cost_usd=0.2)
+
+
+def test_a_goal_that_is_cancelled_holds_nothing_back() -> None:
+    goal = given.goal()
+    task = given.task(goal, "a", state="running")
+    attempt = Attempt.objects.get(task=task)
+    budget_reserve(goal.pk, tokens=90, cost_usd=0, task_id=task.pk, attempt_id=attempt.pk)
+    goal_cancel(goal.pk, actor="ada")
+    assert Budget.objects.get(goal=goal).tokens_reserved == 0
+    assert fsck(goal.pk) == []
 
 
 def test_limits_that_are_none_are_refused_with_every_problem() -> None:
