@@ -1,7 +1,7 @@
 """The Celery application of chaos's own processes: agentsys's, with what the environment asks for.
 
-`CHAOS_MESSAGES=DROP:SEED` puts every message into its queue twice and drops each copy with the
-chance DROP. `CHAOS_BEAT_SECONDS=S` lets beat ask for a sweep every S seconds.
+`CHAOS_MESSAGES=DROP:SEED` puts every message into its queue twice, drops each copy with the chance
+DROP, and counts both in Redis. `CHAOS_BEAT_SECONDS=S` lets beat ask for a sweep every S seconds.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from agentsys.celery import QUEUES, app
 __all__ = ["app"]
 
 MESSAGES = "CHAOS_MESSAGES"
+DROPPED, DELIVERED = "chaos-dropped", "chaos-delivered"
 BEAT_SECONDS = "CHAOS_BEAT_SECONDS"
 
 
@@ -33,7 +34,10 @@ def meddle(text: str) -> None:
             put(self, queue, message, **rest)
             return
         for _ in range(2):
-            if draw.random() < float(drop):
+            lost = draw.random() < float(drop)
+            with self.conn_or_acquire() as client:
+                client.incr(DROPPED if lost else DELIVERED)
+            if lost:
                 continue
             copy = deepcopy(message)
             copy["properties"]["delivery_tag"] = str(uuid.uuid4())

@@ -43,12 +43,12 @@ class Crew:
         self.workers.append(process)
         return process
 
-    def beat(self) -> Process:
+    def beat(self, **env: str) -> Process:
         number = len(self._all)
         schedule = self._logs / f"beat-{number}.schedule"
         argv = [sys.executable, "-m", "celery", "-A", APP, "beat", "--loglevel", "WARNING",
                 "--pidfile=", "--schedule", str(schedule)]  # fmt: skip
-        return self._start(argv, f"beat-{number}", {})
+        return self._start(argv, f"beat-{number}", env)
 
     def command(self, *words: str, **env: str) -> Process:
         """`manage.py WORDS`, as a person or the web would cause it."""
@@ -127,6 +127,16 @@ def session_of(process: Process) -> int | None:
     """The newest session that this process has opened."""
     rows = WorkerSession.objects.filter(pid=process.pid).order_by("-pk")
     return ask(lambda: rows.values_list("pk", flat=True).first())
+
+
+def children_of(process: Process) -> list[int]:
+    """Its direct children's ids."""
+    try:
+        return [
+            *map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split())
+        ]
+    except OSError:
+        return []
 
 
 def is_up(process: Process) -> bool:

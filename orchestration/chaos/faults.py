@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -29,11 +28,11 @@ class Faults:
 
     done: list[Fault] = field(default_factory=list)
 
-    def note(self, kind: str, sessions: Iterable[int | None] = ()) -> None:
-        """Right before the fault: what do the workers of these sessions hold?"""
-        owners = [s for s in sessions if s is not None]
-        held = Attempt.objects.filter(state="running", owner__in=owners)
-        tasks = tuple(ask(lambda: list(held.values_list("task_id", flat=True)))) if owners else ()
+    def note(self, kind: str, hit: QuerySet[Attempt] | None = None) -> None:
+        """Right before the fault: which attempts does it hit?"""
+        tasks = (
+            () if hit is None else tuple(ask(lambda: list(hit.values_list("task_id", flat=True))))
+        )
         self.done.append(Fault(kind, ask(database_now), tasks))
 
     def counts(self) -> dict[str, int]:

@@ -16,10 +16,11 @@ from orchestration.chaos.asking import ask
 from orchestration.chaos.crew import Crew, Process, Witness, session_of, wait_for
 from orchestration.chaos.faults import Faults
 from orchestration.chaos.servers import Servers
-from orchestration.models import Goal, Task
+from orchestration.models import Attempt, Goal, Task
 from orchestration.services.goals import goal_submit
 
 SETTLE_SECONDS = 90.0
+FEED_SECONDS = 0.5
 LINE_TASKS = 10  # tasks one after the other in one line of a goal
 
 
@@ -36,6 +37,7 @@ class Order:
 @dataclass(slots=True)
 class Stage:
     order: Order
+    folder: Path
     servers: Servers
     crew: Crew
     witness: Witness
@@ -45,6 +47,9 @@ class Stage:
     goals: int = 0  # handed in by `feed`
     wrong: list[str] = field(default_factory=list)  # what a scenario itself found broken
     _dice: random.Random | None = None
+    _lines: int = 1
+    _shape: dict[str, Any] = field(default_factory=dict)
+    _began: float = 0.0
 
     @property
     def dice(self) -> random.Random:
@@ -58,13 +63,20 @@ class Stage:
         self.crew.wait_up(*started)
         return started
 
-    def feed(self, lines: int, **shape: Any) -> None:
-        """See to it that `lines` lines of tasks are on their way: another goal when few are left.
+    def busy(self, lines: int, **shape: Any) -> None:
+        """From now on see to it that `lines` lines of tasks are on their way (`pause` feeds).
 
-        Fewer lines than threads leave room for what has to be done again."""
-        if ask(self._unfinished) < LINE_TASKS * lines // 2:
+        Fewer lines than threads leave room for what has to be done again; more let messages wait.
+        """
+        self._lines, self._shape = lines, shape
+        self._began = time.monotonic()
+        self._feed()
+
+    def _feed(self) -> None:
+        """Another goal when few tasks are left."""
+        if ask(self._unfinished) < LINE_TASKS * self._lines // 2:
             self.goals += 1
-            document = plans.lines(lines, LINE_TASKS, **shape)
+            document = plans.lines(self._lines, LINE_TASKS, **self._shape)
             ask(lambda: self.submit(document, key=f"goal {self.goals}"))
 
     def submit(self, document: Mapping[str, Any], *, key: str) -> Goal:
@@ -73,12 +85,21 @@ class Stage:
             objective="", project="chaos", document=document, actor="chaos", idempotency_key=key
         )
 
-    def enough(self, began: float) -> bool:
-        """Have the ordered tasks been handed in, and the ordered faults or seconds been made?"""
-        late = time.monotonic() - began >= self.order.seconds
-        if ask(Task.objects.count) < self.order.tasks and not late:
-            return False
-        return late or len(self.faults.done) >= self.order.faults
+    @property
+    def enough(self) -> bool:
+        """Have the ordered tasks been handed in and the ordered faults been made, or is it late?"""
+        if time.monotonic() - self._began >= self.order.seconds:
+            return True
+        return (
+            len(self.faults.done) >= self.order.faults
+            and ask(Task.objects.count) >= self.order.tasks
+        )
+
+    @property
+    def every(self) -> tuple[float, float]:
+        """Pauses, from and to, that spread the ordered faults over the ordered seconds."""
+        mean = self.order.seconds / self.order.faults
+        return 0.5 * mean, 1.4 * mean
 
     def _unfinished(self) -> int:
         return Task.objects.filter(finished_at=None).count()
@@ -99,11 +120,19 @@ class Stage:
 
     def hurt(self, kind: str, *processes: Process) -> None:
         """Note the fault that is about to hit these processes."""
-        self.faults.note(kind, [session_of(process) for process in processes])
+        sessions = [session_of(process) for process in processes]
+        self.faults.note(kind, Attempt.objects.filter(state="running", owner__in=sessions))
+
+    def hurt_all(self, kind: str, *, state: str = "running") -> None:
+        """Note a fault that hits all attempts in `state`."""
+        self.faults.note(kind, Attempt.objects.filter(state=state))
 
     def pause(self, low: float, high: float) -> None:
-        """Let a random time pass."""
-        time.sleep(self.dice.uniform(low, high))
+        """Let a random time pass, in which the workers stay busy."""
+        until = time.monotonic() + self.dice.uniform(low, high)
+        while (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, FEED_SECONDS))
+            self._feed()
 
     def _none_open(self) -> bool:
         return not Goal.objects.filter(finished_at=None).exists()
@@ -123,7 +152,7 @@ def stage_of(
     witness = Witness(folder)
     crew = Crew(folder / "logs", {**env, WITNESS: witness.url}, concurrency=concurrency)
     try:
-        yield Stage(order, servers, crew, witness, say)
+        yield Stage(order, folder, servers, crew, witness, say)
     finally:
         crew.end()
         witness.end()

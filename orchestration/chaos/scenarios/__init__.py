@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from orchestration.chaos.scenarios import kills
+from orchestration.chaos.scenarios import brokers, databases, kills, points, several, zombies
 from orchestration.chaos.scenarios.base import Scenario, registered
 
 __all__ = ["SCENARIOS", "Scenario"]
 
-_MODULES = (kills,)  # importing one registers what is in it
+_MODULES = (
+    kills,
+    points,
+    zombies,
+    brokers,
+    databases,
+    several,
+)  # importing one registers what is in it
 SCENARIOS: dict[str, Scenario] = registered()
