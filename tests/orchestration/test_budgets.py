@@ -36,6 +36,7 @@ from orchestration.services.budgets import (
 )
 from orchestration.services.fsck import fsck
 from orchestration.services.goals import goal_cancel
+from orchestration.services.ledger import goal_locked
 from orchestration.services.limits import budget_set
 from orchestration.services.sweep import lost_take_back
 from tests import factories as given
@@ -355,3 +356,39 @@ def test_whatever_happens_no_limit_is_passed_and_every_cent_is_somewhere(steps: 
         assert whole.tokens_reserved + whole.tokens_spent <= 150
         assert whole.cost_usd_reserved + whole.cost_usd_spent <= Decimal("0.1")
     assert "budget-is-settled" not in {f.invariant for f in fsck(goal.pk)}
+
+
+def test_reserving_settling_releasing_and_raising_at_once_never_lock_each_other() -> None:
+    goals = [given.goal() for _ in range(3)]
+    Budget.objects.create(project=goals[0].project, tokens_max=10**6, cost_usd_max=None)
+    families = [(goal, *swarm(goal, 2)) for goal in goals]
+    for _, parent, _ in families:
+        Budget.objects.create(task=parent, tokens_max=10**5, cost_usd_max=None)
+
+    def pay(goal: Goal, task: Task) -> None:
+        attempt = Attempt.objects.get(task=task)
+        ids: dict[str, Any] = {"task_id": task.pk, "attempt_id": attempt.pk}
+        for _ in range(10):
+            budget_reserve(goal.pk, tokens=10, cost_usd=0.01, **ids)
+            budget_settle(goal.pk, tokens=10, cost_usd=0.01, usage=used(10, 0.01), **ids)
+
+    def lose(goal: Goal, task: Task) -> None:
+        for _ in range(10):
+            budget_reserve(goal.pk, tokens=7, cost_usd=0.01, task_id=task.pk)
+            with goal_locked(goal.pk):
+                reservations_release(goal_id=goal.pk)
+            budget_settle(goal.pk, tokens=7, cost_usd=0.01, usage=used(0), task_id=task.pk)
+
+    def steer(goal: Goal, parent: Task) -> None:
+        for n in range(5):
+            budget_set(f"task-{parent.pk}", {"tokens": 10**5 + n}, actor="ada")
+            budget_set(f"project-{goal.project_id}", {"tokens": 10**6 + n}, actor="ada")
+
+    calls: list[Any] = []
+    for goal, parent, children in families:
+        calls += [lambda g=goal, t=child: pay(g, t) for child in children]
+        calls += [lambda g=goal, t=children[0]: lose(g, t), lambda g=goal, p=parent: steer(g, p)]
+    assert at_once(calls) == [None] * len(calls)
+    for row in Budget.objects.all():
+        assert row.tokens_reserved == row.calls_reserved == row.cost_usd_reserved == 0
+    assert Budget.objects.get(project=goals[0].project).tokens_spent == 3 * 2 * 10 * 10
