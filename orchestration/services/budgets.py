@@ -31,6 +31,10 @@ BUDGET = "agentsys_orchestration_budget"
 RESERVATION = "agentsys_orchestration_reservation"
 ABANDONED_SECONDS = 900  # a reservation without an attempt: no call takes so long
 IN_ORDER = "b.project_id NULLS LAST, b.goal_id NULLS LAST, b.task_id"
+# A reservation `r` is in flight while its attempt `a` runs under its fence; without one, a while.
+IN_FLIGHT = f"""CASE WHEN r.attempt_id IS NULL
+    THEN r.created_at > clock_timestamp() - make_interval(secs => {ABANDONED_SECONDS})
+    ELSE a.state = 'running' AND a.fence = r.fence END"""
 
 _CHAIN = f"""
 up AS (
@@ -138,9 +142,7 @@ WITH gone AS (
         LEFT JOIN agentsys_orchestration_attempt a ON a.id = r.attempt_id
         WHERE (%(task)s::bigint IS NULL OR r.task_id = %(task)s::bigint)
           AND (%(goal)s::bigint IS NULL OR r.goal_id = %(goal)s::bigint)
-          AND CASE WHEN r.attempt_id IS NULL
-              THEN r.created_at < clock_timestamp() - make_interval(secs => {ABANDONED_SECONDS})
-              ELSE a.state <> 'running' OR a.fence <> r.fence END
+          AND NOT {IN_FLIGHT}
         FOR UPDATE OF r SKIP LOCKED))
     RETURNING budgets, tokens, cost_usd, calls
 ), freed AS (
@@ -157,6 +159,23 @@ WITH gone AS (
     FROM freed f JOIN locked USING (id) WHERE b.id = f.id
 )
 SELECT count(*) FROM gone
+"""  # noqa: S608
+
+# One budget by itself, for repairs: whoever holds one row of a chain may not wait for another.
+_FORGET = f"""
+UPDATE {RESERVATION} SET budgets = array_remove(budgets, %(budget)s::bigint)
+WHERE id = ANY(ARRAY(
+    SELECT r.id FROM {RESERVATION} r
+    LEFT JOIN agentsys_orchestration_attempt a ON a.id = r.attempt_id
+    WHERE %(budget)s::bigint = ANY(r.budgets) AND NOT {IN_FLIGHT} FOR UPDATE OF r SKIP LOCKED))
+"""  # noqa: S608
+_RECOUNT = f"""
+UPDATE {BUDGET} SET tokens_reserved = held.tokens, cost_usd_reserved = held.cost_usd,
+    calls_reserved = held.calls
+FROM (SELECT COALESCE(sum(tokens), 0) AS tokens, COALESCE(sum(cost_usd), 0) AS cost_usd,
+             COALESCE(sum(calls), 0) AS calls
+      FROM {RESERVATION} WHERE %(budget)s::bigint = ANY(budgets)) held
+WHERE id = %(budget)s::bigint
 """  # noqa: S608
 
 
@@ -290,6 +309,14 @@ def reservations_release(*, goal_id: int | None = None, task_id: int | None = No
     """Give back what attempts that no longer run had reserved; returns how many calls' worth."""
     rows = _fetch(_RELEASE, {"goal": goal_id, "task": task_id})
     return int(rows[0][0])
+
+
+def budget_recount(budget_id: int) -> None:
+    """Set what one budget has reserved to what its calls in flight hold. In a transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT 1 FROM {BUDGET} WHERE id = %s FOR NO KEY UPDATE", [budget_id])  # noqa: S608
+        cursor.execute(_FORGET, {"budget": budget_id})
+        cursor.execute(_RECOUNT, {"budget": budget_id})
 
 
 def _values(

@@ -20,8 +20,8 @@ from django.db import connection
 from orchestration.domain.lives import AttemptEvent
 from orchestration.domain.scopes import resources_overlap
 from orchestration.models import Goal, ScopeLease
-from orchestration.services.budgets import ABANDONED_SECONDS, RESERVATION, reservations_release
 from orchestration.services.budgets import BUDGET as B
+from orchestration.services.budgets import IN_FLIGHT, RESERVATION, budget_recount
 from orchestration.services.ledger import Book, goal_locked, ledger_verify
 from orchestration.services.moves import attempts_move
 from orchestration.services.scopes import scopes_release
@@ -50,7 +50,6 @@ WAS_SETTLED = (
 A_PERSON_SAID_YES = (
     f"EXISTS (SELECT 1 FROM {R} r WHERE r.attempt_id = a.id AND r.state = 'approved')"
 )
-# A reservation is in flight while its attempt runs under its fence; without one, for a while.
 _UNSETTLED = f"""
 SELECT COALESCE(b.goal_id, t.goal_id,
                 (SELECT min(p.id) FROM {G} p WHERE p.project_id = b.project_id
@@ -60,24 +59,13 @@ FROM {B} b LEFT JOIN {T} t ON t.id = b.task_id
 LEFT JOIN LATERAL (
     SELECT sum(r.tokens) AS tokens, sum(r.cost_usd) AS cost_usd, sum(r.calls) AS calls
     FROM {RESERVATION} r LEFT JOIN {A} a ON a.id = r.attempt_id
-    WHERE b.id = ANY(r.budgets) AND CASE WHEN r.attempt_id IS NULL
-        THEN r.created_at > clock_timestamp() - interval '{ABANDONED_SECONDS} s'
-        ELSE a.state = 'running' AND a.fence = r.fence END
+    WHERE b.id = ANY(r.budgets) AND {IN_FLIGHT}
 ) held ON true
 WHERE (b.tokens_reserved <> COALESCE(held.tokens, 0)
        OR b.cost_usd_reserved <> COALESCE(held.cost_usd, 0)
        OR b.calls_reserved <> COALESCE(held.calls, 0))
   AND (%(goal)s::bigint IS NULL OR %(goal)s = b.goal_id OR %(goal)s = t.goal_id
        OR b.project_id = (SELECT project_id FROM {G} WHERE id = %(goal)s))
-"""
-_RESETTLE = f"""
-UPDATE {B} b SET tokens_reserved = held.tokens, cost_usd_reserved = held.cost_usd,
-    calls_reserved = held.calls
-FROM (SELECT COALESCE(sum(tokens), 0) AS tokens, COALESCE(sum(cost_usd), 0) AS cost_usd,
-             COALESCE(sum(calls), 0) AS calls
-      FROM {RESERVATION}, (VALUES (%s::bigint)) AS this(id) WHERE this.id = ANY(budgets)) held,
-     (VALUES (%s::bigint)) AS this(id)
-WHERE b.id = this.id
 """
 REQUIRED = (
     "jsonb_array_elements_text(CASE jsonb_typeof(t.definition->'verify')"
@@ -149,11 +137,7 @@ def unsettled_budgets(goal_id: int | None) -> list[Row]:
 
 
 def _resettle(_: Book, budget_id: int) -> None:
-    """First give back what nobody will settle, then count what is left, with the row locked."""
-    reservations_release()
-    _run(f"SELECT 1 FROM {B} WHERE id = %s FOR NO KEY UPDATE", budget_id)
-    with connection.cursor() as cursor:
-        cursor.execute(_RESETTLE, [budget_id, budget_id])
+    budget_recount(budget_id)
 
 
 def _recount(_: Book, task_id: int) -> None:
