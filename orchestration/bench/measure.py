@@ -1,27 +1,27 @@
-"""Measuring: a number of tasks, from the first one handed in to the last one done, in seconds.
+"""Measuring: a plan, from being handed in to its last task done, in seconds and what it cost.
 
 `ours` goes through the public services only, and checks by SQL that what it timed is what it
-claims: each task done once, with its verdicts, and no invariant broken.
+claims: each task accepted once, with its verdicts and its ledger entry, and no invariant broken.
 """
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
 
 from agentsys.kernel.errors import AgentsysError
-from orchestration.bench import tasks
+from orchestration.bench import cpu, tasks
 from orchestration.models import Goal
 from orchestration.services.fsck import fsck
 from orchestration.services.goals import goal_submit
 
 PROJECT = "bench"
-VERIFY = ["schema", "safety", "semantic"]  # as many as the peer's chord has
-ACCEPTANCE = ["output.echo exists"]
-POLL_SECONDS = 0.002
+POLL_SECONDS = 0.005
 
 
 class BenchFailed(AgentsysError):
@@ -31,77 +31,158 @@ class BenchFailed(AgentsysError):
     template = "{what}: {problem}"
 
 
-def plan_document(count: int) -> dict[str, Any]:
-    return {
-        "objective": f"bench: {count} independent tasks",
-        "tasks": [
-            {
-                "key": f"t{number}",
-                "agent": "noop",
-                "objective": "Do nothing",
-                "verify": VERIFY,
-                "acceptance": ACCEPTANCE,
-            }
-            for number in range(count)
-        ],
-    }
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """Seconds in all, of that to hand in; seconds from the first task's start to the last one's
+    end; CPU seconds of all processes; transactions and WAL bytes of the database."""
+
+    tasks: int
+    seconds: float
+    submit_seconds: float
+    span_seconds: float
+    cpu_seconds: float
+    commits: int
+    wal_bytes: int
+
+    @property
+    def rate(self) -> float:
+        return self.tasks / self.seconds
+
+    @property
+    def cpu_per_1000(self) -> float:
+        return self.cpu_seconds / self.tasks * 1000
 
 
-def ours(count: int, *, timeout: float = 300.0) -> dict[str, float]:
-    """`count` durable, verified no-op tasks: seconds in all, and of that to hand the goal in."""
-    document = plan_document(count)
+def ours(
+    documents: Iterable[dict[str, Any]], *, processes: Iterable[int] = (), timeout: float = 300.0
+) -> Timed:
+    """Each document is a goal; all are handed in, one after the other, then waited for.
+
+    `processes` are those, beside this one and the database's, whose CPU time counts.
+    """
+    watched = {os.getpid(), *processes, *cpu.servers()}
+    documents = list(documents)
+    base, used = _database(), cpu.spent(watched)
     began = time.monotonic()
-    goal = goal_submit(objective="", project=PROJECT, document=document, actor="bench")
+    goals = [
+        goal_submit(objective="", project=PROJECT, document=document, actor="bench").pk
+        for document in documents
+    ]
     submitted = time.monotonic() - began
-    _until(lambda: _is_over(goal.pk), began + timeout, f"goal-{goal.pk}")
+    _until(lambda: _are_over(goals), began + timeout, f"goals {goals}")
     seconds = time.monotonic() - began
-    audit(goal.pk, count)
-    return {"seconds": seconds, "submit_seconds": submitted}
+    used, after = cpu.spent(watched) - used, _database()
+    counts = [audit(goal) for goal in goals]
+    return Timed(
+        tasks=sum(counts),
+        seconds=seconds,
+        submit_seconds=submitted,
+        span_seconds=sum(_span(goal) for goal in goals),
+        cpu_seconds=used,
+        commits=after[0] - base[0],
+        wal_bytes=after[1] - base[1],
+    )
 
 
-def _is_over(goal_id: int) -> bool:
-    return Goal.objects.filter(pk=goal_id, finished_at__isnull=False).exists()
-
-
-def audit(goal_id: int, count: int) -> None:
-    """BenchFailed unless `count` tasks are done, each judged by all its verifiers, and all holds."""
+def _database() -> tuple[int, int]:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT count(*), count(*) FILTER (WHERE (SELECT count(*)"
-            "  FROM agentsys_verification_verdict v"
-            "  WHERE v.attempt_id = t.accepted_attempt_id AND v.state = 'done') = %s)"
-            " FROM agentsys_orchestration_task t WHERE t.goal_id = %s AND t.state = 'done'",
-            [len(VERIFY), goal_id],
+            "SELECT (SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()),"
+            " pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint"
         )
-        done, judged = cursor.fetchone()
-    if (done, judged) != (count, count):
-        problem = f"{done} of {count} tasks are done, {judged} with {len(VERIFY)} verdicts"
+        commits, wal = cursor.fetchone()
+    return int(commits), int(wal)
+
+
+def _are_over(goals: list[int]) -> bool:
+    ended = Goal.objects.filter(pk__in=goals, finished_at__isnull=False)
+    return ended.count() == len(goals)
+
+
+def _span(goal_id: int) -> float:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT extract(epoch FROM max(finished_at) - min(started_at))"
+            " FROM agentsys_orchestration_task WHERE goal_id = %s",
+            [goal_id],
+        )
+        return float(cursor.fetchone()[0])
+
+
+_AUDIT = """
+SELECT count(*),
+       count(*) FILTER (WHERE t.state = 'done'
+         AND (SELECT count(*) FROM agentsys_orchestration_attempt a
+              WHERE a.task_id = t.id AND a.state = 'accepted') = 1
+         AND (SELECT count(*) FROM agentsys_orchestration_ledgerentry e
+              WHERE e.goal_id = t.goal_id AND e.task_id = t.id AND e.event = 'task.accepted') = 1
+         AND (SELECT count(*) FROM agentsys_verification_verdict v
+              WHERE v.attempt_id = t.accepted_attempt_id AND v.state = 'done')
+             = jsonb_array_length(t.definition->'verify'))
+FROM agentsys_orchestration_task t WHERE t.goal_id = %s
+"""
+
+
+def audit(goal_id: int) -> int:
+    """The number of tasks. BenchFailed unless each is done, accepted once, judged by all its
+    verifiers and in the ledger once, and every invariant holds."""
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE agentsys_orchestration_ledgerentry")
+        cursor.execute(_AUDIT, [goal_id])
+        count, good = cursor.fetchone()
+    if count != good:
+        problem = f"{good} of {count} tasks are accepted once, fully judged and in the ledger"
         raise BenchFailed(what=f"goal-{goal_id}", problem=problem)
     for finding in fsck(goal_id):
         raise BenchFailed(what=f"goal-{goal_id}", problem=f"{finding.ref} {finding.problem}")
+    return int(count)
 
 
 def celery_noop(count: int, *, timeout: float = 300.0) -> float:
-    """`count` messages that do nothing."""
+    """Tasks a second: `count` messages that do nothing."""
     began = time.monotonic()
     for number in range(count):
         tasks.noop.delay(number)
     _until(lambda: tasks.pending() == 0, began + timeout, "celery no-op")
-    return time.monotonic() - began
+    return count / (time.monotonic() - began)
 
 
 def celery_chord(count: int, *, timeout: float = 300.0) -> float:
-    """`count` times `chain(execute, chord([verify x 3], decide))`."""
+    """Tasks a second: `count` times `chain(execute, chord([verify x 3], decide))`."""
     tasks.server().delete(tasks.DECIDED)
     began = time.monotonic()
     for number in range(count):
         tasks.verified(number).apply_async()
-    _until(
-        lambda: int(tasks.server().get(tasks.DECIDED) or 0) >= count,
-        began + timeout,
-        "celery chord",
-    )
-    return time.monotonic() - began
+    _counted(tasks.DECIDED, count, began + timeout, "celery chord")
+    return count / (time.monotonic() - began)
+
+
+def celery_fan(width: int, phases: int, *, timeout: float = 600.0) -> float:
+    """Tasks a second: `phases` chords of `width`, each task verified by a chord of its own."""
+    tasks.server().delete(tasks.JOINED)
+    began = time.monotonic()
+    tasks.phase(width, phases).apply_async()
+    _counted(tasks.JOINED, phases, began + timeout, "celery fan-out")
+    return width * phases / (time.monotonic() - began)
+
+
+def celery_hop(count: int, *, timeout: float = 300.0) -> float:
+    """Seconds a hop in a plain chain of `count`, from the first one's run to the last one's."""
+    tasks.server().delete(tasks.HOPS)
+    tasks.line(count).apply_async()
+    _counted(tasks.HOPS, count, time.monotonic() + timeout, "celery chain", tasks.hops)
+    return tasks.hop_span() / (count - 1)
+
+
+def _counted(
+    key: str,
+    count: int,
+    deadline: float,
+    what: str,
+    number: Callable[[], int] | None = None,
+) -> None:
+    seen = number or (lambda: int(tasks.server().get(key) or 0))
+    _until(lambda: seen() >= count, deadline, what)
 
 
 def _until(is_done: Callable[[], bool], deadline: float, what: str) -> None:

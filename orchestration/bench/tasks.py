@@ -8,6 +8,7 @@ differ in queue and in key prefix.
 from __future__ import annotations
 
 import os
+import time
 
 import redis
 from celery import Celery, chain, chord
@@ -19,6 +20,8 @@ from django.conf import settings
 PREFIX = "agentsys-bench:"
 QUEUE = "bench"
 DECIDED = f"{PREFIX}decided"
+JOINED = f"{PREFIX}joined"
+HOPS = f"{PREFIX}hops"
 VERIFIERS = 3
 
 app = Celery("agentsys-bench", set_as_current=False)
@@ -62,6 +65,53 @@ def decide(verdicts: list[bool]) -> None:
     """The join of a chord; counted, so that the last one is seen."""
     if all(verdicts):
         server().incr(DECIDED)
+
+
+@app.task(name="bench.settle")
+def settle(verdicts: list[bool]) -> bool:
+    """The join of a chord inside a chord: its result is what the outer one counts."""
+    return all(verdicts)
+
+
+@app.task(name="bench.join", ignore_result=True)
+def join(results: list[bool], width: int, left: int) -> None:
+    """The join of a wide chord; sends the next one."""
+    server().incr(JOINED)
+    if all(results) and left > 0:
+        phase(width, left).apply_async()
+
+
+@app.task(name="bench.hop", ignore_result=True)
+def hop() -> None:
+    server().rpush(HOPS, time.time())
+
+
+def phase(width: int, phases: int) -> Signature:
+    """`width` verified tasks at once, then the next of `phases`. Each join launches the next chord:
+    declared at once, every message would carry all that follows."""
+    header = [
+        chain(
+            execute.si(number),
+            chord([verify.si(number, v) for v in range(VERIFIERS)], settle.s(), app=app),
+            app=app,
+        )
+        for number in range(width)
+    ]
+    return chord(header, join.s(width, phases - 1), app=app)
+
+
+def line(count: int) -> Signature:
+    return chain(*(hop.si() for _ in range(count)), app=app)
+
+
+def hops() -> int:
+    return int(server().llen(HOPS))
+
+
+def hop_span() -> float:
+    """Seconds from the first hop's run to the last one's."""
+    times = [float(moment) for moment in server().lrange(HOPS, 0, -1)]
+    return max(times) - min(times)
 
 
 def verified(number: int) -> Signature:

@@ -64,10 +64,19 @@ class Migration(migrations.Migration):
             name='attempt',
             field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='artifacts', to='agentsys_orchestration.attempt'),
         ),
+        # Django takes every index on the column alone for the foreign key's, and drops them all.
+        migrations.RemoveConstraint(
+            model_name='attempt',
+            name='attempt_one_open_a_task',
+        ),
         migrations.AlterField(
             model_name='attempt',
             name='task',
             field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='attempts', to='agentsys_orchestration.task'),
+        ),
+        migrations.AddConstraint(
+            model_name='attempt',
+            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ('queued', 'running', 'reported'))), fields=('task',), name='attempt_one_open_a_task'),
         ),
         migrations.AlterField(
             model_name='dependency',

@@ -12,17 +12,12 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.db import connection
 
 from agentsys import cli
 from agentsys.kernel.errors import AgentsysError, BadInput, ExitCode, IllegalMove, NotFound
-from orchestration.bench import measure
 from orchestration.cli import watch
-from orchestration.management.commands import bench
 from orchestration.models import ApprovalRequest, Directive, Goal, Membership, Project, Task
 from orchestration.services.approvals import AlreadyDecided, NotAllowed
-from orchestration.services.goals import goal_submit
-from orchestration.services.sessions import LOCK_CLASS
 from tests import factories as given
 from tests.orchestration.pump import pump, row_counts, turn
 
@@ -350,38 +345,3 @@ def test_an_unknown_verb_is_a_usage_error(capsys: pytest.CaptureFixture[str]):
     assert cli.run(["agentsys", "goals", "frobnicate"]) == ExitCode.USAGE
     assert Project.objects.count() == 0
     assert "frobnicate" in capsys.readouterr().err
-
-
-# --- bench ---------------------------------------------------------------------------------------
-
-
-def test_the_bench_keeps_away_from_working_workers():
-    worker = given.session()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK_CLASS, worker.pk])
-    with pytest.raises(BadInput, match="stop it first"):
-        Said("bench")
-    with pytest.raises(BadInput, match="--rounds must be 1 or more"):
-        Said("bench", "--rounds", "0")
-
-
-@worked_on
-def test_what_the_bench_times_is_done_and_judged():
-    document = measure.plan_document(3)
-    goal = pump(goal_submit(objective="", document=document, actor="bench"))
-    measure.audit(goal.pk, 3)
-    with pytest.raises(measure.BenchFailed, match="3 of 4 tasks are done, 3 with 3 verdicts"):
-        measure.audit(goal.pk, 4)
-
-
-def test_a_ratio_is_of_one_round_and_the_median_of_all():
-    rounds = [
-        {"ours": 100.0, "celery_chord": 10.0, "celery_noop": 50.0, "ours_submit_seconds": 1.0},
-        {"ours": 300.0, "celery_chord": 10.0, "celery_noop": 60.0, "ours_submit_seconds": 1.0},
-        {"ours": 900.0, "celery_chord": 10.0, "celery_noop": 90.0, "ours_submit_seconds": 1.0},
-    ]
-    sizes = dict.fromkeys(("tasks", "chords", "noops", "rounds", "workers"), 3)
-    found = bench.result(rounds, sizes)
-    assert (found["ratio_chord"], found["ratio_noop"]) == (30.0, 5.0)
-    assert found["tasks_per_second"]["ours"] == 300.0
-    assert found["ratio_fan"] is None

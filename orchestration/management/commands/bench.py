@@ -7,95 +7,173 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
+from django.core.management import call_command
 from django.core.management.base import CommandParser
 
 from agentsys import processes
 from agentsys.kernel.errors import BadInput, ServiceAway
-from orchestration.bench import measure, tasks
+from orchestration.bench import measure, plans, tasks
 from orchestration.cli.output import Command as Base
 from orchestration.cli.output import add_json, table
 from orchestration.services.sessions import sessions_alive
 
 START_SECONDS = 60.0
-# Measured by later versions; null until then, so that readers of the document need not change.
-NOT_YET = ("ratio_fan", "ratio_hop", "ratio_latency", "swarm_efficiency", "recovery_seconds")
+SMALL = 100  # tasks of the small plan that the big one is compared with
+RICH = "x" * 2000
+SIZES: Mapping[str, tuple[int, str]] = {
+    "tasks": (10_000, "independent tasks of ours in a round"),
+    "singles": (1000, "tasks of ours that are served one by one, in a round"),
+    "chords": (200, "Celery chords in a round"),
+    "noops": (2000, "Celery no-ops in a round"),
+    "width": (500, "items of each fan-out"),
+    "phases": (3, "fan-outs, each after the one before"),
+    "hops": (200, "tasks in a line"),
+    "dag": (10_000, "tasks of the big plan; 0 leaves it out"),
+    "rounds": (3, "rounds; what is reported is the middle one"),
+    "workers": (2, "worker processes of ours"),
+}
+Round = dict[str, float]
 
 
 class Command(Base):
     help = "Time verified no-op tasks against bare Celery, alternating, and print the ratios."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--tasks", type=int, default=5000, help="tasks of ours in a round")
-        parser.add_argument("--chords", type=int, default=300, help="Celery chords in a round")
-        parser.add_argument("--noops", type=int, default=3000, help="Celery no-ops in a round")
-        parser.add_argument("--rounds", type=int, default=3)
-        parser.add_argument("--workers", type=int, default=1, help="worker processes of ours")
+        for name, (default, text) in SIZES.items():
+            help_text = f"{text} (default {default})"
+            parser.add_argument(f"--{name}", type=int, default=default, help=help_text)
         add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        low = [n for n in ("tasks", "chords", "noops", "rounds", "workers") if options[n] < 1]
+        low = [n for n in SIZES if options[n] < (0 if n == "dag" else 1)]
         if low:
             raise BadInput(what="bench", problems=[f"--{n} must be 1 or more" for n in low])
+        call_command("migrate", verbosity=0)
         if sessions_alive():
             problem = "a worker is running and would take part; stop it first (`make down`)"
             raise BadInput(what="bench", problems=[problem])
-        with self._workers(options["workers"]):
-            rounds = [self._round(number, options) for number in range(options["rounds"])]
-        found = result(rounds, options)
+        sizes = {name: options[name] for name in SIZES}
+        with self._peer():
+            with self._workers(sizes["workers"]) as pids:
+                rounds = [self._round(n, sizes, pids) for n in range(sizes["rounds"])]
+                scale = self._scale(sizes["dag"], pids)
+            with self._workers(sizes["workers"], AGENTSYS_BATCH_MAX="1") as pids:
+                singles = [self._singles(n, sizes, pids) for n in range(sizes["rounds"])]
+        found = result(rounds, singles, scale, sizes)
         if options["json"]:
             self.emit(found, as_json=True)
         else:
             self._show(found)
 
     @contextmanager
-    def _workers(self, count: int) -> Iterator[None]:
+    def _peer(self) -> Iterator[None]:
+        log = settings.AGENTSYS.home / "logs" / "bench-celery.log"
+        process = processes.start(_peer_argv(), log)
+        try:
+            measure.celery_chord(20, timeout=START_SECONDS)  # warm before anything is timed
+            measure.celery_noop(200)
+            yield
+        finally:
+            processes.end(process)
+            tasks.clear()
+
+    @contextmanager
+    def _workers(self, count: int, **env: str) -> Iterator[list[int]]:
         self.note("starting workers …")
-        logs = settings.AGENTSYS.home / "logs"
-        mine = [
-            processes.worker_argv(concurrency=4, name=f"bench{number}@%h")
+        log = settings.AGENTSYS.home / "logs" / "bench-ours.log"
+        started = [
+            processes.start(
+                processes.worker_argv(concurrency=1, name=f"bench{number}@%h"), log, env=env
+            )
             for number in range(count)
         ]
-        started = [processes.start(argv, logs / "bench-ours.log") for argv in mine]
-        started.append(processes.start(_peer_argv(), logs / "bench-celery.log"))
         try:
             _until_up(lambda: len(sessions_alive()) >= count, started)
-            measure.celery_chord(20, timeout=START_SECONDS)  # both warm before anything is timed
-            measure.celery_noop(200)
-            measure.ours(200)
-            yield
+            measure.ours([plans.flat(500)])
+            yield [process.pid for process in started]
         finally:
             for process in started:
                 processes.end(process)
-            tasks.clear()
 
-    def _round(self, number: int, options: dict[str, Any]) -> dict[str, float]:
-        """Rates in tasks a second. All three in each round, since machines have moods."""
-        mine = measure.ours(options["tasks"])
+    def _round(self, number: int, sizes: Mapping[str, int], pids: list[int]) -> Round:
+        """Everything in each round, ours beside theirs, since machines have moods."""
+        flat = measure.ours([plans.flat(sizes["tasks"])], processes=pids)
         found = {
-            "ours": options["tasks"] / mine["seconds"],
-            "ours_submit_seconds": mine["submit_seconds"],
-            "celery_chord": options["chords"] / measure.celery_chord(options["chords"]),
-            "celery_noop": options["noops"] / measure.celery_noop(options["noops"]),
+            "ours": flat.rate,
+            "submit_seconds": flat.submit_seconds,
+            "cpu_s_per_1000": flat.cpu_per_1000,
+            "commits": flat.commits / flat.tasks,
+            "wal_bytes": flat.wal_bytes / flat.tasks,
+            "celery_chord": measure.celery_chord(sizes["chords"]),
+            "rich": measure.ours([plans.flat(sizes["tasks"] // 2, payload=RICH)]).rate,
+            "celery_noop": measure.celery_noop(sizes["noops"]),
         }
-        rates = ", ".join(f"{k} {v:,.0f}/s" for k, v in found.items() if "seconds" not in k)
-        self.note(f"round {number + 1}: {rates}")
+        self._tell(number, found, ("ours", "rich", "celery_chord", "celery_noop"))
+        fan = measure.ours([plans.fan(sizes["width"], sizes["phases"])])
+        line = measure.ours([plans.line(sizes["hops"])])
+        found |= {
+            "fan": fan.rate,
+            "celery_fan": measure.celery_fan(sizes["width"], sizes["phases"]),
+            "hop_ms": line.span_seconds / (line.tasks - 1) * 1000,
+            "celery_hop_ms": measure.celery_hop(sizes["hops"]) * 1000,
+        }
+        self._tell(number, found, ("fan", "celery_fan"))
+        self.note(f"  hop {found['hop_ms']:.2f} ms, celery {found['celery_hop_ms']:.2f} ms")
         return found
 
+    def _singles(self, number: int, sizes: Mapping[str, int], pids: list[int]) -> Round:
+        timed = measure.ours([plans.flat(sizes["singles"])], processes=pids)
+        chord = measure.celery_chord(sizes["chords"])
+        found = {"singles": timed.rate, "celery_chord": chord, "cpu": timed.cpu_per_1000}
+        self._tell(number, found, ("singles", "celery_chord"))
+        return found
+
+    def _scale(self, big: int, pids: list[int]) -> Round:
+        """CPU seconds per 1,000 tasks in one big plan and in many small ones of the same shape."""
+        if not big:
+            return {}
+        small = [plans.layers(SMALL) for _ in range(max(1, big // 4 // SMALL))]
+        found = {
+            "small": measure.ours(small, processes=pids).cpu_per_1000,
+            **_big(measure.ours([plans.layers(big)], processes=pids)),
+        }
+        self.note(
+            f"CPU s per 1,000: {found['small']:.2f} in plans of {SMALL}, {found['big']:.2f} in one"
+            f" of {big:,}, which was accepted in {found['accepted_seconds']:.1f} s"
+        )
+        return found
+
+    def _tell(self, number: int, found: Round, names: tuple[str, ...]) -> None:
+        rates = ", ".join(f"{name} {found[name]:,.0f}/s" for name in names)
+        self.note(f"round {number + 1}: {rates}")
+
     def _show(self, found: dict[str, Any]) -> None:
-        rates = found["tasks_per_second"]
+        rate, more = found["tasks_per_second"], found["middle"]
         rows = [
-            ("agentsys: durable, verified, in the ledger", f"{rates['ours']:,.0f}", "1"),
-            ("Celery: chain(execute, chord([verify ×3], decide))",
-             f"{rates['celery_chord']:,.0f}", f"× {found['ratio_chord']}"),
-            ("Celery: one no-op message", f"{rates['celery_noop']:,.0f}",
-             f"× {found['ratio_noop']}"),
+            ("tasks a second: durable, verified, in the ledger", rate["ours"], "", ""),
+            ("  as Celery's chain(execute, chord([verify ×3], decide))",
+             rate["ours"], rate["celery_chord"], found["ratio_chord"]),
+            ("  as one Celery no-op", rate["ours"], rate["celery_noop"], found["ratio_noop"]),
+            ("  with 2 kB outputs, as that chain", rate["rich"], rate["celery_chord"],
+             found["ratio_rich"]),
+            ("  one by one, as that chain", rate["singles"], rate["celery_chord"],
+             found["ratio_one_by_one"]),
+            ("  fan-outs, as nested chords", rate["fan"], rate["celery_fan"], found["ratio_fan"]),
+            ("milliseconds a hop, as a plain chain's", more["hop_ms"], more["celery_hop_ms"],
+             found["ratio_hop"]),
+            ("CPU seconds per 1,000 tasks", found["cpu_s_per_1000"], "", ""),
+            ("cost of a task in the big plan, as in a small one", "", "", found["dag_cost_ratio"]),
         ]  # fmt: skip
-        self.show(table(("what", "tasks/s", "ours is"), rows))
+        self.show(table(("what", "ours", "Celery", "ratio"), rows))
+
+
+def _big(timed: measure.Timed) -> Round:
+    return {"big": timed.cpu_per_1000, "accepted_seconds": timed.submit_seconds}
 
 
 def _peer_argv() -> list[str]:
@@ -121,23 +199,38 @@ def _until_up(is_up: Callable[[], bool], started: list[subprocess.Popen[bytes]])
         time.sleep(0.1)
 
 
-def result(rounds: list[dict[str, float]], options: dict[str, Any]) -> dict[str, Any]:
+def result(
+    rounds: list[Round], singles: list[Round], scale: Round, sizes: Mapping[str, int]
+) -> dict[str, Any]:
     """Medians over the rounds; a ratio is that of one round, whose parts ran side by side."""
 
-    def middle(value: Callable[[dict[str, float]], float]) -> float:
-        return statistics.median(value(r) for r in rounds)
+    def middle(value: Callable[[Round], float], of: list[Round] = rounds) -> float:
+        return round(statistics.median(value(r) for r in of), 3)
 
+    def ratio(ours: str, theirs: str, of: list[Round] = rounds) -> float:
+        return middle(lambda r: r[ours] / r[theirs], of)
+
+    names = ("ours", "rich", "celery_chord", "celery_noop", "fan", "celery_fan")
     return {
-        "ratio_chord": round(middle(lambda r: r["ours"] / r["celery_chord"]), 2),
-        "ratio_noop": round(middle(lambda r: r["ours"] / r["celery_noop"]), 2),
-        **dict.fromkeys(NOT_YET),
-        "tasks_per_second": {
-            name: round(middle(lambda r, name=name: r[name]), 1)  # type: ignore[misc]
-            for name in ("ours", "celery_chord", "celery_noop")
+        "ratio_chord": ratio("ours", "celery_chord"),
+        "ratio_noop": ratio("ours", "celery_noop"),
+        "ratio_rich": ratio("rich", "celery_chord"),
+        "ratio_one_by_one": ratio("singles", "celery_chord", singles),
+        "ratio_fan": ratio("fan", "celery_fan"),
+        "ratio_hop": ratio("hop_ms", "celery_hop_ms"),
+        "dag_cost_ratio": round(scale["big"] / scale["small"], 3) if scale else None,
+        "cpu_s_per_1000": middle(lambda r: r["cpu_s_per_1000"]),
+        "tasks_per_second": {name: middle(lambda r, name=name: r[name]) for name in names}  # type: ignore[misc]
+        | {"singles": middle(lambda r: r["singles"], singles)},
+        "middle": {
+            name: middle(lambda r, name=name: r[name])  # type: ignore[misc]
+            for name in ("hop_ms", "celery_hop_ms", "submit_seconds", "commits", "wal_bytes")
         },
-        "submit_seconds": round(middle(lambda r: r["ours_submit_seconds"]), 3),
-        "sizes": {n: options[n] for n in ("tasks", "chords", "noops", "rounds", "workers")},
-        "verifiers": len(measure.VERIFY),
+        "plan_accepted_seconds": round(scale["accepted_seconds"], 3) if scale else None,
+        "sizes": dict(sizes),
+        "verifiers": len(plans.VERIFY),
         "cores": os.cpu_count(),
-        "rounds": [{name: round(value, 2) for name, value in r.items()} for r in rounds],
+        "rounds": [{k: round(v, 3) for k, v in r.items()} for r in rounds],
+        "single_rounds": [{k: round(v, 3) for k, v in r.items()} for r in singles],
+        "scale": {k: round(v, 3) for k, v in scale.items()},
     }
