@@ -38,6 +38,7 @@ from orchestration.services.fsck import fsck
 from orchestration.services.goals import goal_cancel
 from orchestration.services.ledger import goal_locked
 from orchestration.services.limits import budget_set
+from orchestration.services.rebuild import rebuild_check
 from orchestration.services.sweep import lost_take_back
 from tests import factories as given
 from tests.orchestration.pump import (
@@ -146,7 +147,7 @@ def test_a_breach_parks_and_asks_and_granting_resumes(speak: Any) -> None:
     budget = Budget.objects.get(goal=goal)
     assert (budget.tokens_spent, budget.tokens_reserved, budget.calls_spent) == (640, 0, 2)
     assert Attempt.objects.filter(goal=goal).count() == 1
-    assert fsck(goal.pk) == []
+    assert [*fsck(goal.pk), *rebuild_check(goal.pk)] == []
 
 
 def test_to_approve_doubles_the_limit_or_makes_room_where_that_is_more(speak: Any) -> None:
@@ -166,7 +167,7 @@ def test_to_refuse_ends_the_task_and_nothing_is_asked_again(speak: Any) -> None:
     assert goal.state == "failed"
     assert "no more budget, says ada: too dear" in task_named(goal, "think").reason
     assert lines.asked == []
-    assert fsck(goal.pk) == []
+    assert [*fsck(goal.pk), *rebuild_check(goal.pk)] == []
 
 
 def test_a_wrong_amount_changes_nothing(speak: Any) -> None:
@@ -254,7 +255,7 @@ def test_attempts_are_a_budget_too() -> None:
     approval_decide(asked_about(goal).pk, user=given.person("bo"), decision="approve")
     goal = pump(goal)
     assert (goal.state, task_named(goal, "a").attempts_count) == ("failed", 3)
-    assert fsck(goal.pk) == []
+    assert [*fsck(goal.pk), *rebuild_check(goal.pk)] == []
 
 
 def test_wall_clock_is_a_budget_and_pauses_do_not_count() -> None:
