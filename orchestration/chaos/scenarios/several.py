@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from django.contrib.auth.models import User
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
 from orchestration.chaos import plans
 from orchestration.chaos.app import BEAT_SECONDS
@@ -19,6 +19,7 @@ from orchestration.models import ApprovalRequest, Attempt, Task
 from orchestration.services.approvals import approval_decide
 from orchestration.services.goals import project_join
 
+REST_SECONDS = 3.0  # a few sweeps; every connection that is to be open is open
 PARKED = timedelta(days=3) - timedelta(minutes=5)  # a request is open for three days by default
 
 
@@ -67,6 +68,7 @@ def kill_beat(stage: Stage) -> None:
 )
 def parked(stage: Stage) -> None:
     workers = stage.workers(2)
+    time.sleep(REST_SECONDS)
     idle = ask(_connections)
     goals = stage.order.tasks
     for number in range(goals):
@@ -75,12 +77,12 @@ def parked(stage: Stage) -> None:
         stage.wrong.append(f"{_open().count()} of {goals} goals ask for approval")
     stage.hurt_all("three days")
     _let_pass(PARKED)
-    time.sleep(3)  # time for a few sweeps
+    time.sleep(REST_SECONDS)
     for worker in workers:
         stage.crew.kill(worker)
     stage.servers.redis_flush()
     workers = stage.workers(2)
-    time.sleep(3)
+    time.sleep(REST_SECONDS)
     _must_hold_nothing(stage, idle)
     person = _approver()
     for request in _open():
@@ -95,18 +97,15 @@ def _open() -> QuerySet[ApprovalRequest]:
 
 
 def _let_pass(span: timedelta) -> None:
-    """Three days, as the database sees them: everything that says when is that much older."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE agentsys_orchestration_approvalrequest SET due_at = due_at - make_interval(secs => %(t)s),"
-            " created_at = created_at - make_interval(secs => %(t)s) WHERE state = 'open'",
-            {"t": span.total_seconds()},
-        )
+    """Three days, as the database sees them: what says when is that much older."""
+    requests = _open()
+    requests.update(due_at=F("due_at") - span, created_at=F("created_at") - span)
 
 
 def _must_hold_nothing(stage: Stage, idle: int) -> None:
-    """No slot (a running attempt), no message, no connection more than idle workers have."""
-    running = Attempt.objects.filter(state__in=("running", "queued")).count()
+    """No slot (a running attempt), no message, no connection more than workers have that never
+    had a goal."""
+    running = Attempt.objects.filter(state="running").count()
     waiting = sum(stage.servers.redis_lengths().values())
     more = _connections() - idle
     stage.notes["slots, messages, connections held while parked"] = [running, waiting, max(0, more)]
