@@ -8,7 +8,8 @@ and looks again at goals where nothing moves. Everything it does may be done twi
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import structlog
 from django.conf import settings
@@ -52,14 +53,20 @@ FROM due, agentsys_orchestration_task t WHERE a.id = due.id AND t.id = a.task_id
 RETURNING a.goal_id, a.lane, t.id, t.fence
 """
 
+_SILENT = """
+SELECT COALESCE(bool_and(
+    a.state_change < clock_timestamp() - make_interval(secs => %(lease)s)), false)
+FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+WHERE l.locktype = 'advisory' AND l.classid = %(class)s AND l.objid = %(object)s AND l.granted
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
 
 def sweep() -> dict[str, int] | None:
     """One sweep; counts by kind, or None when somebody else is sweeping."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", SWEEP_LOCK)
-        if not cursor.fetchone()[0]:
+    with _turn() as mine:
+        if not mine:
             return None
-    try:
         return {
             "taken_back": _each("take back", lost_attempts(), lambda pk: lost_take_back(pk)),
             "settled": _each("settle", unsettled(), _settle),
@@ -73,9 +80,31 @@ def sweep() -> dict[str, int] | None:
             "expired": _each("expire", expired(), approval_expire),
             "advanced": _each("advance", stalled(), lambda pk: advance(pk)),
         }
+
+
+@contextmanager
+def _turn() -> Iterator[bool]:
+    """True when nobody else sweeps: the lock is free, or who holds it has been silent for a lease.
+
+    A process that was stopped in the middle keeps its connection, and the lock with it. It must
+    not keep all others from sweeping; that it goes on later is harmless, as two sweeps are.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", SWEEP_LOCK)
+        (locked,) = cursor.fetchone()
+    try:
+        yield locked or _sweeper_is_silent()
     finally:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", SWEEP_LOCK)
+        if locked:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", SWEEP_LOCK)
+
+
+def _sweeper_is_silent() -> bool:
+    with connection.cursor() as cursor:
+        named = dict(zip(("class", "object"), SWEEP_LOCK, strict=True))
+        cursor.execute(_SILENT, {**named, "lease": settings.AGENTSYS.lease_seconds})
+        return bool(cursor.fetchone()[0])
 
 
 def _each(what: str, ids: list[int], act: Callable[[int], object]) -> int:

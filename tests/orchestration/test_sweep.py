@@ -203,6 +203,13 @@ def test_only_one_sweeps_at_a_time() -> None:
         assert sweep() is not None
 
 
+def test_a_sweeper_that_was_stopped_does_not_keep_the_others_from_sweeping(settings: Any) -> None:
+    settings.AGENTSYS = replace(settings.AGENTSYS, lease_seconds=0.0)
+    with another_connection() as other:
+        other.execute("SELECT pg_advisory_lock(%s, %s)", list(SWEEP_LOCK))
+        assert sweep() is not None
+
+
 def test_one_row_that_cannot_be_handled_does_not_stop_the_others(settings: Any) -> None:
     settings.AGENTSYS = replace(settings.AGENTSYS, lost_max=9)
     bad, good = submit(node("a")), submit(node("a"))
