@@ -145,7 +145,8 @@ def _task_problems(
         problems.append(f"{name}: `unproven` is `{task.unproven}`; expected ask or reject")
     _limit_problems(task, problems)
     problems += rung_problems(name, task.retry, agents, task.agent)
-    if (other := task.retry.get("fallback_agent")) in agents and other != task.agent:
+    other = str(task.retry.get("fallback_agent"))
+    if other in agents and other != task.agent:
         _agent_problems(task, other, agents, problems)
     _size_problems(task, name, problems)
     _scope_form_problems(task, name, problems)
