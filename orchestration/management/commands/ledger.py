@@ -1,8 +1,9 @@
-"""`ledger show|verify`."""
+"""`ledger show|verify|rebuild`."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -14,10 +15,11 @@ from orchestration.management.commands.goals import goal_id
 from orchestration.models import Goal
 from orchestration.services import reads
 from orchestration.services.ledger import ledger_verify
+from orchestration.services.rebuild import rebuild_check
 
 
 class Command(Base):
-    help = "What happened, in order; and whether anybody changed it."
+    help = "What happened, in order; whether anybody changed it, and whether the tables agree."
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -29,6 +31,12 @@ class Command(Base):
         verify = verbs.add_parser("verify", help="find edits, deletions, insertions, truncation")
         verify.add_argument("goal", nargs="?", help="default: every goal")
         add_json(verify)
+        rebuild = verbs.add_parser("rebuild", help="fold the entries and compare with the tables")
+        rebuild.add_argument(
+            "--check", action="store_true", required=True, help="compare only; nothing is written"
+        )
+        rebuild.add_argument("goal", nargs="?", help="default: every goal")
+        add_json(rebuild)
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
         getattr(self, f"do_{verb}")(**options)
@@ -44,17 +52,24 @@ class Command(Base):
         )
 
     def do_verify(self, **options: Any) -> None:
+        self._each(ledger_verify, "intact: {}", **options)
+
+    def do_rebuild(self, **options: Any) -> None:
+        self._each(rebuild_check, "the tables are what folding gives: {}", **options)
+
+    def _each(self, check: Callable[[int], list[str]], fine: str, **options: Any) -> None:
+        """`check` one goal or all; exit 1 when there is anything to say."""
         ids = (
             [goal_id(options["goal"])]
             if options["goal"]
             else list(Goal.objects.order_by("pk").values_list("pk", flat=True))
         )
-        problems = {pk: found for pk in ids if (found := ledger_verify(pk))}
+        problems = {pk: found for pk in ids if (found := check(pk))}
         text = "\n".join(f"goal-{pk}: {p}" for pk, ps in problems.items() for p in ps)
         self.emit(
             {"goals": len(ids), "problems": problems},
             as_json=options["json"],
-            text=text or f"intact: {len(ids)} ledger{'s' if len(ids) != 1 else ''}",
+            text=text or fine.format(f"{len(ids)} ledger{'s' if len(ids) != 1 else ''}"),
         )
         if problems:
             sys.exit(ExitCode.ERROR)
