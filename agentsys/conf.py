@@ -32,6 +32,7 @@ class Config:
     republish_seconds: float = 5.0  # first re-publish of an unclaimed row; doubles up to the max
     republish_max_seconds: float = 60.0
     slice_seconds: float = 600.0  # longest stretch of work behind one message
+    drain_seconds: float = 5.0  # after SIGTERM: what is not finished by then is given back
     batch_max: int = 200  # cheap deterministic tasks claimed at once
     attempts_max: int = 3
     lost_max: int = 3  # workers lost to one task before it is quarantined

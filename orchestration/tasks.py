@@ -11,12 +11,18 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
-from celery.signals import worker_process_init, worker_ready, worker_shutdown
+from celery.signals import (
+    worker_process_init,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
 from django.db import connections
 
 from agentsys.celery import app
 from orchestration.services import sessions
 from orchestration.services.advance import advance
+from orchestration.services.draining import drain
 from orchestration.services.goals import goal_plan
 from orchestration.services.proposals import proposal_apply
 from orchestration.services.running import serve, task_serve
@@ -105,6 +111,12 @@ def _ready(**_: Any) -> None:
     from orchestration.services import dispatch
 
     dispatch.ring(1)
+
+
+@worker_shutting_down.connect
+def _stopping(**_: Any) -> None:
+    """SIGTERM: Celery waits for what runs; what takes too long is given back meanwhile."""
+    _edge("drain", lambda: drain(sessions.session_current()))
 
 
 @worker_process_init.connect

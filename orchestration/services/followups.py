@@ -18,6 +18,13 @@ class Followups:
     apply: list[int] = field(default_factory=list)
     advance: bool = False
 
+    def __iadd__(self, other: Followups) -> Followups:
+        self.unlocked += other.unlocked
+        self.verify += other.verify
+        self.apply += other.apply
+        self.advance = self.advance or other.advance
+        return self
+
     def publish(self, goal_id: int, *, coming: int | None = None) -> None:
         crashpoint("C01")
         dispatch.publish_unlocked(goal_id, self.unlocked, coming=coming)

@@ -10,14 +10,15 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from django.conf import settings
-from django.db import connection
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError, connection
 
 from agentsys.kernel.crashpoints import crashpoint
 from agentsys.kernel.errors import AgentsysError, LeaseLost
@@ -26,6 +27,7 @@ from orchestration.domain.settling import dispose_report, failed
 from orchestration.models import Directive, Task
 from orchestration.services.briefs import brief_build, briefs_build
 from orchestration.services.budgets import budget_reserve, budget_settle
+from orchestration.services.draining import attempts_release
 from orchestration.services.ending import look_for_the_end, patience_of
 from orchestration.services.followups import Followups
 from orchestration.services.hotpath import Claimed, claim, goal_next
@@ -40,6 +42,8 @@ from workers.services import agent_output_schema, attempt_run, blob_get, blobs_p
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+COMMIT_PATIENCE = (0.1, 0.5, 2.0)  # seconds before a transaction that broke is tried again
 BATCH_TARGET_SECONDS = 0.25  # a batch of cheap tasks should take about this long
 
 
@@ -49,7 +53,7 @@ def serve() -> int:
     session, config = session_current(), settings.AGENTSYS
     deadline = time.monotonic() + config.slice_seconds
     served, size = 0, min(10, config.batch_max)
-    while not session.failing and time.monotonic() < deadline:
+    while not session.idle and time.monotonic() < deadline:
         goal_id = goal_next("cheap")
         if goal_id is None:
             break
@@ -76,13 +80,8 @@ def _serve_goal(goal_id: int, session: Session, size: int, deadline: float) -> t
             size = _next_size(size, time.monotonic() - started, len(batch), config.batch_max)
             _store_blobs(batch)
             served += len(batch)
-            more = not session.failing and time.monotonic() < turn_ends
-            with goal_locked(goal_id) as book:
-                after = finish(book, [item.finished for item in batch])
-                claims = _claim_cheap(book, session, size) if more else []
-                if not claims:
-                    look_for_the_end(book, after)
-                briefs = _briefs(book, claims)
+            limit = size if not session.idle and time.monotonic() < turn_ends else 0
+            after, claims, briefs = _settle_cheap(goal_id, session, batch, limit)
         if claims:
             # this worker goes on with the cheap ones itself
             after.unlocked = type(after.unlocked)(
@@ -90,6 +89,69 @@ def _serve_goal(goal_id: int, session: Session, size: int, deadline: float) -> t
             )
         after.publish(goal_id)
     return served, size
+
+
+def _settle_cheap(
+    goal_id: int, session: Session, batch: Sequence[_Run], limit: int
+) -> tuple[Followups, list[Claimed], list[Brief | AgentsysError]]:
+    """Settle the batch and claim up to `limit` more in the same transaction.
+
+    When there is one among them whose report PostgreSQL refuses, each is settled by itself and
+    nothing more is claimed: one bad report must not cost the others their attempt.
+    """
+
+    def settle(book: Book) -> tuple[Followups, list[Claimed], list[Brief | AgentsysError]]:
+        after = finish(book, [item.finished for item in batch])
+        claims = _claim_cheap(book, session, limit) if limit else []
+        if not claims:
+            look_for_the_end(book, after)
+        return after, claims, _briefs(book, claims)
+
+    try:
+        return _surely(goal_id, session, settle)
+    except (DataError, IntegrityError) as error:
+        log.warning("a batch cannot be settled at once", goal=goal_id, error=str(error))
+    after = Followups()
+    for item in batch:
+        after += _settle_alone(goal_id, session, item.finished)
+    return after, [], []
+
+
+def _settle_alone(goal_id: int, session: Session, finished: Finished) -> Followups:
+    def settle(book: Book, one: Finished = finished) -> Followups:
+        after = finish(book, [one])
+        look_for_the_end(book, after)
+        return after
+
+    try:
+        return _surely(goal_id, session, settle)
+    except (DataError, IntegrityError) as error:
+        facts = failed(FailureKind.BAD_OUTPUT, f"its report cannot be stored: {error}"[:500])
+        broken = _broken(finished.claim, facts)
+        return _surely(goal_id, session, lambda book: settle(book, broken))
+
+
+def _surely(goal_id: int, session: Session, act: Callable[[Book], T]) -> T:
+    """`act` in the goal's transaction, again when the connection broke in it.
+
+    A COMMIT whose answer never came may have been carried out; what `act` settles is guarded by
+    fences, so that a second time moves nothing. What it may have claimed, unknown to us, goes back
+    to the queue at once.
+    """
+    for patience in COMMIT_PATIENCE:
+        try:
+            with goal_locked(goal_id) as book:
+                return act(book)
+        except (OperationalError, InterfaceError) as error:
+            log.warning("a commit is in doubt", goal=goal_id, error=str(error).strip())
+            connection.close()
+            if session.failing:
+                break
+            time.sleep(patience)
+            with suppress(OperationalError, InterfaceError):
+                attempts_release(session.id, goal_id=goal_id, keep=session.held)
+    with goal_locked(goal_id) as book:
+        return act(book)
 
 
 def _claim_cheap(book: Book, session: Session, size: int) -> list[Claimed]:
@@ -115,8 +177,8 @@ def task_serve(task_id: int, fence: int, *, coming: int | None = None) -> str:
     if row is None:
         return "unknown"
     session = session_current()
-    if session.failing:
-        return "cut off"
+    if session.idle:
+        return "draining" if session.draining else "cut off"
     with goal_locked(row["goal_id"]) as book:
         taken = _claim_one(book, session, task_id, fence, scoped=row["scoped"])
         if taken is None:
@@ -128,9 +190,7 @@ def task_serve(task_id: int, fence: int, *, coming: int | None = None) -> str:
         with session.hold([taken.attempt_id]):
             item = _run(taken, briefs[0], ports)
             _store_blobs([item])
-            with goal_locked(row["goal_id"]) as book:
-                after = finish(book, [item.finished])
-                look_for_the_end(book, after)
+            after = _settle_alone(row["goal_id"], session, item.finished)
     except LeaseLost as lost:
         log.warning("lease lost", task=task_id, reason=str(lost))
         return "lease lost"
@@ -210,11 +270,15 @@ def _run(taken: Claimed, brief: Brief | AgentsysError, ports: AttemptPorts | Non
     if isinstance(brief, AgentsysError):
         return _Run(_broken(taken, failed(FailureKind.BAD_INPUT, str(brief))), [])
     report = attempt_run(brief, ports or _NO_PORTS)
-    facts = report.to_json()
     blobs = [(a.content, a.media_type) for a in report.artifacts]
-    if report.outcome is not Outcome.DONE:
-        return _Run(_broken(taken, facts, report), blobs)
-    return _Run(_judged(taken, brief, report, facts), blobs)
+    try:
+        facts = report.to_json()
+        if report.outcome is not Outcome.DONE:
+            return _Run(_broken(taken, facts, report), blobs)
+        return _Run(_judged(taken, brief, report, facts), blobs)
+    except (TypeError, ValueError) as error:  # what an agent handed in may be anything
+        what = f"its report has no JSON form: {error}"[:500]
+        return _Run(_broken(taken, failed(FailureKind.BAD_OUTPUT, what)), [])
 
 
 def _broken(taken: Claimed, facts: dict[str, Any], report: Report | None = None) -> Finished:

@@ -45,6 +45,8 @@ class Session:
         self.id = 0
         self._beat = time.monotonic()
         self._locked = False
+        self.draining = False  # told to stop: nothing more is claimed
+        self.quiet = threading.Event()  # draining, and nothing is held any more
         self._held: set[int] = set()
         self._held_lock = threading.Lock()
 
@@ -64,6 +66,19 @@ class Session:
         finally:
             with self._held_lock:
                 self._held -= ids
+                if self.draining and not self._held:
+                    self.quiet.set()
+
+    @property
+    def held(self) -> frozenset[int]:
+        """The attempts that this process is working on."""
+        with self._held_lock:
+            return frozenset(self._held)
+
+    @property
+    def idle(self) -> bool:
+        """True when nothing more may be claimed."""
+        return self.draining or self.failing
 
     @property
     def failing(self) -> bool:

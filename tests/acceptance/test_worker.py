@@ -150,3 +150,19 @@ def test_an_irreversible_action_waits_for_a_person_and_their_word_is_kept(
     assert Proposal.objects.get(goal=goals["reject"]).state == "rejected"
     for goal in goals.values():
         whole(goal)
+
+
+def test_a_worker_that_is_told_to_stop_gives_its_work_back_and_burns_no_attempt(
+    workers: Workers,
+) -> None:
+    first = workers.start()
+    goal = submit(node("long", **command("sleep", "8")), node("after", "long"))
+    wait_for(lambda: goal.attempts.filter(state="running").exists(), why=workers.said)
+    first.terminate()
+    wait_for(lambda: goal.attempts.filter(state="queued").exists(), why=workers.said)
+    workers.start()
+    assert ended(goal, workers).state == "succeeded"
+    assert first.wait(10) == 0
+    tasks = Task.objects.filter(goal=goal)
+    assert set(tasks.values_list("attempts_count", "losses")) == {(1, 0)}
+    whole(goal)

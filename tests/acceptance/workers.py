@@ -32,7 +32,8 @@ class Workers:
         process = start(
             worker_argv(concurrency=concurrency, name=name),
             self.home / f"worker-{len(self.processes)}.log",
-            env={**database_env(), "AGENTSYS_HOME": str(self.home), "AGENTSYS_BACKOFF_SECONDS": "0.2"},
+            env={**database_env(), "AGENTSYS_HOME": str(self.home), "AGENTSYS_BACKOFF_SECONDS": "0.2",
+                 "AGENTSYS_DRAIN_SECONDS": "1"},
         )  # fmt: skip
         self.processes.append(process)
         return process
