@@ -1,7 +1,8 @@
 """Does folding a goal's ledger give its tables? Reads one moment, changes nothing.
 
 Everything is read in one repeatable-read transaction, so a goal may be checked while workers are
-busy with it. What the fold knows and what it cannot know is in `domain.fold`.
+busy with it. What the fold knows and what it cannot know is in `domain.fold`; that the
+tasks are those of the plan is told by the plan's document, whose hash is in the ledger.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from django.db import connection, transaction
 from django.db.models import Count
 
 from agentsys.kernel.errors import NotFound
+from agentsys.kernel.hashing import digest
 from orchestration.domain.chain import Entry
-from orchestration.domain.fold import Folded, FoldedAttempt, FoldedPlan, FoldedTask, fold
+from orchestration.domain.fold import Folded, FoldedAttempt, FoldedTask, fold
 from orchestration.models import ApprovalRequest, Attempt, Goal, LedgerEntry, Plan, Proposal, Task
 
 ENTRIES_AT_ONCE = 2000
@@ -91,28 +93,32 @@ def _pause(paused: bool) -> str:
 
 
 def _of_plans(goal_id: int, folded: Folded) -> Iterator[str]:
-    """Each plan has the hash that was accepted, and its tasks the keys of its document."""
-    documents = {
-        version: (hashed, document)
-        for version, hashed, document in Plan.objects.filter(goal_id=goal_id).values_list(
-            "version", "document_hash", "document"
-        )
-    }
-    keys = dict(Task.objects.filter(goal_id=goal_id).values_list("pk", "key"))
-    for plan in folded.plans:
-        if plan.version not in documents:
-            yield f"plan {plan.version} is in the ledger, and there is no such row"
+    """Each plan is the one that was accepted, byte by byte, and its tasks have its keys."""
+    plans = {plan.version: plan for plan in Plan.objects.filter(goal_id=goal_id)}
+    tasks = Task.objects.filter(goal_id=goal_id).values_list("pk", "key", "plan__version")
+    rows = {pk: (key, version) for pk, key, version in tasks}
+    keys = {key for key, _ in rows.values()}
+    for said in folded.plans:
+        plan = plans.get(said.version)
+        if plan is None:
+            yield f"plan {said.version} is in the ledger, and there is no such row"
             continue
-        hashed, document = documents[plan.version]
-        if plan.hash is not None:
-            yield from _differ(f"plan {plan.version}", "has the hash", hashed, plan.hash)
-        yield from _keys_differ(plan, [task["key"] for task in document["tasks"]], keys)
-
-
-def _keys_differ(plan: FoldedPlan, wanted: list[str], keys: Mapping[int, str]) -> Iterator[str]:
-    for task_id, key in zip(plan.tasks or (), wanted, strict=False):
-        if task_id in keys:
-            yield from _differ(f"task-{task_id}", "has the key", keys[task_id], key)
+        if said.hash is not None:
+            yield from _differ(
+                f"plan {plan.version}", "has the hash", digest(plan.document), said.hash
+            )
+        wanted = [task["key"] for task in plan.document["tasks"]]
+        for key in sorted(set(wanted) - keys):
+            yield f"{key} is in plan {plan.version}, and there is no such task"
+        for task_id, key in zip(said.tasks or (), wanted, strict=False):
+            if task_id in rows:
+                yield from _differ(f"task-{task_id}", "has the key", rows[task_id][0], key)
+    documents = {
+        version: {task["key"] for task in plan.document["tasks"]} for version, plan in plans.items()
+    }
+    for task_id, (key, version) in sorted(rows.items()):
+        if key not in documents[version]:
+            yield f"task-{task_id} ({key}) is not in the document of plan {version}"
 
 
 def _of_tasks(goal_id: int, folded: Folded) -> Iterator[str]:

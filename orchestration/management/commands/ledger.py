@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -52,12 +52,14 @@ class Command(Base):
         )
 
     def do_verify(self, **options: Any) -> None:
-        self._each(ledger_verify, "intact: {}", **options)
+        self._each(ledger_verify, "intact: {}", options)
 
     def do_rebuild(self, **options: Any) -> None:
-        self._each(rebuild_check, "the tables are what folding gives: {}", **options)
+        self._each(rebuild_check, "the tables are what folding gives: {}", options)
 
-    def _each(self, check: Callable[[int], list[str]], fine: str, **options: Any) -> None:
+    def _each(
+        self, check: Callable[[int], list[str]], fine: str, options: Mapping[str, Any]
+    ) -> None:
         """`check` one goal or all; exit 1 when there is anything to say."""
         ids = (
             [goal_id(options["goal"])]
