@@ -37,7 +37,7 @@ from workers.conversation import Conversation
 from workers.journal import Journal
 from workers.metering import AttemptMeter
 from workers.prompts import answer_shown, marked, regrounding, system_prompt
-from workers.services import failure_kind
+from workers.services import failure_of
 from workers.tools import Tool, ToolFailed, gate
 
 REPEATS_MAX = 3
@@ -76,8 +76,7 @@ class Loop:
         except LeaseLost:
             raise
         except AgentsysError as error:  # a model or a budget that says no
-            wait = error.context.get("retry_after_seconds")
-            failure = Failure(failure_kind(error), str(error), wait, facts=_facts(error))
+            failure = failure_of(error)
             return self._report(Outcome.FAILED, failure=failure, summary=failure.message[:200])
 
     def _run(self) -> Report:
@@ -255,12 +254,6 @@ class Loop:
         self, outcome: Outcome, output: Mapping[str, Any] | None = None, **rest: Any
     ) -> Report:
         return Report(outcome, output=dict(output or {}), usage=self._usage, **rest)
-
-
-def _facts(error: AgentsysError) -> dict[str, Any]:
-    """What an error names, as far as it is small and plain."""
-    kept = {k: v for k, v in error.context.items() if isinstance(v, str | int | float)}
-    return {k: v[:300] if isinstance(v, str) else v for k, v in kept.items()}
 
 
 def _finish_spec(schema: Mapping[str, Any]) -> dict[str, Any]:

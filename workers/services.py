@@ -224,10 +224,10 @@ def attempt_run(brief: Brief, ports: Ports) -> Report:
     except LeaseLost:
         raise
     except Exception as error:  # the edge: an agent's own failure becomes a report
-        kind = failure_kind(error)
-        if kind is FailureKind.CRASH:
+        failure = failure_of(error)
+        if failure.kind is FailureKind.CRASH:
             log.exception("agent crashed", agent=brief.agent, attempt_id=brief.attempt_id)
-        return _failed(kind, _message(error))
+        return Report(Outcome.FAILED, failure=failure, summary=failure.message[:200])
 
 
 _KINDS: tuple[tuple[type[BaseException], FailureKind], ...] = (
@@ -265,6 +265,19 @@ def failure_kind(error: BaseException) -> FailureKind:
             if any(part.startswith(word) for part in parts):
                 return kind
     return FailureKind.CRASH
+
+
+def failure_of(error: BaseException) -> Failure:
+    """An error as a report tells it, with what it names as far as that is small and plain."""
+    context = error.context if isinstance(error, AgentsysError) else {}
+    facts = {
+        name: value[:300] if isinstance(value, str) else value
+        for name, value in context.items()
+        if isinstance(value, str | int | float)
+    }
+    return Failure(
+        failure_kind(error), _message(error), context.get("retry_after_seconds"), facts=facts
+    )
 
 
 def _message(error: BaseException) -> str:

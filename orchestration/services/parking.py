@@ -149,7 +149,7 @@ def task_resume(
             delay_seconds=0.0,
             after=after,
             event=TaskEvent.RESUMED,
-            forgiven=False,
+            forgiven=lineage is not None,
             lineage=lineage,
         )
     moved = tasks_move(book, [task_id], TaskEvent.RESUMED, actor=actor, fields={"reason": ""})
