@@ -134,8 +134,14 @@ def database(url: str) -> dict[str, Any]:
         "PORT": str(parts.port or query.pop("port", "") or ""),
         "CONN_MAX_AGE": int(os.environ.get("CONN_MAX_AGE", "0")),
         "CONN_HEALTH_CHECKS": True,
-        # Django prepares nothing by itself; this lets `agentsys.prepared` do so.
-        "OPTIONS": {"connect_timeout": 5, "prepare_threshold": 5, **query},
+        "OPTIONS": {
+            "connect_timeout": 5,
+            # Django prepares nothing by itself; this lets `agentsys.prepared` do so.
+            "prepare_threshold": 5,
+            # A process that is stopped within a transaction holds its locks no longer than this.
+            "options": "-c idle_in_transaction_session_timeout=30s",
+            **query,
+        },
     }
 
 

@@ -10,6 +10,7 @@ from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import canonical_of_plain, digest, digest_bytes, digest_of_plain, plain
 from agentsys.prepared import fetch
 from orchestration.domain.expand import expand
+from orchestration.domain.fold import runs
 from orchestration.domain.lives import TaskEvent
 from orchestration.domain.plan import PlanDraft, TaskDraft
 from orchestration.domain.plan_checks import children_problems
@@ -97,6 +98,7 @@ def plan_store(
             "version": version,
             "planner": draft.planner,
             "tasks": len(ids),
+            "ids": runs(ids[task.key] for task in draft.tasks),
             "hash": plan.document_hash,
         },
     )

@@ -13,18 +13,26 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
 from django.conf import settings
-from django.db import DataError, IntegrityError, InterfaceError, OperationalError, connection
+from django.db import (
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    connection,
+    transaction,
+)
 
 from agentsys.kernel.crashpoints import crashpoint
 from agentsys.kernel.errors import AgentsysError, LeaseLost
 from agentsys.kernel.hashing import plain
 from orchestration.domain.settling import dispose_report, failed
-from orchestration.models import Directive, Task
+from orchestration.models import Attempt, Directive, Task
 from orchestration.services.briefs import brief_build, briefs_build
 from orchestration.services.budgets import budget_reserve, budget_settle
 from orchestration.services.draining import attempts_release
@@ -42,6 +50,7 @@ from workers.services import agent_output_schema, attempt_run, blob_get, blobs_p
 
 log = structlog.get_logger(__name__)
 
+SCOPE_SECONDS = 1.0  # a task whose scopes are held is tried again after this
 T = TypeVar("T")
 COMMIT_PATIENCE = (0.1, 0.5, 2.0)  # seconds before a transaction that broke is tried again
 BATCH_TARGET_SECONDS = 0.25  # a batch of cheap tasks should take about this long
@@ -204,39 +213,39 @@ def _claim_one(
     book: Book, session: Session, task_id: int, fence: int, *, scoped: bool
 ) -> Claimed | None:
     """Claim the task named; a scoped one only together with all its scopes."""
-    claims = claim(
-        book,
-        owner=session.id,
-        lease_seconds=settings.AGENTSYS.lease_seconds,
-        task_id=task_id,
-        fence=fence,
-    )
-    if not claims or not scoped:
+
+    def take() -> Claimed | None:
+        claims = claim(
+            book,
+            owner=session.id,
+            lease_seconds=settings.AGENTSYS.lease_seconds,
+            task_id=task_id,
+            fence=fence,
+        )
         return claims[0] if claims else None
-    blocked = scopes_take(book, task_id, claims[0].definition.get("scopes") or ())
+
+    if not scoped:
+        return take()
+    seq, served, written = book.seq, book.served, len(book.entries)
+    with transaction.atomic():  # a savepoint: without its scopes the claim has never been
+        taken = take()
+        if taken is None:
+            return None
+        blocked = scopes_take(book, task_id, taken.definition.get("scopes") or ())
+        transaction.set_rollback(bool(blocked))
     if not blocked:
-        return claims[0]
-    _unclaim(book, claims[0], blocked)
+        return taken
+    book.seq, book.served = seq, served
+    del book.entries[written:]
+    _wait_for_scopes(book, task_id, blocked)
     return None
 
 
-def _unclaim(book: Book, taken: Claimed, reason: str) -> None:
-    """Give a claim back in its own transaction: as if it had never been, but with the reason."""
-    book.entries.pop()
-    book.seq -= 1
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE agentsys_orchestration_attempt SET state = 'queued', owner = NULL,"
-            " lease_until = NULL, started_at = NULL, fence = %s,"
-            " publish_due_at = %s + make_interval(secs => 1) WHERE id = %s",
-            [taken.fence, book.now, taken.attempt_id],
-        )
-        cursor.execute(
-            "UPDATE agentsys_orchestration_task SET state = 'ready', reason = %s, started_at ="
-            " (SELECT min(started_at) FROM agentsys_orchestration_attempt WHERE task_id = %s)"
-            " WHERE id = %s",
-            [reason, taken.task_id, taken.task_id],
-        )
+def _wait_for_scopes(book: Book, task_id: int, reason: str) -> None:
+    """Ready still, with the reason why it waits; its message comes again soon."""
+    Task.objects.filter(pk=task_id, state="ready").update(reason=reason)
+    soon = book.now + timedelta(seconds=SCOPE_SECONDS)
+    Attempt.objects.filter(task_id=task_id, state="queued").update(publish_due_at=soon)
 
 
 def _briefs(book: Book, claims: Sequence[Claimed]) -> list[Brief | AgentsysError]:
