@@ -13,17 +13,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import combinations
 
 from django.db import connection
 
 from orchestration.domain.lives import AttemptEvent
-from orchestration.domain.scopes import resources_overlap
-from orchestration.models import Goal, ScopeLease
+from orchestration.models import Goal
 from orchestration.services.budgets import BUDGET as B
 from orchestration.services.budgets import IN_FLIGHT, RESERVATION, budget_recount
+from orchestration.services.invariants import (
+    Row,
+    doubts_nobody_is_asked_about,
+    effects_not_approved,
+    fences_that_fall,
+    overlapping_leases,
+    steps_beyond_their_fence,
+)
 from orchestration.services.ledger import Book, goal_locked, ledger_verify
 from orchestration.services.moves import attempts_move
+from orchestration.services.rebuild import rebuild_check
 from orchestration.services.scopes import scopes_release
 
 T = "agentsys_orchestration_task"
@@ -73,7 +80,6 @@ REQUIRED = (
     " WHEN 'object' THEN COALESCE(NULLIF(t.definition->'verify'->'required', 'null'), '[]')"
     " ELSE '[]'::jsonb END)"
 )
-Row = tuple[int, int, object]  # goal id, row id, the fact that `problem` names
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,20 +119,6 @@ def query(
             return list(cursor.fetchall())
 
     return rows
-
-
-def overlapping_leases(goal_id: int | None) -> list[Row]:
-    """Two tasks that hold what they may not hold together. Patterns are compared in Python."""
-    leases = ScopeLease.objects.select_related("task").order_by("project_id", "space", "pk")
-    return [
-        (b.task.goal_id, b.task_id, f"{b.resource}, and task-{a.task_id} holds {a.resource}")
-        for a, b in combinations(leases, 2)
-        if (a.project_id, a.space) == (b.project_id, b.space)
-        and a.task_id != b.task_id
-        and (a.exclusive or b.exclusive)
-        and resources_overlap(a.resource, b.resource)
-        and goal_id in (None, a.task.goal_id, b.task.goal_id)
-    ]
 
 
 def unsettled_budgets(goal_id: int | None) -> list[Row]:
@@ -244,6 +236,14 @@ INVARIANTS = (
               "a.state IN ('running', 'reported') AND a.fence <> t.fence", of="a"),
     ),
     Invariant(
+        "fences-rise", "attempt", "was claimed under fence {fact}, and one before it under the same"
+        " or a later one", fences_that_fall,
+    ),
+    Invariant(
+        "steps-keep-their-fence", "attempt", "has a finished step under fence {fact}, which comes"
+        " after its own", steps_beyond_their_fence,
+    ),
+    Invariant(
         "ready-is-queued", "task", "is ready but no attempt of it is queued",
         query(f"t.goal_id, t.id, t.state FROM {T} t", "t.state = 'ready' AND NOT EXISTS ("
               f"SELECT 1 FROM {A} a WHERE a.task_id = t.id AND a.state = 'queued')", of="t"),
@@ -297,11 +297,19 @@ INVARIANTS = (
               f" AND NOT EXISTS (SELECT 1 FROM {R} r WHERE r.proposal_id = p.id"
               " AND r.state = 'open')", of="p"),
     ),
+    Invariant(
+        "effects-were-approved", "proposal", "took place, but {fact}", effects_not_approved,
+    ),
+    Invariant(
+        "doubts-are-asked", "attempt", "may have brought about {fact}, and no person is asked",
+        doubts_nobody_is_asked_about,
+    ),
 )  # fmt: skip
 
 
-def fsck(goal_id: int | None = None, *, repair: bool = False) -> list[Finding]:
-    """Every finding; with `repair`, those with one safe repair are mended and say so.
+def fsck(goal_id: int | None = None, *, repair: bool = False, deep: bool = False) -> list[Finding]:
+    """Every finding; with `repair`, those with one safe repair are mended and say so; with `deep`
+    each ledger is folded, too, and compared with the tables.
 
     NotFound when there is no such goal.
     """
@@ -310,6 +318,8 @@ def fsck(goal_id: int | None = None, *, repair: bool = False) -> list[Finding]:
     ids = [goal_id] if goal_id is not None else goals.values_list("pk", flat=True).iterator()
     for pk in ids:
         findings += [Finding("ledger", pk, f"goal-{pk}", p) for p in ledger_verify(pk)]
+        if deep:
+            findings += [Finding("rebuild", pk, f"goal-{pk}", p) for p in rebuild_check(pk)]
     return findings
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -11,17 +12,21 @@ from django.utils import timezone
 
 from agentsys.kernel.errors import NotFound
 from orchestration.models import (
+    ApprovalRequest,
     Attempt,
     Budget,
+    Decision,
     Dependency,
     Goal,
     LedgerEntry,
+    Proposal,
     ScopeLease,
     Task,
 )
 from orchestration.services.budgets import budget_reserve
 from orchestration.services.fsck import INVARIANTS, fsck
 from tests import factories as given
+from workers.models import Effect, Step
 
 pytestmark = pytest.mark.django_db
 
@@ -158,6 +163,38 @@ def forget_to_apply(goal: Goal) -> None:
     given.proposal(task(goal, "verifying"), state="approved", decided_at=timezone.now() - HOUR)
 
 
+def claim_twice_under_one_fence(goal: Goal) -> None:
+    given.attempt(task(goal, "optional"), state="failed")
+
+
+def journal_beyond_the_fence(goal: Goal) -> None:
+    attempt = last(goal, "done")
+    Step.objects.create(
+        lineage=attempt.lineage,
+        index=0,
+        attempt_id=attempt.pk,
+        fence=attempt.fence + 1,
+        kind="tool",
+        name="read",
+        request={},
+        state="done",
+        finished_at=timezone.now(),
+    )
+
+
+def apply_unasked(goal: Goal) -> None:
+    given.proposal(task(goal, "verifying"), state="applied")
+
+
+def leave_in_doubt(goal: Goal) -> None:
+    effect(last(goal, "held"), "proposal-1", state="doubtful", settled_at=timezone.now() - HOUR)
+
+
+def effect(attempt: Attempt, key: str, **fields: Any) -> Effect:
+    defaults = {"kind": "action", "fence": attempt.fence, "request": {}, "request_hash": "0" * 64}
+    return Effect.objects.create(key=key, attempt_id=attempt.pk, **{**defaults, **fields})
+
+
 BREAKAGES: list[tuple[Callable[[Goal], None], str]] = [
     (start_too_early, "dag-order"),
     (miscount, "unmet-count"),
@@ -180,6 +217,10 @@ BREAKAGES: list[tuple[Callable[[Goal], None], str]] = [
     (keep_a_scope, "scopes-are-released"),
     (overlap, "scopes-are-apart"),
     (forget_to_apply, "approved-is-applied"),
+    (claim_twice_under_one_fence, "fences-rise"),
+    (journal_beyond_the_fence, "steps-keep-their-fence"),
+    (apply_unasked, "effects-were-approved"),
+    (leave_in_doubt, "doubts-are-asked"),
 ]
 
 
@@ -269,3 +310,141 @@ def test_one_goal_may_be_checked_without_the_others():
     given.task(bad, "lonely", state="ready", with_attempt=False)
     assert fsck(fine.pk) == []
     assert {f.goal_id for f in fsck()} == {bad.pk}
+
+
+def executed(goal: Goal, *, quorum: int = 1) -> Proposal:
+    """An action that was approved and carried out, as the services leave it."""
+    row = task(goal, "verifying")
+    payload = {"argv": ["rm", "-r", "build"], "why": "it is old", "timeout_seconds": 20}
+    proposal = given.proposal(row, state="applied", payload=payload)
+    approve(given.approval(row, about=proposal, quorum=quorum))
+    request = {"argv": payload["argv"], "writable": [], "network": False, "timeout_seconds": 20.0}
+    effect(
+        proposal.attempt,
+        f"proposal-{proposal.pk}",
+        state="confirmed",
+        request=request,
+        settled_at=timezone.now(),
+    )
+    return proposal
+
+
+def approve(request: ApprovalRequest, **decision: Any) -> None:
+    request.state = "approved"
+    request.save(update_fields=["state"])
+    facts = {"decision": "approve", "action_hash": request.action_hash, **decision}
+    user = given.person(f"person-{request.pk}", None)
+    Decision.objects.create(request=request, user=user, **facts)
+
+
+def test_what_was_approved_and_executed_as_it_stands_is_no_finding():
+    goal = healthy()
+    executed(goal)
+    assert fsck(goal.pk) == []
+
+
+def test_what_a_person_edited_and_approved_is_no_finding():
+    goal = healthy()
+    row = task(goal, "verifying")
+    original = given.proposal(row, state="withdrawn")
+    request = given.approval(row, about=original)
+    approve(request, decision="edit", payload={"argv": ["rm", "a"]})
+    given.proposal(row, state="applied", payload={**original.payload, "argv": ["rm", "a"]})
+    assert fsck(goal.pk) == []
+    given.proposal(row, state="applied", payload={**original.payload, "argv": ["rm", "b"]})
+    assert broken(goal) == {"effects-were-approved"}
+
+
+def without_a_decision(goal: Goal) -> None:
+    proposal = given.proposal(task(goal, "verifying"), state="applied")
+    given.approval(task(goal, "verifying"), about=proposal, state="approved")
+
+
+def expired(goal: Goal) -> None:
+    ApprovalRequest.objects.filter(proposal=executed(goal)).update(state="expired")
+
+
+def for_other_bytes(goal: Goal) -> None:
+    ApprovalRequest.objects.filter(proposal=executed(goal)).update(action_hash="0" * 64)
+
+
+def twice(goal: Goal) -> None:
+    approve(given.approval(task(goal, "verifying"), about=executed(goal)))
+
+
+def by_too_few(goal: Goal) -> None:
+    executed(goal, quorum=2)
+
+
+def with_another_command(goal: Goal) -> None:
+    executed(goal)
+    Effect.objects.update(request={"argv": ["rm", "-r", "/"], "writable": [], "network": False})
+
+
+def with_the_network(goal: Goal) -> None:
+    executed(goal)
+    row = Effect.objects.get()
+    row.request["network"] = True
+    row.save()
+
+
+@pytest.mark.parametrize(
+    "breach",
+    [without_a_decision, expired, for_other_bytes, twice, by_too_few, with_another_command,
+     with_the_network],
+)  # fmt: skip
+def test_an_effect_has_exactly_one_approval_of_the_bytes_executed(breach: Callable[[Goal], None]):
+    goal = healthy()
+    breach(goal)
+    assert broken(goal) == {"effects-were-approved"}
+
+
+def test_a_change_within_its_scope_needs_no_person_unless_its_task_says_so():
+    goal = healthy()
+    row = task(goal, "verifying")
+    given.proposal(row, kind="change", risk="write", state="applied", payload={"commit": "c"})
+    assert fsck(goal.pk) == []
+    definition = {**row.definition, "approval": {"required": True}}
+    strict = given.task(goal, "strict", state="verifying", definition=definition)
+    given.proposal(strict, kind="change", risk="write", state="applied", payload={"commit": "c"})
+    assert broken(goal) == {"effects-were-approved"}
+
+
+def test_a_doubt_that_a_person_is_asked_about_is_no_finding():
+    goal = healthy()
+    leave_in_doubt(goal)
+    given.approval(task(goal, "held"), kind="effect")
+    assert fsck(goal.pk) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "clash"),
+    [
+        ("repo:src", "repo:src/a.py", True),
+        ("repo:src/a.py", "repo:src", True),
+        ("repo:src/**", "repo:**", True),
+        ("repo:src/a.py", "repo:src/a.py", True),
+        ("repo:src/*.py", "repo:src/a*", True),
+        ("repo:src/a.py", "repo:src/b.py", False),
+        ("repo:src", "repo:source", False),
+        ("repo:src", "api:src", False),
+    ],
+)
+def test_scopes_overlap_whatever_the_order_they_were_taken_in(one: str, other: str, clash: bool):
+    goal = healthy()
+    hold(goal, "running", one)
+    hold(goal, "verifying", other, exclusive=False)
+    assert (broken(goal) == {"scopes-are-apart"}) is clash
+
+
+def test_scopes_of_different_repositories_are_apart():
+    goal = healthy()
+    hold(goal, "running", "repo:src/**")
+    hold(goal, "verifying", "repo:src/**", exclusive=False)
+    ScopeLease.objects.filter(exclusive=False).update(space="/elsewhere")
+    assert fsck(goal.pk) == []
+
+
+def test_a_deep_check_compares_the_tables_with_the_ledger():
+    goal = healthy()
+    assert {f.invariant for f in fsck(goal.pk, deep=True)} == {"rebuild"}  # rows without entries

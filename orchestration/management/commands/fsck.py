@@ -1,4 +1,4 @@
-"""`fsck [--repair]`: prove the invariants by SQL."""
+"""`fsck [--repair] [--deep]`: prove the invariants by SQL."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from orchestration.services.fsck import INVARIANTS, fsck
 
 
 class Command(Base):
-    help = "Check every invariant; --repair mends what has one safe repair, in the ledger."
+    help = "Check every invariant; --repair mends what has one safe repair."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("goal", nargs="?", help="default: every goal")
         parser.add_argument("--repair", action="store_true")
+        parser.add_argument(
+            "--deep", action="store_true", help="fold every ledger and compare with the tables"
+        )
         add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         pk = goal_id(options["goal"]) if options["goal"] else None
-        findings = fsck(pk, repair=options["repair"])
+        findings = fsck(pk, repair=options["repair"], deep=options["deep"])
         lines = [
             f"{'repaired: ' if f.repaired else ''}{f.invariant}: goal-{f.goal_id} {f.ref} {f.problem}"
             for f in findings
@@ -33,7 +36,8 @@ class Command(Base):
         self.emit(
             [asdict(f) for f in findings],
             as_json=options["json"],
-            text="\n".join(lines) or f"clean: {len(INVARIANTS) + 1} invariants hold",
+            text="\n".join(lines)
+            or f"clean: {len(INVARIANTS) + 1 + options['deep']} invariants hold",
         )
         if any(not f.repaired for f in findings):
             sys.exit(ExitCode.ERROR)
