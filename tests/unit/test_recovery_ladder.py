@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentsys.conf import ROOT
 from orchestration.domain.recovery import (
     CLASS_OF,
     RULES,
@@ -24,6 +25,7 @@ from orchestration.domain.recovery import (
     Terms,
     recover,
 )
+from orchestration.services.limits import KINDS
 from workers.contracts import FailureKind
 
 TERMS = Terms(attempts_max=3, backoff_seconds=2.0, backoff_max_seconds=300.0, lost_max=3)
@@ -121,3 +123,14 @@ def test_a_wait_is_bounded_and_never_shorter_than_what_was_asked(
     assert isinstance(found, Continue | Afresh)
     assert asked <= found.delay_seconds <= max(450.0, asked * 1.1)
     assert found.delay_seconds >= 2.0
+
+
+def test_the_page_names_every_class_and_every_kind_of_budget() -> None:
+    page = (ROOT / "docs" / "recovery.md").read_text()
+    assert named(page, "failure-classes") == set(FailureClass)
+    assert named(page, "budget-kinds") == set(KINDS)
+
+
+def named(page: str, marker: str) -> set[str]:
+    rows = page.split(f"<!-- {marker} -->")[1].strip().split("\n\n")[0].splitlines()[2:]
+    return {row.split("`")[1] for row in rows}
