@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 REPO ?=
 
-.PHONY: demo test up down check bench install dev lock clean
+.PHONY: demo test up down check bench simulate chaos install dev lock clean
 
 demo: $(VENV)/.run ## set everything up and take a real goal to its end (REPO=/path to your own)
 	@$(BIN)/python manage.py demo $(if $(REPO),--repo "$(REPO)")
@@ -36,6 +36,14 @@ check: $(VENV)/.dev ## format, lint, types, layers, migrations, deployment
 
 bench: $(VENV)/.dev ## the same work on bare Celery and on agentsys, as ratios
 	@$(BIN)/python manage.py bench $(ARGS)
+
+SEEDS ?= 200
+
+simulate: $(VENV)/.dev ## the core under simulated faults, one seed a history (SEEDS=2000)
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
+
+chaos: $(VENV)/.dev ## real processes killed and servers wiped beside a witness (ARGS="flush --seconds 60")
+	@$(BIN)/python manage.py chaos $(or $(ARGS),all --quick)
 
 install: $(VENV)/.run
 dev: $(VENV)/.dev
