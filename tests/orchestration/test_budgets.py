@@ -7,6 +7,7 @@ import threading
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -95,7 +96,7 @@ def test_twenty_threads_never_reserve_more_than_there_is() -> None:
             made += 1
         return made
 
-    made = at_once([lambda t=task: call(t) for task in children])
+    made = at_once([partial(call, task) for task in children])
     assert all(isinstance(one, int) for one in made), made
     for row in Budget.objects.all():
         assert row.tokens_reserved == row.calls_reserved == row.cost_usd_reserved == 0
@@ -387,8 +388,8 @@ def test_reserving_settling_releasing_and_raising_at_once_never_lock_each_other(
 
     calls: list[Any] = []
     for goal, parent, children in families:
-        calls += [lambda g=goal, t=child: pay(g, t) for child in children]
-        calls += [lambda g=goal, t=children[0]: lose(g, t), lambda g=goal, p=parent: steer(g, p)]
+        calls += [partial(pay, goal, child) for child in children]
+        calls += [partial(lose, goal, children[0]), partial(steer, goal, parent)]
     assert at_once(calls) == [None] * len(calls)
     for row in Budget.objects.all():
         assert row.tokens_reserved == row.calls_reserved == row.cost_usd_reserved == 0

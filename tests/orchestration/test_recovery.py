@@ -69,10 +69,10 @@ def unsound(goal: Goal) -> list[object]:
     return [*fsck(goal.pk), *rebuild_check(goal.pk)]
 
 
-def take(goal: Goal, task_id: int) -> Claimed | None:
+def take(goal: Goal, task_id: int) -> Claimed:
     with goal_locked(goal.pk) as book:
-        found = claim(book, owner=1, lease_seconds=30, task_id=task_id)
-    return found[0] if found else None
+        (claimed,) = claim(book, owner=1, lease_seconds=30, task_id=task_id)
+    return claimed
 
 
 def failing(kind: FailureClass, **facts: Any) -> Callable[[Claimed], Finished]:
@@ -117,7 +117,6 @@ def test_what_was_forgiven_leaves_all_attempts_for_what_counts(at_once: None) ->
     lineages = []
     for kind in kinds:
         claimed = take(goal, task.pk)
-        assert claimed is not None
         lineages.append(claimed.lineage)
         fail(goal, claimed, kind)
     assert len(set(lineages[:6])) == 1
@@ -133,7 +132,6 @@ def test_three_lost_workers_are_a_quarantine_that_keeps_what_killed_them() -> No
     task = task_named(goal, "a")
     for _ in range(3):
         claimed = take(goal, task.pk)
-        assert claimed is not None
         Attempt.objects.filter(pk=claimed.attempt_id).update(note="opening the file")
         lost_take_back(claimed.attempt_id)
     task.refresh_from_db()
@@ -171,7 +169,6 @@ def test_another_model_takes_over_the_journal_after_two_outages(at_once: None) -
     task = task_named(goal, "a")
     for _ in range(2):
         claimed = take(goal, task.pk)
-        assert claimed is not None
         fail(goal, claimed, FailureClass.OUTAGE, model=AWAY)
         time_passes(200)
     task.refresh_from_db()
@@ -207,7 +204,6 @@ def outage_of(size: int) -> Goal:
     goal = submit(*(node(f"t{n}", agent="command", inputs={"argv": ["true"]}) for n in range(size)))
     ids = list(Task.objects.filter(goal=goal).order_by("pk").values_list("pk", flat=True))
     for claimed in [take(goal, pk) for pk in ids]:
-        assert claimed is not None
         fail(goal, claimed, FailureClass.OUTAGE, model=AWAY)
     return goal
 
@@ -235,7 +231,6 @@ def test_an_outage_of_a_hundred_tasks_makes_no_storm(settings: Any) -> None:
         asked.append(len(ready))
         for pk in ready:
             claimed = take(goal, pk)
-            assert claimed is not None
             fail(goal, claimed, FailureClass.OUTAGE, model=AWAY)
     assert max(asked) <= 1
     assert 10 <= sum(asked) <= 40
@@ -246,7 +241,6 @@ def test_an_outage_of_a_hundred_tasks_makes_no_storm(settings: Any) -> None:
     probe = Task.objects.filter(goal=goal).order_by("due_at")[0]
     time_passes(60)
     claimed = take(goal, probe.pk)
-    assert claimed is not None
     budget_reserve(goal.pk, tokens=10, cost_usd=0, task_id=probe.pk, attempt_id=claimed.attempt_id)
     usage = Usage(5, 5, 0.0, 1, 0)
     budget_settle(
@@ -269,7 +263,6 @@ def test_a_provider_that_asks_for_time_gets_it() -> None:
     goal = submit(*(node(f"t{n}", agent="command", inputs={"argv": ["true"]}) for n in range(3)))
     for task in Task.objects.filter(goal=goal).order_by("pk"):
         claimed = take(goal, task.pk)
-        assert claimed is not None
         report = Report(Outcome.FAILED).to_json()
         busy = Retry(
             "rate_limit: slow down",
@@ -289,7 +282,6 @@ def test_a_lost_worker_goes_through_the_same_ladder() -> None:
     lineages = set()
     for losses in (1, 2, 3):
         claimed = take(goal, task.pk)
-        assert claimed is not None
         lineages.add(claimed.lineage)
         after = Followups()
         with goal_locked(goal.pk) as book:
@@ -317,7 +309,6 @@ def test_an_outage_of_which_nothing_is_heard_is_forgotten() -> None:
     time_passes(3600)
     first = Task.objects.filter(goal=goal).order_by("due_at")[0]
     claimed = take(goal, first.pk)
-    assert claimed is not None
     fail(goal, claimed, FailureClass.OUTAGE, model=AWAY)
     assert Outage.objects.get().level == 0
 
@@ -327,7 +318,6 @@ def test_many_goals_meet_the_same_outage_at_once() -> None:
     calls = []
     for goal in goals:
         claimed = take(goal, task_named(goal, "t").pk)
-        assert claimed is not None
         calls.append(lambda g=goal, c=claimed: fail(g, c, FailureClass.OUTAGE, model=AWAY))
     assert at_the_same_time(calls) == [None] * 8
     first = [w[0] for goal in goals if (w := waits(goal)) and w[0] < 30]
