@@ -38,6 +38,7 @@ def _options() -> argparse.Namespace:
 def _play(options: argparse.Namespace) -> int:
     from tests.simulation.rig import rigged
     from tests.simulation.simulation import simulate
+    from tests.simulation.telling import told
 
     first, number = options.first, options.seeds
     if options.seed is not None:
@@ -64,18 +65,6 @@ def _play(options: argparse.Namespace) -> int:
     print("goals:", ", ".join(f"{n} {state}" for state, n in sorted(goals.items())))
     print("faults:", ", ".join(f"{n} {kind}" for kind, n in sorted(faults.items())))
     return 0
-
-
-def told(result: object, *, trace: bool) -> str:
-    """A violation with all that is needed to find its cause."""
-    from tests.simulation.simulation import Result
-
-    assert isinstance(result, Result)
-    lines = [*result.trace, ""] if trace else []
-    lines += [f"seed {result.seed} breaks what must hold:"]
-    lines += [f"- {problem}" for problem in result.violations]
-    lines += [f"replay: python -m tests.simulation --seed {result.seed} --trace"]
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

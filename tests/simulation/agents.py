@@ -37,6 +37,7 @@ from workers.journal import Journal
 from workers.services import effect_begin, effect_confirm, effect_doubt
 
 PATIENCE = 6
+AGENT_IS_WRONG = "the agent's own code is wrong"
 OUTPUT = {"type": "object", "required": ["items"], "properties": {"items": {"type": "array"}}}
 
 
@@ -77,7 +78,7 @@ class CheapAgent(Agent):
             case 2:
                 return failed(FailureKind.BAD_INPUT, "never")
             case _:
-                raise ValueError("the agent's own code is wrong")
+                raise ValueError(AGENT_IS_WRONG)
 
 
 class StepsAgent(Agent):
@@ -164,7 +165,7 @@ def _whimsical(brief: Brief) -> Report | None:
         case 5:
             return done({"wrong": True})
         case 6:
-            raise RuntimeError("the agent's own code is wrong")
+            raise RuntimeError(AGENT_IS_WRONG)
         case _:
             return failed(FailureKind.REFUSED, "I would rather not")
 

@@ -26,8 +26,8 @@ def person() -> User:
 def random_act(chance: Random, goal_ids: list[int]) -> tuple[str, Act] | None:
     """What the person does next, said and as a call; None when there is nothing to do."""
     user = person()
-    if chance.random() < 0.65:
-        return _decision(chance, goal_ids, user)
+    if chance.random() < 0.7 and (decision := _decision(chance, goal_ids, user)) is not None:
+        return decision
     return _steering(chance, chance.choice(goal_ids), user)
 
 
@@ -37,7 +37,7 @@ def _decision(chance: Random, goal_ids: list[int], user: User) -> tuple[str, Act
     if not asked:
         return None
     request = chance.choice(asked)
-    decision = chance.choice([*request.allowed, "approve"])
+    decision = chance.choice([*request.allowed, *["approve"] * 3])
     payload = None
     if decision == "edit" and request.kind == "proposal":
         payload = {"argv": ["act", f"edited-{request.pk}-{chance.randrange(10**9)}"]}

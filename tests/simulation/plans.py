@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-TASKS_MAX = 8
+TASKS_MAX = 7
 VERIFY = (["schema"], ["schema"], ["schema", "sim-judge"], ["schema", "sim-judge", "sim-peer"])
 
 
@@ -15,7 +15,7 @@ def random_plan(chance: Random, name: str) -> dict[str, Any]:
     for number in range(chance.randint(1, TASKS_MAX)):
         needs = _needs(chance, [t["key"] for t in tasks])
         tasks.append(_task(chance, f"{name}-{number}", needs))
-        if chance.random() < 0.12:
+        if chance.random() < 0.08:
             tasks += _fan_out(chance, f"{name}-{number}f")
     return {"objective": f"to simulate {name}", "tasks": tasks}
 
@@ -38,7 +38,7 @@ def _task(chance: Random, key: str, needs: list[str]) -> dict[str, Any]:
         "retry": {"attempts_max": chance.randint(1, 4)},
         "priority": chance.randint(0, 2),
     }
-    if chance.random() < 0.4:
+    if chance.random() < 0.3:
         return {**task, "agent": "sim-cheap", "verify": ["schema"]}
     if chance.random() < 0.2:
         task["scopes"] = [{"resource": f"sim:{key}", "mode": "write"}]
@@ -47,7 +47,7 @@ def _task(chance: Random, key: str, needs: list[str]) -> dict[str, Any]:
 
 def _inputs(chance: Random) -> dict[str, Any]:
     flags = {
-        "listens": 0.2, "proposes": 0.25, "effect": 0.3, "artifact": 0.2, "budgeted": 0.3
+        "listens": 0.2, "proposes": 0.35, "effect": 0.35, "artifact": 0.2, "budgeted": 0.3
     }  # fmt: skip
     chosen = {name: True for name, often in flags.items() if chance.random() < often}
     return {"steps": chance.randint(1, 3), **chosen}

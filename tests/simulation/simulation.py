@@ -34,8 +34,10 @@ from tests.simulation.world import World
 
 ROUNDS_MAX = 60  # of the phase without faults
 ROUND_SECONDS = 20.0
-STEPS = (30, 110)
+STEPS = (30, 90)
 LATENCY = 0.004  # seconds that pass with every step
+OFTEN = {"SQL": 0.15, "C01": 0.5, "C02": 0.5, "C10": 0.7, "C11": 0.7, "C20": 0.7}
+SELDOM_REACHED = 4.0  # so many times more probable is a crash at any other point
 
 MESSAGES: dict[str, Callable[..., object]] = {
     "orchestration.work": tasks.work.run,
@@ -97,7 +99,7 @@ class Simulation:
         chance, rig = self._chance, self._rig
         Script.seed, Script.world = self.result.seed, self._world
         Script.trouble = chance.choice([0.0, 0.2, 0.4])
-        self._crash = chance.choice([0.0, 0.01, 0.04])
+        self._crash = chance.choice([0.0, 0.01, 0.03])
         self._pause = chance.choice([0.05, 0.2, 0.4])
         self._loss = chance.choice([0.0, 0.1, 0.5])
         rig.publish, rig.jitter, rig.errors = self._broker.publish, chance.random, []
@@ -131,7 +133,7 @@ class Simulation:
         if self._calm:
             return "on"
         fate = self._chance.random()
-        often = self._crash if point != "SQL" else self._crash / 5
+        often = self._crash * OFTEN.get(point, SELDOM_REACHED)
         if fate < often:
             self.result.faults[f"crash at {point}"] += 1
             self._note(f"{actor.name} dies at {point} ({actor.doing})")
@@ -164,7 +166,7 @@ class Simulation:
         if moving and self._crash:
             yield 0.2, partial(self._kill_one, moving)
         if idle_workers and broker.queue:
-            yield 8.0, partial(self._deliver, idle_workers)
+            yield 12.0, partial(self._deliver, idle_workers)
         if idle_workers and self._crash:
             yield 0.2, partial(self._kill_idle, idle_workers)
         if broker.queue:
@@ -172,12 +174,12 @@ class Simulation:
             yield 0.5, self._double_one
             yield 0.5, self._shuffle
         if free := [a for a in rig.sweepers if a.idle]:
-            yield 1.5, partial(self._sweep, free)
+            yield 1.0, partial(self._sweep, free)
         if free := [a for a in rig.webs if a.idle]:
             yield 3.0 if self._plans else 0.0, partial(self._submit, free)
-            yield 2.0, partial(self._person, free)
-        yield 3.0, self._beat_one
-        yield 3.0, partial(self._pass_time, 0.05, 2.0)
+            yield 1.5, partial(self._person, free)
+        yield 2.0, self._beat_one
+        yield 1.5, partial(self._pass_time, 0.05, 2.0)
         yield 0.6, partial(self._pass_time, 5.0, 45.0)
         yield 0.01, partial(self._pass_time, 86_400.0, 300_000.0)
         yield 0.1, self._broker_away

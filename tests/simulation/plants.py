@@ -1,0 +1,178 @@
+"""Bugs to plant, one at a time, to see that the simulation finds them.
+
+The product defends most of these places twice: a state guard stands behind the fence, a second
+look under the goal's lock behind the sweep's lock. Where leaving one defence out changes nothing,
+the plant takes the other out as well, and says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
+from unittest import mock
+
+
+from orchestration import tasks
+from orchestration.domain.settling import Accept, Disposition
+from orchestration.models import Attempt, Task
+from orchestration.services import hotpath, running, settle, sweep
+from orchestration.services.hotpath import Accepted, Claimed, Unlocked
+from orchestration.services.ledger import Book
+from tests.simulation import agents
+from verification.services import verdicts_of
+from workers import actions
+from workers.models import Effect
+from workers.services import EffectView, effect_get
+
+Plant = Callable[[], AbstractContextManager[None]]
+SKEWS = (-60.0, 0.0, 7200.0)
+
+
+@contextmanager
+def _patched(*patches: Any) -> Iterator[None]:
+    with ExitStack() as stack:
+        for patch in patches:
+            stack.enter_context(patch)
+        yield
+
+
+def fence_not_checked_at_commit() -> AbstractContextManager[None]:
+    """What a worker hands in goes to its task's latest attempt, whoever holds that by now.
+
+    Without the fence alone a zombie still fails, since its own attempt is no longer `running`.
+    """
+    latest = (
+        "a.id = (SELECT max(x.id) FROM agentsys_orchestration_attempt x"
+        " JOIN agentsys_orchestration_attempt o ON o.task_id = x.task_id WHERE o.id = given.id)"
+    )
+    planted, found = re.subn(
+        r"a\.id = given\.id\s+AND a\.fence = given\.fence", latest, hotpath._ACCEPT
+    )
+    assert found == 1, "the statement has changed; plant the bug anew"
+    return _patched(mock.patch.object(hotpath, "_ACCEPT", planted))
+
+
+def intent_not_written() -> AbstractContextManager[None]:
+    """An effect goes on record when it was made, not before."""
+
+    def begin(*, key: str, kind: str, attempt_id: int, fence: int, **_: Any) -> EffectView:
+        found = effect_get(key)
+        return found or EffectView(key, kind, "intent", attempt_id, fence, None, fresh=True)
+
+    def confirm(key: str, result: Any) -> bool:
+        Effect.objects.create(
+            key=key, kind="sim", attempt_id=0, fence=0, request={}, state="confirmed", result=result
+        )
+        return True
+
+    return _patched(
+        *(mock.patch.object(m, "effect_begin", begin) for m in (agents, actions)),
+        *(mock.patch.object(m, "effect_confirm", confirm) for m in (agents, actions)),
+    )
+
+
+def race_at_a_join() -> AbstractContextManager[None]:
+    """What a dependent still waits for is read when a need is claimed, and written when it is done,
+    as if no goal's lock were between two needs that end at once."""
+    stale: dict[int, dict[int, int]] = {}
+
+    def claim(book: Book, **terms: Any) -> list[Claimed]:
+        claims = hotpath.claim(book, **terms)
+        for one in claims:
+            waiting = Task.objects.filter(dependencies__needs_id=one.task_id, state="blocked")
+            stale[one.attempt_id] = dict(waiting.values_list("pk", "unmet"))
+        return claims
+
+    def accept(
+        book: Book, items: list[Accepted], **terms: Any
+    ) -> tuple[dict[int, int], Unlocked]:
+        for item in items:
+            for task_id, unmet in stale.get(item.attempt_id, {}).items():
+                Task.objects.filter(pk=task_id, state="blocked").update(unmet=unmet)
+        return hotpath.accept(book, items, **terms)
+
+    return _patched(
+        mock.patch.object(running, "claim", claim), mock.patch.object(settle, "accept", accept)
+    )
+
+
+class _Believing(list[int]):
+    """What was once seen is so."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+def sweep_without_lock() -> AbstractContextManager[None]:
+    """Everybody sweeps at once, and takes back what it saw lost without looking again.
+
+    Without the lock alone nothing happens: every part looks again under the goal's lock and moves
+    only what is still as it was.
+    """
+    seen = sweep.lost_attempts
+
+    @contextmanager
+    def always() -> Iterator[bool]:
+        yield True
+
+    def move(_book: Book, attempt_ids: list[int], *_: Any, **__: Any) -> list[int]:
+        Attempt.objects.filter(pk__in=attempt_ids, state="running").update(
+            state="lost", lease_until=None, finished_at=_book.now
+        )
+        return attempt_ids
+
+    return _patched(
+        mock.patch.object(sweep, "_turn", always),
+        mock.patch.object(sweep, "lost_attempts", lambda: _Believing(seen())),
+        mock.patch.object(sweep, "attempts_move", move),
+    )
+
+
+def lease_by_the_workers_clock() -> AbstractContextManager[None]:
+    """Leases end by a clock that is an hour off on one machine and a minute on another."""
+
+    def claim(book: Book, *, owner: int, lease_seconds: float, **terms: Any) -> list[Claimed]:
+        lease_seconds += SKEWS[owner % len(SKEWS)]
+        return hotpath.claim(book, owner=owner, lease_seconds=lease_seconds, **terms)
+
+    return _patched(mock.patch.object(running, "claim", claim))
+
+
+def verdicts_counted_by_message() -> AbstractContextManager[None]:
+    """An attempt is accepted when as many verify messages were executed as it has verifiers."""
+    executed: Counter[int] = Counter()
+    decide = settle.decide
+    verify = tasks.attempt_verify
+
+    def counting(attempt_id: int, verifier: str, voter: str) -> str:
+        executed[attempt_id] += 1
+        return verify(attempt_id, verifier, voter)
+
+    def by_count(attempt: Attempt) -> Disposition | None:
+        decided = decide(attempt)
+        views = verdicts_of([attempt.pk])[attempt.pk]
+        if decided is None and executed[attempt.pk] >= len(views) - 1:  # `schema` spoke inline
+            return Accept()
+        return decided
+
+    return _patched(
+        mock.patch.object(tasks, "attempt_verify", counting),
+        mock.patch.object(settle, "decide", by_count),
+    )
+
+
+PLANTS: dict[str, Plant] = {
+    plant.__name__: plant
+    for plant in (
+        fence_not_checked_at_commit,
+        intent_not_written,
+        race_at_a_join,
+        sweep_without_lock,
+        lease_by_the_workers_clock,
+        verdicts_counted_by_message,
+    )
+}
+

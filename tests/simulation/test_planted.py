@@ -1,0 +1,23 @@
+"""The test of the tests: each planted bug is found."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.plants import PLANTS
+from tests.simulation.rig import rigged
+from tests.simulation.simulation import simulate
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+
+SEEDS = 200
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("bug", PLANTS)
+def test_a_planted_bug_is_found(bug: str) -> None:
+    with rigged() as rig, PLANTS[bug]():
+        for seed in range(SEEDS):
+            if simulate(seed, rig).violations:
+                return
+    raise AssertionError(f"{bug} broke nothing that is looked at in {SEEDS} seeds")
