@@ -16,7 +16,8 @@ publishing, reports and outputs (their hashes are), what was spent, counts of op
 where they only repeat the state, scope leases, and which parts of a goal are paused. A claim that
 is given back because a scope is held raises the fence of its task and leaves no entry.
 
-Facts that older ledgers lack (the ids of a plan's tasks) are unknown, not wrong.
+Facts that older ledgers lack (the ids of a plan's tasks, the task of an attempt) are unknown, not
+wrong.
 """
 
 from __future__ import annotations
@@ -103,6 +104,7 @@ class Folded:
     tasks: dict[int, FoldedTask] = field(default_factory=dict)
     proposals: dict[int, FoldedProposal] = field(default_factory=dict)
     approvals: dict[int, FoldedApproval] = field(default_factory=dict)
+    unplaced: set[int] = field(default_factory=set)  # attempts of which only the id is known
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -247,8 +249,9 @@ def _task_accepted(state: Folded, entry: Entry) -> None:
 def _attempt_moved(event: AttemptEvent) -> Handler:
     def handle(state: Folded, entry: Entry) -> None:
         if entry.task_id is None:
-            return
-        attempt = _attempt(state, entry, state.task(entry.task_id), entry.attempt_id)
+            attempt = _attempt_of_any(state, entry.attempt_id)
+        else:
+            attempt = _attempt(state, entry, state.task(entry.task_id), entry.attempt_id)
         if attempt is not None:
             _attempt_step(state, entry, attempt, event)
 
@@ -282,6 +285,18 @@ def _attempt(
         return None
     last.id = attempt_id
     return last
+
+
+def _attempt_of_any(state: Folded, attempt_id: int | None) -> FoldedAttempt | None:
+    """The first ledgers named an attempt without its task: one that was never claimed is not to be
+    found again."""
+    for task in state.tasks.values():
+        for attempt in task.attempts:
+            if attempt.id == attempt_id:
+                return attempt
+    if attempt_id is not None:
+        state.unplaced.add(attempt_id)
+    return None
 
 
 # --- Proposals and approvals ---------------------------------------------------------------------

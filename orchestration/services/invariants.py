@@ -28,6 +28,7 @@ GOAL = "agentsys_orchestration_goal"
 PROPOSAL = "agentsys_orchestration_proposal"
 REQUEST = "agentsys_orchestration_approvalrequest"
 DECISION = "agentsys_orchestration_decision"
+DEPENDENCY = "agentsys_orchestration_dependency"
 EFFECT = "agentsys_workers_effect"
 STEP = "agentsys_workers_step"
 
@@ -88,6 +89,25 @@ ORDER BY p.id
 """  # noqa: S608
 
 
+# A task's open needs, and those of all tasks at once: for one goal the first is far cheaper, for
+# all goals the second.
+UNMET = f"""(
+    SELECT count(*) FROM {DEPENDENCY} d JOIN {TASK} n ON n.id = d.needs_id WHERE d.task_id = t.id
+    AND n.state <> 'done' AND NOT (n.state = 'failed' AND n.optional))
+"""  # noqa: S608
+_MISCOUNTED = f"""
+SELECT t.goal_id, t.id, t.unmet FROM {TASK} t
+WHERE t.state = 'blocked' AND t.goal_id = %(goal)s AND t.unmet <> {UNMET}
+"""  # noqa: S608
+_MISCOUNTED_ANYWHERE = f"""
+SELECT t.goal_id, t.id, t.unmet FROM {TASK} t LEFT JOIN (
+    SELECT d.task_id, count(*) AS n FROM {DEPENDENCY} d JOIN {TASK} n ON n.id = d.needs_id
+    WHERE n.state <> 'done' AND NOT (n.state = 'failed' AND n.optional) GROUP BY d.task_id
+) o ON o.task_id = t.id
+WHERE t.state = 'blocked' AND t.unmet <> COALESCE(o.n, 0)
+"""  # noqa: S608
+
+
 def statement(text: str) -> Rows:
     """Rows of one statement that takes `goal`, the id of a goal or None."""
 
@@ -102,6 +122,11 @@ def statement(text: str) -> Rows:
 fences_that_fall = statement(_FENCES)
 steps_beyond_their_fence = statement(_STEPS)
 doubts_nobody_is_asked_about = statement(_DOUBTS)
+
+
+def needs_miscounted(goal_id: int | None) -> list[Row]:
+    """Blocked tasks whose count of open needs is wrong."""
+    return statement(_MISCOUNTED_ANYWHERE if goal_id is None else _MISCOUNTED)(goal_id)
 
 
 def effects_not_approved(goal_id: int | None) -> list[Row]:

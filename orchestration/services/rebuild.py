@@ -8,7 +8,7 @@ tasks are those of the plan is told by the plan's document, whose hash is in the
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -129,11 +129,11 @@ def _of_tasks(goal_id: int, folded: Folded) -> Iterator[str]:
         if row is None:
             yield f"task-{task_id} is in the ledger, and there is no such row"
         elif task is not None:
-            yield from _of_task(row, attempts.get(task_id, {}), task)
+            yield from _of_task(row, attempts.get(task_id, {}), task, folded.unplaced)
         elif folded.knows_all_tasks:
             yield f"task-{task_id} ({row.key}) is in no entry of the ledger"
         else:  # an older ledger names a task only once something happens to it
-            yield from _of_task(row, attempts.get(task_id, {}), FoldedTask(task_id))
+            yield from _of_task(row, attempts.get(task_id, {}), FoldedTask(task_id), set())
 
 
 def _task_rows(goal_id: int) -> Iterable[TaskRow]:
@@ -150,7 +150,9 @@ def _attempt_rows(goal_id: int) -> Mapping[int, Mapping[int, AttemptRow]]:
     return found
 
 
-def _of_task(row: TaskRow, attempts: Mapping[int, AttemptRow], task: FoldedTask) -> Iterator[str]:
+def _of_task(
+    row: TaskRow, attempts: Mapping[int, AttemptRow], task: FoldedTask, unplaced: Set[int]
+) -> Iterator[str]:
     what = f"task-{row.id} ({row.key})"
     yield from _differ(what, "is", row.state, task.state)
     yield from _differ(what, "has the accepted attempt", row.accepted, task.accepted)
@@ -165,7 +167,7 @@ def _of_task(row: TaskRow, attempts: Mapping[int, AttemptRow], task: FoldedTask)
             yield f"attempt number {number} of {what} is in the ledger, and there is no such row"
         elif said is None:
             yield f"attempt-{found.id} of {what} is in no entry of the ledger"
-        else:
+        elif found.id not in unplaced:
             yield from _of_attempt(found, said, scoped=row.scoped)
 
 
