@@ -19,9 +19,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
-from django.db import connection
+from django.db import OperationalError, connection
 
 STUCK_SECONDS = 60.0
+CUT = "the connection was cut (by the simulation)"
 
 
 class Crash(BaseException):
@@ -34,7 +35,8 @@ class Stuck(AssertionError):
 
 class Stage(Protocol):
     def choose(self, actor: Actor, point: str, *, may_pause: bool) -> str:
-        """What happens to `actor` at `point`: "on", "pause" or "crash"."""
+        """What happens to `actor` at `point`: "on", "pause", "crash", or "cut" off from the
+        database, which the product finds out as an OperationalError."""
 
 
 _here = threading.local()
@@ -62,10 +64,10 @@ class Actor:
         self.doing = ""
         self.dead = False
         self.error: Exception | None = None  # what its last act raised
-        self.beat: Callable[[], None] = lambda: None
         self._act: Callable[[], None] | None = None
         self._command = ""
-        self._beating = self._stuck = False
+        self._aside: Callable[[], object] | None = None
+        self._stuck = False
         self._wake, self._back = threading.Semaphore(0), threading.Semaphore(0)
         self._thread = threading.Thread(target=self._live, name=f"sim-{name}", daemon=True)
         self._thread.start()
@@ -87,10 +89,16 @@ class Actor:
         self._pass_baton()
 
     def resume(self, command: str = "on") -> None:
-        """Let a paused actor go "on", "beat" and pause again, or "crash"."""
+        """Let a paused actor go "on", or "crash"."""
         assert not self.idle, f"{self.name} does not pause"
         self._command = command
         self._pass_baton()
+
+    def aside(self, act: Callable[[], object]) -> None:
+        """Let a paused actor do something else, without a pause in it, and pause again: what
+        another thread of its process would do."""
+        self._aside = act
+        self.resume("aside")
 
     def close(self) -> None:
         """End the thread; a paused act dies."""
@@ -106,12 +114,15 @@ class Actor:
         """In the actor's own thread: maybe pause, maybe die."""
         if self.dead:
             raise Crash
-        may_pause = not connection.in_atomic_block and not self._beating
+        may_pause = not connection.in_atomic_block and self._aside is None
         match self.stage.choose(self, point, may_pause=may_pause):
             case "pause" if may_pause:
                 self._pause(point)
             case "crash":
                 self.die()
+            case "cut":
+                connection_kill()
+                raise OperationalError(CUT)
 
     def die(self) -> None:
         self.dead = True
@@ -125,19 +136,21 @@ class Actor:
             self._wake.acquire()
             self.at = None
             match self._command:
-                case "beat":
-                    self._beat_once()
+                case "aside":
+                    self._do_aside()
                 case "crash":
                     self.die()
                 case _:
                     return
 
-    def _beat_once(self) -> None:
-        self._beating = True
+    def _do_aside(self) -> None:
+        assert self._aside is not None
         try:
-            self.beat()
+            self._aside()
+        except OperationalError:  # the edge of a thread, as in the product
+            connection.close()
         finally:
-            self._beating = False
+            self._aside = None
 
     def _pass_baton(self) -> None:
         self._wake.release()
@@ -164,6 +177,15 @@ class Actor:
             self.at = None
             self._back.release()
         connection.close()
+
+
+def was_cut(error: BaseException | None) -> bool:
+    """Whether `error` is, or comes from, a connection that the simulation has cut."""
+    while error is not None:
+        if CUT in str(error) or "connection is closed" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def connection_kill() -> None:

@@ -39,16 +39,15 @@ class Message:
 
 
 class Broker:
-    """`lose` is asked for each message that is sent; `away` says that nothing can be sent."""
+    """`copies` says how often each message that is sent arrives; `away`, that none can be sent."""
 
-    def __init__(self, lose: Callable[[Message], bool]) -> None:
+    def __init__(self, copies: Callable[[Message], int]) -> None:
         self.queue: list[Message] = []
         self.away = False
-        self._lose = lose
+        self._copies = copies
 
     def send(self, message: Message) -> None:
-        if not self._lose(message):
-            self.queue.append(message)
+        self.queue += [message] * self._copies(message)
 
     def executed(self, message: Message) -> None:
         """Send what follows from the execution of `message`."""

@@ -6,7 +6,13 @@ from random import Random
 from typing import Any
 
 TASKS_MAX = 7
-VERIFY = (["schema"], ["schema"], ["schema", "sim-judge"], ["schema", "sim-judge", "sim-peer"])
+VERIFY = (
+    ["schema"],
+    ["schema"],
+    ["schema", "sim-judge"],
+    ["schema", "sim-judge", "sim-peer"],
+    ["schema", "sim-judge", "sim-peer"],
+)
 
 
 def random_plan(chance: Random, name: str) -> dict[str, Any]:

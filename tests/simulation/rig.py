@@ -26,7 +26,7 @@ from agentsys.kernel import crashpoints
 from orchestration import tasks
 from orchestration.services import dispatch, outages, recovery, running, sessions, sweep, verdicts
 from tests.simulation import agents
-from tests.simulation.actors import Actor, Stage, actor_here, reach, refuse_the_dead
+from tests.simulation.actors import Actor, Stage, actor_here, reach, refuse_the_dead, was_cut
 from tests.simulation.agents import AGENT_IS_WRONG, Script
 from tests.simulation.broker import captured
 from tests.simulation.clock import SEARCH_PATH, SteppedTime, use_stepped_clock
@@ -168,7 +168,7 @@ class _EdgeLog:
 
     def exception(self, event: str, **facts: Any) -> None:
         actor = actor_here()
-        told = AGENT_IS_WRONG in str(sys.exception())
+        told = AGENT_IS_WRONG in str(sys.exception()) or was_cut(sys.exception())
         if not told and (actor is None or not actor.dead):
             self._rig.errors.append(f"{event} {facts}\n{traceback.format_exc()}")
 

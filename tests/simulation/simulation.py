@@ -20,10 +20,11 @@ from django.db import connection
 
 from orchestration import tasks
 from orchestration.models import Goal
+from orchestration.services.draining import attempts_release
 from orchestration.services.goals import goal_cancel, goal_resume, goal_submit
 from orchestration.services.sessions import Session, session_use
 from orchestration.services.sweep import sweep
-from tests.simulation.actors import Actor, Stuck
+from tests.simulation.actors import Actor, Stuck, was_cut
 from tests.simulation.agents import Script
 from tests.simulation.broker import Broker, Message
 from tests.simulation.checks import Witnessed, problems, unsettled
@@ -36,6 +37,7 @@ ROUNDS_MAX = 60  # of the phase without faults
 ROUND_SECONDS = 20.0
 STEPS = (30, 90)
 LATENCY = 0.004  # seconds that pass with every step
+BEAT_SECONDS = 10.0  # hearts beat twice as often, but not each beat gets through
 OFTEN = {"SQL": 0.15, "C01": 0.5, "C02": 0.5, "C10": 0.7, "C11": 0.7, "C20": 0.7}
 SELDOM_REACHED = 4.0  # so many times more probable is a crash at any other point
 
@@ -71,7 +73,7 @@ class Simulation:
         self._rig = rig
         self._chance = Random(seed)  # noqa: S311
         self._world = World()
-        self._broker = Broker(self._loses)
+        self._broker = Broker(self._copies)
         self._calm = False
         self._sessions: dict[str, Session] = {}  # by worker
         self._gone: dict[int, float] = {}  # session id -> when its worker died
@@ -101,12 +103,11 @@ class Simulation:
         Script.trouble = chance.choice([0.0, 0.2, 0.4])
         self._crash = chance.choice([0.0, 0.01, 0.03])
         self._pause = chance.choice([0.05, 0.2, 0.4])
-        self._loss = chance.choice([0.0, 0.1, 0.5])
+        self._loss = chance.choice([0.0, 0.1, 0.4])
+        self._double = chance.choice([0.0, 0.1, 0.3])
         rig.publish, rig.jitter, rig.errors = self._broker.publish, chance.random, []
         rig.cast(self)
         rig.time.step(3600.0)
-        for worker in rig.workers:
-            worker.beat = partial(self._renew, worker)
         for number in range(chance.choice([1, 1, 1, 2])):
             self._add_goal(number)
 
@@ -138,15 +139,22 @@ class Simulation:
             self.result.faults[f"crash at {point}"] += 1
             self._note(f"{actor.name} dies at {point} ({actor.doing})")
             return "crash"
+        if point in ("C10", "C11") and fate < often + self._crash and actor.name in self._sessions:
+            self._fault("cut", f"{actor.name} at {point} ({actor.doing})")
+            self._gone[self._sessions[actor.name].id] = self._rig.time.seconds
+            return "cut"
         if may_pause and fate < often + (self._pause if point != "SQL" else self._pause / 3):
             return "pause"
         return "on"
 
-    def _loses(self, message: Message) -> bool:
-        lost = not self._calm and self._chance.random() < self._loss
-        if lost:
-            self._fault("lost", str(message))
-        return lost
+    def _copies(self, message: Message) -> int:
+        """How often a message that is sent arrives."""
+        fate = self._chance.random()
+        if self._calm or fate > self._loss + self._double:
+            return 1
+        kind, copies = ("lost", 0) if fate < self._loss else ("doubled", 2)
+        self._fault(kind, str(message))
+        return copies
 
     # --- The phase with faults ---------------------------------------------------------------
 
@@ -162,7 +170,7 @@ class Simulation:
         idle_workers = [a for a in rig.workers if a.idle]
         if moving:
             yield 6.0 * len(moving), partial(self._resume_one, moving)
-            yield 0.5, partial(self._stall_one, moving)
+            yield 0.8, partial(self._stall_one, moving)
         if moving and self._crash:
             yield 0.2, partial(self._kill_one, moving)
         if idle_workers and broker.queue:
@@ -180,7 +188,11 @@ class Simulation:
             yield 1.5, partial(self._person, free)
         yield 2.0, self._beat_one
         yield 1.5, partial(self._pass_time, 0.05, 2.0)
-        yield 0.6, partial(self._pass_time, 5.0, 45.0)
+        yield 0.5, partial(self._pass_time, 5.0, 45.0)
+        if any(self._is_stalled(a) and not a.idle for a in rig.actors):
+            yield 1.5, partial(self._pass_time, 31.0, 45.0)
+        if any(w.name in self._sessions for w in rig.workers):
+            yield 0.15, self._told_to_stop
         yield 0.01, partial(self._pass_time, 86_400.0, 300_000.0)
         yield 0.1, self._broker_away
 
@@ -189,7 +201,7 @@ class Simulation:
 
     def _stall_one(self, moving: list[Actor]) -> None:
         actor = self._chance.choice(moving)
-        seconds = self._chance.choice([10.0, 25.0, 40.0, 100.0])
+        seconds = self._chance.choice([10.0, 40.0, 60.0, 100.0])
         self._fault("stall", f"{actor.name} at {actor.at} for {seconds} s ({actor.doing})")
         self._stalled[actor.name] = self._rig.time.seconds + seconds
 
@@ -239,20 +251,55 @@ class Simulation:
 
     def _beat_one(self) -> None:
         """A process that is stopped does not beat; one that is cut off cannot."""
-        able = [w for w in self._rig.workers if w.name in self._sessions]
-        able = [w for w in able if not self._is_stalled(w)]
+        able = self._able()
         if not able:
             return
         worker = self._chance.choice(able)
+        self._beat(worker)
+
+    def _beat(self, worker: Actor) -> None:
+        beat = self._sessions[worker.name].renew
         if worker.idle:
-            self._begin(worker, "beat", worker.beat)
+            self._begin(worker, "beat", beat)
         else:
-            self._resume(worker, "beat")
+            self._note(f"{worker.name}: beat, at {worker.at}")
+            worker.aside(beat)
+            self._ended(worker)
+
+    def _told_to_stop(self) -> None:
+        """SIGTERM: work is given back, maybe by one thread while another still is at it."""
+        workers = [w for w in self._able() if not w.idle or self._chance.random() < 0.2]
+        if not workers:
+            return
+        worker = self._chance.choice(workers)
+        session = self._sessions[worker.name]
+        session.draining = True
+        release = partial(attempts_release, session.id)
+        self._fault("told to stop", f"{worker.name} ({worker.doing})")
+        if worker.idle:
+            self._begin(worker, "gives back", release)
+            if not worker.dead and worker.name in self._sessions:
+                self._begin(worker, "dies", worker.die)
+        else:
+            worker.aside(release)
+            self._ended(worker)
+
+    def _able(self) -> list[Actor]:
+        known = [w for w in self._rig.workers if w.name in self._sessions]
+        return [w for w in known if not self._is_stalled(w)]
 
     def _pass_time(self, least: float, most: float) -> None:
+        """Hearts beat meanwhile, unless the whole machine was suspended."""
         seconds = self._chance.uniform(least, most)
         self._note(f"{seconds:.1f} s pass")
-        self._rig.time.step(seconds)
+        if seconds < BEAT_SECONDS or seconds > 100 or self._chance.random() < 0.2:
+            self._rig.time.step(seconds)
+            return
+        while seconds > 0:
+            self._rig.time.step(min(BEAT_SECONDS, seconds))
+            seconds -= BEAT_SECONDS
+            for worker in self._able():
+                self._beat(worker)
 
     def _broker_away(self) -> None:
         self._broker.away = not self._broker.away
@@ -306,7 +353,6 @@ class Simulation:
         """All of a kind are stopped for good: somebody starts another."""
         group = {"worker": self._rig.workers, "sweeper": self._rig.sweepers, "web": self._rig.webs}
         actor = Actor(f"{kind}-{len(group[kind]) + 1}", self)
-        actor.beat = partial(self._renew, actor)
         group[kind].append(actor)
         return actor
 
@@ -324,16 +370,13 @@ class Simulation:
     def _alive(self, worker: Actor) -> Session:
         """In the worker's thread: its session, renewed or begun."""
         session = self._sessions.get(worker.name)
-        if session is None:
+        if session is None or session.draining:
             session = Session()
             session.enter()
             self._sessions[worker.name] = session
         elif self._calm:
             session.renew()
         return session
-
-    def _renew(self, worker: Actor) -> None:
-        self._sessions[worker.name].renew()
 
     def _begin(self, actor: Actor, what: str, act: Callable[[], object]) -> None:
         self._note(f"{actor.name}: {what}")
@@ -355,7 +398,7 @@ class Simulation:
         if actor.dead:
             self._buried(actor, message)
             return
-        if actor.error is not None:
+        if actor.error is not None and not was_cut(actor.error):
             told = "".join(traceback.format_exception(actor.error))
             self._violation(f"{actor.name} raised in {actor.doing}:\n{told}")
         if message is not None:
