@@ -85,7 +85,6 @@ def dispose_report(
     report: Mapping[str, Any],
     ruling: Ruling | None,
     costly: Sequence[tuple[str, str]],
-    _patience: Patience | None = None,
 ) -> Disposition:
     """Decide on a report. `ruling` is None while no verdict was asked for."""
     match Outcome(report["outcome"]):

@@ -26,6 +26,7 @@ from orchestration.models import (
 )
 from orchestration.services.hotpath import Claimed
 from orchestration.services.ledger import Book
+from orchestration.services.recovery import model_of
 from verification import services as verification
 from workers.contracts import Brief, Limits, Recollection, RepositoryRef, ScopeGrant
 from workers.git import Repository
@@ -99,6 +100,7 @@ def brief_build(
         repository=_repository(book) if slow and book.repository else None,
         namespace=namespace,
         lineage=claim.lineage,
+        model=model_of(claim.task_id) if slow and claim.number > 1 else "",
     )
 
 

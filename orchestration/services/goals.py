@@ -29,6 +29,7 @@ from orchestration.planners import make_plan
 from orchestration.services import dispatch
 from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book, goal_locked
+from orchestration.services.metering import GoalMeter
 from orchestration.services.moves import attempts_move, goal_move, proposals_move, tasks_move
 from orchestration.services.plans import plan_store, roots_start
 from orchestration.services.requests import request_open
@@ -237,6 +238,7 @@ def goal_plan(goal_id: int) -> str:
             objective=goal.objective,
             params=goal.contract.get("params") or {},
             namespace=goal.project.namespace,
+            meter=GoalMeter(goal_id),
         )
     except BadInput as error:
         return _plan_failed(goal_id, str(error))

@@ -202,7 +202,8 @@ def _stale(proposal: Proposal, conflicts: list[str]) -> str:
             fields={"reason": reason},
         )
         task = Task.objects.get(pk=proposal.task_id)
-        if patience_of(task.definition, task.attempts_count).left:
+        counting = task.attempts_count - task.attempts_forgiven
+        if patience_of(task.definition, counting).left:
             task_retry(book, task.pk, reason=reason, delay_seconds=0, after=after)
         else:
             task_fail(book, task.pk, reason=reason, after=after)

@@ -36,7 +36,7 @@ from orchestration.models import Attempt, Directive, Task
 from orchestration.services.briefs import brief_build, briefs_build
 from orchestration.services.budgets import budget_reserve, budget_settle
 from orchestration.services.draining import attempts_release
-from orchestration.services.ending import look_for_the_end, patience_of
+from orchestration.services.ending import look_for_the_end
 from orchestration.services.followups import Followups
 from orchestration.services.hotpath import Claimed, claim, goal_next
 from orchestration.services.ledger import Book, goal_locked
@@ -291,13 +291,12 @@ def _run(taken: Claimed, brief: Brief | AgentsysError, ports: AttemptPorts | Non
 
 
 def _broken(taken: Claimed, facts: dict[str, Any], report: Report | None = None) -> Finished:
-    patience = patience_of(taken.definition, taken.attempts_count)
     return Finished(
         claim=taken,
         report=facts,
         artifact_hash=artifact_hash(facts) if report else "",
         verdicts=(),
-        disposition=dispose_report(facts, None, (), patience),
+        disposition=dispose_report(facts, None, ()),
     )
 
 
@@ -314,7 +313,6 @@ def _judged(taken: Claimed, brief: Brief, report: Report, facts: dict[str, Any])
         if costly
         else verification.decide(policy, views, unproven=definition.get("unproven") or "ask")
     )
-    patience = patience_of(definition, taken.attempts_count)
     return Finished(
         claim=taken,
         report={**facts, "inputs": plain(_small(brief.inputs))},
@@ -324,7 +322,7 @@ def _judged(taken: Claimed, brief: Brief, report: Report, facts: dict[str, Any])
                 case, spoken, costly, publish_due_seconds=settings.AGENTSYS.republish_seconds
             )
         ),
-        disposition=dispose_report(facts, ruling, costly, patience),
+        disposition=dispose_report(facts, ruling, costly),
     )
 
 
@@ -368,6 +366,7 @@ class AttemptPorts:
         self._taken = taken
         self._goal_id = goal_id
         self._session = session
+        self._payer = {"task_id": taken.task_id, "attempt_id": taken.attempt_id}
         self._folder: Path | None = None
         self._noted = 0.0
         self._lock = threading.Lock()
@@ -406,11 +405,15 @@ class AttemptPorts:
         return tuple(rows.values_list("text", flat=True))
 
     def reserve(self, *, tokens: int, cost_usd: float) -> None:
-        budget_reserve(self._goal_id, tokens=tokens, cost_usd=cost_usd)
+        budget_reserve(self._goal_id, tokens=tokens, cost_usd=cost_usd, **self._payer)
 
     def settle(self, *, reserved_tokens: int, reserved_cost_usd: float, usage: Usage) -> None:
         budget_settle(
-            self._goal_id, tokens=reserved_tokens, cost_usd=reserved_cost_usd, usage=usage
+            self._goal_id,
+            tokens=reserved_tokens,
+            cost_usd=reserved_cost_usd,
+            usage=usage,
+            **self._payer,
         )
 
     def workspace(self) -> Path:

@@ -22,6 +22,7 @@ from orchestration.models import ApprovalRequest, Attempt, Goal, Proposal, Task
 from orchestration.services import dispatch
 from orchestration.services.advance import advance
 from orchestration.services.approvals import approval_expire
+from orchestration.services.budgets import reservations_release
 from orchestration.services.ending import task_fail, task_retry
 from orchestration.services.followups import Followups
 from orchestration.services.ledger import goal_locked
@@ -77,6 +78,7 @@ def sweep() -> dict[str, int] | None:
                 "plan", planning(), lambda pk: dispatch.send("orchestration.plan", pk)
             ),
             "wrapped": _each("wrap up", over(), wrap_up),
+            "reservations": reservations_release(),
             "expired": _each("expire", expired(), approval_expire),
             "advanced": _each("advance", stalled(), lambda pk: advance(pk)),
         }

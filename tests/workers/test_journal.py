@@ -9,6 +9,7 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from agentsys.kernel.errors import LeaseLost, NotFound
+from agentsys.kernel.hashing import digest
 from workers import services
 from workers.errors import EffectMismatch
 from workers.journal import Journal
@@ -186,3 +187,20 @@ def test_an_intent_is_refused_inside_a_transaction_that_could_take_it_back() -> 
         journal().step("tool", "t", {}, lambda: 1)
     assert not Effect.objects.exists()
     assert not Step.objects.exists()
+
+
+def test_storage_per_step_is_constant_in_an_attempt_of_a_thousand_steps() -> None:
+    """What a model call says in its row is what is new; digests stand for the talk before it."""
+    walk, talk, sent = journal(), ["the prompt"], 0
+    for n in range(1000):
+        request = {"new": talk[sent:], "transcript": digest(talk)}
+        sent = len(talk)
+        said = walk.step("model", "agent", request, lambda n=n: {"text": f"look at thing {n}"})
+        found = walk.step("tool", "read", {"path": f"{n}"}, lambda n=n: {"text": f"thing {n} " * 9})
+        talk += [said["text"], found["text"]]
+    sizes = [
+        len(str(step.request)) + len(str(step.outcome)) for step in Step.objects.order_by("index")
+    ]
+    assert len(sizes) == 2000
+    assert sum(sizes[-200:]) < 1.2 * sum(sizes[100:300])
+    assert not Blob.objects.exists()
