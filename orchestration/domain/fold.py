@@ -136,8 +136,12 @@ def fold(entries: Iterable[Entry]) -> Folded:
     state = Folded()
     for entry in entries:
         handler = _HANDLERS.get(entry.event)
-        if handler is not None:
+        if handler is None:
+            continue
+        try:
             handler(state, entry)
+        except (LookupError, TypeError, ValueError):  # not written by us: facts are missing or odd
+            state.problems.append(f"entry {entry.seq} ({entry.event}) cannot be read")
     return state
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from hypothesis import given as given_that
 from hypothesis import strategies as st
 
 from agentsys.kernel.errors import NotFound
-from orchestration.domain.fold import ids_of, runs
+from orchestration.domain.chain import Entry
+from orchestration.domain.fold import fold, ids_of, runs
 from orchestration.domain.lives import GoalEvent
 from orchestration.domain.settling import Accept, Ask, Retry, Yield
 from orchestration.models import Goal, ScopeLease, Task
@@ -232,6 +234,8 @@ def test_an_entry_that_cannot_have_happened_is_named() -> None:
         book.record("tasks.claimed", actor="x", payload={"claims": claims})
         book.record("proposal.applied", actor="x", payload={"proposal": 10**9})
         book.record("approval.expired", actor="x", payload={"approval": 10**9})
+        for event in ("plan.accepted", "tasks.claimed", "approval.decided"):
+            book.record(event, actor="x")
     said = "\n".join(rebuild_check(goal.pk))
     for words in (
         "(task.claimed): task-",
@@ -239,6 +243,9 @@ def test_an_entry_that_cannot_have_happened_is_named() -> None:
         "is claimed under fence 1, which does not come after 1",
         f"proposal-{10**9} was never opened",
         f"approval-{10**9} was never asked for",
+        "(plan.accepted) cannot be read",
+        "(tasks.claimed) cannot be read",
+        "(approval.decided) cannot be read",
     ):
         assert words in said
 
@@ -272,3 +279,16 @@ def test_runs_of_ids_say_the_ids_in_order(ids: list[int]) -> None:
 
 def test_ten_thousand_ids_in_a_row_are_one_pair() -> None:
     assert runs(range(5, 10_005)) == [[5, 10_000]]
+
+
+def test_the_first_ledgers_named_attempts_without_their_tasks() -> None:
+    goal = submit(node("a"))
+    goal_cancel(goal.pk, actor="ann")
+    old = fold(
+        replace(Entry(*row), task_id=None if row[2].startswith("attempt.") else row[6])
+        for row in goal.ledger.order_by("seq").values_list(
+            "goal_id", "seq", "event", "actor", "at", "payload", "task_id", "attempt_id"
+        )
+    )
+    assert old.problems == []
+    assert old.unplaced == {attempt_of(goal, "a").pk}
