@@ -15,7 +15,7 @@ from orchestration.api import bodies
 from orchestration.api.access import Act
 from orchestration.api.documents import GoalDocument, answers
 from orchestration.api.doors import actor, enter
-from orchestration.services import goals, reads
+from orchestration.services import goals, pausing, reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,13 @@ VERBS = (
         "pause",
         "Nothing new starts and every clock stops; steps in flight end.",
         bodies.Reason,
-        lambda goal_id, v, who: goals.goal_pause(goal_id, actor=who, reason=v["reason"]),
+        lambda goal_id, v, who: pausing.goal_pause(goal_id, actor=who, reason=v["reason"]),
     ),
     Verb(
         "resume",
         "Go on where it was paused.",
         bodies.Empty,
-        lambda goal_id, _v, who: goals.goal_resume(goal_id, actor=who),
+        lambda goal_id, _v, who: pausing.goal_resume(goal_id, actor=who),
     ),
     Verb(
         "cancel",

@@ -14,6 +14,7 @@ from orchestration.models.control import (
     Reservation,
     Scope,
     ScopeLease,
+    Standstill,
 )
 from orchestration.models.goals import Goal, Membership, Plan, Project
 from orchestration.models.ledger import LedgerEntry
@@ -39,6 +40,7 @@ __all__ = [
     "Reservation",
     "Scope",
     "ScopeLease",
+    "Standstill",
     "Task",
     "WorkerSession",
 ]

@@ -242,3 +242,19 @@ class Directive(models.Model):
 
     def __str__(self) -> str:
         return self.text[:60]
+
+
+class Standstill(models.Model):
+    """While its one row is there, everything is paused."""
+
+    actor = models.CharField(max_length=150)
+    reason = models.TextField(blank=True, default="")
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="standstill_is_one", condition=Q(pk=1)),
+        ]
+
+    def __str__(self) -> str:
+        return f"paused by {self.actor}"

@@ -9,6 +9,7 @@ goal's lock, until there is nothing to do but wait.
 from __future__ import annotations
 
 from django.conf import settings
+from django.db.models import Q
 
 from orchestration.domain.advancing import Expand, Fall, Observed, Start, Succeed, Wait, decide
 from orchestration.domain.lives import GoalEvent, TaskEvent
@@ -70,8 +71,11 @@ def observe(book: Book) -> Observed:
     """Count the goal's tasks; a few indexed queries over those that are not finished."""
     unfinished = Task.objects.filter(goal_id=book.goal_id)
     blocked = unfinished.filter(state="blocked")
-    free = list(blocked.filter(unmet=0).values_list("pk", "expands"))
-    moving = unfinished.filter(state__in=("ready", "running", "verifying", "held")).count()
+    free = list(blocked.filter(unmet=0, paused_at__isnull=True).values_list("pk", "expands"))
+    # What is paused by itself will go on some day: it counts as moving.
+    under_way = Q(state__in=("ready", "running", "verifying", "held"))
+    stands_still = Q(state="blocked", unmet=0, paused_at__isnull=False)
+    moving = unfinished.filter(under_way | stands_still).count()
     failed: tuple[str, ...] = ()
     waiting = 0
     if not moving and not free:

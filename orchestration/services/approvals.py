@@ -29,9 +29,11 @@ from orchestration.models import (
 )
 from orchestration.services.ending import task_fail, task_retry
 from orchestration.services.followups import Followups
+from orchestration.services.goals import cancel_within
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.moves import attempts_move, goal_move, proposals_move, tasks_move
 from orchestration.services.parking import budget_answered, task_resume
+from orchestration.services.pausing import deadline_granted
 from orchestration.services.plans import roots_start
 from orchestration.services.proposals import action_failed, applied
 from orchestration.services.settle import carry_out
@@ -75,6 +77,8 @@ def approval_decide(
     with goal_locked(found) as book:
         request = ApprovalRequest.objects.select_related("proposal", "task").get(pk=request_id)
         _check(request, user, decision, reason, payload)
+        if request.due_at is not None and request.due_at <= book.now and book.paused_at is None:
+            raise AlreadyDecided(id=request.pk, state="past its due time")
         _insert(request, user, decision, reason, payload)
         outcome = _outcome(request, decision)
         book.record(
@@ -192,6 +196,11 @@ def _follow(
     match request.kind:
         case "question":
             _question_answered(book, request, decision, actor, reason, after)
+        case "budget" if request.task_id is None and "deadline_at" in request.context:
+            if decision == "approve":
+                deadline_granted(book, actor=actor)
+            else:
+                cancel_within(book, actor=actor, reason=f"its deadline passed; {reason}")
         case "budget":
             budget_answered(
                 book,

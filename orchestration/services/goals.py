@@ -31,6 +31,9 @@ from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.metering import GoalMeter
 from orchestration.services.moves import attempts_move, goal_move, proposals_move, tasks_move
+from orchestration.services.pausing import goal_pause as goal_pause
+from orchestration.services.pausing import goal_resume as goal_resume
+from orchestration.services.pausing import new_goal_stands_still
 from orchestration.services.plans import plan_store, roots_start
 from orchestration.services.requests import request_open
 from orchestration.services.scopes import scopes_release
@@ -202,6 +205,7 @@ def _begin(goal_id: int, draft: PlanDraft | None, actor: str, review: bool) -> F
         else:
             book.record("goal.submitted", actor=actor, payload=facts)
             plan_take_up(book, draft, review=review, priority=goal.priority, after=after)
+        new_goal_stands_still(book, actor=actor)
     return after
 
 
@@ -264,73 +268,41 @@ def _plan_failed(goal_id: int, reason: str) -> str:
     return "failed"
 
 
-def goal_pause(goal_id: int, *, actor: str, reason: str = "") -> None:
-    """Claim nothing more; what runs ends its step. Pausing a paused goal changes nothing."""
-    with goal_locked(goal_id) as book:
-        _still_open(book, "pause")
-        if book.paused_at is None:
-            Goal.objects.filter(pk=goal_id).update(paused_at=book.now)
-            flight = Attempt.objects.filter(goal_id=goal_id, state="running").count()
-            book.record("goal.paused", actor=actor, payload={"reason": reason, "running": flight})
-
-
-def goal_resume(goal_id: int, *, actor: str) -> None:
-    """Go on. The clocks of deadline and approvals move by as long as the pause was."""
-    with goal_locked(goal_id) as book:
-        _still_open(book, "resume")
-        if book.paused_at is None:
-            return
-        pause = book.now - book.paused_at
-        goal = Goal.objects.get(pk=goal_id)
-        Goal.objects.filter(pk=goal_id).update(
-            paused_at=None,
-            paused_seconds=goal.paused_seconds + pause.total_seconds(),
-            deadline_at=goal.deadline_at + pause if goal.deadline_at else None,
-        )
-        for request in ApprovalRequest.objects.filter(goal_id=goal_id, state="open"):
-            if request.due_at is not None:
-                request.due_at += pause
-                request.save(update_fields=["due_at"])
-        Attempt.objects.filter(goal_id=goal_id, state="queued", task__state="ready").update(
-            publish_due_at=book.now
-        )
-        Proposal.objects.filter(goal_id=goal_id, state="approved").update(apply_due_at=book.now)
-        book.record(
-            "goal.resumed", actor=actor, payload={"paused_seconds": round(pause.total_seconds(), 3)}
-        )
-    dispatch.ring(1)
-    dispatch.send("orchestration.sweep")
-    dispatch.send("orchestration.integrate", goal_id)
-
-
 def goal_cancel(goal_id: int, *, actor: str, reason: str = "") -> None:
     """End it. Running attempts find out at their next step boundary and have no say any more."""
     with goal_locked(goal_id) as book:
         _still_open(book, "cancel")
-        open_attempts = Attempt.objects.filter(
-            goal_id=goal_id, state__in=("queued", "running", "reported")
-        )
-        attempts_move(
-            book, open_attempts.values_list("pk", flat=True), AttemptEvent.CANCELLED, actor=actor
-        )
-        unfinished = Task.objects.filter(goal_id=goal_id, state__in=TASKS_OPEN)
-        ids = list(unfinished.values_list("pk", flat=True))
-        tasks_move(book, ids, TaskEvent.CANCELLED, actor=actor, fields={"due_at": None})
-        scopes_release(ids)
-        proposals_move(
-            book,
-            Proposal.objects.filter(
-                goal_id=goal_id, state__in=("open", "in_review", "approved")
-            ).values_list("pk", flat=True),
-            ProposalEvent.WITHDRAWN,
-            actor=actor,
-        )
-        ApprovalRequest.objects.filter(goal_id=goal_id, state="open").update(
-            state="withdrawn", decided_at=book.now
-        )
-        goal_move(book, GoalEvent.CANCELLED, actor=actor, reason=reason or f"cancelled by {actor}")
-        Goal.objects.filter(pk=goal_id).update(publish_due_at=book.now, paused_at=None)
+        cancel_within(book, actor=actor, reason=reason)
     wrap_up(goal_id)
+
+
+def cancel_within(book: Book, *, actor: str, reason: str = "") -> None:
+    """Cancel the goal of `book`; whoever holds it lets the sweep wrap it up, or does so."""
+    open_attempts = Attempt.objects.filter(
+        goal_id=book.goal_id, state__in=("queued", "running", "reported")
+    )
+    attempts_move(
+        book, open_attempts.values_list("pk", flat=True), AttemptEvent.CANCELLED, actor=actor
+    )
+    unfinished = Task.objects.filter(goal_id=book.goal_id, state__in=TASKS_OPEN)
+    ids = list(unfinished.values_list("pk", flat=True))
+    tasks_move(book, ids, TaskEvent.CANCELLED, actor=actor, fields={"due_at": None})
+    scopes_release(ids)
+    proposals_move(
+        book,
+        Proposal.objects.filter(
+            goal_id=book.goal_id, state__in=("open", "in_review", "approved")
+        ).values_list("pk", flat=True),
+        ProposalEvent.WITHDRAWN,
+        actor=actor,
+    )
+    ApprovalRequest.objects.filter(goal_id=book.goal_id, state="open").update(
+        state="withdrawn", decided_at=book.now
+    )
+    goal_move(book, GoalEvent.CANCELLED, actor=actor, reason=reason or f"cancelled by {actor}")
+    Goal.objects.filter(pk=book.goal_id).update(
+        publish_due_at=book.now, paused_at=None, paused_by=""
+    )
 
 
 def goal_prioritise(goal_id: int, priority: int, *, actor: str) -> None:
@@ -387,7 +359,7 @@ def goal_retry(goal_id: int, *, actor: str) -> int:
             ids,
             TaskEvent.REVIVED,
             actor=actor,
-            fields={"attempts_count": 0, "losses": 0, "reason": "", "due_at": None},
+            fields={"losses": 0, "reason": "", "due_at": None, "paused_at": None},
         )
         _recount(ids)
         Goal.objects.filter(pk=goal_id).update(publish_due_at=None, reason="")
@@ -405,8 +377,7 @@ def _recount(task_ids: list[int]) -> None:
             "  JOIN agentsys_orchestration_task n ON n.id = d.needs_id"
             "  WHERE d.task_id = t.id AND n.state <> 'done'"
             "    AND NOT (n.state = 'failed' AND n.optional)),"
-            " attempts_count = (SELECT COALESCE(max(a.number), 0)"
-            "  FROM agentsys_orchestration_attempt a WHERE a.task_id = t.id)"
+            " attempts_forgiven = t.attempts_count"  # all its patience again
             " WHERE t.id = ANY(%s)",
             [task_ids],
         )

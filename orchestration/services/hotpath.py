@@ -36,7 +36,8 @@ WHERE g.state = 'running' AND g.paused_at IS NULL AND EXISTS (
     SELECT 1 FROM agentsys_orchestration_attempt a
     JOIN agentsys_orchestration_task t ON t.id = a.task_id
     WHERE a.goal_id + 0 = g.id AND a.lane = %s AND a.state = 'queued'
-      AND t.state = 'ready' AND (t.due_at IS NULL OR t.due_at <= clock_timestamp()))
+      AND t.state = 'ready' AND t.paused_at IS NULL
+      AND (t.due_at IS NULL OR t.due_at <= clock_timestamp()))
 ORDER BY g.priority DESC, g.claimed_at NULLS FIRST, g.id LIMIT 1
 """
 

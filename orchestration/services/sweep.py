@@ -14,6 +14,7 @@ from contextlib import contextmanager
 import structlog
 from django.conf import settings
 from django.db import close_old_connections, connection, transaction
+from django.db.models import Exists, OuterRef, Q
 
 from agentsys.kernel.crashpoints import crashpoint
 from orchestration.domain.canvas import Link
@@ -27,6 +28,7 @@ from orchestration.services.ending import task_fail, task_retry
 from orchestration.services.followups import Followups
 from orchestration.services.ledger import goal_locked
 from orchestration.services.moves import attempts_move
+from orchestration.services.pausing import deadline_passed, overdue
 from orchestration.services.sessions import SWEEP_LOCK, sessions_alive
 from orchestration.services.settle import attempt_settle
 from orchestration.services.wrapup import wrap_up
@@ -43,7 +45,7 @@ WITH due AS (
     JOIN agentsys_orchestration_goal g ON g.id = a.goal_id
     WHERE a.state = 'queued' AND a.publish_due_at <= clock_timestamp()
       AND t.state = 'ready' AND (t.due_at IS NULL OR t.due_at <= clock_timestamp())
-      AND g.state = 'running' AND g.paused_at IS NULL
+      AND g.state = 'running' AND g.paused_at IS NULL AND t.paused_at IS NULL
     ORDER BY a.publish_due_at LIMIT %(limit)s FOR UPDATE OF a SKIP LOCKED
 )
 UPDATE agentsys_orchestration_attempt a
@@ -80,6 +82,7 @@ def sweep() -> dict[str, int] | None:
             "wrapped": _each("wrap up", over(), wrap_up),
             "reservations": reservations_release(),
             "expired": _each("expire", expired(), approval_expire),
+            "overdue": _each("park", overdue(), deadline_passed),
             "advanced": _each("advance", stalled(), lambda pk: advance(pk)),
         }
 
@@ -177,9 +180,13 @@ def lost_take_back(attempt_id: int) -> None:
 
 
 def unsettled() -> list[int]:
-    """Reported attempts whose verdicts are all in, but whose `settle` never came."""
-    waiting = Attempt.objects.filter(state="reported", task__state="verifying").order_by("pk")
-    ids = list(waiting.values_list("pk", flat=True)[:PUBLISH_MAX])
+    """Reported attempts whose verdicts are all in, but whose `settle` never came; not those that
+    wait for their change to be merged."""
+    merging = Proposal.objects.exclude(state__in=("stale", "withdrawn")).filter(
+        attempt=OuterRef("pk")
+    )
+    waiting = Attempt.objects.filter(~Exists(merging), state="reported", task__state="verifying")
+    ids = list(waiting.order_by("pk").values_list("pk", flat=True)[:PUBLISH_MAX])
     views = verification.verdicts_of(ids)
     return [pk for pk in ids if all(v.outcome is not None for v in views.get(pk, ()))]
 
@@ -247,7 +254,7 @@ def over() -> list[int]:
 
 def expired() -> list[int]:
     requests = ApprovalRequest.objects.filter(state="open", goal__paused_at__isnull=True)
-    return _due(requests, "due_at")
+    return _due(requests.filter(Q(task=None) | Q(task__paused_at__isnull=True)), "due_at")
 
 
 def stalled() -> list[int]:
@@ -260,7 +267,7 @@ def stalled() -> list[int]:
             "  AND t.state IN ('ready', 'running', 'verifying', 'held'))"
             " OR g.state = 'running' AND g.paused_at IS NULL AND EXISTS ("
             "  SELECT 1 FROM agentsys_orchestration_task t WHERE t.goal_id = g.id"
-            "  AND t.state = 'blocked' AND t.unmet = 0)"
+            "  AND t.state = 'blocked' AND t.unmet = 0 AND t.paused_at IS NULL)"
             " ORDER BY g.id LIMIT %s",
             [PUBLISH_MAX],
         )

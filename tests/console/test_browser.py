@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from orchestration.api import events
 from orchestration.models import ApprovalRequest, Goal
-from orchestration.services.goals import goal_pause
+from orchestration.services.pausing import goal_pause
 from tests.api.people import goal, held, person
 from tests.console.test_pages import console
 

@@ -21,15 +21,9 @@ from orchestration.services.approvals import (
     approval_expire,
 )
 from orchestration.services.fsck import fsck
-from orchestration.services.goals import (
-    goal_fork,
-    goal_pause,
-    goal_resume,
-    goal_retry,
-    goal_submit,
-    project_join,
-)
+from orchestration.services.goals import goal_fork, goal_retry, goal_submit, project_join
 from orchestration.services.ledger import ledger_verify
+from orchestration.services.pausing import goal_pause, goal_resume
 from orchestration.services.proposals import proposal_apply
 from orchestration.services.sweep import expired, sweep
 from tests.orchestration.pump import (

@@ -20,17 +20,11 @@ from orchestration.domain.lives import GoalEvent
 from orchestration.domain.settling import Accept, Ask, Retry, Yield
 from orchestration.models import Goal, ScopeLease, Task
 from orchestration.services.approvals import approval_decide
-from orchestration.services.goals import (
-    goal_cancel,
-    goal_pause,
-    goal_prioritise,
-    goal_resume,
-    goal_retry,
-    project_join,
-)
+from orchestration.services.goals import goal_cancel, goal_prioritise, goal_retry, project_join
 from orchestration.services.hotpath import claim
 from orchestration.services.ledger import goal_locked
 from orchestration.services.moves import goal_move
+from orchestration.services.pausing import goal_pause, goal_resume
 from orchestration.services.rebuild import rebuild_check
 from orchestration.services.settle import Finished, finish
 from orchestration.services.sweep import sweep

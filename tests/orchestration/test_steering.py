@@ -20,13 +20,12 @@ from orchestration.services.goals import (
     goal_cancel,
     goal_direct,
     goal_fork,
-    goal_pause,
     goal_prioritise,
-    goal_resume,
     goal_retry,
 )
 from orchestration.services.hotpath import claim, goal_next
 from orchestration.services.ledger import goal_locked, ledger_verify
+from orchestration.services.pausing import goal_pause, goal_resume
 from orchestration.services.running import AttemptPorts, serve, task_serve
 from orchestration.services.sessions import session_current
 from orchestration.services.verdicts import verdict_overrule
@@ -129,7 +128,7 @@ def test_a_failed_goal_is_retried_from_its_failures_and_done_work_stays() -> Non
     assert task_named(goal, "c").unmet == 1
     pump(goal)
     assert goal.state == "failed"  # for the same reason
-    assert Attempt.objects.filter(goal=goal, task__key="b").count() == 3  # one more try
+    assert Attempt.objects.filter(goal=goal, task__key="b").count() == 4  # all its patience again
     assert task_named(goal, "a").accepted_attempt_id == done
     whole(goal)
 

@@ -25,9 +25,9 @@ from orchestration.domain.settling import (
     Yield,
 )
 from orchestration.models import ApprovalRequest, Attempt, Goal, WorkerSession
-from orchestration.services.goals import goal_pause, goal_resume
 from orchestration.services.hotpath import Claimed, claim
 from orchestration.services.ledger import goal_locked
+from orchestration.services.pausing import goal_pause, goal_resume
 from orchestration.services.running import serve
 from orchestration.services.sessions import LOCK_CLASS, SWEEP_LOCK
 from orchestration.services.settle import Finished, finish

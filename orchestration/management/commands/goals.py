@@ -14,10 +14,12 @@ from agentsys.kernel.ids import parse_ref
 from orchestration.cli import watch
 from orchestration.cli.output import Command as Base
 from orchestration.cli.output import actor, add_json, goal_table, task_table
-from orchestration.models import Goal
+from orchestration.models import Goal, Task
 from orchestration.planners.playbooks import playbook_find
-from orchestration.services import goals, reads, why
+from orchestration.services import goals, pausing, reads, why
 from orchestration.services.sessions import sessions_alive
+
+WIDTHS = ("goal", "task", "project", "everything")
 
 
 class Command(Base):
@@ -42,8 +44,13 @@ class Command(Base):
             ("direct", "tell a running goal something"),
         ):
             one = verbs.add_parser(verb, help=text)
-            one.add_argument("goal", help="a goal's id, such as 7")
+            pausing = verb in ("pause", "resume")
+            one.add_argument("goal", help="a goal's id, such as 7", nargs="?" if pausing else None)
             add_json(one)
+            if pausing:
+                one.add_argument("--task", help="only a task, 7/KEY, and all that follows from it")
+                one.add_argument("--project", help="every goal of a project, new ones too")
+                one.add_argument("--everything", action="store_true", help="every goal there is")
             if verb in ("pause", "cancel"):
                 one.add_argument("--reason", default="")
             if verb == "direct":
@@ -143,12 +150,39 @@ class Command(Base):
         sys.exit(code)
 
     def do_pause(self, **options: Any) -> None:
-        goals.goal_pause(goal_id(options["goal"]), actor=actor(), reason=options["reason"])
-        self._said(options)
+        who = {"actor": actor(), "reason": options["reason"]}
+        match _width(options):
+            case "goal", named:
+                standing = pausing.goal_pause(goal_id(named), **who)
+            case "task", named:
+                standing = pausing.task_pause(task_id(named), **who)
+            case "project", named:
+                standing = pausing.project_pause(named, **who)
+            case _:
+                standing = pausing.everything_pause(**who)
+        self._stands(options, standing, "stand still")
 
     def do_resume(self, **options: Any) -> None:
-        goals.goal_resume(goal_id(options["goal"]), actor=actor())
-        self._said(options)
+        match _width(options):
+            case "goal", named:
+                standing = pausing.goal_resume(goal_id(named), actor=actor())
+            case "task", named:
+                standing = pausing.task_resume(task_id(named), actor=actor())
+            case "project", named:
+                standing = pausing.project_resume(named, actor=actor())
+            case _:
+                standing = pausing.everything_resume(actor=actor())
+        self._stands(options, standing, "go on")
+
+    def _stands(self, options: dict[str, Any], standing: pausing.Standing, how: str) -> None:
+        if options["goal"]:
+            self._said(options)
+        else:
+            text = f"{standing.goals} goals {how}"
+            facts = {"goals": standing.goals, "in_flight": standing.in_flight}
+            self.emit(facts, as_json=options["json"], text=text)
+        if standing.in_flight:
+            self.note(f"{standing.in_flight} attempts are in flight and come to their end")
 
     def do_cancel(self, **options: Any) -> None:
         goals.goal_cancel(goal_id(options["goal"]), actor=actor(), reason=options["reason"])
@@ -173,6 +207,23 @@ class Command(Base):
             Goal.objects.select_related("project"), "goal", goal_id(options["goal"])
         )
         self.emit(reads.goal_line(goal), as_json=options["json"], text=why.goal_sentence(goal))
+
+
+def _width(options: dict[str, Any]) -> tuple[str, str]:
+    """Which of a goal, a task, a project or everything is meant; BadInput unless it is one."""
+    given = [(name, str(options[name])) for name in WIDTHS if options[name]]
+    if len(given) != 1:
+        problem = "name one of GOAL, --task, --project and --everything"
+        raise BadInput(what="goals", problems=[problem])
+    return given[0]
+
+
+def task_id(text: str) -> int:
+    """`7/KEY` or `task-9`."""
+    ref, row = reads.resolve(text)
+    if not isinstance(row, Task):
+        raise BadInput(what="id", problems=[f"`{ref}` is no task; expected GOAL/KEY or task-N"])
+    return row.pk
 
 
 def goal_id(text: str) -> int:
