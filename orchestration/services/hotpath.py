@@ -53,6 +53,7 @@ _PICK_LANE = """
     ) q, LATERAL (
         SELECT 1 FROM agentsys_orchestration_task t
         WHERE t.id = q.task_id AND t.state IS NOT DISTINCT FROM 'ready' AND NOT t.scoped
+          AND (t.losses > 0) = %(suspect)s::boolean
           AND t.paused_at IS NULL
           AND (t.due_at IS NULL OR t.due_at <= %(now)s::timestamptz)
         OFFSET 0
@@ -235,6 +236,9 @@ def claim(
 ) -> list[Claimed]:
     """Take up to `limit` ready tasks of a lane, or the one task named, with lease and fence.
 
+    A task that a worker was lost with is taken alone, when no other is ready: if it kills the next
+    one, too, it takes no other task with it.
+
     Finds nothing when the goal is paused or over, when somebody else was faster, or when the
     message is stale (its `fence` is no longer the task's): the caller then does nothing.
     """
@@ -242,7 +246,9 @@ def claim(
         return []
     values = {"goal": book.goal_id, "now": book.now, "owner": owner, "lease": lease_seconds}
     if task_id is None:
-        rows = fetch(_CLAIM_LANE, {**values, "lane": lane, "limit": limit})
+        of_lane = {**values, "lane": lane}
+        rows = fetch(_CLAIM_LANE, {**of_lane, "limit": limit, "suspect": False})
+        rows = rows or fetch(_CLAIM_LANE, {**of_lane, "limit": 1, "suspect": True})
     else:
         rows = fetch(_CLAIM_TASK, {**values, "task": task_id, "fence": fence})
     claimed = sorted((_claimed(row) for row in rows), key=lambda c: c.attempt_id)

@@ -8,7 +8,7 @@ and looks again at goals where nothing moves. Everything it does may be done twi
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 import structlog
@@ -26,7 +26,7 @@ from orchestration.services.approvals import approval_expire
 from orchestration.services.budgets import reservations_release
 from orchestration.services.ending import task_fail, task_retry
 from orchestration.services.followups import Followups
-from orchestration.services.ledger import goal_locked
+from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.moves import attempts_move
 from orchestration.services.pausing import deadline_passed, overdue
 from orchestration.services.sessions import SWEEP_LOCK, sessions_alive
@@ -71,7 +71,7 @@ def sweep() -> dict[str, int] | None:
         if not mine:
             return None
         return {
-            "taken_back": _each("take back", lost_attempts(), lambda pk: lost_take_back(pk)),
+            "taken_back": _take_back(lost_attempts()),
             "settled": _each("settle", unsettled(), _settle),
             "published": attempts_publish(),
             "verdicts": verdicts_publish(),
@@ -137,46 +137,64 @@ def lost_attempts() -> list[int]:
     return [row[0] for row in rows if row[2] or row[1] not in alive]
 
 
-def lost_take_back(attempt_id: int) -> None:
-    """The worker is gone: its successor continues the journal. Three losses are a quarantine."""
-    attempt = Attempt.objects.select_related("task").get(pk=attempt_id)
+def _take_back(attempt_ids: Collection[int]) -> int:
+    """Goal by goal: what a dead worker held of one goal is taken back in one transaction."""
+    rows = Attempt.objects.filter(pk__in=attempt_ids).order_by("pk")
+    of_goal: dict[int, list[int]] = {}
+    for attempt_id, goal_id in rows.values_list("pk", "goal_id"):
+        of_goal.setdefault(goal_id, []).append(attempt_id)
+    _each("take back", sorted(of_goal), lambda goal_id: lost_take_back(*of_goal[goal_id]))
+    return len(attempt_ids)
+
+
+def lost_take_back(*attempt_ids: int) -> None:
+    """The worker is gone: its successor continues the journal. Three losses are a quarantine.
+
+    The attempts are of one goal. Which task killed a worker that held many is not known: those it
+    was lost with are served one by one from now on (`hotpath.claim`), so the next loss tells.
+    """
+    goal_id = Attempt.objects.values_list("goal_id", flat=True).get(pk=attempt_ids[0])
     after = Followups()
-    with goal_locked(attempt.goal_id) as book:
-        if attempt_id not in lost_attempts():
-            return
-        reason = f"worker {attempt.owner} was lost"
-        if not attempts_move(
-            book,
-            [attempt_id],
-            AttemptEvent.LOST,
-            actor="sweep",
-            fence=attempt.fence,
-            payload={"owner": attempt.owner},
-            fields={"reason": reason, "lease_until": None},
-        ):
-            return
-        losses = attempt.task.losses + 1
-        Task.objects.filter(pk=attempt.task_id).update(losses=losses)
-        if losses >= settings.AGENTSYS.lost_max:
-            task_fail(
-                book,
-                attempt.task_id,
-                after=after,
-                actor="sweep",
-                reason=f"quarantined: {losses} workers were lost while they worked on it",
-            )
-        else:
-            task_retry(
-                book,
-                attempt.task_id,
-                reason=reason,
-                delay_seconds=0,
-                after=after,
-                event=TaskEvent.LOST,
-                lineage=attempt.lineage,
-            )
+    with goal_locked(goal_id) as book:
+        still = sorted(set(lost_attempts()) & set(attempt_ids))
+        for attempt in Attempt.objects.select_related("task").filter(pk__in=still).order_by("pk"):
+            _take_back_one(book, attempt, after)
     crashpoint("C19")
-    after.publish(attempt.goal_id)
+    after.publish(goal_id)
+
+
+def _take_back_one(book: Book, attempt: Attempt, after: Followups) -> None:
+    reason = f"worker {attempt.owner} was lost"
+    if not attempts_move(
+        book,
+        [attempt.pk],
+        AttemptEvent.LOST,
+        actor="sweep",
+        fence=attempt.fence,
+        payload={"owner": attempt.owner},
+        fields={"reason": reason, "lease_until": None},
+    ):
+        return
+    losses = attempt.task.losses + 1
+    Task.objects.filter(pk=attempt.task_id).update(losses=losses)
+    if losses >= settings.AGENTSYS.lost_max:
+        task_fail(
+            book,
+            attempt.task_id,
+            after=after,
+            actor="sweep",
+            reason=f"quarantined: {losses} workers were lost while they worked on it",
+        )
+    else:
+        task_retry(
+            book,
+            attempt.task_id,
+            reason=reason,
+            delay_seconds=0,
+            after=after,
+            event=TaskEvent.LOST,
+            lineage=attempt.lineage,
+        )
 
 
 def unsettled() -> list[int]:

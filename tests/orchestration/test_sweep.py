@@ -24,7 +24,8 @@ from orchestration.domain.settling import (
     Verify,
     Yield,
 )
-from orchestration.models import ApprovalRequest, Attempt, Goal, WorkerSession
+from orchestration.models import ApprovalRequest, Attempt, Goal, Task, WorkerSession
+from orchestration.services import running
 from orchestration.services.hotpath import Claimed, claim
 from orchestration.services.ledger import goal_locked
 from orchestration.services.pausing import goal_pause, goal_resume
@@ -239,3 +240,30 @@ def test_a_second_open_attempt_is_refused_in_every_open_state() -> None:
             Attempt.objects.create(
                 task=task, goal=goal, number=number, lineage="x", lane="cheap", state=state
             )
+
+
+def test_a_task_that_kills_workers_takes_none_of_its_batch_with_it() -> None:
+    """Three workers die, each with all that it had claimed; the poison is claimed alone after the
+    first, so that only it is quarantined."""
+    goal = submit(*(node(f"t{n}") for n in range(5)), node("poison", optional=True))
+    poison = task_named(goal, "poison")
+    deaths = 0
+    for owner in range(901, 930):
+        with goal_locked(goal.pk) as book:
+            claims = claim(book, owner=owner, lease_seconds=30, lane="cheap", limit=10)
+            briefs = running._briefs(book, claims)
+        if not claims:
+            break
+        if poison.pk in {c.task_id for c in claims}:
+            deaths += 1
+            assert deaths == 1 or len(claims) == 1
+            lost_take_back(*(c.attempt_id for c in claims))
+            continue
+        batch = [running._run(c, b, None).finished for c, b in zip(claims, briefs, strict=True)]
+        with goal_locked(goal.pk) as book:
+            finish(book, batch)
+    assert deaths == 3
+    poison.refresh_from_db()
+    assert (poison.state, poison.losses) == ("failed", 3)
+    assert "quarantined" in poison.reason
+    assert Task.objects.filter(goal=goal, state="done").count() == 5
