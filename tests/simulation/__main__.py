@@ -53,18 +53,23 @@ def _play(options: argparse.Namespace) -> int:
             faults, goals = faults + result.faults, goals + result.goals
             rounds = max(rounds, result.rounds)
             if options.trace:
-                print("\n".join(result.trace))
+                say("\n".join(result.trace))
             if result.violations:
-                print(told(result, trace=not options.trace))
+                say(told(result, trace=not options.trace))
                 return 1
             if time.monotonic() - said > 10 or done == number:
                 said = time.monotonic()
                 left = (said - began) / done * (number - done)
-                print(f"{done} of {number} seeds, {left:.0f} s left", flush=True)
-    print(f"no violation in seeds {first} … {first + number - 1}; at most {rounds} rounds to rest")
-    print("goals:", ", ".join(f"{n} {state}" for state, n in sorted(goals.items())))
-    print("faults:", ", ".join(f"{n} {kind}" for kind, n in sorted(faults.items())))
+                say(f"{done} of {number} seeds, {left:.0f} s left")
+    say(f"no violation in seeds {first} … {first + number - 1}; at most {rounds} rounds to rest")
+    say("goals: " + ", ".join(f"{n} {state}" for state, n in sorted(goals.items())))
+    say("faults: " + ", ".join(f"{n} {kind}" for kind, n in sorted(faults.items())))
     return 0
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

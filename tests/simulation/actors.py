@@ -64,7 +64,7 @@ class Actor:
         self.doing = ""
         self.dead = False
         self.error: Exception | None = None  # what its last act raised
-        self._act: Callable[[], None] | None = None
+        self._act: Callable[[], object] | None = None
         self._command = ""
         self._aside: Callable[[], object] | None = None
         self._stuck = False
@@ -81,7 +81,7 @@ class Actor:
         """False for one that is stuck: it will never do anything again."""
         return not self._stuck
 
-    def begin(self, what: str, act: Callable[[], None]) -> None:
+    def begin(self, what: str, act: Callable[[], object]) -> None:
         """Run `act` until it ends, pauses or dies."""
         assert self.idle, f"{self.name} is busy"
         self.doing, self._act = what, act

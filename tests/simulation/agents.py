@@ -50,7 +50,7 @@ class Script:
 
 
 def whim(*about: object) -> random.Random:
-    return random.Random(":".join(map(str, (Script.seed, *about))))  # noqa: S311
+    return random.Random(":".join(map(str, (Script.seed, *about))))
 
 
 def _trouble(key: str, fence: int, *about: object) -> random.Random | None:
@@ -237,8 +237,8 @@ def registered() -> Iterator[None]:
     plugged = {kind.name: _Plugin(kind) for kind in (CheapAgent, StepsAgent)}
     judges = {verifier.name: verifier for verifier in (JudgeA(), JudgeB())}
     with (
-        mock.patch.object(agents, "_plugins", lambda: plugged),
-        mock.patch.object(verifiers, "_plugins", lambda: judges),
+        mock.patch.object(agents, "_plugins", return_value=plugged),
+        mock.patch.object(verifiers, "_plugins", return_value=judges),
     ):
         _forget()
         try:
@@ -252,5 +252,3 @@ def _forget() -> None:
         cached.cache_clear()
     for name in (CheapAgent.name, StepsAgent.name):
         agents._loaded.pop(name, None)
-
-

@@ -60,7 +60,10 @@ def _steering(chance: Random, goal_id: int, user: User) -> tuple[str, Act] | Non
         "cancel": (1, partial(goals.goal_cancel, goal_id, actor=who)),
         "retry": (5, partial(goals.goal_retry, goal_id, actor=who)),
         "direct": (4, partial(goals.goal_direct, goal_id, "be quick", actor=who)),
-        "prioritise": (2, partial(goals.goal_prioritise, goal_id, chance.randint(-5, 5), actor=who)),
+        "prioritise": (
+            2,
+            partial(goals.goal_prioritise, goal_id, chance.randint(-5, 5), actor=who),
+        ),
         "overrule": (3, partial(_overrule, chance.random(), goal_id, user)),
     }
     said = chance.choices([*steps], [often for often, _ in steps.values()])[0]

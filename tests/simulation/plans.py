@@ -17,13 +17,29 @@ VERIFY = (
 
 def random_plan(chance: Random, name: str) -> dict[str, Any]:
     """A plan document; task keys begin with `name`."""
+    tasks = _diamond(chance, name) if chance.random() < 0.5 else _dag(chance, name)
+    return {"objective": f"to simulate {name}", "tasks": tasks}
+
+
+def _dag(chance: Random, name: str) -> list[dict[str, Any]]:
     tasks: list[dict[str, Any]] = []
     for number in range(chance.randint(1, TASKS_MAX)):
         needs = _needs(chance, [t["key"] for t in tasks])
         tasks.append(_task(chance, f"{name}-{number}", needs))
         if chance.random() < 0.08:
             tasks += _fan_out(chance, f"{name}-{number}f")
-    return {"objective": f"to simulate {name}", "tasks": tasks}
+    return tasks
+
+
+def _diamond(chance: Random, name: str) -> list[dict[str, Any]]:
+    """A few that can be under way at once, and one that waits for all of them."""
+    sides: list[dict[str, Any]] = []
+    for number in range(chance.randint(2, 4)):
+        steps = {"agent": "sim-steps", "inputs": {"steps": chance.randint(1, 2)}}
+        verify = chance.choice([*VERIFY, ["schema"], ["schema"]])
+        key = f"{name}-side{number}"
+        sides.append({"key": key, "objective": key, "verify": verify, **steps})
+    return [*sides, _task(chance, f"{name}-join", [side["key"] for side in sides])]
 
 
 def _needs(chance: Random, keys: list[str]) -> list[str]:
@@ -48,7 +64,12 @@ def _task(chance: Random, key: str, needs: list[str]) -> dict[str, Any]:
         return {**task, "agent": "sim-cheap", "verify": ["schema"]}
     if chance.random() < 0.2:
         task["scopes"] = [{"resource": f"sim:{key}", "mode": "write"}]
-    return {**task, "agent": "sim-steps", "verify": chance.choice(VERIFY), "inputs": _inputs(chance)}
+    return {
+        **task,
+        "agent": "sim-steps",
+        "verify": chance.choice(VERIFY),
+        "inputs": _inputs(chance),
+    }
 
 
 def _inputs(chance: Random) -> dict[str, Any]:

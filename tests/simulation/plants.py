@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 from unittest import mock
 
+from django.db.models.functions import Now
 
 from orchestration import tasks
 from orchestration.domain.settling import Accept, Disposition
@@ -64,7 +65,14 @@ def intent_not_written() -> AbstractContextManager[None]:
 
     def confirm(key: str, result: Any) -> bool:
         Effect.objects.create(
-            key=key, kind="sim", attempt_id=0, fence=0, request={}, state="confirmed", result=result
+            key=key,
+            kind="sim",
+            attempt_id=0,
+            fence=0,
+            request={},
+            state="confirmed",
+            result=result,
+            settled_at=Now(),
         )
         return True
 
@@ -87,12 +95,12 @@ def race_at_a_join() -> AbstractContextManager[None]:
         return claims
 
     def accept(
-        book: Book, items: list[Accepted], **terms: Any
+        book: Book, items: list[Accepted], *rest: Any, **terms: Any
     ) -> tuple[dict[int, int], Unlocked]:
         for item in items:
             for task_id, unmet in stale.get(item.attempt_id, {}).items():
                 Task.objects.filter(pk=task_id, state="blocked").update(unmet=unmet)
-        return hotpath.accept(book, items, **terms)
+        return hotpath.accept(book, items, *rest, **terms)
 
     return _patched(
         mock.patch.object(running, "claim", claim), mock.patch.object(settle, "accept", accept)
@@ -118,6 +126,9 @@ def sweep_without_lock() -> AbstractContextManager[None]:
     def always() -> Iterator[bool]:
         yield True
 
+    def once_seen() -> list[int]:
+        return _Believing(seen())
+
     def move(_book: Book, attempt_ids: list[int], *_: Any, **__: Any) -> list[int]:
         Attempt.objects.filter(pk__in=attempt_ids, state="running").update(
             state="lost", lease_until=None, finished_at=_book.now
@@ -126,7 +137,7 @@ def sweep_without_lock() -> AbstractContextManager[None]:
 
     return _patched(
         mock.patch.object(sweep, "_turn", always),
-        mock.patch.object(sweep, "lost_attempts", lambda: _Believing(seen())),
+        mock.patch.object(sweep, "lost_attempts", once_seen),
         mock.patch.object(sweep, "attempts_move", move),
     )
 
@@ -164,15 +175,12 @@ def verdicts_counted_by_message() -> AbstractContextManager[None]:
     )
 
 
-PLANTS: dict[str, Plant] = {
-    plant.__name__: plant
-    for plant in (
-        fence_not_checked_at_commit,
-        intent_not_written,
-        race_at_a_join,
-        sweep_without_lock,
-        lease_by_the_workers_clock,
-        verdicts_counted_by_message,
-    )
+# Each with what the simulation says about it, so that it is found for what it is.
+PLANTS: dict[str, tuple[Plant, str]] = {
+    "fence not checked at commit": (fence_not_checked_at_commit, r"is done by attempt-\d+ under"),
+    "intent not written": (intent_not_written, r"effect .* was made 2 times"),
+    "race at a join": (race_at_a_join, r"fsck unmet-count|without faults: goal"),
+    "sweep without lock": (sweep_without_lock, r"sweep could not .*take back|fsck"),
+    "lease by the worker's clock": (lease_by_the_workers_clock, r"taken from living worker"),
+    "verdicts counted by message": (verdicts_counted_by_message, r"fsck accepted-has-verdicts"),
 }
-

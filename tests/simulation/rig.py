@@ -175,4 +175,3 @@ class _EdgeLog:
     def info(self, *_: Any, **__: Any) -> None: ...
 
     warning = debug = info
-

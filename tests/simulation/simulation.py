@@ -71,7 +71,7 @@ class Simulation:
     def __init__(self, seed: int, rig: Rig) -> None:
         self.result = Result(seed)
         self._rig = rig
-        self._chance = Random(seed)  # noqa: S311
+        self._chance = Random(seed)
         self._world = World()
         self._broker = Broker(self._copies)
         self._calm = False
@@ -103,6 +103,8 @@ class Simulation:
         Script.trouble = chance.choice([0.0, 0.2, 0.4])
         self._crash = chance.choice([0.0, 0.01, 0.03])
         self._pause = chance.choice([0.05, 0.2, 0.4])
+        self._stall = chance.choice([0.3, 1.0, 4.0])
+        self._sweeps = chance.choice([0.5, 1.0, 4.0])
         self._loss = chance.choice([0.0, 0.1, 0.4])
         self._double = chance.choice([0.0, 0.1, 0.3])
         rig.publish, rig.jitter, rig.errors = self._broker.publish, chance.random, []
@@ -143,7 +145,10 @@ class Simulation:
             self._fault("cut", f"{actor.name} at {point} ({actor.doing})")
             self._gone[self._sessions[actor.name].id] = self._rig.time.seconds
             return "cut"
-        if may_pause and fate < often + (self._pause if point != "SQL" else self._pause / 3):
+        often_paused = (
+            self._pause / 3 if point == "SQL" and actor not in self._rig.sweepers else self._pause
+        )
+        if may_pause and fate < often + often_paused:
             return "pause"
         return "on"
 
@@ -170,7 +175,7 @@ class Simulation:
         idle_workers = [a for a in rig.workers if a.idle]
         if moving:
             yield 6.0 * len(moving), partial(self._resume_one, moving)
-            yield 0.8, partial(self._stall_one, moving)
+            yield self._stall, partial(self._stall_one, moving)
         if moving and self._crash:
             yield 0.2, partial(self._kill_one, moving)
         if idle_workers and broker.queue:
@@ -182,7 +187,7 @@ class Simulation:
             yield 0.5, self._double_one
             yield 0.5, self._shuffle
         if free := [a for a in rig.sweepers if a.idle]:
-            yield 1.0, partial(self._sweep, free)
+            yield self._sweeps, partial(self._sweep, free)
         if free := [a for a in rig.webs if a.idle]:
             yield 3.0 if self._plans else 0.0, partial(self._submit, free)
             yield 1.5, partial(self._person, free)
@@ -190,18 +195,20 @@ class Simulation:
         yield 1.5, partial(self._pass_time, 0.05, 2.0)
         yield 0.5, partial(self._pass_time, 5.0, 45.0)
         if any(self._is_stalled(a) and not a.idle for a in rig.actors):
-            yield 1.5, partial(self._pass_time, 31.0, 45.0)
+            yield 0.6 + self._stall / 2, partial(self._pass_time, 31.0, 40.0)
         if any(w.name in self._sessions for w in rig.workers):
             yield 0.15, self._told_to_stop
         yield 0.01, partial(self._pass_time, 86_400.0, 300_000.0)
         yield 0.1, self._broker_away
 
     def _resume_one(self, moving: list[Actor]) -> None:
-        self._resume(self._chance.choice(moving))
+        """Sweepers are slow, so that others overtake them between a look and an act."""
+        patient = [1 if a in self._rig.sweepers else 2 for a in moving]
+        self._resume(self._chance.choices(moving, patient)[0])
 
     def _stall_one(self, moving: list[Actor]) -> None:
         actor = self._chance.choice(moving)
-        seconds = self._chance.choice([10.0, 40.0, 60.0, 100.0])
+        seconds = self._chance.choice([10.0, 35.0, 35.0, 80.0])
         self._fault("stall", f"{actor.name} at {actor.at} for {seconds} s ({actor.doing})")
         self._stalled[actor.name] = self._rig.time.seconds + seconds
 
@@ -278,7 +285,7 @@ class Simulation:
         self._fault("told to stop", f"{worker.name} ({worker.doing})")
         if worker.idle:
             self._begin(worker, "gives back", release)
-            if not worker.dead and worker.name in self._sessions:
+            if worker.idle and not worker.dead:
                 self._begin(worker, "dies", worker.die)
         else:
             worker.aside(release)
@@ -333,7 +340,8 @@ class Simulation:
             self._violation(f"after {ROUNDS_MAX} rounds without faults: {what}")
 
     def _resume_goal(self, goal_id: int) -> None:
-        if Goal.objects.filter(pk=goal_id, paused_at__isnull=False).exists():
+        paused = Goal.objects.filter(pk=goal_id, state="running", paused_at__isnull=False)
+        if paused.exists():
             goal_resume(goal_id, actor="sim-person")
 
     def _round(self) -> None:
@@ -457,4 +465,3 @@ def connection_unlock() -> None:
 def simulate(seed: int, rig: Rig) -> Result:
     """Play one seed; the same seed plays the same way."""
     return Simulation(seed, rig).run()
-
