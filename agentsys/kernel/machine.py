@@ -20,7 +20,7 @@ class Machine:
     kind: str
     initial: StrEnum
     moves: Mapping[StrEnum, Move]
-    revivals: frozenset[StrEnum] = frozenset()  # events by which a person reopens what had ended
+    revivals: frozenset[StrEnum] = frozenset()  # events by which a person changes what had ended
 
     def target(self, state: StrEnum, event: StrEnum) -> StrEnum:
         """The state that `event` leads to from `state`; IllegalMove where the table has none."""

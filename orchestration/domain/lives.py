@@ -58,6 +58,7 @@ class TaskEvent(StrEnum):
     CANCELLED = "cancelled"
     SUPERSEDED = "superseded"  # a newer plan has no place for it
     REVIVED = "revived"
+    REPLACED = "replaced"  # it had ended; a newer plan has another task in its place, or none
 
 
 class AttemptState(StrEnum):
@@ -80,6 +81,7 @@ class AttemptEvent(StrEnum):
     LOST = "lost"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    OVERRULED = "overruled"  # a person's output counts in its place
 
 
 class ProposalState(StrEnum):
@@ -140,9 +142,10 @@ TASK = Machine(
         TE.EXHAUSTED: move(T.BLOCKED, T.RUNNING, T.VERIFYING, T.HELD, to=T.FAILED),
         TE.CANCELLED: move(*UNFINISHED, to=T.CANCELLED),
         TE.SUPERSEDED: move(*UNFINISHED, to=T.SUPERSEDED),
-        TE.REVIVED: move(T.FAILED, T.CANCELLED, to=T.BLOCKED),
+        TE.REVIVED: move(T.DONE, T.FAILED, T.CANCELLED, to=T.BLOCKED),
+        TE.REPLACED: move(T.DONE, T.FAILED, T.CANCELLED, to=T.SUPERSEDED),
     },
-    revivals=frozenset({TE.REVIVED}),
+    revivals=frozenset({TE.REVIVED, TE.REPLACED}),
 )
 
 ATTEMPT = Machine(
@@ -157,7 +160,9 @@ ATTEMPT = Machine(
         AE.LOST: move(A.RUNNING, to=A.LOST),
         AE.FAILED: move(A.RUNNING, to=A.FAILED),
         AE.CANCELLED: move(A.QUEUED, A.RUNNING, A.REPORTED, to=A.CANCELLED),
+        AE.OVERRULED: move(A.ACCEPTED, to=A.REJECTED),
     },
+    revivals=frozenset({AE.OVERRULED}),
 )
 
 PROPOSAL = Machine(

@@ -177,7 +177,7 @@ INVARIANTS = (
     Invariant(
         "accepted-is-done", "attempt", "is accepted, but its task is {fact}",
         query(f"a.goal_id, a.id, t.state FROM {A} a JOIN {T} t ON t.id = a.task_id",
-              "a.state = 'accepted' AND t.state <> 'done'", of="a"),
+              "a.state = 'accepted' AND t.state NOT IN ('done', 'superseded')", of="a"),
     ),
     Invariant(
         "one-accepted", "task", "has {fact} accepted attempts",
