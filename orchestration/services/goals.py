@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
+from django.db.models import Exists, OuterRef, Q
 
 from agentsys.kernel.errors import BadInput, IllegalMove, NotFound
 from agentsys.kernel.hashing import digest, plain
@@ -17,12 +18,14 @@ from orchestration.models import (
     ApprovalRequest,
     Attempt,
     Budget,
+    Dependency,
     Directive,
     Goal,
     Membership,
     Plan,
     Project,
     Proposal,
+    Recovery,
     Task,
 )
 from orchestration.planners import make_plan
@@ -338,8 +341,7 @@ def goal_retry(goal_id: int, *, actor: str) -> int:
             raise IllegalMove(
                 kind="goal", state=book.goal_state, event="revived", allowed=["failed goals only"]
             )
-        ended = Task.objects.filter(goal_id=goal_id, state__in=("failed", "cancelled"))
-        ids = list(ended.values_list("pk", flat=True))
+        ids = _failures(goal_id)
         if not ids:
             raise BadInput(
                 what=f"goal-{goal_id}",
@@ -369,6 +371,15 @@ def goal_retry(goal_id: int, *, actor: str) -> int:
     return len(ids)
 
 
+def _failures(goal_id: int) -> list[int]:
+    """What is to be tried again. An optional task that others went on without stays as it is: what
+    they made of its absence is accepted."""
+    ended = Task.objects.filter(goal_id=goal_id, state__in=("failed", "cancelled"))
+    went_on = Dependency.objects.filter(needs=OuterRef("pk"), task__state="done")
+    settled = Q(optional=True, state="failed") & Exists(went_on)
+    return list(ended.exclude(settled).order_by("pk").values_list("pk", flat=True))
+
+
 def _recount(task_ids: list[int]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
@@ -381,6 +392,8 @@ def _recount(task_ids: list[int]) -> None:
             " WHERE t.id = ANY(%s)",
             [task_ids],
         )
+    # How far each had climbed counts against its patience, too: it begins on the first rung.
+    Recovery.objects.filter(task_id__in=task_ids).delete()
 
 
 def goal_fork(goal_id: int, *, at_seq: int | None = None, actor: str) -> Goal:

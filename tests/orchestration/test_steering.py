@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.utils import timezone
 
+from agentsys.gateway.scripted import Say, Script, _scripts
 from agentsys.kernel.errors import BadInput, IllegalMove, LeaseLost, NotFound
-from orchestration.models import ApprovalRequest, Attempt, Goal, Proposal, Task
+from orchestration.models import ApprovalRequest, Attempt, Goal, Proposal, Recovery, Task
 from orchestration.services.approvals import NotAllowed
 from orchestration.services.briefs import brief_build
 from orchestration.services.fsck import fsck
@@ -131,6 +133,61 @@ def test_a_failed_goal_is_retried_from_its_failures_and_done_work_stays() -> Non
     assert Attempt.objects.filter(goal=goal, task__key="b").count() == 4  # all its patience again
     assert task_named(goal, "a").accepted_attempt_id == done
     whole(goal)
+
+
+def test_an_optional_task_that_others_went_on_without_is_not_revived() -> None:
+    never = {"output_schema": NEEDS_MORE, "retry": {"attempts_max": 1}}
+    goal = pump(
+        submit(
+            node("extra", optional=True, **never),
+            node("lonely", optional=True, **never),
+            node("after", "extra"),
+            node("b", **never),
+        )
+    )
+    assert goal.state == "failed"
+    assert goal_retry(goal.pk, actor="ann") == 2
+    states = dict(Task.objects.filter(goal=goal).values_list("key", "state"))
+    assert states == {"extra": "failed", "lonely": "ready", "after": "done", "b": "ready"}
+    whole(goal)
+
+
+def test_a_revived_task_begins_on_the_first_rung_of_the_ladder() -> None:
+    goal = pump(submit(node("a", output_schema=NEEDS_MORE, retry={"attempts_max": 1})))
+    task = task_named(goal, "a")
+    Recovery.objects.create(task=task, model="scripted:other", attempts_base=1)
+    goal_retry(goal.pk, actor="ann")
+    assert not Recovery.objects.filter(task=task).exists()
+    task.refresh_from_db()
+    assert task.attempts_count - task.attempts_forgiven == 1  # the one that is queued
+
+
+def test_a_directive_reaches_a_running_attempt_at_its_next_step(settings: Any) -> None:
+    """The person speaks while the model thinks about its first step."""
+    settings.AGENTSYS = replace(settings.AGENTSYS, model="scripted:teller")
+    finish = Say(calls=(("finish", {"text": "done"}),))
+    goal = submit(node("a", agent="model", output_schema={"type": "object"}))
+    lines = Speaking([finish, finish], lambda: goal_direct(goal.pk, "use tabs", actor="ann"))
+    _scripts["teller"] = lines
+    task = task_named(goal, "a")
+    assert task_serve(task.pk, task.fence) == "done"
+    assert "use tabs" not in str(lines.asked[0])
+    assert "A person tells you: use tabs" in str(lines.asked[1])
+    assert pump(goal).state == "succeeded"
+    whole(goal)
+
+
+class Speaking(Script):
+    """A script during whose first turn something happens."""
+
+    def __init__(self, turns: list[Any], happens: Callable[[], object]) -> None:
+        super().__init__(turns)
+        self._happens = happens
+
+    def next(self, messages: list[Any]) -> Any:
+        if not self.asked:
+            self._happens()
+        return super().next(messages)
 
 
 def test_only_a_failed_goal_can_be_retried() -> None:
