@@ -97,12 +97,25 @@ def goal_sentence(goal: Goal) -> str:
         way = f"; `goals retry {goal.pk}` tries the failed tasks again"
         return f"goal-{goal.pk} {goal.state}{rest}{way if goal.state == 'failed' else ''}"
     if goal.paused_at is not None:
-        return f"goal-{goal.pk} is paused {_by_whom(goal.pk)}; `goals resume {goal.pk}` goes on"
+        return f"goal-{goal.pk} is paused {_by_whom(goal.pk)}; {_way_on(goal)}"
     if goal.state == "planning":
         return f"goal-{goal.pk} waits for its planner" + no_worker()
     if goal.state == "plan_review":
         return f"goal-{goal.pk} waits for a person to look at its plan{_inbox(goal_id=goal.pk)}"
     return _running_sentence(goal)
+
+
+def _way_on(goal: Goal) -> str:
+    match goal.paused_by:
+        case "project":
+            return f"its project is: `goals resume --project {goal.project.name}` goes on"
+        case "everything":
+            return "everything is: `goals resume --everything` goes on"
+        case "deadline":
+            asked = _inbox(goal_id=goal.pk)
+            return f"its deadline has passed{asked}; `goals resume {goal.pk}` lifts the deadline"
+        case _:
+            return f"`goals resume {goal.pk}` goes on"
 
 
 def _running_sentence(goal: Goal) -> str:
@@ -126,6 +139,8 @@ def task_sentence(task: Task) -> str:
     goal = task.goal
     if goal.paused_at is not None and task.finished_at is None:
         return f"{name} is {task.state}; its goal is paused {_by_whom(goal.pk)}"
+    if task.paused_at is not None and task.finished_at is None:
+        return f"{name} is {task.state} and paused {_by_whom(goal.pk, 'tasks.paused')}{_lift(task)}"
     match task.state:
         case "blocked":
             return f"{name} waits for {_needed(task)}"
@@ -267,10 +282,12 @@ def _inbox(*, task_id: int | None = None, goal_id: int | None = None) -> str:
     return f" (approval-{row.pk}{due}; {_who(row.goal)}; `inbox show {row.pk}`)"
 
 
-def _by_whom(goal_id: int) -> str:
-    entry = (
-        LedgerEntry.objects.filter(goal_id=goal_id, event="goal.paused").order_by("-seq").first()
-    )
+def _lift(task: Task) -> str:
+    return f"; `goals resume --task {task.goal_id}/{task.key}` goes on"
+
+
+def _by_whom(goal_id: int, event: str = "goal.paused") -> str:
+    entry = LedgerEntry.objects.filter(goal_id=goal_id, event=event).order_by("-seq").first()
     if entry is None:
         return "by nobody known"
     reason = entry.payload.get("reason")

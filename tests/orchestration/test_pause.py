@@ -29,6 +29,7 @@ from orchestration.services.pausing import (
 )
 from orchestration.services.running import serve
 from orchestration.services.sweep import sweep
+from orchestration.services.why import why
 from tests.orchestration.pump import asked_about, events, node, pump, submit, task_named
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -195,3 +196,16 @@ def test_a_decision_after_the_due_time_is_refused_before_the_sweep_expires_it() 
         approval_decide(asked.pk, user=ann, decision="approve")
     asked.refresh_from_db()
     assert asked.state == "open"
+
+
+def test_why_names_who_paused_and_the_command_that_goes_on() -> None:
+    goal = submit(node("a"), node("b", "a"), project="mine")
+    task_pause(task_named(goal, "b").pk, actor="ann", reason="wait")
+    assert why(f"{goal.pk}/b").sentence.endswith(
+        f"(wait); `goals resume --task {goal.pk}/b` goes on"
+    )
+    project_pause("mine", actor="bob")
+    assert "`goals resume --project mine` goes on" in why(f"goal-{goal.pk}").sentence
+    project_resume("mine", actor="bob")
+    everything_pause(actor="root")
+    assert "`goals resume --everything` goes on" in why(f"goal-{goal.pk}").sentence
