@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q
 
 from agentsys.kernel.errors import BadInput, IllegalMove, NotFound
@@ -25,7 +25,6 @@ from orchestration.models import (
     Plan,
     Project,
     Proposal,
-    Recovery,
     Task,
 )
 from orchestration.planners import make_plan
@@ -39,6 +38,7 @@ from orchestration.services.pausing import goal_resume as goal_resume
 from orchestration.services.pausing import new_goal_stands_still
 from orchestration.services.plans import plan_store, roots_start
 from orchestration.services.requests import request_open
+from orchestration.services.reviving import tasks_revive, unmet_recount
 from orchestration.services.scopes import scopes_release
 from orchestration.services.wrapup import wrap_up
 from workers.git import Repository
@@ -356,14 +356,8 @@ def goal_retry(goal_id: int, *, actor: str) -> int:
                 problems=["its plan was never approved; submit it again with another plan"],
             )
         goal_move(book, GoalEvent.REVIVED, actor=actor)
-        tasks_move(
-            book,
-            ids,
-            TaskEvent.REVIVED,
-            actor=actor,
-            fields={"losses": 0, "reason": "", "due_at": None, "paused_at": None},
-        )
-        _recount(ids)
+        tasks_revive(book, ids, actor=actor)
+        unmet_recount(ids)
         Goal.objects.filter(pk=goal_id).update(publish_due_at=None, reason="")
         after.unlocked += roots_start(book, republish_seconds=settings.AGENTSYS.republish_seconds)
         after.advance = True
@@ -378,22 +372,6 @@ def _failures(goal_id: int) -> list[int]:
     went_on = Dependency.objects.filter(needs=OuterRef("pk"), task__state="done")
     settled = Q(optional=True, state="failed") & Exists(went_on)
     return list(ended.exclude(settled).order_by("pk").values_list("pk", flat=True))
-
-
-def _recount(task_ids: list[int]) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE agentsys_orchestration_task t SET unmet = ("
-            "  SELECT count(*) FROM agentsys_orchestration_dependency d"
-            "  JOIN agentsys_orchestration_task n ON n.id = d.needs_id"
-            "  WHERE d.task_id = t.id AND n.state <> 'done'"
-            "    AND NOT (n.state = 'failed' AND n.optional)),"
-            " attempts_forgiven = t.attempts_count"  # all its patience again
-            " WHERE t.id = ANY(%s)",
-            [task_ids],
-        )
-    # How far each had climbed counts against its patience, too: it begins on the first rung.
-    Recovery.objects.filter(task_id__in=task_ids).delete()
 
 
 def goal_fork(goal_id: int, *, at_seq: int | None = None, actor: str) -> Goal:
