@@ -107,11 +107,19 @@ class Simulation:
         self._sweeps = chance.choice([0.5, 1.0, 4.0])
         self._loss = chance.choice([0.0, 0.1, 0.4])
         self._double = chance.choice([0.0, 0.1, 0.3])
+        if chance.random() < 0.4:
+            self._races()
         rig.publish, rig.jitter, rig.errors = self._broker.publish, chance.random, []
         rig.cast(self)
         rig.time.step(3600.0)
         for number in range(chance.choice([1, 1, 1, 2])):
             self._add_goal(number)
+
+    def _races(self) -> None:
+        """Nobody dies and agents do well, but nobody is where the others think either."""
+        Script.trouble = self._crash = 0.0
+        self._pause, self._stall, self._sweeps = 0.4, 4.0, 4.0
+        self._loss, self._double = self._chance.choice([0.0, 0.1]), 0.3
 
     def _add_goal(self, number: int) -> None:
         key = f"sim-{self.result.seed}-{number}-{self._rig.time.stamp}"
