@@ -8,7 +8,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, Q
 
 from agentsys.kernel.errors import BadInput, IllegalMove, NotFound
 from agentsys.kernel.hashing import digest, plain
@@ -18,7 +17,6 @@ from orchestration.models import (
     ApprovalRequest,
     Attempt,
     Budget,
-    Dependency,
     Directive,
     Goal,
     Membership,
@@ -38,7 +36,7 @@ from orchestration.services.pausing import goal_resume as goal_resume
 from orchestration.services.pausing import new_goal_stands_still
 from orchestration.services.plans import plan_store, roots_start
 from orchestration.services.requests import request_open
-from orchestration.services.reviving import tasks_revive, unmet_recount
+from orchestration.services.reviving import failures_of, tasks_revive, unmet_recount
 from orchestration.services.scopes import scopes_release
 from orchestration.services.wrapup import wrap_up
 from workers.git import Repository
@@ -341,7 +339,7 @@ def goal_retry(goal_id: int, *, actor: str) -> int:
             raise IllegalMove(
                 kind="goal", state=book.goal_state, event="revived", allowed=["failed goals only"]
             )
-        ids = _failures(goal_id)
+        ids = failures_of(goal_id)
         if not ids:
             raise BadInput(
                 what=f"goal-{goal_id}",
@@ -363,15 +361,6 @@ def goal_retry(goal_id: int, *, actor: str) -> int:
         after.advance = True
     after.publish(goal_id)
     return len(ids)
-
-
-def _failures(goal_id: int) -> list[int]:
-    """What is to be tried again. An optional task that others went on without stays as it is: what
-    they made of its absence is accepted."""
-    ended = Task.objects.filter(goal_id=goal_id, state__in=("failed", "cancelled"))
-    went_on = Dependency.objects.filter(needs=OuterRef("pk"), task__state="done")
-    settled = Q(optional=True, state="failed") & Exists(went_on)
-    return list(ended.exclude(settled).order_by("pk").values_list("pk", flat=True))
 
 
 def goal_fork(goal_id: int, *, at_seq: int | None = None, actor: str) -> Goal:

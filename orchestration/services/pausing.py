@@ -121,7 +121,7 @@ def task_pause(task_id: int, *, actor: str, reason: str = "") -> Standing:
     """The task, its children and everything that depends on them, directly or not."""
     with goal_locked(_goal_of(task_id)) as book:
         _still_open(book, "pause a task of")
-        tasks = Task.objects.filter(pk__in=_downstream(task_id), finished_at__isnull=True)
+        tasks = Task.objects.filter(pk__in=downstream(task_id), finished_at__isnull=True)
         ids = list(tasks.filter(paused_at__isnull=True).order_by("pk").values_list("pk", flat=True))
         Task.objects.filter(pk__in=ids).update(paused_at=book.now)
         flight = Attempt.objects.filter(task_id__in=ids, state="running").count()
@@ -134,7 +134,7 @@ def task_pause(task_id: int, *, actor: str, reason: str = "") -> Standing:
 def task_resume(task_id: int, *, actor: str) -> Standing:
     with goal_locked(_goal_of(task_id)) as book:
         _still_open(book, "resume a task of")
-        found = Task.objects.filter(pk__in=_downstream(task_id), paused_at__isnull=False)
+        found = Task.objects.filter(pk__in=downstream(task_id), paused_at__isnull=False)
         tasks = list(found.order_by("pk"))
         for task in tasks:
             assert task.paused_at is not None
@@ -159,7 +159,8 @@ def _goal_of(task_id: int) -> int:
     return goal_id
 
 
-def _downstream(task_id: int) -> list[int]:
+def downstream(task_id: int) -> list[int]:
+    """The task, its children and everything that depends on them, directly or not."""
     with connection.cursor() as cursor:
         cursor.execute(_DOWNSTREAM, {"task": task_id})
         return [row[0] for row in cursor.fetchall()]

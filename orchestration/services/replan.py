@@ -145,8 +145,9 @@ def tasks_again(book: Book, keys: Iterable[str], *, actor: str, after: Followups
     """Let these tasks, and all that was built on them, run again as they are defined. The caller
     holds the goal's lock."""
     standing = standing_of(book.goal_id)
-    drafts = {k: task.draft for k, task in standing.items() if task.parent is None}
-    for key in keys:  # what is no longer the same is fresh
+    named = set(keys)
+    drafts = {k: t.draft for k, t in standing.items() if t.parent is None or k in named}
+    for key in named:  # what is no longer the same is fresh
         standing[key] = replace(standing[key], draft=replace(standing[key].draft, agent=""))
     change = change_of(standing, drafts, again=True)
     return _carry_out(book, standing, drafts, change, actor, "their needs were replaced", after)
@@ -379,11 +380,11 @@ def _retire(book: Book, tasks: Sequence[Standing], actor: str) -> dict[str, Any]
         book, [i for i in ids if i not in ended], TaskEvent.SUPERSEDED, actor=actor, fields=fields
     )
     tasks_move(book, list(ended), TaskEvent.REPLACED, actor=actor, fields=fields)
-    _ended_when_they_did(ended)
+    finished_then(ended)
     return since
 
 
-def _ended_when_they_did(ended: Mapping[int, Any]) -> None:
+def finished_then(ended: Mapping[int, Any]) -> None:
     """What had ended goes on to have ended then: others began after it."""
     if ended:
         with connection.cursor() as cursor:

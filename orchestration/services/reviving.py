@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django.db import connection
+from django.db.models import Exists, OuterRef, Q
 
 from orchestration.domain.lives import TaskEvent
-from orchestration.models import Recovery
+from orchestration.models import Dependency, Recovery, Task
 from orchestration.services.ledger import Book
 from orchestration.services.moves import tasks_move
 
@@ -22,6 +23,15 @@ UPDATE agentsys_orchestration_task t SET unmet = (
     WHERE d.task_id = t.id AND n.state <> 'done' AND NOT (n.state = 'failed' AND n.optional))
 WHERE t.id = ANY(%s)
 """
+
+
+def failures_of(goal_id: int) -> list[int]:
+    """What is to be tried again. An optional task that others went on without stays as it is: what
+    they made of its absence is accepted."""
+    ended = Task.objects.filter(goal_id=goal_id, state__in=("failed", "cancelled"))
+    went_on = Dependency.objects.filter(needs=OuterRef("pk"), task__state="done")
+    settled = Q(optional=True, state="failed") & Exists(went_on)
+    return list(ended.exclude(settled).order_by("pk").values_list("pk", flat=True))
 
 
 def tasks_revive(book: Book, task_ids: Sequence[int], *, actor: str) -> list[int]:

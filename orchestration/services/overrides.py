@@ -1,0 +1,264 @@
+"""A person's output in the place of an agent's.
+
+The person's output is an attempt like any other, accepted on the person's word: its verdicts keep
+what the cheap verifiers say about it, and who overruled them and why. The attempt that counted
+before stays as a row, rejected. What has run on the old output already is named; `rerun` lets it
+run again on the new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+
+from agentsys.kernel.errors import BadInput, IllegalMove, NotFound
+from agentsys.kernel.hashing import canonical, plain
+from orchestration.domain.lives import AttemptEvent, GoalEvent, TaskEvent
+from orchestration.models import Attempt, Dependency, Goal, Task
+from orchestration.services.approvals import NotAllowed
+from orchestration.services.ending import look_for_the_end
+from orchestration.services.followups import Followups
+from orchestration.services.handing_in import Taken, attempts_take
+from orchestration.services.hotpath import Accepted, accept, queue_again
+from orchestration.services.ledger import Book, goal_locked
+from orchestration.services.moves import attempts_move, goal_move, tasks_move
+from orchestration.services.pausing import downstream
+from orchestration.services.plans import roots_start
+from orchestration.services.replan import finished_then, tasks_again
+from orchestration.services.requests import task_requests_withdraw
+from orchestration.services.reviving import failures_of, tasks_revive, unmet_recount
+from orchestration.services.scopes import scopes_release
+from verification import services as verification
+from verification.contracts import Case, VerdictDraft, VerdictOutcome
+from verification.services import VerdictRow
+from workers.contracts import Outcome, Report, artifact_hash
+from workers.services import agent_output_schema, blob_get
+
+ENDED = ("done", "failed", "cancelled")
+OUTPUT_BYTES_MAX = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """`stale` are tasks that have begun or ended with what was there before; with `rerun` they run
+    again."""
+
+    goal: int
+    task: str
+    attempt: int
+    stale: tuple[str, ...]
+    rerun: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def output_override(
+    task_id: int, output: Any, *, user: User, reason: str, rerun: bool = False
+) -> Override:
+    """Let `output` count as the task's, whatever verifiers say.
+
+    For tasks that are done, held, being verified, failed or cancelled, in a goal that is running or
+    failed; a failed goal goes on. Raises NotFound, NotAllowed without the permission
+    `override_verdict`, BadInput without a reason, IllegalMove.
+    """
+    name = user.get_username()
+    if not (user.is_active and user.has_perm("agentsys_orchestration.override_verdict")):
+        raise NotAllowed(user=name, what="override an output", why="not an overriding person")
+    report = _report(output, name, reason)
+    goal_id = Task.objects.filter(pk=task_id).values_list("goal_id", flat=True).first()
+    if goal_id is None:
+        raise NotFound(kind="task", id=task_id, listing="goals show GOAL")
+    after = Followups()
+    with goal_locked(goal_id) as book:
+        task = Task.objects.get(pk=task_id)
+        _check_states(book, task)
+        stale = _ran_already(task)
+        _give_way(book, task, name, reason, after)
+        taken = _hand_in(book, task, report, name, reason, after)
+        book.record(
+            "output.overridden",
+            actor=name,
+            task_id=task.pk,
+            attempt_id=taken.attempt_id,
+            payload={"reason": reason, "before": task.accepted_attempt_id, "stale": stale},
+        )
+        if rerun and stale:
+            tasks_again(book, stale, actor=name, after=after)
+        look_for_the_end(book, after)
+    after.publish(goal_id)
+    return Override(goal_id, task.key, taken.attempt_id, tuple(stale), rerun)
+
+
+def _report(output: Any, name: str, reason: str) -> dict[str, Any]:
+    problems = []
+    if not isinstance(output, Mapping):
+        problems.append("the output is not an object; expected {NAME: VALUE, …}")
+    elif len(canonical(output)) > OUTPUT_BYTES_MAX:
+        problems.append(f"the output is too large; at most {OUTPUT_BYTES_MAX} bytes are taken")
+    if not reason.strip():
+        problems.append("there is no reason; an override is only worth its reason, give one")
+    if problems:
+        raise BadInput(what="override", problems=problems)
+    report = Report(Outcome.DONE, output=plain(output), summary=f"handed in by {name}")
+    return report.to_json()
+
+
+def _check_states(book: Book, task: Task) -> None:
+    if book.goal_state not in ("running", "failed"):
+        raise IllegalMove(
+            kind=f"goal-{book.goal_id}",
+            state=book.goal_state,
+            event="override an output of",
+            allowed=["fork"],
+        )
+    if task.state not in (*ENDED, "held", "verifying"):
+        raise IllegalMove(
+            kind=f"task {task.key}",
+            state=task.state,
+            event="override the output",
+            allowed=["edit", "pause"],
+        )
+
+
+def _ran_already(task: Task) -> list[str]:
+    """Keys of what has begun with this task's output, or without it, directly or not."""
+    begun = Task.objects.filter(pk__in=downstream(task.pk), started_at__isnull=False)
+    begun = begun.exclude(state__in=("superseded", "blocked", "cancelled")).exclude(pk=task.pk)
+    if task.state not in ENDED:
+        return []
+    return list(begun.order_by("pk").values_list("key", flat=True))
+
+
+def _give_way(book: Book, task: Task, name: str, reason: str, after: Followups) -> None:
+    """Whatever the task is, it is ready afterwards, with an attempt queued; a failed goal runs."""
+    said = f"overruled by {name}: {reason}"[:2000]
+    open_attempts = Attempt.objects.filter(task=task, state__in=("queued", "running", "reported"))
+    attempts_move(
+        book,
+        list(open_attempts.values_list("pk", flat=True)),
+        AttemptEvent.CANCELLED,
+        actor=name,
+        fields={"reason": said},
+    )
+    task_requests_withdraw(book, task.pk, actor=name)
+    scopes_release([task.pk])
+    if task.state == "done":
+        _overrule(book, task.accepted_attempt_id or 0, name, reason, said)
+    if task.state in ENDED:
+        _revive(book, task, name, after)
+        tasks_move(book, [task.pk], TaskEvent.UNBLOCKED, actor=name)
+    else:
+        event = TaskEvent.RESUMED if task.state == "held" else TaskEvent.RETRIED
+        tasks_move(book, [task.pk], event, actor=name, fields={"reason": ""})
+    queue_again(book, [task.pk], republish_seconds=settings.AGENTSYS.republish_seconds)
+
+
+def _overrule(book: Book, attempt_id: int, name: str, reason: str, said: str) -> None:
+    """The attempt that counted, and what verifiers said about it, count no more."""
+    for view in verification.verdicts_of([attempt_id])[attempt_id]:
+        if view.outcome is not None:
+            verification.verdict_override(
+                attempt_id, view.verifier, view.voter, outcome="fail", by=name, reason=reason
+            )
+    attempts_move(
+        book,
+        [attempt_id],
+        AttemptEvent.OVERRULED,
+        actor=name,
+        payload={"reason": reason},
+        fields={"reason": said},
+    )
+
+
+def _revive(book: Book, task: Task, name: str, after: Followups) -> None:
+    """The task itself, and in a failed goal all that failed: the goal goes on."""
+    others: list[int] = []
+    if book.goal_state == "failed":
+        goal_move(book, GoalEvent.REVIVED, actor=name)
+        Goal.objects.filter(pk=book.goal_id).update(publish_due_at=None, reason="")
+        others = [pk for pk in failures_of(book.goal_id) if pk != task.pk]
+    tasks_revive(book, [task.pk, *others], actor=name)
+    waiting = Dependency.objects.filter(needs=task, task__state="blocked")
+    unmet_recount([*others, *waiting.values_list("task_id", flat=True)])
+    after.unlocked += roots_start(
+        book, republish_seconds=settings.AGENTSYS.republish_seconds, only=others
+    )
+
+
+def _hand_in(
+    book: Book, task: Task, report: dict[str, Any], name: str, reason: str, after: Followups
+) -> Taken:
+    (taken,) = attempts_take(book, [task.pk], actor=name, note=f"handed in by {name}")
+    hashed = artifact_hash(report)
+    case = _case(book, task, taken, report, hashed)
+    done, unlocked = accept(
+        book,
+        [Accepted(taken.attempt_id, taken.fence, canonical(report), hashed)],
+        _verdicts(case, name),
+        republish_seconds=settings.AGENTSYS.republish_seconds,
+    )
+    assert task.pk in done
+    after.unlocked += unlocked
+    views = verification.verdicts_of([taken.attempt_id])[taken.attempt_id]
+    for view in views:
+        verification.verdict_override(
+            taken.attempt_id, view.verifier, view.voter, outcome="pass", by=name, reason=reason
+        )
+    book.record(
+        "task.accepted",
+        actor=name,
+        task_id=task.pk,
+        attempt_id=taken.attempt_id,
+        payload={
+            "fence": taken.fence,
+            "artifact_hash": hashed,
+            "verdicts": {v.verifier: str(v.outcome) for v in views},
+            "overruled": reason,
+        },
+    )
+    if task.finished_at is not None:
+        finished_then({task.pk: task.finished_at})
+    return taken
+
+
+def _case(book: Book, task: Task, taken: Taken, report: Mapping[str, Any], hashed: str) -> Case:
+    return Case(
+        goal_id=book.goal_id,
+        task_id=task.pk,
+        attempt_id=taken.attempt_id,
+        fence=taken.fence,
+        definition={**task.definition, "agent": task.agent},
+        spec_hash=task.definition_hash,
+        artifact_hash=hashed,
+        report=report,
+        inputs={},
+        blob=blob_get,
+        agent_schema=agent_output_schema(task.agent),
+    )
+
+
+def _verdicts(case: Case, name: str) -> list[VerdictRow]:
+    """What cheap verifiers say about the person's output; the others are not asked."""
+    policy = verification.policy_for(case.definition)
+    spoken = verification.inline_verdicts(case, policy)
+    unheard = verification.costly(case, policy, spoken)
+    if not spoken and not unheard:
+        unheard = (("schema", ""),)  # the person's word needs a row to stand in
+    return [row if row.draft else _unasked(row, name)
+            for row in verification.verdict_rows(case, spoken, unheard)]  # fmt: skip
+
+
+def _unasked(row: VerdictRow, name: str) -> VerdictRow:
+    draft = VerdictDraft(
+        verifier=row.verifier,
+        kind=row.kind,
+        voter=row.voter,
+        outcome=VerdictOutcome.ABSTAIN,
+        reasons=(f"not asked: {name} handed this in",),
+    )
+    return replace(row, draft=draft)

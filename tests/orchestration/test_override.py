@@ -1,0 +1,160 @@
+"""A person's output counts in the place of an agent's, and it is told what ran on the old one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+
+from agentsys.kernel.errors import BadInput, IllegalMove, NotFound
+from orchestration.models import ApprovalRequest, Attempt, Goal, Proposal, Task
+from orchestration.services.approvals import NotAllowed
+from orchestration.services.fsck import fsck
+from orchestration.services.overrides import Override, output_override
+from orchestration.services.running import serve, task_serve
+from tests.orchestration.pump import attempt_of, node, pump, row_counts, submit, task_named
+from tests.orchestration.test_approvals import held
+from verification import services as verification
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+COMMAND: dict[str, Any] = {"agent": "command", "inputs": {"argv": ["true"]}}
+NEVER: dict[str, Any] = {
+    "output_schema": {"type": "object", "required": ["more"]},
+    "retry": {"attempts_max": 1},
+}
+
+
+@pytest.fixture(autouse=True)
+def _at_once(settings: Any) -> None:
+    settings.AGENTSYS = replace(settings.AGENTSYS, backoff_seconds=0.0)
+
+
+@pytest.fixture
+def ann() -> User:
+    user = User.objects.create_user("ann")
+    user.user_permissions.add(Permission.objects.get(codename="override_verdict"))
+    return User.objects.get(pk=user.pk)
+
+
+def override(goal: Goal, key: str, user: User, **rest: Any) -> Override:
+    task = Task.objects.exclude(state="superseded").get(goal=goal, key=key)
+    said = {"output": {"n": 42}, "reason": "I counted by hand", **rest}
+    return output_override(task.pk, said.pop("output"), user=user, **said)
+
+
+def whole(goal: Goal) -> None:
+    assert fsck(goal.pk, deep=True) == []
+
+
+def test_a_done_task_gets_a_persons_output_and_what_ran_on_the_old_one_is_told(ann: User) -> None:
+    last = node("last", "b", **COMMAND)
+    later = node("later", "a", "last", inputs={"got": "${tasks.a.output.n}"})
+    goal = submit(node("a", inputs={"n": 1}), node("b", "a"), last, later)
+    serve()
+    old = attempt_of(goal, "a")
+    told = override(goal, "a", ann)
+    assert told.stale == ("b",)
+    old.refresh_from_db()
+    new = attempt_of(goal, "a")
+    assert (old.state, old.reason) == ("rejected", "overruled by ann: I counted by hand")
+    assert old.report is not None
+    assert (new.pk, new.state, new.number) == (told.attempt, "accepted", 2)
+    for attempt, outcome in ((old, "fail"), (new, "pass")):
+        (view,) = verification.verdicts_of([attempt.pk])[attempt.pk]
+        assert view.override is not None
+        assert (view.override.outcome, view.override.by) == (outcome, "ann")
+    assert goal.ledger.get(event="output.overridden").payload["stale"] == ["b"]
+    assert pump(goal).state == "succeeded"
+    report = attempt_of(goal, "later").report
+    assert report is not None
+    assert report["output"]["echo"] == {"got": 42}
+    whole(goal)
+
+
+def test_what_ran_on_the_old_output_runs_again_where_the_person_says_so(ann: User) -> None:
+    goal = submit(
+        node("a", inputs={"n": 1}),
+        node("b", "a", inputs={"got": "${tasks.a.output.n}"}),
+        node("last", "b", **COMMAND),
+    )
+    goal.refresh_from_db()
+    override_first = task_named(goal, "a")
+    serve()
+    assert task_named(goal, "b").state == "failed"  # noop echoes: there is no `n` at the top
+    told = override(goal, "a", ann, rerun=True)
+    assert told.stale == ("b",)
+    assert pump(goal).state == "succeeded"
+    assert Task.objects.get(pk=override_first.pk).state == "done"
+    b = Task.objects.exclude(state="superseded").get(goal=goal, key="b")
+    assert Attempt.objects.get(task=b, state="accepted").report["output"]["echo"] == {"got": 42}  # type: ignore[index]
+    whole(goal)
+
+
+def test_a_failed_goal_goes_on_with_a_persons_output(ann: User) -> None:
+    goal = pump(submit(node("a"), node("b", "a", **NEVER), node("c", "b"), node("d", "c")))
+    assert goal.state == "failed"
+    told = override(goal, "b", ann)
+    assert told.stale == ()
+    assert pump(goal).state == "succeeded"
+    (view,) = verification.verdicts_of([told.attempt])[told.attempt]
+    assert (str(view.outcome), str(view.counts_as)) == ("fail", "pass")  # it lacks `more`
+    whole(goal)
+
+
+def test_an_optional_task_that_had_failed_is_made_up_for(ann: User) -> None:
+    goal = submit(node("a", optional=True, **NEVER), node("b", "a"), node("last", **COMMAND))
+    serve()
+    assert (task_named(goal, "a").state, task_named(goal, "b").state) == ("failed", "done")
+    assert override(goal, "a", ann).stale == ("b",)
+    assert pump(goal).state == "succeeded"
+    whole(goal)
+
+
+def test_what_was_held_for_a_person_is_void(ann: User, tmp_path: Path) -> None:
+    goal, request = held(tmp_path / "w")
+    key = request.task.key  # type: ignore[union-attr]
+    override(goal, key, ann)
+    assert ApprovalRequest.objects.get(pk=request.pk).state == "withdrawn"
+    assert Proposal.objects.get(goal=goal).state == "withdrawn"
+    assert pump(goal).state == "succeeded"
+    whole(goal)
+
+
+def test_an_output_in_verification_is_overruled(ann: User) -> None:
+    check: dict[str, Any] = {"verify": ["schema", "execution"], "check": {"argv": ["false"]}}
+    goal = submit(node("a", **COMMAND, **check), node("b", "a"))
+    task_serve(task_named(goal, "a").pk, 0)
+    assert task_named(goal, "a").state == "verifying"
+    told = override(goal, "a", ann)
+    said = {v.verifier: v for v in verification.verdicts_of([told.attempt])[told.attempt]}
+    assert set(said) == {"schema", "execution"}
+    assert str(said["execution"].outcome) == "abstain"
+    assert pump(goal).state == "succeeded"
+    whole(goal)
+
+
+def test_an_override_needs_permission_a_reason_and_something_to_override(ann: User) -> None:
+    goal = submit(node("a"), node("b", "a"))
+    task = task_named(goal, "a")
+    bob = User.objects.create_user("bob")
+    before = row_counts()
+    with pytest.raises(NotAllowed):
+        override(goal, "a", bob)
+    with pytest.raises(BadInput, match="give one"):
+        override(goal, "a", ann, reason=" ")
+    with pytest.raises(BadInput, match="not an object"):
+        override(goal, "a", ann, output=[1])
+    with pytest.raises(IllegalMove):
+        override(goal, "b", ann)  # still blocked
+    with pytest.raises(NotFound):
+        output_override(999_999, {}, user=ann, reason="x")
+    pump(goal)
+    with pytest.raises(IllegalMove):  # it is over: fork it
+        override(goal, "a", ann)
+    assert task.pk
+    assert row_counts()["agentsys_orchestration.Task"] == before["agentsys_orchestration.Task"]
+    whole(goal)
