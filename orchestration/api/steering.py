@@ -15,7 +15,7 @@ from orchestration.api import bodies
 from orchestration.api.access import Act
 from orchestration.api.documents import GoalDocument, answers
 from orchestration.api.doors import actor, enter
-from orchestration.services import goals, pausing, reads
+from orchestration.services import forks, goals, pausing, reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ VERBS = (
         "fork",
         "A new goal with the same contract and plan, which remembers where it came from.",
         bodies.Fork,
-        lambda goal_id, v, who: goals.goal_fork(goal_id, at_seq=v["at_seq"], actor=who),
+        lambda goal_id, v, who: forks.goal_fork(goal_id, at_seq=v["at_seq"], actor=who),
         status=201,
     ),
 )

@@ -20,8 +20,9 @@ from orchestration.services.approvals import (
     approval_decide,
     approval_expire,
 )
+from orchestration.services.forks import goal_fork
 from orchestration.services.fsck import fsck
-from orchestration.services.goals import goal_fork, goal_retry, goal_submit, project_join
+from orchestration.services.goals import goal_retry, goal_submit, project_join
 from orchestration.services.ledger import ledger_verify
 from orchestration.services.pausing import goal_pause, goal_resume
 from orchestration.services.proposals import proposal_apply

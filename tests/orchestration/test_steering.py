@@ -17,11 +17,11 @@ from agentsys.kernel.errors import BadInput, IllegalMove, LeaseLost, NotFound
 from orchestration.models import ApprovalRequest, Attempt, Goal, Proposal, Recovery, Task
 from orchestration.services.approvals import NotAllowed
 from orchestration.services.briefs import brief_build
+from orchestration.services.forks import goal_fork
 from orchestration.services.fsck import fsck
 from orchestration.services.goals import (
     goal_cancel,
     goal_direct,
-    goal_fork,
     goal_prioritise,
     goal_retry,
 )

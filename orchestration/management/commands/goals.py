@@ -16,7 +16,7 @@ from orchestration.cli.output import Command as Base
 from orchestration.cli.output import actor, add_json, goal_table, task_table
 from orchestration.models import Goal, Task
 from orchestration.planners.playbooks import playbook_find
-from orchestration.services import goals, pausing, reads, why
+from orchestration.services import forks, goals, pausing, reads, why
 from orchestration.services.sessions import sessions_alive
 
 WIDTHS = ("goal", "task", "project", "everything")
@@ -194,7 +194,7 @@ class Command(Base):
         self._said(options)
 
     def do_fork(self, **options: Any) -> None:
-        fork = goals.goal_fork(goal_id(options["goal"]), at_seq=options["at_seq"], actor=actor())
+        fork = forks.goal_fork(goal_id(options["goal"]), at_seq=options["at_seq"], actor=actor())
         self._said({**options, "goal": str(fork.pk)})
 
     def do_direct(self, **options: Any) -> None:
