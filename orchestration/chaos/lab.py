@@ -5,6 +5,7 @@ Nothing of it touches the database and the broker that the installation works wi
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from agentsys.kernel.errors import AgentsysError
+from agentsys.kernel.errors import AgentsysError, BadInput
 from orchestration.chaos import plugin
 from orchestration.chaos.report import Outcome
 from orchestration.chaos.scenarios.base import Scenario
@@ -104,11 +105,17 @@ def _without_settings(environ: Mapping[str, str]) -> dict[str, str]:
 
 @contextmanager
 def lab_in(folder: Path) -> Iterator[Lab]:
-    """A lab whose servers run for as long as the context lasts."""
+    """A lab whose servers run for as long as the context lasts; BadInput when it is in use."""
     folder.mkdir(parents=True, exist_ok=True)
-    servers = Servers(folder / "servers")
-    servers.start()
-    try:
-        yield Lab(folder, servers)
-    finally:
-        servers.stop()
+    with (folder / "lab.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            problem = f"another one plays in {folder}; wait for it, or give AGENTSYS_HOME another"
+            raise BadInput(what="chaos", problems=[problem]) from error
+        servers = Servers(folder / "servers")
+        servers.start()
+        try:
+            yield Lab(folder, servers)
+        finally:
+            servers.stop()

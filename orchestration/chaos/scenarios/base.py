@@ -21,6 +21,7 @@ class Scenario:
     quick: Order
     env: Mapping[str, str] = field(default_factory=dict)
     concurrency: int = 4
+    missing: Callable[[], str] = str  # what this machine lacks for it, in a few words
 
 
 _all: dict[str, Scenario] = {}
@@ -34,11 +35,12 @@ def scenario(
     quick: Order,
     env: Mapping[str, str] | None = None,
     concurrency: int = 4,
+    missing: Callable[[], str] = str,
 ) -> Callable[[Play], Play]:
     """Register a function as a scenario."""
 
     def register(play: Play) -> Play:
-        _all[name] = Scenario(name, title, play, full, quick, env or {}, concurrency)
+        _all[name] = Scenario(name, title, play, full, quick, env or {}, concurrency, missing)
         return play
 
     return register

@@ -60,7 +60,7 @@ def kill_all(stage: Stage) -> None:
 @scenario(
     "kill-steps",
     "kill -9 of a whole worker while attempts of 20 scripted model calls are on their way",
-    full=Order(tasks=200, faults=200, seconds=900),
+    full=Order(tasks=80, faults=200, seconds=900),
     quick=Order(tasks=40, faults=4, seconds=15),
     env=PATIENT,
 )

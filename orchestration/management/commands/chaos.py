@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from django.core.management.base import CommandParser
 
 from agentsys.kernel.errors import BadInput, ExitCode
 from orchestration.chaos.lab import ChaosBroke, Lab, lab_in
-from orchestration.chaos.report import COLUMNS, Outcome, markdown, problems, row
+from orchestration.chaos.report import COLUMNS, FIGURES, Outcome, markdown, problems, row
 from orchestration.chaos.scenarios import SCENARIOS, Scenario
 from orchestration.chaos.stage import Order
 from orchestration.cli.output import Command as Base
@@ -54,11 +55,13 @@ class Command(Base):
         )
 
     def _play(self, lab: Lab, scenario: Scenario, order: Order) -> Outcome:
+        if missing := scenario.missing():
+            return _unplayed(scenario, order, skipped=missing)
         self.note(f"{scenario.name}: {scenario.title} …")
         try:
             outcome = lab.play(scenario, order)
         except ChaosBroke as broke:
-            return _broken(scenario, order, str(broke))
+            return _unplayed(scenario, order, wrong=[str(broke)])
         for text in problems(outcome):
             self.note(f"  {text}")
         return outcome
@@ -91,10 +94,12 @@ def _order(scenario: Scenario, options: dict[str, Any]) -> Order:
     return replace(order, **given)
 
 
-def _broken(scenario: Scenario, order: Order, reason: str) -> Outcome:
+def _unplayed(
+    scenario: Scenario, order: Order, *, skipped: str = "", wrong: Sequence[str] = ()
+) -> Outcome:
     return Outcome(
         scenario=scenario.name, title=scenario.title, seed=order.seed, seconds=0.0,
         settings=dict(scenario.env), tasks=0, done=0, effects=0, calls=0, faults={},
-        counts=dict.fromkeys(("lost", "doubled", "phantom", "stale", "repeated"), 0), examples={},
-        recovery={}, restart={}, notes={}, wrong=[reason],
+        counts=dict.fromkeys(FIGURES, 0), examples={}, recovery={}, restart={}, notes={},
+        wrong=list(wrong), skipped=skipped,
     )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Chaos, in small: the witness, the check and a few real scenarios."""
