@@ -111,6 +111,28 @@ class PlanDocument(Body):
     plan = serializers.DictField(help_text="A plan document: objective, tasks.")
 
 
+class PlanRevision(Body):
+    plan = serializers.DictField(help_text="The whole plan: objective, tasks.")
+    base_version = serializers.IntegerField(
+        min_value=1, help_text="The version that this plan was made from."
+    )
+
+
+class TaskEdit(Body):
+    changes = serializers.DictField(
+        help_text="Fields of a plan's task, such as `inputs`; each is replaced as a whole."
+    )
+    preview = serializers.BooleanField(required=False, default=False)
+
+
+class OutputOverride(Body):
+    output = serializers.DictField(help_text="What counts as the task's output.")
+    reason = serializers.CharField(max_length=2000)
+    rerun = serializers.BooleanField(
+        required=False, default=False, help_text="Let what ran on the old output run again."
+    )
+
+
 def parsed(kind: type[Body], request: Request) -> dict[str, Any]:
     """The body of `request` as `kind`; BadInput or ValidationError (both become problems)."""
     length = request.headers.get("content-length") or "0"

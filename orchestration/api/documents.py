@@ -86,6 +86,33 @@ class PlanReport(Shape):
     problems = serializers.ListField(child=serializers.CharField())
 
 
+class RevisionDocument(Shape):
+    """Keys of tasks, by what becomes of them."""
+
+    goal = serializers.IntegerField()
+    version = serializers.IntegerField()
+    preview = serializers.BooleanField()
+    again = serializers.ListField(child=serializers.CharField())
+    new = serializers.ListField(child=serializers.CharField())
+    kept = serializers.ListField(child=serializers.CharField())
+    dropped = serializers.ListField(child=serializers.CharField())
+    stopped = serializers.ListField(child=serializers.CharField())
+    stale = serializers.ListField(child=serializers.CharField())
+
+
+class OverrideDocument(Shape):
+    goal = serializers.IntegerField()
+    task = serializers.CharField()
+    attempt = serializers.IntegerField()
+    stale = serializers.ListField(child=serializers.CharField())
+    rerun = serializers.BooleanField()
+
+
+class StandingDocument(Shape):
+    goals = serializers.IntegerField(help_text="Goals that changed.")
+    in_flight = serializers.IntegerField(help_text="Attempts that come to their end.")
+
+
 class MemoryHit(Shape):
     text = serializers.CharField()
     layer = serializers.CharField()

@@ -15,7 +15,6 @@ from orchestration.api.documents import (
     LIMIT,
     GoalDocument,
     GoalsDocument,
-    TasksDocument,
     answers,
 )
 from orchestration.api.doors import actor, enter, project_named, require
@@ -57,13 +56,6 @@ def goals_root(request: Request) -> Response:
 def goal_show(request: Request, goal_id: int) -> Response:
     enter(request.user, "goal", goal_id)
     return Response(reads.goal_view(goal_id))
-
-
-@extend_schema(operation_id="goals_tasks", tags=["goals"], responses=answers(TasksDocument))
-@api_view(["GET"])
-def goal_tasks(request: Request, goal_id: int) -> Response:
-    enter(request.user, "goal", goal_id)
-    return Response({"tasks": reads.goal_view(goal_id)["tasks"]})
 
 
 def _list(request: Request) -> Response:

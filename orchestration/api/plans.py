@@ -1,4 +1,4 @@
-"""Plans: the one in force, and a check of one that was not submitted yet."""
+"""A check of a plan that was not submitted yet. `changing` has the one in force."""
 
 from __future__ import annotations
 
@@ -9,17 +9,8 @@ from rest_framework.response import Response
 
 from agentsys.kernel.errors import BadInput
 from orchestration.api import bodies
-from orchestration.api.documents import ANYTHING, PlanReport, answers
-from orchestration.api.doors import enter
+from orchestration.api.documents import PlanReport, answers
 from orchestration.planners import make_plan
-from orchestration.services import reads
-
-
-@extend_schema(operation_id="goals_plan", tags=["plans"], responses=answers(ANYTHING))
-@api_view(["GET"])
-def plan_show(request: Request, goal_id: int) -> Response:
-    enter(request.user, "goal", goal_id)
-    return Response(reads.plan_view(goal_id))
 
 
 @extend_schema(

@@ -6,7 +6,18 @@ from django.urls import path
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.permissions import IsAuthenticated
 
-from orchestration.api import approvals, docs, events, goals, ledger, memory, plans, steering, tasks
+from orchestration.api import (
+    approvals,
+    changing,
+    docs,
+    events,
+    goals,
+    ledger,
+    memory,
+    plans,
+    steering,
+    tasks,
+)
 
 urlpatterns = [
     path(
@@ -17,9 +28,9 @@ urlpatterns = [
     path("docs", docs.api_docs, name="api-docs"),
     path("goals", goals.goals_root, name="api-goals"),
     path("goals/<int:goal_id>", goals.goal_show, name="api-goal"),
-    path("goals/<int:goal_id>/tasks", goals.goal_tasks, name="api-goal-tasks"),
+    path("goals/<int:goal_id>/tasks", changing.goal_tasks, name="api-goal-tasks"),
     path("goals/<int:goal_id>/ledger", ledger.goal_ledger, name="api-goal-ledger"),
-    path("goals/<int:goal_id>/plan", plans.plan_show, name="api-goal-plan"),
+    path("goals/<int:goal_id>/plan", changing.goal_plan, name="api-goal-plan"),
     *(
         path(
             f"goals/<int:goal_id>/{verb.name}",
@@ -30,6 +41,14 @@ urlpatterns = [
     ),
     path("plans/validate", plans.plan_validate, name="api-plan-validate"),
     path("tasks/<int:task_id>", tasks.task_show, name="api-task"),
+    path("tasks/<int:task_id>/edit", changing.task_edit, name="api-task-edit"),
+    path("tasks/<int:task_id>/override", changing.task_override, name="api-task-override"),
+    path("tasks/<int:task_id>/pause", changing.task_pause, name="api-task-pause"),
+    path("tasks/<int:task_id>/resume", changing.task_resume, name="api-task-resume"),
+    path("projects/<slug:name>/pause", changing.project_pause, name="api-project-pause"),
+    path("projects/<slug:name>/resume", changing.project_resume, name="api-project-resume"),
+    path("pause", changing.everything_pause, name="api-pause"),
+    path("resume", changing.everything_resume, name="api-resume"),
     path("attempts/<int:attempt_id>", tasks.attempt_show, name="api-attempt"),
     path("attempts/<int:attempt_id>/overrule", tasks.attempt_overrule, name="api-overrule"),
     path("proposals/<int:proposal_id>", tasks.proposal_show, name="api-proposal"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import pytest
@@ -26,7 +27,7 @@ def test_the_schema_has_no_warnings_and_is_valid():
 def test_every_api_route_is_in_the_schema():
     schema = SchemaGenerator().get_schema(public=True)
     routes = [
-        f"/api/v1/{route.pattern}".replace("<int:", "{").replace(">", "}")
+        re.sub(r"<\w+:(\w+)>", r"{\1}", f"/api/v1/{route.pattern}")
         for resolver in get_resolver().url_patterns
         if str(resolver.pattern) == "api/v1/"
         for route in resolver.url_patterns

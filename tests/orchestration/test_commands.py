@@ -18,6 +18,7 @@ from agentsys.kernel.errors import AgentsysError, BadInput, ExitCode, IllegalMov
 from orchestration.cli import watch
 from orchestration.models import ApprovalRequest, Directive, Goal, Membership, Project, Task
 from orchestration.services.approvals import AlreadyDecided, NotAllowed
+from orchestration.services.replan import PlanMoved
 from tests import factories as given
 from tests.orchestration.pump import pump, row_counts, turn
 
@@ -345,3 +346,47 @@ def test_an_unknown_verb_is_a_usage_error(capsys: pytest.CaptureFixture[str]):
     assert cli.run(["agentsys", "goals", "frobnicate"]) == ExitCode.USAGE
     assert Project.objects.count() == 0
     assert "frobnicate" in capsys.readouterr().err
+
+
+# --- changes of plan ------------------------------------------------------------------------------
+
+
+def test_a_plan_is_revised_and_extended(plan: str, tmp_path: Path):
+    goal = goal_of(plan)
+    more = tmp_path / "more.json"
+    more.write_text(json.dumps({"tasks": [{"key": "c", "agent": "noop", "depends_on": ["b"]}]}))
+    assert Said("plans", "add", str(goal.pk), "--file", str(more), "--json").data["new"] == ["c"]
+    told = Said("plans", "revise", str(goal.pk), plan, "--base", "2")
+    assert told.out.splitlines() == [
+        f"plan of goal-{goal.pk} is at version 3", "is dropped: c", "is kept: a, b",
+    ]  # fmt: skip
+    with pytest.raises(PlanMoved) as refused:
+        Said("plans", "revise", str(goal.pk), plan, "--base", "1")
+    assert refused.value.exit_code == ExitCode.CONFLICT
+
+
+def test_a_task_is_edited_with_a_preview(plan: str):
+    goal = goal_of(plan)
+    words = ("goals", "edit", f"{goal.pk}/a", "--inputs", '{"n": 2}')
+    assert "would be at version 2\nruns again: a, b" in Said(*words, "--preview").out
+    assert Task.objects.filter(goal=goal).count() == 2
+    assert Said(*words, "--json").data["again"] == ["a", "b"]
+    changed = Task.objects.exclude(state="superseded").get(goal=goal, key="a")
+    assert changed.definition["inputs"] == {"n": 2}
+    with pytest.raises(BadInput, match="not JSON"):
+        Said("goals", "edit", f"{goal.pk}/a", "--inputs", "{")
+
+
+@worked_on
+def test_an_output_is_overridden(plan: str):
+    goal = goal_of(plan)
+    Task.objects.filter(goal=goal).update(priority=0)
+    User.objects.create_superuser("root")
+    words = ("goals", "override", f"{goal.pk}/a", "--output", '{"n": 1}', "--reason", "I know")
+    with pytest.raises(IllegalMove):
+        Said(*words, "--user", "root")
+    Said("goals", "pause", "--task", f"{goal.pk}/b")
+    pump(goal)
+    assert Said(*words, "--user", "root").out.startswith("attempt-")
+    Said("goals", "resume", "--task", f"{goal.pk}/b")
+    assert pump(goal).state == "succeeded"

@@ -1,10 +1,8 @@
-"""`goals submit|list|show|watch|pause|resume|cancel|retry|fork|direct`."""
+"""`goals submit|list|show|watch|pause|resume|cancel|retry|fork|direct|edit|override`."""
 
 from __future__ import annotations
 
-import json
 import sys
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -13,10 +11,11 @@ from agentsys.kernel.errors import BadInput
 from agentsys.kernel.ids import parse_ref
 from orchestration.cli import watch
 from orchestration.cli.output import Command as Base
-from orchestration.cli.output import actor, add_json, goal_table, task_table
+from orchestration.cli.output import actor, add_json, goal_table, person, task_table
+from orchestration.cli.revising import json_of, revision_text
 from orchestration.models import Goal, Task
 from orchestration.planners.playbooks import playbook_find
-from orchestration.services import forks, goals, pausing, reads, why
+from orchestration.services import forks, goals, overrides, pausing, reads, replan, why
 from orchestration.services.sessions import sessions_alive
 
 WIDTHS = ("goal", "task", "project", "everything")
@@ -59,6 +58,25 @@ class Command(Base):
                 one.add_argument("--at-seq", type=int, help="an entry of the goal's ledger")
             if verb == "watch":
                 one.add_argument("--timeout", type=float)
+
+        edit = verbs.add_parser(
+            "edit", help="another definition of a task; what follows runs again"
+        )
+        edit.add_argument("task", help="7/KEY or task-9")
+        edit.add_argument("--inputs", help="JSON, @FILE or -: the new inputs, all of them")
+        edit.add_argument("--set", help="JSON, @FILE or -: other fields, such as limits or verify")
+        edit.add_argument("--objective", help="the new objective")
+        edit.add_argument("--preview", action="store_true", help="only say what would run again")
+        add_json(edit)
+        override = verbs.add_parser("override", help="your output in the place of a task's")
+        override.add_argument("task", help="7/KEY or task-9")
+        override.add_argument("--output", required=True, help="JSON, @FILE or -: an object")
+        override.add_argument("--reason", required=True)
+        override.add_argument(
+            "--rerun", action="store_true", help="what ran on the old one runs again"
+        )
+        override.add_argument("--user", help="who says so; without it, as for `inbox`")
+        add_json(override)
 
     @staticmethod
     def _submit(parser: CommandParser) -> None:
@@ -201,6 +219,31 @@ class Command(Base):
         goals.goal_direct(goal_id(options["goal"]), options["text"], actor=actor())
         self._said(options)
 
+    def do_edit(self, **options: Any) -> None:
+        task = task_named(options["task"])
+        changes = json_of(options["set"], "--set") if options["set"] else {}
+        if options["inputs"]:
+            changes["inputs"] = json_of(options["inputs"], "--inputs")
+        if options["objective"]:
+            changes["objective"] = options["objective"]
+        revision = replan.task_edit(
+            task.goal_id, task.key, changes, actor=actor(), preview=options["preview"]
+        )
+        self.emit(revision.to_json(), as_json=options["json"], text=revision_text(revision))
+
+    def do_override(self, **options: Any) -> None:
+        told = overrides.output_override(
+            task_named(options["task"]).pk,
+            json_of(options["output"], "--output"),
+            user=person(options["user"]),
+            reason=options["reason"],
+            rerun=options["rerun"],
+        )
+        how = "run again" if told.rerun else "ran on the old output; --rerun lets them run again"
+        stale = f"; {', '.join(told.stale)} {how}" if told.stale else ""
+        text = f"attempt-{told.attempt} counts for {told.goal}/{told.task}{stale}"
+        self.emit(told.to_json(), as_json=options["json"], text=text)
+
     def _said(self, options: dict[str, Any]) -> None:
         """How the goal is after the command: its line as data, a sentence for people."""
         goal: Goal = reads.found(
@@ -220,10 +263,14 @@ def _width(options: dict[str, Any]) -> tuple[str, str]:
 
 def task_id(text: str) -> int:
     """`7/KEY` or `task-9`."""
+    return task_named(text).pk
+
+
+def task_named(text: str) -> Task:
     ref, row = reads.resolve(text)
     if not isinstance(row, Task):
         raise BadInput(what="id", problems=[f"`{ref}` is no task; expected GOAL/KEY or task-N"])
-    return row.pk
+    return row
 
 
 def goal_id(text: str) -> int:
@@ -251,14 +298,4 @@ def params_of(pairs: list[str]) -> dict[str, Any]:
 
 def plan_of(path: str) -> Any:
     """A plan document from a file or standard input; BadInput says where it is not JSON."""
-    try:
-        text = sys.stdin.read() if path == "-" else Path(path).read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(what=f"plan {path}", problems=[f"cannot be read: {error}"]) from error
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno} column {error.colno}"
-        raise BadInput(
-            what=f"plan {path}", problems=[f"not JSON: {error.msg} at {where}"]
-        ) from error
+    return json_of(path if path == "-" else f"@{path}", f"plan {path}")

@@ -1,4 +1,4 @@
-"""`plans show|validate|playbooks`."""
+"""`plans show|validate|revise|add|playbooks`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from django.core.management.base import CommandParser
 
 from agentsys.kernel.errors import BadInput
 from orchestration.cli.output import Command as Base
-from orchestration.cli.output import add_json, safe, table
+from orchestration.cli.output import actor, add_json, safe, table
+from orchestration.cli.revising import revision_text
 from orchestration.management.commands.goals import goal_id, params_of, plan_of
 from orchestration.planners import make_plan
 from orchestration.planners.playbooks import playbook_files, playbook_find
 from orchestration.services import reads
 from orchestration.services.plans import plan_document
+from orchestration.services.replan import Revision, plan_extend, plan_revise
 
 
 class Command(Base):
@@ -31,6 +33,17 @@ class Command(Base):
         check.add_argument("--playbook")
         check.add_argument("--param", action="append", default=[], metavar="K=V")
         add_json(check)
+        revise = verbs.add_parser("revise", help="another plan for a goal; done work is kept")
+        revise.add_argument("goal")
+        revise.add_argument("plan", help="a plan file with all tasks, or -")
+        revise.add_argument(
+            "--base", type=int, help="the version that the file was made from; it must be in force"
+        )
+        add_json(revise)
+        more = verbs.add_parser("add", help="more tasks for a running goal")
+        more.add_argument("goal")
+        more.add_argument("--file", required=True, help="a plan file with the new tasks, or -")
+        add_json(more)
         books = verbs.add_parser("playbooks", help="the playbooks that ship with the project")
         add_json(books)
 
@@ -71,6 +84,20 @@ class Command(Base):
             as_json=options["json"],
             text=f"valid: {len(draft.tasks)} tasks",
         )
+
+    def do_revise(self, **options: Any) -> None:
+        goal = goal_id(options["goal"])
+        document = plan_of(options["plan"])
+        base = options["base"] or reads.plan_view(goal)["version"]
+        self._revised(plan_revise(goal, document, base_version=base, actor=actor()), options)
+
+    def do_add(self, **options: Any) -> None:
+        document = plan_of(options["file"])
+        goal = goal_id(options["goal"])
+        self._revised(plan_extend(goal, document, actor=actor()), options)
+
+    def _revised(self, revision: Revision, options: dict[str, Any]) -> None:
+        self.emit(revision.to_json(), as_json=options["json"], text=revision_text(revision))
 
     def do_playbooks(self, **options: Any) -> None:
         found = [playbook_find(name) for name, _ in playbook_files()]

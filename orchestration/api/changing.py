@@ -1,0 +1,218 @@
+"""Changes to what a goal is made of, over HTTP: its plan, one task, an output; and pauses of what is
+wider or narrower than a goal."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from django.core.exceptions import PermissionDenied
+from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import api_view
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from agentsys.kernel.errors import NotFound
+from orchestration.api import bodies
+from orchestration.api.access import Act
+from orchestration.api.documents import (
+    ANYTHING,
+    OverrideDocument,
+    RevisionDocument,
+    StandingDocument,
+    TasksDocument,
+    answers,
+)
+from orchestration.api.doors import actor, enter, person, project_named, require
+from orchestration.models import Task
+from orchestration.services import overrides, pausing, reads, replan
+
+
+@extend_schema(
+    methods=["GET"], operation_id="goals_plan", tags=["plans"], responses=answers(ANYTHING)
+)
+@extend_schema(
+    methods=["POST"],
+    operation_id="goals_plan_revise",
+    description="Put another plan in the place of version `base_version`. Done work of the same key"
+    " and definition is kept; 409 when that version is no longer in force.",
+    tags=["plans"],
+    request=bodies.PlanRevision,
+    responses=answers(RevisionDocument),
+)
+@api_view(["GET", "POST"])
+def goal_plan(request: Request, goal_id: int) -> Response:
+    if request.method == "GET":
+        enter(request.user, "goal", goal_id)
+        return Response(reads.plan_view(goal_id))
+    enter(request.user, "goal", goal_id, Act.CONTROL)
+    values = bodies.parsed(bodies.PlanRevision, request)
+    revision = replan.plan_revise(
+        goal_id, values["plan"], base_version=values["base_version"], actor=actor(request)
+    )
+    return Response(revision.to_json())
+
+
+@extend_schema(
+    methods=["GET"], operation_id="goals_tasks", tags=["goals"], responses=answers(TasksDocument)
+)
+@extend_schema(
+    methods=["POST"],
+    operation_id="goals_tasks_add",
+    description="More tasks beside those that are there; they may depend on any of them.",
+    tags=["plans"],
+    request=bodies.PlanDocument,
+    responses=answers(RevisionDocument),
+)
+@api_view(["GET", "POST"])
+def goal_tasks(request: Request, goal_id: int) -> Response:
+    if request.method == "GET":
+        enter(request.user, "goal", goal_id)
+        return Response({"tasks": reads.goal_view(goal_id)["tasks"]})
+    enter(request.user, "goal", goal_id, Act.CONTROL)
+    document = bodies.parsed(bodies.PlanDocument, request)["plan"]
+    return Response(replan.plan_extend(goal_id, document, actor=actor(request)).to_json())
+
+
+@extend_schema(
+    operation_id="tasks_edit",
+    description="Another definition of a task: it runs again, and so does all that was built on it."
+    " With `preview` nothing is changed.",
+    tags=["tasks"],
+    request=bodies.TaskEdit,
+    responses=answers(RevisionDocument),
+)
+@api_view(["POST"])
+def task_edit(request: Request, task_id: int) -> Response:
+    enter(request.user, "task", task_id, Act.CONTROL)
+    values = bodies.parsed(bodies.TaskEdit, request)
+    row = Task.objects.filter(pk=task_id).exclude(state="superseded").first()
+    if row is None:
+        raise NotFound(kind="task in force", id=task_id, listing="goals show GOAL")
+    revision = replan.task_edit(
+        row.goal_id,
+        row.key,
+        values["changes"],
+        actor=actor(request),
+        preview=values["preview"],
+    )
+    return Response(revision.to_json())
+
+
+@extend_schema(
+    operation_id="tasks_override",
+    description="A person's output in the place of the task's. `stale` names what ran on the old"
+    " one; with `rerun` that runs again.",
+    tags=["tasks"],
+    request=bodies.OutputOverride,
+    responses=answers(OverrideDocument),
+)
+@api_view(["POST"])
+def task_override(request: Request, task_id: int) -> Response:
+    enter(request.user, "task", task_id, Act.OVERRULE)
+    values = bodies.parsed(bodies.OutputOverride, request)
+    told = overrides.output_override(
+        task_id,
+        values["output"],
+        user=person(request),
+        reason=values["reason"],
+        rerun=values["rerun"],
+    )
+    return Response(told.to_json())
+
+
+@extend_schema(
+    operation_id="tasks_pause",
+    description="The task and all that follows from it stand still.",
+    tags=["tasks"],
+    request=bodies.Reason,
+    responses=answers(StandingDocument),
+)
+@api_view(["POST"])
+def task_pause(request: Request, task_id: int) -> Response:
+    enter(request.user, "task", task_id, Act.CONTROL)
+    reason = bodies.parsed(bodies.Reason, request)["reason"]
+    return _standing(pausing.task_pause(task_id, actor=actor(request), reason=reason))
+
+
+@extend_schema(
+    operation_id="tasks_resume",
+    tags=["tasks"],
+    request=bodies.Empty,
+    responses=answers(StandingDocument),
+)
+@api_view(["POST"])
+def task_resume(request: Request, task_id: int) -> Response:
+    enter(request.user, "task", task_id, Act.CONTROL)
+    bodies.parsed(bodies.Empty, request)
+    return _standing(pausing.task_resume(task_id, actor=actor(request)))
+
+
+@extend_schema(
+    operation_id="projects_pause",
+    description="Every goal of the project stands still, new ones too.",
+    tags=["projects"],
+    request=bodies.Reason,
+    responses=answers(StandingDocument),
+)
+@api_view(["POST"])
+def project_pause(request: Request, name: str) -> Response:
+    reason = bodies.parsed(bodies.Reason, request)["reason"]
+    _project(request, name)
+    return _standing(pausing.project_pause(name, actor=actor(request), reason=reason))
+
+
+@extend_schema(
+    operation_id="projects_resume",
+    description="The project's goals go on, but for those that were paused by themselves.",
+    tags=["projects"],
+    request=bodies.Empty,
+    responses=answers(StandingDocument),
+)
+@api_view(["POST"])
+def project_resume(request: Request, name: str) -> Response:
+    bodies.parsed(bodies.Empty, request)
+    _project(request, name)
+    return _standing(pausing.project_resume(name, actor=actor(request)))
+
+
+@extend_schema(
+    operation_id="everything_pause",
+    description="Every goal there is stands still, new ones too. For administrators.",
+    tags=["projects"],
+    request=bodies.Reason,
+    responses=answers(StandingDocument),
+)
+@api_view(["POST"])
+def everything_pause(request: Request) -> Response:
+    reason = bodies.parsed(bodies.Reason, request)["reason"]
+    _administrator(request)
+    return _standing(pausing.everything_pause(actor=actor(request), reason=reason))
+
+
+@extend_schema(
+    operation_id="everything_resume",
+    description="All goes on that was not paused by itself or with its project.",
+    tags=["projects"],
+    request=bodies.Empty,
+    responses=answers(StandingDocument),
+)
+@api_view(["POST"])
+def everything_resume(request: Request) -> Response:
+    bodies.parsed(bodies.Empty, request)
+    _administrator(request)
+    return _standing(pausing.everything_resume(actor=actor(request)))
+
+
+def _standing(standing: pausing.Standing) -> Response:
+    return Response(asdict(standing))
+
+
+def _project(request: Request, name: str) -> None:
+    project = project_named(request.user, name)
+    if project is not None:
+        require(request.user, Act.CONTROL, project.pk)
+
+
+def _administrator(request: Request) -> None:
+    if not request.user.is_superuser:
+        raise PermissionDenied("this needs an administrator of the installation")

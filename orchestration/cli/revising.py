@@ -1,0 +1,50 @@
+"""Documents given on the command line, and what a change of plan does, for people."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from agentsys.kernel.errors import BadInput
+from orchestration.services.replan import Revision
+
+SHOWN_MAX = 10
+
+
+def json_of(given: str, what: str) -> Any:
+    """JSON as it stands, from a file (`@PATH`) or from standard input (`-`); BadInput says where it
+    is none."""
+    try:
+        if given == "-":
+            text = sys.stdin.read()
+        else:
+            text = Path(given[1:]).read_text() if given.startswith("@") else given
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(what=what, problems=[f"cannot be read: {error}"]) from error
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno} column {error.colno}"
+        raise BadInput(what=what, problems=[f"not JSON: {error.msg} at {where}"]) from error
+
+
+def revision_text(revision: Revision) -> str:
+    """A line for each thing that happens, or would."""
+    told = (
+        ("runs again", revision.again),
+        ("is new", revision.new),
+        ("is dropped", revision.dropped),
+        ("is under way and stops", revision.stopped),
+        ("stays, made from what is replaced", revision.stale),
+        ("is kept", revision.kept),
+    )
+    would = "would be" if revision.preview else "is"
+    head = f"plan of goal-{revision.goal} {would} at version {revision.version}"
+    return "\n".join([head, *(f"{what}: {_keys(keys)}" for what, keys in told if keys)])
+
+
+def _keys(keys: tuple[str, ...]) -> str:
+    more = f" and {len(keys) - SHOWN_MAX} more" if len(keys) > SHOWN_MAX else ""
+    return ", ".join(keys[:SHOWN_MAX]) + more

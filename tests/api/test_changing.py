@@ -1,0 +1,99 @@
+"""Plans, tasks and outputs are changed over HTTP; projects and everything are paused."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import Permission, User
+
+from orchestration.models import Goal, Project, Standstill, Task
+from tests.api.people import api, person
+
+pytestmark = pytest.mark.django_db
+
+PLAN = {
+    "objective": "Say hello",
+    "tasks": [
+        {"key": "a", "agent": "noop", "objective": "one", "inputs": {"n": 1}},
+        {"key": "b", "agent": "noop", "objective": "two", "depends_on": ["a"]},
+    ],
+}
+MORE = {"objective": "Say hello", "tasks": [{"key": "c", "agent": "noop", "depends_on": ["a"]}]}
+
+
+@pytest.fixture
+def operator():
+    return api(person("olga", "operator"))
+
+
+@pytest.fixture
+def goal(operator) -> Goal:
+    body = {"project": "alpha", "plan": PLAN}
+    return Goal.objects.get(pk=operator.post("/api/v1/goals", body, format="json").json()["id"])
+
+
+def post(client, path, body=None, status=200):
+    response = client.post(f"/api/v1/{path}", body or {}, format="json")
+    assert response.status_code == status, response.content
+    return response.json()
+
+
+def test_a_plan_is_revised_from_the_version_in_force(operator, goal):
+    tasks = [*PLAN["tasks"], *MORE["tasks"]]
+    body = {"plan": {**PLAN, "tasks": tasks}, "base_version": 1}
+    told = post(operator, f"goals/{goal.pk}/plan", body)
+    assert (told["version"], told["new"], told["kept"]) == (2, ["c"], ["a", "b"])
+    again = post(operator, f"goals/{goal.pk}/plan", body, status=409)
+    assert again["code"] == "plan-moved"
+    shown = operator.get(f"/api/v1/goals/{goal.pk}/plan").json()
+    assert {task["key"] for task in shown["tasks"]} == {"a", "b", "c"}
+
+
+def test_tasks_are_added_and_edited_with_a_preview(operator, goal):
+    assert post(operator, f"goals/{goal.pk}/tasks", {"plan": MORE})["new"] == ["c"]
+    task = Task.objects.get(goal=goal, key="a")
+    body = {"changes": {"inputs": {"n": 2}}, "preview": True}
+    shown = post(operator, f"tasks/{task.pk}/edit", body)
+    assert shown["preview"]
+    assert Task.objects.filter(goal=goal).count() == 3
+    done = post(operator, f"tasks/{task.pk}/edit", {**body, "preview": False})
+    assert done["again"] == shown["again"] == ["a", "b", "c"]
+    post(operator, f"tasks/{task.pk}/edit", body, status=404)  # it is superseded
+    assert len(operator.get(f"/api/v1/goals/{goal.pk}/tasks").json()["tasks"]) == 3
+
+
+def test_an_output_is_overridden_by_those_who_may(operator, goal):
+    task = Task.objects.get(goal=goal, key="a")
+    body = {"output": {"n": 1}, "reason": "I know"}
+    post(operator, f"tasks/{task.pk}/override", body, status=403)
+    olga = User.objects.get(username="olga")
+    olga.user_permissions.add(Permission.objects.get(codename="override_verdict"))
+    client = api(User.objects.get(pk=olga.pk))
+    post(client, f"tasks/{task.pk}/override", body, status=409)  # it is ready: nothing to override
+
+
+def test_a_task_a_project_and_everything_are_paused(operator, goal):
+    task = Task.objects.get(goal=goal, key="b")
+    assert post(operator, f"tasks/{task.pk}/pause", {"reason": "wait"})["goals"] == 1
+    task.refresh_from_db()
+    assert task.paused_at is not None
+    assert post(operator, f"tasks/{task.pk}/resume")["goals"] == 1
+    assert post(operator, "projects/alpha/pause") == {"goals": 1, "in_flight": 0}
+    assert Project.objects.get(name="alpha").paused_at is not None
+    assert post(operator, "projects/alpha/resume")["goals"] == 1
+    post(operator, "pause", status=403)
+    root = api(person("root", is_superuser=True))
+    assert post(root, "pause", {"reason": "fire"})["goals"] == 1
+    assert Standstill.objects.exists()
+    assert post(root, "resume")["goals"] == 1
+
+
+@pytest.mark.parametrize(
+    "path", ["goals/{goal}/plan", "goals/{goal}/tasks", "tasks/{task}/edit", "tasks/{task}/pause",
+             "projects/alpha/pause"],
+)  # fmt: skip
+def test_a_viewer_may_change_nothing(goal, path):
+    task = Task.objects.get(goal=goal, key="a")
+    viewer, stranger = api(person("vera", "viewer")), api(person("otto"))
+    url = path.format(goal=goal.pk, task=task.pk)
+    post(viewer, url, status=403)
+    post(stranger, url, status=404)
