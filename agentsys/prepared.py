@@ -23,4 +23,5 @@ def fetch(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     connection.validate_no_broken_transaction()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         cursor.execute(statement, values, prepare=True)
-        return cursor.fetchall() if cursor.description is not None else []
+        result = cursor.pgresult  # `description` would make an object for each column
+        return cursor.fetchall() if result is not None and result.nfields else []
