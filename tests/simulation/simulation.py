@@ -329,10 +329,7 @@ class Simulation:
         rig = self._rig
         self._broker.away = False
         self._calm = True
-        left_stopped = self._chance.random() < 0.3
-        for actor in rig.actors:
-            if not actor.idle and not (left_stopped and self._is_stalled(actor)):
-                self._resume(actor)
+        self._come_back()
         while self._plans:
             self._submit([a for a in rig.webs if a.idle] or [self._spare("web")])
         for goal_id in self._goals():
@@ -346,6 +343,31 @@ class Simulation:
             rig.time.step(ROUND_SECONDS)
         for what in unsettled(self._goals()):
             self._violation(f"after {ROUNDS_MAX} rounds without faults: {what}")
+
+    def _come_back(self) -> None:
+        """Whoever was interrupted goes on; who was stopped may never, or as a zombie."""
+        stopped = [a for a in self._rig.actors if not a.idle and self._is_stalled(a)]
+        for actor in self._rig.actors:
+            if not actor.idle and actor not in stopped:
+                self._resume(actor)
+        match self._chance.randrange(4):
+            case 0:
+                pass  # they are stopped for good
+            case 1:
+                self._wake(stopped)
+            case _:
+                self._wake_as_zombies(stopped)
+
+    def _wake(self, stopped: list[Actor]) -> None:
+        for actor in stopped:
+            self._resume(actor)
+
+    def _wake_as_zombies(self, stopped: list[Actor]) -> None:
+        """What they held was taken back meanwhile, and is not claimed again yet."""
+        self._rig.time.step(settings.AGENTSYS.lease_seconds + 1)
+        sweepers = [a for a in self._rig.sweepers if a.idle] or [self._spare("sweeper")]
+        self._begin(sweepers[0], "sweep", sweep)
+        self._wake(stopped)
 
     def _resume_goal(self, goal_id: int) -> None:
         paused = Goal.objects.filter(pk=goal_id, state="running", paused_at__isnull=False)
