@@ -1,7 +1,8 @@
-"""`chaos SCENARIO|all|list`: hurt real processes and compare what they did with the witness."""
+"""`chaos SCENARIO|all|list|report`: hurt real processes and compare what they did with the witness."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandParser
 
-from agentsys.kernel.errors import BadInput, ExitCode
+from agentsys.kernel.errors import BadInput, ExitCode, NotFound
 from orchestration.chaos.lab import ChaosBroke, Lab, lab_in
 from orchestration.chaos.report import COLUMNS, FIGURES, Outcome, markdown, problems, row
 from orchestration.chaos.scenarios import SCENARIOS, Scenario
@@ -19,12 +20,14 @@ from orchestration.chaos.stage import Order
 from orchestration.cli.output import Command as Base
 from orchestration.cli.output import add_json, table
 
+HELP = f"all, list, report (what was played last), or one of {', '.join(SCENARIOS)}"
+
 
 class Command(Base):
     help = "Kill, freeze and cut real processes, and report what was lost or doubled."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("scenario", help=f"all, list, or one of {', '.join(SCENARIOS)}")
+        parser.add_argument("scenario", help=HELP)
         parser.add_argument("--quick", action="store_true", help="the small amounts")
         parser.add_argument("--full", action="store_true", help="the full amounts (the default)")
         parser.add_argument("--tasks", type=int)
@@ -37,10 +40,13 @@ class Command(Base):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["scenario"] == "list":
             return self._list(options)
-        chosen = _chosen(options["scenario"])
-        orders = [(each, _order(each, options)) for each in chosen]
-        with lab_in(settings.AGENTSYS.home / "chaos") as lab:
-            outcomes = [self._play(lab, *each) for each in orders]
+        folder = settings.AGENTSYS.home / "chaos"
+        if options["scenario"] == "report":
+            outcomes = _last(folder)
+        else:
+            orders = [(s, _order(s, options)) for s in _chosen(options["scenario"])]
+            with lab_in(folder) as lab:
+                outcomes = [self._play(lab, *each) for each in orders]
         if options["report"]:
             options["report"].write_text(markdown(outcomes, heading="Chaos"))
         self._tell(outcomes, options)
@@ -72,11 +78,22 @@ class Command(Base):
         return self.show(table(COLUMNS, [row(outcome) for outcome in outcomes]))
 
 
+def _last(folder: Path) -> list[Outcome]:
+    """The last outcome of each scenario that was ever played to its end; NotFound when none was."""
+    paths = [folder / name / "outcome.json" for name in SCENARIOS]
+    found = [Outcome.of(json.loads(path.read_text())) for path in paths if path.exists()]
+    if not found:
+        raise NotFound(kind="outcome in", id=folder, listing="agentsys chaos list")
+    return found
+
+
 def _chosen(name: str) -> list[Scenario]:
     if name == "all":
         return list(SCENARIOS.values())
     if name not in SCENARIOS:
-        problem = f"there is no scenario {name!r}; there are all, {', '.join(SCENARIOS)}"
+        problem = (
+            f"there is no scenario {name!r}; there are all, list, report, {', '.join(SCENARIOS)}"
+        )
         raise BadInput(what="chaos", problems=[problem])
     return [SCENARIOS[name]]
 
