@@ -48,7 +48,7 @@ def postgres_restart(stage: Stage) -> None:
 def cut_commits(stage: Stage) -> None:
     with _proxy(stage) as proxy:
         stage.workers(2, DATABASE_URL=_through(proxy))
-        stage.busy(stage.crew.concurrency, steps=3, step_seconds=0.03)
+        stage.busy(6 * stage.crew.concurrency, steps=3, step_seconds=0.03)
         while not stage.enough:
             stage.pause(0.05, 0.6)
             before = proxy.cuts
