@@ -39,6 +39,7 @@ STEPS = (30, 90)
 LATENCY = 0.004  # seconds that pass with every step
 BEAT_SECONDS = 10.0  # hearts beat twice as often, but not each beat gets through
 OFTEN = {"SQL": 0.15, "C01": 0.5, "C02": 0.5, "C10": 0.7, "C11": 0.7, "C20": 0.7}
+WAITS = {"SQL": 0.25, "C04": 2.0, "C05": 2.0, "C06": 2.0, "C07": 2.0, "C16": 2.0, "C20": 0.5}
 SELDOM_REACHED = 4.0  # so many times more probable is a crash at any other point
 
 MESSAGES: dict[str, Callable[..., object]] = {
@@ -118,7 +119,7 @@ class Simulation:
     def _races(self) -> None:
         """Nobody dies and agents do well, but nobody is where the others think either."""
         Script.trouble = self._crash = 0.0
-        self._pause, self._stall, self._sweeps = 0.4, 4.0, 4.0
+        self._pause, self._stall, self._sweeps = 0.4, 3.0, 3.0
         self._loss, self._double = self._chance.choice([0.0, 0.1]), 0.3
 
     def _add_goal(self, number: int) -> None:
@@ -153,9 +154,7 @@ class Simulation:
             self._fault("cut", f"{actor.name} at {point} ({actor.doing})")
             self._gone[self._sessions[actor.name].id] = self._rig.time.seconds
             return "cut"
-        often_paused = (
-            self._pause / 3 if point == "SQL" and actor not in self._rig.sweepers else self._pause
-        )
+        often_paused = self._pause * WAITS.get(point, 1.0) * (actor.doing != "beat")
         if may_pause and fate < often + often_paused:
             return "pause"
         return "on"
@@ -215,7 +214,8 @@ class Simulation:
         self._resume(self._chance.choices(moving, patient)[0])
 
     def _stall_one(self, moving: list[Actor]) -> None:
-        actor = self._chance.choice(moving)
+        at_work = [6 if a.doing.startswith(("task_run", "work")) else 1 for a in moving]
+        actor = self._chance.choices(moving, at_work)[0]
         seconds = self._chance.choice([10.0, 35.0, 35.0, 80.0])
         self._fault("stall", f"{actor.name} at {actor.at} for {seconds} s ({actor.doing})")
         self._stalled[actor.name] = self._rig.time.seconds + seconds
