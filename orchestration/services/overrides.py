@@ -1,7 +1,8 @@
 """A person's output in the place of an agent's.
 
 The person's output is an attempt like any other, accepted on the person's word: its verdicts keep
-what the cheap verifiers say about it, and who overruled them and why. The attempt that counted
+what the cheap verifiers say about it, and who overruled them and why. Its form is no matter of
+authority: what builds on it relies on the schemas of the task and of its agent. The attempt that counted
 before stays as a row, rejected. What has run on the old output already is named; `rerun` lets it
 run again on the new one.
 """
@@ -60,11 +61,12 @@ class Override:
 def output_override(
     task_id: int, output: Any, *, user: User, reason: str, rerun: bool = False
 ) -> Override:
-    """Let `output` count as the task's, whatever verifiers say.
+    """Let `output` count as the task's, whatever verifiers other than `schema` say.
 
     For tasks that are done, held, being verified, failed or cancelled, in a goal that is running or
     failed; a failed goal goes on. Raises NotFound, NotAllowed without the permission
-    `override_verdict`, BadInput without a reason, IllegalMove.
+    `override_verdict`, BadInput without a reason or with an output that is not of the form that was
+    promised, IllegalMove.
     """
     name = user.get_username()
     if not (user.is_active and user.has_perm("agentsys_orchestration.override_verdict")):
@@ -77,6 +79,7 @@ def output_override(
     with goal_locked(goal_id) as book:
         task = Task.objects.get(pk=task_id)
         _check_states(book, task)
+        _check_form(book, task, report)
         stale = _ran_already(task)
         _give_way(book, task, name, reason, after)
         taken = _hand_in(book, task, report, name, reason, after)
@@ -123,6 +126,13 @@ def _check_states(book: Book, task: Task) -> None:
             event="override the output",
             allowed=["edit", "pause"],
         )
+
+
+def _check_form(book: Book, task: Task, report: Mapping[str, Any]) -> None:
+    case = _case(book, task, Taken(task.pk, 0, task.fence), report, artifact_hash(report))
+    said = verification.judge(case, "schema")
+    if said.outcome is VerdictOutcome.FAIL:
+        raise BadInput(what=f"output of {task.key}", problems=list(said.reasons))
 
 
 def _ran_already(task: Task) -> list[str]:

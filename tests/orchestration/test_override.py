@@ -21,9 +21,14 @@ from verification import services as verification
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+MORE: dict[str, Any] = {"echo": {"more": 1}}
 COMMAND: dict[str, Any] = {"agent": "command", "inputs": {"argv": ["true"]}}
+RAN: dict[str, Any] = {
+    "exit_code": 0, "stdout": "", "stderr": "", "duration_seconds": 1, "truncated": False,
+    "timed_out": False,
+}  # fmt: skip
 NEVER: dict[str, Any] = {
-    "output_schema": {"type": "object", "required": ["more"]},
+    "output_schema": {"type": "object", "properties": {"echo": {"required": ["more"]}}},
     "retry": {"attempts_max": 1},
 }
 
@@ -42,7 +47,7 @@ def ann() -> User:
 
 def override(goal: Goal, key: str, user: User, **rest: Any) -> Override:
     task = Task.objects.exclude(state="superseded").get(goal=goal, key=key)
-    said = {"output": {"n": 42}, "reason": "I counted by hand", **rest}
+    said = {"output": {"echo": {"n": 42}}, "reason": "I counted by hand", **rest}
     return output_override(task.pk, said.pop("output"), user=user, **said)
 
 
@@ -52,7 +57,7 @@ def whole(goal: Goal) -> None:
 
 def test_a_done_task_gets_a_persons_output_and_what_ran_on_the_old_one_is_told(ann: User) -> None:
     last = node("last", "b", **COMMAND)
-    later = node("later", "a", "last", inputs={"got": "${tasks.a.output.n}"})
+    later = node("later", "a", "last", inputs={"got": "${tasks.a.output.echo.n}"})
     goal = submit(node("a", inputs={"n": 1}), node("b", "a"), last, later)
     serve()
     old = attempt_of(goal, "a")
@@ -77,14 +82,14 @@ def test_a_done_task_gets_a_persons_output_and_what_ran_on_the_old_one_is_told(a
 
 def test_what_ran_on_the_old_output_runs_again_where_the_person_says_so(ann: User) -> None:
     goal = submit(
-        node("a", inputs={"n": 1}),
-        node("b", "a", inputs={"got": "${tasks.a.output.n}"}),
+        node("a", inputs={"m": 1}),
+        node("b", "a", inputs={"got": "${tasks.a.output.echo.n}"}),
         node("last", "b", **COMMAND),
     )
     goal.refresh_from_db()
     override_first = task_named(goal, "a")
     serve()
-    assert task_named(goal, "b").state == "failed"  # noop echoes: there is no `n` at the top
+    assert task_named(goal, "b").state == "failed"  # there is no `n` in what it echoes
     told = override(goal, "a", ann, rerun=True)
     assert told.stale == ("b",)
     assert pump(goal).state == "succeeded"
@@ -97,11 +102,11 @@ def test_what_ran_on_the_old_output_runs_again_where_the_person_says_so(ann: Use
 def test_a_failed_goal_goes_on_with_a_persons_output(ann: User) -> None:
     goal = pump(submit(node("a"), node("b", "a", **NEVER), node("c", "b"), node("d", "c")))
     assert goal.state == "failed"
-    told = override(goal, "b", ann)
+    told = override(goal, "b", ann, output=MORE)
     assert told.stale == ()
     assert pump(goal).state == "succeeded"
     (view,) = verification.verdicts_of([told.attempt])[told.attempt]
-    assert (str(view.outcome), str(view.counts_as)) == ("fail", "pass")  # it lacks `more`
+    assert (str(view.counts_as), view.override and view.override.by) == ("pass", "ann")
     whole(goal)
 
 
@@ -109,7 +114,7 @@ def test_an_optional_task_that_had_failed_is_made_up_for(ann: User) -> None:
     goal = submit(node("a", optional=True, **NEVER), node("b", "a"), node("last", **COMMAND))
     serve()
     assert (task_named(goal, "a").state, task_named(goal, "b").state) == ("failed", "done")
-    assert override(goal, "a", ann).stale == ("b",)
+    assert override(goal, "a", ann, output=MORE).stale == ("b",)
     assert pump(goal).state == "succeeded"
     whole(goal)
 
@@ -117,10 +122,22 @@ def test_an_optional_task_that_had_failed_is_made_up_for(ann: User) -> None:
 def test_what_was_held_for_a_person_is_void(ann: User, tmp_path: Path) -> None:
     goal, request = held(tmp_path / "w")
     key = request.task.key  # type: ignore[union-attr]
-    override(goal, key, ann)
+    override(goal, key, ann, output={"results": [], "ok": True, "failed": []})
     assert ApprovalRequest.objects.get(pk=request.pk).state == "withdrawn"
     assert Proposal.objects.get(goal=goal).state == "withdrawn"
     assert pump(goal).state == "succeeded"
+    whole(goal)
+
+
+def test_the_form_of_an_output_is_no_matter_of_authority(ann: User) -> None:
+    goal = pump(submit(node("a", **NEVER), node("b", "a")))
+    before = row_counts()
+    with pytest.raises(BadInput, match="'more' is a required property"):
+        override(goal, "a", ann)  # the task's own schema
+    with pytest.raises(BadInput, match="'m' was unexpected"):
+        override(goal, "a", ann, output={**MORE, "m": 1})  # the agent's
+    goal.refresh_from_db()
+    assert (goal.state, row_counts()) == ("failed", before)
     whole(goal)
 
 
@@ -129,7 +146,7 @@ def test_an_output_in_verification_is_overruled(ann: User) -> None:
     goal = submit(node("a", **COMMAND, **check), node("b", "a"))
     task_serve(task_named(goal, "a").pk, 0)
     assert task_named(goal, "a").state == "verifying"
-    told = override(goal, "a", ann)
+    told = override(goal, "a", ann, output=RAN)
     said = {v.verifier: v for v in verification.verdicts_of([told.attempt])[told.attempt]}
     assert set(said) == {"schema", "execution"}
     assert str(said["execution"].outcome) == "abstain"
