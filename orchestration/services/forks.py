@@ -1,21 +1,47 @@
-"""Forks: a new goal that begins where another one stood."""
+"""Forks: a new goal that begins where another one stood at an entry of its ledger.
+
+The ledger is folded up to that entry: it says which tasks there were and which were done. The fork
+has the same contract, plan, directives and limits; its branch begins at the commit that the goal's
+branch was at. What was accepted by then is carried over, report, artifacts and verdicts, and does
+not run again; its ledger names what each came from. What came later does not exist in the fork.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
 from agentsys.kernel.errors import BadInput, NotFound
-from orchestration.models import Goal, Plan
-from orchestration.services.goals import goal_submit
-from orchestration.services.ledger import goal_locked
+from orchestration.domain.chain import Entry
+from orchestration.domain.fold import Folded, fold
+from orchestration.domain.lives import GoalEvent, TaskState
+from orchestration.domain.plan import PlanDraft, TaskDraft
+from orchestration.models import Budget, Directive, Goal, LedgerEntry, Plan, Proposal, Task
+from orchestration.services.carrying import Carried, carry_over
+from orchestration.services.followups import Followups
+from orchestration.services.goals import goal_row, goal_submit, plan_hold
+from orchestration.services.ledger import Book, goal_locked
+from orchestration.services.moves import goal_move
+from orchestration.services.pausing import new_goal_stands_still
+from orchestration.services.plans import edges_insert, plan_store, roots_start
+from orchestration.services.replan import draft_of, plan_entries
+from orchestration.services.reviving import unmet_recount
+from workers.git import Repository
+
+LIMITS = ("tokens_max", "cost_usd_max", "calls_max", "seconds_max", "attempts_max")
+DEADLINE_LEFT = timedelta(seconds=1)  # a deadline that is over is not taken along
 
 
 def goal_fork(goal_id: int, *, at_seq: int | None = None, actor: str) -> Goal:
-    """A new goal with the same contract and plan, which remembers where it came from.
-
-    Accepted work is not carried over yet; `at_seq` must be an entry of the goal's ledger.
-    """
-    goal = Goal.objects.filter(pk=goal_id).first()
+    """A new goal that begins where `goal_id` stood right after entry `at_seq` of its ledger; by
+    default, where it stands now. NotFound, or BadInput for an entry that there is not."""
+    goal = Goal.objects.select_related("project").filter(pk=goal_id).first()
     if goal is None:
         raise NotFound(kind="goal", id=goal_id, listing="goals list")
     seq = goal.ledger_seq if at_seq is None else at_seq
@@ -23,29 +49,206 @@ def goal_fork(goal_id: int, *, at_seq: int | None = None, actor: str) -> Goal:
         raise BadInput(
             what=f"goal-{goal_id}", problems=[f"its ledger has entries 1 … {goal.ledger_seq}"]
         )
-    plan = Plan.objects.filter(goal=goal, version=1).first()
-    playbook = goal.contract.get("playbook")
-    document = None
-    if plan is not None and not playbook:
-        document = {"objective": goal.objective, "tasks": _as_document(plan.document["tasks"])}
-    fork = goal_submit(
-        objective=goal.objective,
-        project=goal.project.name,
-        playbook=playbook,
-        document=document,
-        params=goal.contract.get("params") or {},
-        repository=goal.repository,
-        actor=actor,
-        priority=goal.priority,
-        review=bool(goal.contract.get("review")),
-    )
-    Goal.objects.filter(pk=fork.pk).update(forked_from=goal, forked_seq=seq)
-    with goal_locked(fork.pk) as book:
-        book.record("goal.forked", actor=actor, payload={"from": goal_id, "seq": seq})
+    past = _Past.of(goal, seq)
+    if past is None:  # it was still being planned: its fork is, too
+        return _planned_anew(goal, seq, actor)
+    after = Followups()
+    with transaction.atomic():
+        fork = _rows(past, actor)
+        with goal_locked(fork.pk) as book:
+            _begin(book, goal, past, actor, after)
+    after.publish(fork.pk)
     fork.refresh_from_db()
     return fork
 
 
-def _as_document(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Stored tasks as a plan file has them: without what is empty."""
-    return [{k: v for k, v in task.items() if v not in (None, [], {}, "")} for task in tasks]
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """A goal as it stood at an entry: its tasks by key."""
+
+    goal: Goal
+    seq: int
+    held: bool  # nobody had looked at its plan, and somebody should
+    plan: Plan
+    drafts: Mapping[str, TaskDraft]
+    parents: Mapping[str, str]  # child → fan-out
+    expanded: frozenset[str]
+    accepted: Mapping[str, int]  # key → attempt
+
+    @classmethod
+    def of(cls, goal: Goal, seq: int) -> _Past | None:
+        folded = _folded(goal.pk, seq)
+        version = max((plan.version for plan in folded.plans), default=1)
+        plans = {p.version: p for p in Plan.objects.filter(goal=goal, version__lte=version)}
+        if not plans or (not folded.plans and plans[1].planner == "model"):
+            return None
+        entries = plan_entries(goal.pk, until_version=version)
+        rows = [
+            row
+            for row in Task.objects.filter(goal=goal, plan__version__lte=version)
+            .select_related("parent")
+            .order_by("pk")
+            if _state(folded, row.pk) is not TaskState.SUPERSEDED
+        ]
+        keys = {row.key for row in rows}
+        parents = {row.key: row.parent.key for row in rows if row.parent and row.parent.key in keys}
+        fanned = LedgerEntry.objects.filter(goal=goal, event="task.expanded", seq__lte=seq)
+        expanded = set(fanned.values_list("task_id", flat=True))
+        done = {row.key: folded.tasks[row.pk] for row in rows if row.pk in folded.tasks}
+        return cls(
+            goal=goal,
+            seq=seq,
+            held=bool(goal.contract.get("review")) and not _was_started(goal, seq),
+            plan=plans[version],
+            drafts={row.key: draft_of(entries[row.key], row.definition) for row in rows},
+            parents=parents,
+            expanded=frozenset(parents.values()) | {r.key for r in rows if r.pk in expanded},
+            accepted={
+                key: task.accepted
+                for key, task in done.items()
+                if task.state is TaskState.DONE and task.accepted is not None
+            },
+        )
+
+    def draft(self) -> PlanDraft:
+        document = self.plan.document
+        return PlanDraft(
+            objective=self.goal.objective,
+            tasks=tuple(self.drafts.values()),
+            rationale=f"forked from goal-{self.goal.pk} at entry {self.seq}",
+            planner=self.plan.planner,
+            playbook=document.get("playbook"),
+            params=document.get("params") or {},
+        )
+
+
+def _folded(goal_id: int, seq: int) -> Folded:
+    rows = LedgerEntry.objects.filter(goal_id=goal_id, seq__lte=seq).order_by("seq")
+    columns = ("goal_id", "seq", "event", "actor", "at", "payload", "task_id", "attempt_id")
+    return fold(Entry(*row) for row in rows.values_list(*columns).iterator(2000))
+
+
+def _state(folded: Folded, task_id: int) -> TaskState:
+    task = folded.tasks.get(task_id)  # an older ledger names a task when it begins
+    return task.state if task else TaskState.BLOCKED
+
+
+def _was_started(goal: Goal, seq: int) -> bool:
+    begun = ("goal.planned", "goal.plan_approved")
+    return LedgerEntry.objects.filter(goal=goal, seq__lte=seq, event__in=begun).exists()
+
+
+def _planned_anew(goal: Goal, seq: int, actor: str) -> Goal:
+    contract = goal.contract
+    fork = goal_submit(
+        objective=goal.objective,
+        project=goal.project.name,
+        playbook=contract.get("playbook"),
+        params=contract.get("params") or {},
+        repository=goal.repository,
+        actor=actor,
+        priority=goal.priority,
+        deadline_at=_deadline(goal),
+        review=bool(contract.get("review")),
+    )
+    Goal.objects.filter(pk=fork.pk).update(forked_from=goal, forked_seq=seq)
+    with goal_locked(fork.pk) as book:
+        book.record("goal.forked", actor=actor, payload={"from": goal.pk, "seq": seq})
+    fork.refresh_from_db()
+    return fork
+
+
+def _deadline(goal: Goal) -> Any:
+    at = goal.deadline_at
+    return at if at is not None and at > timezone.now() + DEADLINE_LEFT else None
+
+
+def _rows(past: _Past, actor: str) -> Goal:
+    """The fork's own row, branch and limits."""
+    goal, contract = past.goal, past.goal.contract
+    fork = goal_row(
+        goal.objective,
+        goal.project.name,
+        goal.repository,
+        actor,
+        goal.priority,
+        _deadline(goal),
+        None,
+        contract.get("playbook"),
+        contract.get("params") or {},
+        bool(contract.get("review")),
+        at=_commit(past),
+    )
+    Goal.objects.filter(pk=fork.pk).update(forked_from=goal, forked_seq=past.seq)
+    limits = Budget.objects.filter(goal=goal).values(*LIMITS).first()
+    if limits:
+        Budget.objects.filter(goal=fork).update(**limits)
+    return fork
+
+
+def _commit(past: _Past) -> str:
+    """Where the goal's branch was: at the last change of the work that is carried over, or at its
+    beginning."""
+    goal = past.goal
+    if not goal.repository:
+        return ""
+    applied = LedgerEntry.objects.filter(
+        goal=goal, event="proposal.applied", payload__result__has_key="commit"
+    )
+    rows = applied.order_by("seq").values_list(
+        "seq", "payload__proposal", "payload__result__commit"
+    )
+    of = dict(Proposal.objects.filter(goal=goal).values_list("pk", "attempt_id"))
+    carried = set(past.accepted.values())
+    last = ""
+    for seq, proposal, commit in rows:
+        if seq > past.seq or of.get(proposal) not in carried:
+            last = last or f"{commit}^"
+            break
+        last = str(commit)
+    return Repository.open(goal.repository).resolve(last or f"refs/heads/{goal.branch}")
+
+
+def _begin(book: Book, goal: Goal, past: _Past, actor: str, after: Followups) -> None:
+    fork = Goal.objects.get(pk=book.goal_id)
+    facts = {"contract_hash": fork.contract_hash, "objective": fork.objective[:500]}
+    book.record("goal.submitted", actor=actor, payload=facts)
+    book.record("goal.forked", actor=actor, payload={"from": goal.pk, "seq": past.seq})
+    _directives(book, goal, past.seq)
+    draft = past.draft()
+    ids = plan_store(book, draft, priority=goal.priority)
+    _fan_outs(past, ids)
+    if past.held:
+        plan_hold(book, draft)
+    else:
+        goal_move(book, GoalEvent.PLANNED, actor="orchestrator")
+        Goal.objects.filter(pk=fork.pk).update(started_at=book.now, publish_due_at=None)
+        carried = [Carried(ids[key], attempt) for key, attempt in past.accepted.items()]
+        after.unlocked += carry_over(book, carried, source=goal.pk, seq=past.seq, actor=actor)
+        republish = settings.AGENTSYS.republish_seconds
+        after.unlocked += roots_start(book, republish_seconds=republish)
+        after.advance = True
+    new_goal_stands_still(book, actor=actor)
+
+
+def _directives(book: Book, goal: Goal, seq: int) -> None:
+    """What people had told the goal by then is told to the fork by the same people."""
+    told = LedgerEntry.objects.filter(goal=goal, event="goal.directed", seq__lte=seq)
+    known = {d.pk: d for d in Directive.objects.filter(goal=goal)}
+    for number in told.order_by("seq").values_list("payload__directive", flat=True):
+        old = known[number]
+        new = Directive.objects.create(goal_id=book.goal_id, text=old.text, author=old.author)
+        facts = {"directive": new.pk, "text": new.text, "carried": {"goal": goal.pk}}
+        book.record("goal.directed", actor=old.author, payload=facts)
+
+
+def _fan_outs(past: _Past, ids: Mapping[str, int]) -> None:
+    """Fan-outs that had been expanded have their children, and wait for them."""
+    expanded = [ids[key] for key in past.expanded]
+    Task.objects.filter(pk__in=expanded).update(expands=False)
+    edges: Sequence[tuple[int, int]] = [(ids[p], ids[c]) for c, p in past.parents.items()]
+    edges_insert(edges)
+    for parent in set(past.parents.values()):
+        children = [ids[c] for c, p in past.parents.items() if p == parent]
+        Task.objects.filter(pk__in=children).update(parent_id=ids[parent])
+    unmet_recount(expanded)

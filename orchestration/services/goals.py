@@ -82,7 +82,7 @@ def goal_submit(
     path = _repository(repository)
     try:
         with transaction.atomic():
-            goal = _create(
+            goal = goal_row(
                 objective,
                 project,
                 path,
@@ -139,7 +139,7 @@ def _repository(path: str) -> str:
     return str(Repository.open(path).path) if path else ""
 
 
-def _create(
+def goal_row(
     objective: str,
     project: str,
     path: str,
@@ -150,7 +150,10 @@ def _create(
     playbook: str | None,
     params: Mapping[str, Any],
     review: bool,
+    *,
+    at: str = "",
 ) -> Goal:
+    """The rows of a goal that has no plan yet, and its branch: at the commit `at`, or at HEAD."""
     home, _ = Project.objects.get_or_create(name=project)
     contract = {
         "objective": plain(objective),
@@ -172,21 +175,21 @@ def _create(
         idempotency_key=key or None,
     )
     if path:
-        branch = _branch_free(Repository.open(path), goal.pk)
+        branch = _branch_free(Repository.open(path), goal.pk, at)
         Goal.objects.filter(pk=goal.pk).update(branch=branch)
     Budget.objects.create(goal=goal)
     return goal
 
 
-def _branch_free(repository: Repository, goal_id: int) -> str:
-    """`agentsys/goal-N`, at HEAD. A branch of that name left by another installation is kept:
+def _branch_free(repository: Repository, goal_id: int, at: str) -> str:
+    """`agentsys/goal-N`. A branch of that name left by another installation is kept:
     ours then carries a letter more."""
     for suffix in ("", *"bcdefghijklmnopqrstuvwxyz"):
         name = f"agentsys/goal-{goal_id}{suffix}"
         if not repository.resolve(f"refs/heads/{name}"):
-            head = repository.head()
-            if head:
-                repository.branch_create(name, head)
+            commit = at or repository.head()
+            if commit:
+                repository.branch_create(name, commit)
             return name
     raise BadInput(
         what="repository",
@@ -215,20 +218,25 @@ def plan_take_up(
     """Store a validated plan and start it, or hold it for a person."""
     plan_store(book, draft, priority=priority)
     if review:
-        goal_move(book, GoalEvent.PLAN_HELD, actor="orchestrator")
-        request_open(
-            book,
-            kind="plan",
-            question=f"Is this the plan for: {draft.objective[:300]}",
-            context={"tasks": [t.key for t in draft.tasks][:200], "planner": draft.planner},
-            risk="write",
-            allowed=("approve", "reject"),
-            definition={},
-        )
+        plan_hold(book, draft)
         return
     goal_move(book, GoalEvent.PLANNED, actor="orchestrator")
     Goal.objects.filter(pk=book.goal_id).update(started_at=book.now, publish_due_at=None)
     after.unlocked += roots_start(book, republish_seconds=settings.AGENTSYS.republish_seconds)
+
+
+def plan_hold(book: Book, draft: PlanDraft) -> None:
+    """The plan's tasks stay blocked until a person has looked at it."""
+    goal_move(book, GoalEvent.PLAN_HELD, actor="orchestrator")
+    request_open(
+        book,
+        kind="plan",
+        question=f"Is this the plan for: {draft.objective[:300]}",
+        context={"tasks": [t.key for t in draft.tasks][:200], "planner": draft.planner},
+        risk="write",
+        allowed=("approve", "reject"),
+        definition={},
+    )
 
 
 def goal_plan(goal_id: int) -> str:

@@ -13,11 +13,10 @@ from django.contrib.auth.models import Permission, User
 from django.utils import timezone
 
 from agentsys.gateway.scripted import Say, Script, _scripts
-from agentsys.kernel.errors import BadInput, IllegalMove, LeaseLost, NotFound
+from agentsys.kernel.errors import BadInput, IllegalMove, LeaseLost
 from orchestration.models import ApprovalRequest, Attempt, Goal, Proposal, Recovery, Task
 from orchestration.services.approvals import NotAllowed
 from orchestration.services.briefs import brief_build
-from orchestration.services.forks import goal_fork
 from orchestration.services.fsck import fsck
 from orchestration.services.goals import (
     goal_cancel,
@@ -197,24 +196,6 @@ def test_only_a_failed_goal_can_be_retried() -> None:
     pump(goal)
     with pytest.raises(IllegalMove):
         goal_retry(goal.pk, actor="ann")
-
-
-def test_a_fork_is_the_same_work_anew_and_remembers_where_it_came_from() -> None:
-    goal = pump(submit(node("a", inputs={"n": 1}, priority=3), node("b", "a"), priority=5))
-    fork = goal_fork(goal.pk, actor="ann")
-    assert (fork.forked_from_id, fork.forked_seq) == (goal.pk, goal.ledger_seq)
-    assert [t.key for t in fork.tasks.order_by("pk")] == ["a", "b"]
-    for key in "ab":
-        mine, theirs = task_named(fork, key), task_named(goal, key)
-        assert mine.definition_hash == theirs.definition_hash
-        assert (mine.agent, mine.priority) == (theirs.agent, theirs.priority)
-    assert pump(fork).state == "succeeded"
-    assert goal_fork(goal.pk, at_seq=1, actor="ann").forked_seq == 1
-    with pytest.raises(BadInput):
-        goal_fork(goal.pk, at_seq=goal.ledger_seq + 1, actor="ann")
-    with pytest.raises(NotFound):
-        goal_fork(999_999, actor="ann")
-    whole(fork)
 
 
 def test_a_directive_is_in_every_later_brief() -> None:
