@@ -77,9 +77,12 @@ def _serve_goal(goal_id: int, session: Session, size: int, deadline: float) -> t
     """Claim from one goal and go on, settling and claiming in one transaction, for its turn."""
     config = settings.AGENTSYS
     served, after = 0, Followups()
-    with goal_locked(goal_id) as book:
-        claims = _claim_cheap(book, session, size)
-        briefs = _briefs(book, claims)
+
+    def take(book: Book) -> tuple[list[Claimed], list[Brief | AgentsysError]]:
+        claimed = _claim_cheap(book, session, size)
+        return claimed, _briefs(book, claimed)
+
+    claims, briefs = _surely(goal_id, session, take)
     turn_ends = min(deadline, time.monotonic() + 2.0)  # other goals get their turn
     while claims:
         crashpoint("C04")
@@ -188,11 +191,14 @@ def task_serve(task_id: int, fence: int, *, coming: int | None = None) -> str:
     session = session_current()
     if session.idle:
         return "draining" if session.draining else "cut off"
-    with goal_locked(row["goal_id"]) as book:
-        taken = _claim_one(book, session, task_id, fence, scoped=row["scoped"])
-        if taken is None:
-            return "not claimable"
-        briefs = _briefs(book, [taken])
+
+    def take(book: Book) -> tuple[Claimed | None, list[Brief | AgentsysError]]:
+        claimed = _claim_one(book, session, task_id, fence, scoped=row["scoped"])
+        return claimed, _briefs(book, [claimed] if claimed else [])
+
+    taken, briefs = _surely(row["goal_id"], session, take)
+    if taken is None:
+        return "not claimable"
     crashpoint("C04")
     ports = AttemptPorts(taken, row["goal_id"], session)
     try:

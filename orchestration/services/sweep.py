@@ -8,7 +8,7 @@ and looks again at goals where nothing moves. Everything it does may be done twi
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 import structlog
@@ -38,22 +38,33 @@ log = structlog.get_logger(__name__)
 
 PUBLISH_MAX = 500
 
+# Sent first, marked after: a sweep that dies in between sends once more, which harms nobody. The other
+# way round, what was marked and never sent would wait for its next time.
 _DUE = """
-WITH due AS (
-    SELECT a.id FROM agentsys_orchestration_attempt a
-    JOIN agentsys_orchestration_task t ON t.id = a.task_id
-    JOIN agentsys_orchestration_goal g ON g.id = a.goal_id
-    WHERE a.state = 'queued' AND a.publish_due_at <= clock_timestamp()
-      AND t.state = 'ready' AND (t.due_at IS NULL OR t.due_at <= clock_timestamp())
-      AND g.state = 'running' AND g.paused_at IS NULL AND t.paused_at IS NULL
-    ORDER BY a.publish_due_at LIMIT %(limit)s FOR UPDATE OF a SKIP LOCKED
-)
+SELECT a.id, a.goal_id, a.lane, t.id, t.fence FROM agentsys_orchestration_attempt a
+JOIN agentsys_orchestration_task t ON t.id = a.task_id
+JOIN agentsys_orchestration_goal g ON g.id = a.goal_id
+WHERE a.state = 'queued' AND a.publish_due_at <= clock_timestamp()
+  AND t.state = 'ready' AND (t.due_at IS NULL OR t.due_at <= clock_timestamp())
+  AND g.state = 'running' AND g.paused_at IS NULL AND t.paused_at IS NULL
+ORDER BY a.publish_due_at, a.id LIMIT %(limit)s
+"""
+
+_SENT = """
 UPDATE agentsys_orchestration_attempt a
 SET publishes = a.publishes + 1,
     publish_due_at = clock_timestamp() + make_interval(
         secs => LEAST(%(first)s * 2 ^ LEAST(a.publishes, 10), %(most)s))
-FROM due, agentsys_orchestration_task t WHERE a.id = due.id AND t.id = a.task_id
-RETURNING a.goal_id, a.lane, t.id, t.fence
+WHERE a.id = ANY(%(ids)s) AND a.state = 'queued' AND a.publish_due_at <= clock_timestamp()
+"""
+
+# A session that was not heard since the server came up has lost its lock with its connection, not
+# with its life: it is given until its lease runs out.
+_RUNNING = """
+SELECT a.id, a.owner, a.lease_until <= clock_timestamp(), EXISTS (
+    SELECT 1 FROM agentsys_orchestration_workersession s
+    WHERE s.id = a.owner AND s.ended_at IS NULL AND s.seen_at < pg_postmaster_start_time())
+FROM agentsys_orchestration_attempt a WHERE a.state = 'running' ORDER BY a.id
 """
 
 _SILENT = """
@@ -70,21 +81,19 @@ def sweep() -> dict[str, int] | None:
     with _turn() as mine:
         if not mine:
             return None
-        return {
-            "taken_back": _take_back(lost_attempts()),
-            "settled": _each("settle", unsettled(), _settle),
-            "published": attempts_publish(),
-            "verdicts": verdicts_publish(),
-            "proposals": _proposals_publish(),
-            "planned": _each(
-                "plan", planning(), lambda pk: dispatch.send("orchestration.plan", pk)
-            ),
-            "wrapped": _each("wrap up", over(), wrap_up),
-            "reservations": reservations_release(),
-            "expired": _each("expire", expired(), approval_expire),
-            "overdue": _each("park", overdue(), deadline_passed),
-            "advanced": _each("advance", stalled(), lambda pk: advance(pk)),
-        }
+        return {name: _part(name, act) for name, act in PARTS.items()}
+
+
+def _part(name: str, act: Callable[[], int]) -> int:
+    """A part that breaks, with the database perhaps, must not cost the others their turn."""
+    try:
+        return act()
+    except Exception as error:  # the sweep's edge: the next one tries again
+        log.warning(
+            "a part of the sweep broke", part=name, error=f"{type(error).__name__}: {error}"
+        )
+        connection.close()
+        return 0
 
 
 @contextmanager
@@ -100,7 +109,7 @@ def _turn() -> Iterator[bool]:
     try:
         yield locked or _sweeper_is_silent()
     finally:
-        if locked:
+        if locked and connection.connection is not None:  # else the lock went with it
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_unlock(%s, %s)", SWEEP_LOCK)
 
@@ -128,13 +137,10 @@ def lost_attempts() -> list[int]:
     Attempts first, sessions after: a session that opens and claims in between is not taken for dead.
     """
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT id, owner, lease_until <= clock_timestamp()"
-            " FROM agentsys_orchestration_attempt WHERE state = 'running' ORDER BY id"
-        )
+        cursor.execute(_RUNNING)
         rows = cursor.fetchall()
     alive = sessions_alive() if rows else set()
-    return [row[0] for row in rows if row[2] or row[1] not in alive]
+    return [row[0] for row in rows if row[2] or not (row[1] in alive or row[3])]
 
 
 def _take_back(attempt_ids: Collection[int]) -> int:
@@ -217,52 +223,50 @@ def _settle(attempt_id: int) -> None:
 def attempts_publish() -> int:
     """Send again what was queued and not claimed in time."""
     config = settings.AGENTSYS
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(
-            _DUE,
-            {
-                "limit": PUBLISH_MAX,
-                "first": config.republish_seconds,
-                "most": config.republish_max_seconds,
-            },
-        )
+    with connection.cursor() as cursor:
+        cursor.execute(_DUE, {"limit": PUBLISH_MAX})
         rows = cursor.fetchall()
-    cheap = sum(1 for row in rows if row[1] == "cheap")
+    cheap = sum(1 for row in rows if row[2] == "cheap")
     if cheap:
         dispatch.ring(cheap)
     by_goal: dict[int, list[Link]] = {}
-    for goal_id, lane, task_id, fence in rows:
+    for _, goal_id, lane, task_id, fence in rows:
         if lane == "agent":
             by_goal.setdefault(goal_id, []).append(Link(task_id, fence))
     for goal_id, links in by_goal.items():
         dispatch.publish_links(goal_id, links)
+    values = {"first": config.republish_seconds, "most": config.republish_max_seconds}
+    with connection.cursor() as cursor:
+        cursor.execute(_SENT, {**values, "ids": [row[0] for row in rows]})
     return len(rows)
 
 
 def verdicts_publish() -> int:
     with transaction.atomic():
         due = verification.verdicts_due(PUBLISH_MAX)
-        verification.verdicts_published([row[0] for row in due])
     by_attempt: dict[int, list[tuple[str, str]]] = {}
     for _, attempt_id, verifier, voter in due:
         by_attempt.setdefault(attempt_id, []).append((verifier, voter))
     for attempt_id, pairs in by_attempt.items():
         dispatch.publish_verifiers(attempt_id, pairs)
+    verification.verdicts_published([row[0] for row in due])
     return len(due)
 
 
 def _proposals_publish() -> int:
     due = _due(Proposal.objects.filter(state="approved"), "apply_due_at")
-    _push("agentsys_orchestration_proposal", "apply_due_at", due)
     for proposal_id in due:
         dispatch.send("orchestration.apply", proposal_id)
+    _push("agentsys_orchestration_proposal", "apply_due_at", due)
     return len(due)
 
 
-def planning() -> list[int]:
+def _plans_publish() -> int:
     due = _due(Goal.objects.filter(state="planning"), "publish_due_at")
+    for goal_id in due:
+        dispatch.send("orchestration.plan", goal_id)
     _push("agentsys_orchestration_goal", "publish_due_at", due)
-    return due
+    return len(due)
 
 
 def over() -> list[int]:
@@ -309,6 +313,21 @@ def _push(table: str, field: str, ids: list[int]) -> None:
                 f" WHERE id = ANY(%s)",
                 [settings.AGENTSYS.republish_max_seconds, ids],
             )
+
+
+PARTS: Mapping[str, Callable[[], int]] = {
+    "taken_back": lambda: _take_back(lost_attempts()),
+    "settled": lambda: _each("settle", unsettled(), _settle),
+    "published": lambda: attempts_publish(),
+    "verdicts": lambda: verdicts_publish(),
+    "proposals": _proposals_publish,
+    "planned": _plans_publish,
+    "wrapped": lambda: _each("wrap up", over(), wrap_up),
+    "reservations": lambda: reservations_release(),
+    "expired": lambda: _each("expire", expired(), approval_expire),
+    "overdue": lambda: _each("park", overdue(), deadline_passed),
+    "advanced": lambda: _each("advance", stalled(), lambda pk: advance(pk)),
+}
 
 
 class Sweeper:
