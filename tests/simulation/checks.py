@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import connection
+from django.db.models import Count, F, Q
 
 from orchestration.models import LedgerEntry, Task
 from orchestration.services.fsck import fsck
+from orchestration.services.rebuild import rebuild_check
 from tests.simulation.world import World
 from workers.models import Effect
 
@@ -58,9 +60,11 @@ def unsettled(goal_ids: list[int]) -> list[str]:
 def problems(goal_id: int, seen: Witnessed) -> Iterator[str]:
     for finding in fsck(goal_id):
         yield f"fsck {finding.invariant}: {finding.ref} {finding.problem}"
+    yield from (f"ledger and tables differ: {told}" for told in rebuild_check(goal_id))
     yield from _accepted_as_claimed(goal_id)
     yield from _fences_rise(goal_id)
     yield from _losses_were_losses(goal_id, seen)
+    yield from _losses_are_counted_once(goal_id)
     yield from _effects_as_recorded(goal_id, seen.world)
 
 
@@ -101,6 +105,13 @@ def _losses_were_losses(goal_id: int, seen: Witnessed) -> Iterator[str]:
         owner, since = entry.payload["owner"], entry.at - claimed[entry.attempt_id]
         if owner not in seen.gone and since < lease:
             yield f"attempt-{entry.attempt_id} was taken from living worker {owner} after {since}"
+
+
+def _losses_are_counted_once(goal_id: int) -> Iterator[str]:
+    lost = Count("attempts", filter=Q(attempts__state="lost"))
+    counted = Task.objects.filter(goal_id=goal_id).annotate(lost=lost).filter(losses__gt=F("lost"))
+    for task in counted:
+        yield f"{task.key} counts {task.losses} losses, and fewer attempts were lost"
 
 
 def _effects_as_recorded(goal_id: int, world: World) -> Iterator[str]:

@@ -185,7 +185,7 @@ PLANTS: dict[str, tuple[Plant, str]] = {
     "fence not checked at commit": (fence_not_checked_at_commit, r"is done by attempt-\d+ under"),
     "intent not written": (intent_not_written, r"effect .* was made 2 times"),
     "race at a join": (race_at_a_join, r"fsck unmet-count|without faults: goal"),
-    "sweep without lock": (sweep_without_lock, r"sweep could not .*take back|fsck"),
+    "sweep without lock": (sweep_without_lock, r"sweep could not .*take back|losses, and fewer"),
     "lease by the worker's clock": (lease_by_the_workers_clock, r"taken from living worker"),
     "verdicts counted by message": (verdicts_counted_by_message, r"fsck accepted-has-verdicts"),
 }

@@ -40,6 +40,7 @@ LATENCY = 0.004  # seconds that pass with every step
 BEAT_SECONDS = 10.0  # hearts beat twice as often, but not each beat gets through
 OFTEN = {"SQL": 0.15, "C01": 0.5, "C02": 0.5, "C10": 0.7, "C11": 0.7, "C20": 0.7}
 WAITS = {"SQL": 0.25, "C04": 2.0, "C05": 2.0, "C06": 2.0, "C07": 2.0, "C16": 2.0, "C20": 0.5}
+HURRIES = {"beat": 0.0, "sweep": 2.0}
 SELDOM_REACHED = 4.0  # so many times more probable is a crash at any other point
 
 MESSAGES: dict[str, Callable[..., object]] = {
@@ -154,7 +155,7 @@ class Simulation:
             self._fault("cut", f"{actor.name} at {point} ({actor.doing})")
             self._gone[self._sessions[actor.name].id] = self._rig.time.seconds
             return "cut"
-        often_paused = self._pause * WAITS.get(point, 1.0) * (actor.doing != "beat")
+        often_paused = self._pause * WAITS.get(point, 1.0) * HURRIES.get(actor.doing, 1.0)
         if may_pause and fate < often + often_paused:
             return "pause"
         return "on"
