@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from agentsys.kernel.errors import BadInput, NotFound
 from orchestration.domain.chain import Entry
-from orchestration.domain.fold import Folded, fold
+from orchestration.domain.fold import Folded, fold, ids_of
 from orchestration.domain.lives import GoalEvent, TaskState
 from orchestration.domain.plan import PlanDraft, TaskDraft
 from orchestration.models import Budget, Directive, Goal, LedgerEntry, Plan, Proposal, Task
@@ -35,6 +35,7 @@ from orchestration.services.reviving import unmet_recount
 from workers.git import Repository
 
 LIMITS = ("tokens_max", "cost_usd_max", "calls_max", "seconds_max", "attempts_max")
+HAS_RESULT = (TaskState.DONE, TaskState.SUPERSEDED)  # `superseded`: the entry before its plan's
 DEADLINE_LEFT = timedelta(seconds=1)  # a deadline that is over is not taken along
 
 
@@ -83,12 +84,13 @@ class _Past:
         if not plans or (not folded.plans and plans[1].planner == "model"):
             return None
         entries = plan_entries(goal.pk, until_version=version)
+        gone = _gone(goal, seq)
         rows = [
             row
             for row in Task.objects.filter(goal=goal, plan__version__lte=version)
             .select_related("parent")
             .order_by("pk")
-            if _state(folded, row.pk) is not TaskState.SUPERSEDED
+            if row.pk not in gone
         ]
         keys = {row.key for row in rows}
         parents = {row.key: row.parent.key for row in rows if row.parent and row.parent.key in keys}
@@ -106,7 +108,7 @@ class _Past:
             accepted={
                 key: task.accepted
                 for key, task in done.items()
-                if task.state is TaskState.DONE and task.accepted is not None
+                if task.state in HAS_RESULT and task.accepted is not None
             },
         )
 
@@ -128,9 +130,15 @@ def _folded(goal_id: int, seq: int) -> Folded:
     return fold(Entry(*row) for row in rows.values_list(*columns).iterator(2000))
 
 
-def _state(folded: Folded, task_id: int) -> TaskState:
-    task = folded.tasks.get(task_id)  # an older ledger names a task when it begins
-    return task.state if task else TaskState.BLOCKED
+def _gone(goal: Goal, seq: int) -> set[int]:
+    """Tasks that the plan in force had no place for. What happened to their rows stands before the
+    plan's entry, but until that the older plan was in force."""
+    plans = LedgerEntry.objects.filter(goal=goal, event="plan.accepted", seq__lte=seq)
+    return {
+        task_id
+        for payload in plans.values_list("payload", flat=True)
+        for task_id in ids_of(payload.get("superseded", ()))
+    }
 
 
 def _was_started(goal: Goal, seq: int) -> bool:
