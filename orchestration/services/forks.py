@@ -195,26 +195,59 @@ def _rows(past: _Past, actor: str) -> Goal:
 
 
 def _commit(past: _Past) -> str:
-    """Where the goal's branch was: at the last change of the work that is carried over, or at its
-    beginning."""
+    """Where the goal's branch was: at the last change whose work had been accepted by then, even
+    if it was replaced since, or at its beginning. BadInput when that commit is gone."""
     goal = past.goal
     if not goal.repository:
         return ""
-    applied = LedgerEntry.objects.filter(
-        goal=goal, event="proposal.applied", payload__result__has_key="commit"
+    counted, rest = _merges(past)
+    repository = Repository.open(goal.repository)
+    if counted:
+        wanted = _newest(repository, goal.branch, counted)
+    else:
+        wanted = f"{rest[0]}^" if rest else f"refs/heads/{goal.branch}"
+    found = repository.resolve(wanted)
+    if not found and repository.head():
+        raise BadInput(
+            what=f"goal-{goal.pk}",
+            problems=[
+                f"its branch was at {wanted}, which is gone from {goal.repository};"
+                " bring it back from a clone that has it, or submit the goal anew"
+            ],
+        )
+    return found
+
+
+def _merges(past: _Past) -> tuple[dict[str, bool], list[str]]:
+    """Commits on the goal's branch in the order of the ledger: those of work accepted by then, with
+    whether a crash came between commit and entry, and all others."""
+    ledger = LedgerEntry.objects.filter(goal=past.goal)
+    accepted = set(
+        ledger.filter(event="task.accepted", seq__lte=past.seq).values_list("attempt_id", flat=True)
     )
-    rows = applied.order_by("seq").values_list(
-        "seq", "payload__proposal", "payload__result__commit"
-    )
-    of = dict(Proposal.objects.filter(goal=goal).values_list("pk", "attempt_id"))
-    carried = set(past.accepted.values())
-    last = ""
-    for seq, proposal, commit in rows:
-        if seq > past.seq or of.get(proposal) not in carried:
-            last = last or f"{commit}^"
-            break
-        last = str(commit)
-    return Repository.open(goal.repository).resolve(last or f"refs/heads/{goal.branch}")
+    of = dict(Proposal.objects.filter(goal=past.goal).values_list("pk", "attempt_id"))
+    applied = ledger.filter(event="proposal.applied", payload__result__has_key="commit")
+    counted: dict[str, bool] = {}
+    rest: list[str] = []
+    for seq, facts in applied.order_by("seq").values_list("seq", "payload"):
+        commit = str(facts["result"]["commit"])
+        if seq <= past.seq and of.get(facts["proposal"]) in accepted:
+            counted[commit] = facts["result"].get("state") == "already"
+        else:
+            rest.append(commit)
+    return counted, rest
+
+
+def _newest(repository: Repository, branch: str, commits: Mapping[str, bool]) -> str:
+    """The one that all others are behind. Where each was entered as soon as it was made it is the
+    last; after a crash others may have been made between commit and entry: the branch tells."""
+    *_, last = commits
+    if not any(commits.values()):
+        return last
+    at = repository.resolve(f"refs/heads/{branch}")
+    while at and at not in commits:
+        at = repository.resolve(f"{at}^")
+    return at or last
 
 
 def _begin(book: Book, goal: Goal, past: _Past, actor: str, after: Followups) -> None:
