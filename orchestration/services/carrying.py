@@ -82,7 +82,7 @@ def carry_over(
                 "fence": one.fence,
                 "artifact_hash": attempt.artifact_hash,
                 "verdicts": {v.verifier: str(v.outcome) for v in views[attempt.pk] if v.outcome},
-                "carried": {
+                "carried_from": {
                     "goal": source, "seq": seq, "task": attempt.task_id, "attempt": attempt.pk,
                 },
             },

@@ -23,9 +23,10 @@ from orchestration.domain.fold import Folded, fold, ids_of
 from orchestration.domain.lives import GoalEvent, TaskState
 from orchestration.domain.plan import PlanDraft, TaskDraft
 from orchestration.models import Budget, Directive, Goal, LedgerEntry, Plan, Proposal, Task
+from orchestration.services import dispatch
 from orchestration.services.carrying import Carried, carry_over
 from orchestration.services.followups import Followups
-from orchestration.services.goals import goal_row, goal_submit, plan_hold
+from orchestration.services.goals import goal_row, plan_hold
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.moves import goal_move
 from orchestration.services.pausing import new_goal_stands_still
@@ -55,7 +56,7 @@ def goal_fork(goal_id: int, *, at_seq: int | None = None, actor: str) -> Goal:
         return _planned_anew(goal, seq, actor)
     after = Followups()
     with transaction.atomic():
-        fork = _rows(past, actor)
+        fork = _rows(goal, seq, actor)
         with goal_locked(fork.pk) as book:
             _begin(book, goal, past, actor, after)
     after.publish(fork.pk)
@@ -147,23 +148,22 @@ def _was_started(goal: Goal, seq: int) -> bool:
 
 
 def _planned_anew(goal: Goal, seq: int, actor: str) -> Goal:
-    contract = goal.contract
-    fork = goal_submit(
-        objective=goal.objective,
-        project=goal.project.name,
-        playbook=contract.get("playbook"),
-        params=contract.get("params") or {},
-        repository=goal.repository,
-        actor=actor,
-        priority=goal.priority,
-        deadline_at=_deadline(goal),
-        review=bool(contract.get("review")),
-    )
-    Goal.objects.filter(pk=fork.pk).update(forked_from=goal, forked_seq=seq)
-    with goal_locked(fork.pk) as book:
-        book.record("goal.forked", actor=actor, payload={"from": goal.pk, "seq": seq})
+    with transaction.atomic():
+        fork = _rows(goal, seq, actor)
+        with goal_locked(fork.pk) as book:
+            facts = {"contract_hash": fork.contract_hash, "objective": fork.objective[:500]}
+            goal_move(book, GoalEvent.SUBMITTED, actor=actor, payload=facts)
+            Goal.objects.filter(pk=fork.pk).update(publish_due_at=book.now)
+            _origin(book, goal, seq, actor)
+            new_goal_stands_still(book, actor=actor)
+    dispatch.send("orchestration.plan", fork.pk)
     fork.refresh_from_db()
     return fork
+
+
+def _origin(book: Book, goal: Goal, seq: int, actor: str) -> None:
+    book.record("goal.forked", actor=actor, payload={"from": goal.pk, "seq": seq})
+    _directives(book, goal, seq)
 
 
 def _deadline(goal: Goal) -> Any:
@@ -171,9 +171,9 @@ def _deadline(goal: Goal) -> Any:
     return at if at is not None and at > timezone.now() + DEADLINE_LEFT else None
 
 
-def _rows(past: _Past, actor: str) -> Goal:
+def _rows(goal: Goal, seq: int, actor: str) -> Goal:
     """The fork's own row, branch and limits."""
-    goal, contract = past.goal, past.goal.contract
+    contract = goal.contract
     fork = goal_row(
         goal.objective,
         goal.project.name,
@@ -185,22 +185,21 @@ def _rows(past: _Past, actor: str) -> Goal:
         contract.get("playbook"),
         contract.get("params") or {},
         bool(contract.get("review")),
-        at=_commit(past),
+        at=_commit(goal, seq),
     )
-    Goal.objects.filter(pk=fork.pk).update(forked_from=goal, forked_seq=past.seq)
+    Goal.objects.filter(pk=fork.pk).update(forked_from=goal, forked_seq=seq)
     limits = Budget.objects.filter(goal=goal).values(*LIMITS).first()
     if limits:
         Budget.objects.filter(goal=fork).update(**limits)
     return fork
 
 
-def _commit(past: _Past) -> str:
+def _commit(goal: Goal, seq: int) -> str:
     """Where the goal's branch was: at the last change whose work had been accepted by then, even
     if it was replaced since, or at its beginning. BadInput when that commit is gone."""
-    goal = past.goal
     if not goal.repository:
         return ""
-    counted, rest = _merges(past)
+    counted, rest = _merges(goal, seq)
     repository = Repository.open(goal.repository)
     if counted:
         wanted = _newest(repository, goal.branch, counted)
@@ -218,20 +217,20 @@ def _commit(past: _Past) -> str:
     return found
 
 
-def _merges(past: _Past) -> tuple[dict[str, bool], list[str]]:
+def _merges(goal: Goal, until: int) -> tuple[dict[str, bool], list[str]]:
     """Commits on the goal's branch in the order of the ledger: those of work accepted by then, with
     whether a crash came between commit and entry, and all others."""
-    ledger = LedgerEntry.objects.filter(goal=past.goal)
+    ledger = LedgerEntry.objects.filter(goal=goal)
     accepted = set(
-        ledger.filter(event="task.accepted", seq__lte=past.seq).values_list("attempt_id", flat=True)
+        ledger.filter(event="task.accepted", seq__lte=until).values_list("attempt_id", flat=True)
     )
-    of = dict(Proposal.objects.filter(goal=past.goal).values_list("pk", "attempt_id"))
+    of = dict(Proposal.objects.filter(goal=goal).values_list("pk", "attempt_id"))
     applied = ledger.filter(event="proposal.applied", payload__result__has_key="commit")
     counted: dict[str, bool] = {}
     rest: list[str] = []
     for seq, facts in applied.order_by("seq").values_list("seq", "payload"):
         commit = str(facts["result"]["commit"])
-        if seq <= past.seq and of.get(facts["proposal"]) in accepted:
+        if seq <= until and of.get(facts["proposal"]) in accepted:
             counted[commit] = facts["result"].get("state") == "already"
         else:
             rest.append(commit)
@@ -254,8 +253,7 @@ def _begin(book: Book, goal: Goal, past: _Past, actor: str, after: Followups) ->
     fork = Goal.objects.get(pk=book.goal_id)
     facts = {"contract_hash": fork.contract_hash, "objective": fork.objective[:500]}
     book.record("goal.submitted", actor=actor, payload=facts)
-    book.record("goal.forked", actor=actor, payload={"from": goal.pk, "seq": past.seq})
-    _directives(book, goal, past.seq)
+    _origin(book, goal, past.seq, actor)
     draft = past.draft()
     ids = plan_store(book, draft, priority=goal.priority)
     _fan_outs(past, ids)

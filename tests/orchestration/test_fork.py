@@ -76,7 +76,7 @@ def test_what_was_accepted_by_then_is_carried_over_and_the_rest_runs() -> None:
         (v.verifier, v.outcome, v.artifact_hash) for v in views[new.pk]
     ]
     entry = fork.ledger.get(event="task.accepted")
-    assert entry.payload["carried"] == {
+    assert entry.payload["carried_from"] == {
         "goal": goal.pk, "seq": at, "task": old.task_id, "attempt": old.pk,
     }  # fmt: skip
     assert pump(fork).state == "succeeded"

@@ -16,7 +16,7 @@ from orchestration.services.advance import advance
 from orchestration.services.approvals import approval_decide
 from orchestration.services.forks import goal_fork
 from orchestration.services.fsck import fsck
-from orchestration.services.goals import goal_retry
+from orchestration.services.goals import goal_direct, goal_retry, goal_submit
 from orchestration.services.overrides import output_override
 from orchestration.services.proposals import TRAILER, proposal_apply
 from orchestration.services.replan import plan_revise, task_edit
@@ -195,3 +195,15 @@ def test_a_goal_whose_commits_are_gone_is_not_forked(given: GivenRepository) -> 
     with pytest.raises(BadInput, match="is gone from"):
         goal_fork(goal.pk, actor="ann")
     assert row_counts() == before
+
+
+def test_a_goal_that_is_still_being_planned_is_planned_in_its_fork_too() -> None:
+    goal = goal_submit(objective="find out", actor="ann")
+    goal_direct(goal.pk, "in one page", actor="ann")
+    fork = goal_fork(goal.pk, actor="bob")
+    assert (fork.state, fork.forked_from_id, fork.publish_due_at is None) == (
+        "planning", goal.pk, False,
+    )  # fmt: skip
+    assert (fork.contract, fork.forked_seq) == (goal.contract, 2)
+    assert [d.text for d in fork.directives.all()] == ["in one page"]
+    assert fsck(fork.pk, deep=True) == []
