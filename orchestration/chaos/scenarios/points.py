@@ -41,7 +41,7 @@ def kill_at_points(stage: Stage) -> None:
             missed.append(point)
         stage.pause(0.1, 0.3)
     stage.until_over()
-    stage.notes["points passed by nobody"] = ", ".join(missed) or "none"
+    stage.notes["points not reached in one of their turns"] = ", ".join(missed) or "none"
 
 
 def _die_at(stage: Stage, point: str) -> bool:
