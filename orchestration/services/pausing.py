@@ -144,6 +144,7 @@ def task_resume(task_id: int, *, actor: str) -> Standing:
         ids = [task.pk for task in tasks]
         queued = Attempt.objects.filter(task_id__in=ids, state="queued", task__state="ready")
         queued.update(publish_due_at=book.now)
+        Proposal.objects.filter(task_id__in=ids, state="approved").update(apply_due_at=book.now)
         if ids:
             book.record("tasks.resumed", actor=actor, task_id=task_id, payload={"tasks": runs(ids)})
         goal_id = book.goal_id
@@ -196,6 +197,27 @@ def everything_resume(*, actor: str) -> Standing:
     Standstill.objects.all().delete()
     paused = Goal.objects.filter(paused_by=EVERYTHING)
     return _each(paused, lambda pk: goal_resume(pk, actor=actor, by=EVERYTHING))
+
+
+def pauses_spread() -> int:
+    """Let every goal agree with its project and with everything: one that came in while its
+    project was being paused, or where whoever paused or resumed broke off in the middle. Returns
+    how many did not."""
+    still = Standstill.objects.first()
+    goals = Goal.objects.filter(finished_at__isnull=True)
+    project_stands = Q(project__paused_at__isnull=False)
+    late = goals.filter(paused_at__isnull=True)
+    late = late if still else late.filter(project_stands)
+    left = goals.filter(paused_by="project").exclude(project_stands)
+    over = goals.none() if still else goals.filter(paused_by=EVERYTHING)
+    who = still.actor if still else "orchestrator"
+    by = EVERYTHING if still else "project"
+    spread = (
+        _each(late, lambda pk: goal_pause(pk, actor=who, by=by)),
+        _each(left, lambda pk: goal_resume(pk, actor="orchestrator", by="project")),
+        _each(over, lambda pk: goal_resume(pk, actor="orchestrator", by=EVERYTHING)),
+    )
+    return sum(standing.goals for standing in spread)
 
 
 def new_goal_stands_still(book: Book, *, actor: str) -> None:

@@ -28,7 +28,7 @@ from orchestration.services.ending import task_fail, task_retry
 from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.moves import attempts_move
-from orchestration.services.pausing import deadline_passed, overdue
+from orchestration.services.pausing import deadline_passed, overdue, pauses_spread
 from orchestration.services.sessions import SWEEP_LOCK, sessions_alive
 from orchestration.services.settle import attempt_settle
 from orchestration.services.wrapup import wrap_up
@@ -326,6 +326,7 @@ PARTS: Mapping[str, Callable[[], int]] = {
     "reservations": lambda: reservations_release(),
     "expired": lambda: _each("expire", expired(), approval_expire),
     "overdue": lambda: _each("park", overdue(), deadline_passed),
+    "pauses": lambda: pauses_spread(),
     "advanced": lambda: _each("advance", stalled(), lambda pk: advance(pk)),
 }
 

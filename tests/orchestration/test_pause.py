@@ -4,6 +4,7 @@ narrower one."""
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
@@ -11,7 +12,7 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from agentsys.kernel.errors import BadInput
-from orchestration.models import ApprovalRequest, Attempt, Goal, Project, Task
+from orchestration.models import ApprovalRequest, Attempt, Goal, Project, Standstill, Task
 from orchestration.services.advance import advance
 from orchestration.services.approvals import AlreadyDecided, approval_decide
 from orchestration.services.fsck import fsck
@@ -31,6 +32,7 @@ from orchestration.services.running import serve
 from orchestration.services.sweep import sweep
 from orchestration.services.why import why
 from tests.orchestration.pump import asked_about, events, node, pump, submit, task_named
+from tests.orchestration.test_approvals import held
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -98,6 +100,21 @@ def test_resuming_a_goal_of_a_paused_project_leaves_it_to_the_project() -> None:
     assert paused_by(goal) == "project"
     project_resume("mine", actor="bob")
     assert pump(goal).state == "succeeded"
+
+
+def test_the_sweep_makes_goals_agree_with_their_project_and_with_everything() -> None:
+    """A goal that came in while its project was being paused; a resume that broke off."""
+    goal, other = submit(node("a"), project="mine"), submit(node("a"), project="yours")
+    Project.objects.filter(name="mine").update(paused_at=timezone.now())
+    sweep()
+    assert (paused_by(goal), paused_by(other)) == ("project", "")
+    Project.objects.filter(name="mine").update(paused_at=None)
+    Standstill.objects.create(pk=1, actor="root")
+    sweep()
+    assert (paused_by(goal), paused_by(other)) == ("everything", "everything")
+    Standstill.objects.all().delete()
+    sweep()
+    assert [pump(one).state for one in (goal, other)] == ["succeeded", "succeeded"]
 
 
 def test_everything_stands_still_and_goes_on() -> None:
@@ -209,3 +226,16 @@ def test_why_names_who_paused_and_the_command_that_goes_on() -> None:
     project_resume("mine", actor="bob")
     everything_pause(actor="root")
     assert "`goals resume --everything` goes on" in why(f"goal-{goal.pk}").sentence
+
+
+def test_an_approved_action_of_a_paused_task_waits_until_it_is_resumed(tmp_path: Path) -> None:
+    goal, request = held(tmp_path / "w")
+    task_pause(task_named(goal, "act").pk, actor="ann")
+    ann = User.objects.create_superuser("ann")
+    approval_decide(request.pk, user=ann, decision="approve")
+    pump(goal)
+    assert (goal.state, (tmp_path / "w").exists()) == ("running", False)
+    task_resume(task_named(goal, "act").pk, actor="ann")
+    assert pump(goal).state == "succeeded"
+    assert (tmp_path / "w").read_text().split() == ["x"]
+    assert fsck(goal.pk) == []
