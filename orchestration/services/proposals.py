@@ -82,7 +82,8 @@ def _take(proposal_id: int) -> Proposal | None:
         raise NotFound(kind="proposal", id=proposal_id, listing="inbox list")
     with goal_locked(goal_id) as book:
         proposal = Proposal.objects.select_related("goal", "task").get(pk=proposal_id)
-        if proposal.state != "approved" or book.goal_state != "running" or book.paused_at:
+        stands_still = book.paused_at or proposal.task.paused_at
+        if proposal.state != "approved" or book.goal_state != "running" or stands_still:
             return None
         if digest(proposal.payload) != proposal.payload_hash:
             proposals_move(
@@ -97,7 +98,15 @@ def _take(proposal_id: int) -> Proposal | None:
     return proposal
 
 
+def _is_withdrawn(proposal: Proposal) -> bool:
+    """Looked at once more right before the effect: this process may have been stopped since it took
+    the proposal, and its goal cancelled meanwhile."""
+    return not Proposal.objects.filter(pk=proposal.pk, state="approved").exists()
+
+
 def _merge(proposal: Proposal) -> str:
+    if _is_withdrawn(proposal):
+        return "withdrawn"
     task: Task = proposal.task
     repository = Repository.open(proposal.goal.repository)
     try:
@@ -129,6 +138,8 @@ def _later(proposal: Proposal, reason: str) -> str:
 
 
 def _act(proposal: Proposal) -> str:
+    if _is_withdrawn(proposal):
+        return "withdrawn"
     attempt = Attempt.objects.get(pk=proposal.attempt_id)
     root = settings.AGENTSYS.home / "work"
     root.mkdir(parents=True, exist_ok=True)

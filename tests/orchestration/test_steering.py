@@ -15,7 +15,8 @@ from django.utils import timezone
 from agentsys.gateway.scripted import Say, Script, _scripts
 from agentsys.kernel.errors import BadInput, IllegalMove, LeaseLost
 from orchestration.models import ApprovalRequest, Attempt, Goal, Proposal, Recovery, Task
-from orchestration.services.approvals import NotAllowed
+from orchestration.services import proposals
+from orchestration.services.approvals import NotAllowed, approval_decide
 from orchestration.services.briefs import brief_build
 from orchestration.services.fsck import fsck
 from orchestration.services.goals import (
@@ -109,6 +110,21 @@ def test_cancelling_withdraws_what_waits_for_people(tmp_path: Path) -> None:
     goal_cancel(goal.pk, actor="ann")
     assert ApprovalRequest.objects.get(pk=request.pk).state == "withdrawn"
     assert Proposal.objects.get(goal=goal).state == "withdrawn"
+    whole(goal)
+
+
+def test_an_action_that_was_taken_up_before_the_cancel_does_not_begin_after_it(
+    tmp_path: Path,
+) -> None:
+    """As when the process is stopped in between, for longer than anybody waits."""
+    goal, request = held(tmp_path / "w")
+    ann = User.objects.create_superuser("ann")
+    approval_decide(request.pk, user=ann, decision="approve")
+    taken = proposals._take(Proposal.objects.get(goal=goal).pk)
+    assert taken is not None
+    goal_cancel(goal.pk, actor="ann")
+    assert proposals._act(taken) == "withdrawn"
+    assert not (tmp_path / "w").exists()
     whole(goal)
 
 
