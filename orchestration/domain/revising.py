@@ -15,7 +15,7 @@ A fan-out of which only a child is replaced becomes a fresh task above the same 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from orchestration.domain.graph import order_of
 from orchestration.domain.lives import TaskState
@@ -63,9 +63,23 @@ def same(a: TaskDraft, b: TaskDraft) -> bool:
 def change_of(
     standing: Mapping[str, Standing], drafts: Mapping[str, TaskDraft], *, again: bool
 ) -> Change:
-    """`drafts` is the whole new plan by key, without a cycle. Children of fan-outs need not be in
-    it; one that is says what that child is to be."""
+    """`drafts` is the whole new plan by key, `together` without a cycle. Children of fan-outs need
+    not be in it; one that is says what that child is to be."""
     return _Revision(standing, drafts, again).change
+
+
+def together(
+    standing: Mapping[str, Standing], drafts: Mapping[str, TaskDraft]
+) -> dict[str, TaskDraft]:
+    """The new plan with the children that stand in it, as it is to be checked: a fan-out waits for
+    its children, so that a way back to it from one of them is a cycle."""
+    made = _children(standing)
+    wanted = _with_children(standing, drafts, made)
+    below = {key: [child for child in made.get(key, ()) if child in wanted] for key in wanted}
+    return {
+        key: replace(task, depends_on=(*task.depends_on, *below[key])) if below[key] else task
+        for key, task in wanted.items()
+    }
 
 
 class _Revision:
@@ -117,7 +131,11 @@ class _Revision:
     def _is_made_anew(self, parent: str | None) -> bool:
         """Will this fan-out be expanded again? Asked of a child, when the fan-out's own needs have
         their place already."""
-        if parent is None or parent not in self._wanted or self._is_firm(parent):
+        if parent is None or parent not in self._wanted:
+            return False
+        if self._is_made_anew(self._standing[parent].parent):
+            return True
+        if self._is_firm(parent):
             return False
         return self._again or self._standing[parent].state is not TaskState.DONE
 
@@ -142,14 +160,21 @@ def _with_children(
     drafts: Mapping[str, TaskDraft],
     made: Mapping[str, Sequence[str]],
 ) -> dict[str, TaskDraft]:
-    """The drafts, with the children of every fan-out that is said again as it was."""
+    """The drafts, with all that stands below every fan-out that is said again as it was. One that
+    is said otherwise makes children of its own."""
     wanted = dict(drafts)
-    for parent, keys in made.items():
-        if parent not in drafts:
-            continue
-        for key in keys:
-            if same(drafts[parent], standing[parent].draft):
-                wanted.setdefault(key, standing[key].draft)
-            else:  # it makes children of its own
+
+    def place(parent: str, anew: bool) -> None:
+        said = wanted.get(parent)
+        anew = anew or (said is not None and not same(said, standing[parent].draft))
+        for key in made.get(parent, ()):
+            if anew:
                 wanted.pop(key, None)
+            elif said is not None:
+                wanted.setdefault(key, standing[key].draft)
+            place(key, anew)
+
+    for key, task in standing.items():
+        if task.parent is None:
+            place(key, anew=False)
     return wanted

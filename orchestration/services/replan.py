@@ -9,6 +9,7 @@ their attempts, as `superseded`; what of them is running loses its lease and sto
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -20,11 +21,16 @@ from agentsys.kernel.errors import AgentsysError, BadInput, ExitCode, IllegalMov
 from agentsys.kernel.hashing import digest_of_plain, plain
 from orchestration.domain.fold import runs
 from orchestration.domain.lives import AttemptEvent, GoalEvent, TaskEvent, TaskState
-from orchestration.domain.plan import PlanDraft, TaskDraft, plan_from_json, task_from_json
-from orchestration.domain.plan_checks import children_problems, plan_problems
-from orchestration.domain.revising import Change, Standing, change_of
+from orchestration.domain.plan import (
+    PlanDraft,
+    TaskDraft,
+    capped,
+    plan_from_json,
+    task_from_json,
+)
+from orchestration.domain.plan_checks import plan_problems
+from orchestration.domain.revising import Change, Standing, change_of, together
 from orchestration.models import ApprovalRequest, Attempt, Goal, Plan, Proposal, Task
-from orchestration.planners import make_plan
 from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.moves import attempts_move, goal_move, tasks_move
@@ -82,17 +88,21 @@ class Revision:
 # --- The three ways to change a plan -------------------------------------------------------------
 
 
-def plan_revise(goal_id: int, document: Any, *, base_version: int, actor: str) -> Revision:
+def plan_revise(
+    goal_id: int, document: Any, *, base_version: int, actor: str, preview: bool = False
+) -> Revision:
     """Put `document` in the place of version `base_version`. Done work of the same key and
-    definition is kept, a failed goal goes on.
+    definition is kept, a failed goal goes on. Its tasks may need children of fan-outs that it keeps.
 
-    Raises PlanMoved when another version is in force, BadInput with every problem of the plan,
-    IllegalMove when the goal is neither running nor failed, NotFound.
+    With `preview` nothing is written. Raises PlanMoved when another version is in force, BadInput
+    with every problem of the plan, IllegalMove when the goal is neither running nor failed,
+    NotFound.
     """
     goal = _goal(goal_id)
-    draft = make_plan(objective=goal.objective, document=document)
-    drafts = {task.key: task for task in draft.tasks}
-    return _change(goal_id, lambda _: (drafts, draft.rationale), actor=actor, base=base_version)
+    draft = plan_from_json(document, objective=goal.objective)
+    drafts = _by_key(draft.tasks)
+    made = drafts, draft.rationale
+    return _change(goal_id, lambda _: made, actor=actor, base=base_version, preview=preview)
 
 
 def task_edit(
@@ -113,32 +123,30 @@ def task_edit(
         if key not in standing:
             raise NotFound(kind="task", id=f"{goal_id}/{key}", listing=f"goals show {goal_id}")
         drafts = {k: task.draft for k, task in standing.items() if task.parent is None}
-        drafts[key] = _edited(standing[key], changes, standing)
+        drafts[key] = _edited(standing[key].draft, changes)
         return drafts, f"{key} was edited"
 
     return _change(goal_id, edit, actor=actor, again=True, preview=preview)
 
 
-def plan_extend(goal_id: int, document: Any, *, actor: str) -> Revision:
+def plan_extend(goal_id: int, document: Any, *, actor: str, preview: bool = False) -> Revision:
     """More tasks beside those that are there; they may depend on any of them.
 
-    Two people may do so at once: each adds to what the other left.
+    Two people may do so at once: each adds to what the other left. With `preview` nothing is
+    written. Raises BadInput, NotFound, and IllegalMove when the goal is not running.
     """
     goal = _goal(goal_id)
     added = plan_from_json(document, objective=goal.objective)
+    more = _by_key(added.tasks)
 
     def extend(standing: Mapping[str, Standing]) -> tuple[dict[str, TaskDraft], str]:
-        taken = sorted(task.key for task in added.tasks if task.key in standing)
+        taken = sorted(key for key in more if key in standing)
         if taken:
             raise BadInput(what="plan", problems=[f"key `{key}` is taken" for key in taken])
         drafts = {k: task.draft for k, task in standing.items() if task.parent is None}
-        for task in added.tasks:
-            drafts[task.key] = task
-            drafts |= {n: standing[n].draft for n in task.depends_on if n in standing}
-        _check(drafts.values())
-        return drafts, added.rationale or f"{len(added.tasks)} tasks were added"
+        return {**drafts, **more}, added.rationale or f"{len(more)} tasks were added"
 
-    return _change(goal_id, extend, actor=actor, only_add=True)
+    return _change(goal_id, extend, actor=actor, only_add=True, preview=preview)
 
 
 def tasks_again(book: Book, keys: Iterable[str], *, actor: str, after: Followups) -> Revision:
@@ -198,11 +206,15 @@ def _goal(goal_id: int) -> Goal:
     return goal
 
 
-def _edited(
-    task: Standing, changes: Mapping[str, Any], standing: Mapping[str, Standing]
-) -> TaskDraft:
-    """The task's draft with the changes, checked beside the others."""
-    old = task.draft
+def _by_key(tasks: Sequence[TaskDraft]) -> dict[str, TaskDraft]:
+    named = Counter(task.key for task in tasks)
+    twice = [f"key `{key}` is used twice; keys must differ" for key in named if named[key] > 1]
+    if twice:
+        raise BadInput(what="plan", problems=capped(twice))
+    return {task.key: task for task in tasks}
+
+
+def _edited(old: TaskDraft, changes: Mapping[str, Any]) -> TaskDraft:
     row = {
         "key": old.key, "agent": old.agent, "phase": old.phase, "priority": old.priority,
         "depends_on": list(old.depends_on), **old.definition(), **plain(changes),
@@ -211,21 +223,15 @@ def _edited(
     draft = task_from_json(row, f"task {old.key}", problems)
     if draft is None:
         raise BadInput(what="task", problems=problems)
-    if task.parent is not None:
-        others = set(standing) - {old.key}
-        problems = children_problems(task.parent, [draft], others, agent_info(), verifier_names())
-        if problems:
-            raise BadInput(what="task", problems=problems)
-    else:
-        drafts = {k: t.draft for k, t in standing.items() if t.parent is None}
-        _check({**drafts, old.key: draft}.values())
     return draft
 
 
-def _check(drafts: Iterable[TaskDraft]) -> None:
-    """BadInput with every problem of these tasks together, a cycle among them too."""
-    plan = PlanDraft(objective="-", tasks=tuple(drafts))
-    most = settings.AGENTSYS.plan_tasks_max
+def _check(standing: Mapping[str, Standing], drafts: Mapping[str, TaskDraft]) -> None:
+    """BadInput with every problem of the new plan, a cycle among them too. What fan-outs have made
+    does not count against the size of a plan."""
+    whole = together(standing, drafts)
+    most = settings.AGENTSYS.plan_tasks_max + len(whole) - len(drafts)
+    plan = PlanDraft(objective="-", tasks=tuple(whole.values()))
     problems = plan_problems(plan, agent_info(), verifier_names(), tasks_max=most)
     if problems:
         raise BadInput(what="plan", problems=problems)
@@ -251,6 +257,7 @@ def _change(
             raise PlanMoved(goal=goal_id, version=active.version, base=base)
         standing = standing_of(goal_id)
         drafts, rationale = make(standing)
+        _check(standing, drafts)
         change = change_of(standing, drafts, again=again)
         if only_add:
             change.kept, change.revived = change.kept + change.revived, []

@@ -382,7 +382,15 @@ def test_an_output_is_overridden(plan: str):
     goal = goal_of(plan)
     Task.objects.filter(goal=goal).update(priority=0)
     User.objects.create_superuser("root")
-    words = ("goals", "override", f"{goal.pk}/a", "--output", '{"echo": {"n": 1}}', "--reason", "I know")
+    words = (
+        "goals",
+        "override",
+        f"{goal.pk}/a",
+        "--output",
+        '{"echo": {"n": 1}}',
+        "--reason",
+        "I know",
+    )
     with pytest.raises(IllegalMove):
         Said(*words, "--user", "root")
     Said("goals", "pause", "--task", f"{goal.pk}/b")

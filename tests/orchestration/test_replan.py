@@ -15,6 +15,7 @@ from orchestration.services.goals import goal_retry
 from orchestration.services.hotpath import claim
 from orchestration.services.ledger import goal_locked
 from orchestration.services.pausing import task_pause
+from orchestration.services.reads import plan_view
 from orchestration.services.rebuild import rebuild_check
 from orchestration.services.replan import (
     PlanMoved,
@@ -254,4 +255,84 @@ def test_what_replaces_a_paused_task_is_paused() -> None:
     task_edit(goal.pk, "b", {"inputs": {"n": 2}}, actor="ann")
     assert named(goal, "b").paused_at is not None
     assert pump(goal).state == "running"
+    whole(goal)
+
+
+def expanded() -> Goal:
+    """A goal whose fan-out has made its children, and none of them has run."""
+    goal = fanned()
+    serve()
+    advance(goal.pk)
+    return goal
+
+
+def test_new_tasks_may_need_a_child_of_a_fan_out_and_later_changes_keep_them() -> None:
+    goal = expanded()
+    plan_extend(goal.pk, {"tasks": [node("more", "fan[2]")]}, actor="ann")
+    plan_extend(goal.pk, {"tasks": [node("again", "seed")]}, actor="ann")
+    task_edit(goal.pk, "last", {"objective": "another"}, actor="ann")
+    assert {"more", "again", "fan[1]", "fan[2]"} <= set(states(goal))
+    assert pump(goal).state == "succeeded"
+    whole(goal)
+
+
+def test_a_plan_that_is_read_and_given_back_changes_nothing() -> None:
+    goal = expanded()
+    plan_extend(goal.pk, {"tasks": [node("more", "fan[2]")]}, actor="ann")
+    told = revise(goal, *plan_view(goal.pk)["tasks"])
+    assert (told.again, told.new, told.dropped) == ((), (), ())
+    assert pump(goal).state == "succeeded"
+    whole(goal)
+
+
+BACKWARDS = {**FAN, "task": {**EACH, "depends_on": ["helper"]}}
+
+
+def test_a_way_back_from_a_child_to_its_fan_out_is_a_cycle() -> None:
+    seed = node("seed", inputs={"items": [1]})
+    fan = node("fan", "seed", agent="collect", fan_out=BACKWARDS)
+    goal = submit(seed, fan, node("helper", **COMMAND))
+    serve()
+    advance(goal.pk)
+    with pytest.raises(BadInput, match="cycle"):
+        revise(goal, seed, fan, node("helper", "fan", **COMMAND))
+    assert pump(goal).state == "succeeded"
+    unseen = submit(seed, fan, node("helper", "fan"))  # no child is there yet to be asked
+    assert pump(unseen).state == "failed"
+    assert [fsck(one.pk, deep=True) for one in (goal, unseen)] == [[], []]
+
+
+def test_children_of_children_are_edited_and_built_upon_too() -> None:
+    inner = {**FAN, "as": "j", "key": "${j}", "task": {**EACH, "inputs": {"n": "${j}"}}}
+    each = {**EACH, "agent": "collect", "fan_out": inner}
+    each.pop("inputs", None)
+    goal = submit(
+        node("seed", inputs={"items": [1, 2]}),
+        node("fan", "seed", agent="collect", fan_out={**FAN, "task": each}),
+        node("last", "fan", **COMMAND),
+    )
+    serve()
+    advance(goal.pk)
+    advance(goal.pk)
+    before = set(states(goal))
+    assert "fan[1][2]" in before
+    plan_extend(goal.pk, {"tasks": [node("more", "fan[1][2]")]}, actor="ann")
+    assert set(states(goal)) == {*before, "more"}
+    serve()
+    told = task_edit(goal.pk, "fan[1][2]", {"inputs": {"n": 9}}, actor="ann")
+    assert told.again == ("fan[1][2]", "more", "fan[1]", "fan", "last")
+    assert pump(goal).state == "succeeded"
+    whole(goal)
+
+
+def test_a_preview_of_a_revision_writes_nothing() -> None:
+    goal = submit(node("a"), node("b", "a"))
+    version = Plan.objects.get(goal=goal, state="active").version
+    document = {"objective": "to test", "tasks": [node("a"), node("c", "a")]}
+    told = plan_revise(goal.pk, document, base_version=version, actor="ann", preview=True)
+    assert (told.preview, told.new, told.dropped) == (True, ("c",), ("b",))
+    more = {"tasks": [node("d", "a")]}
+    assert plan_extend(goal.pk, more, actor="ann", preview=True).new == ("d",)
+    assert states(goal) == {"a": "ready", "b": "blocked"}
+    assert Plan.objects.filter(goal=goal).count() == 1
     whole(goal)

@@ -39,10 +39,14 @@ class Command(Base):
         revise.add_argument(
             "--base", type=int, help="the version that the file was made from; it must be in force"
         )
+        _add_dry_run(revise)
         add_json(revise)
         more = verbs.add_parser("add", help="more tasks for a running goal")
         more.add_argument("goal")
-        more.add_argument("--file", required=True, help="a plan file with the new tasks, or -")
+        given = more.add_mutually_exclusive_group(required=True)
+        given.add_argument("plan", nargs="?", help="a plan file with the new tasks, or -")
+        given.add_argument("--file", help="the same")
+        _add_dry_run(more)
         add_json(more)
         books = verbs.add_parser("playbooks", help="the playbooks that ship with the project")
         add_json(books)
@@ -89,12 +93,16 @@ class Command(Base):
         goal = goal_id(options["goal"])
         document = plan_of(options["plan"])
         base = options["base"] or reads.plan_view(goal)["version"]
-        self._revised(plan_revise(goal, document, base_version=base, actor=actor()), options)
+        told = plan_revise(
+            goal, document, base_version=base, actor=actor(), preview=options["preview"]
+        )
+        self._revised(told, options)
 
     def do_add(self, **options: Any) -> None:
-        document = plan_of(options["file"])
         goal = goal_id(options["goal"])
-        self._revised(plan_extend(goal, document, actor=actor()), options)
+        document = plan_of(options["plan"] or options["file"])
+        told = plan_extend(goal, document, actor=actor(), preview=options["preview"])
+        self._revised(told, options)
 
     def _revised(self, revision: Revision, options: dict[str, Any]) -> None:
         self.emit(revision.to_json(), as_json=options["json"], text=revision_text(revision))
@@ -119,6 +127,13 @@ class Command(Base):
             columns = ("name", "parameters", "description")
             rows = ((d["name"], ", ".join(d["parameters"]), d["description"]) for d in data)
             self.show(table(columns, rows))
+
+
+def _add_dry_run(parser: CommandParser) -> None:
+    parser.add_argument(
+        "--dry-run", "--preview", dest="preview", action="store_true",
+        help="only say what would happen to which task; writes nothing",
+    )  # fmt: skip
 
 
 def _verifiers(verify: Any) -> str:
