@@ -36,6 +36,7 @@ BUILT_IN = {
         "retriever",
         "documenter",
         "model",
+        "planner",
         "surveyor",
         "triage",
     )

@@ -262,6 +262,8 @@ def _fan_out_problems(
     problems: list[str],
 ) -> None:
     name, fan_out = f"task `{task.key}`: fan_out", task.fan_out or {}
+    if task.retry.get("on_exhausted") == "replan":
+        problems.append(f"{name}: is divided already; retry.on_exhausted can be fail or ask")
     problems += [
         f"{name}: unknown field `{f}`{did_you_mean(str(f), FAN_OUT)}"
         for f in fan_out

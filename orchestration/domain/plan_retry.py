@@ -8,7 +8,7 @@ from typing import Any
 from orchestration.domain.plan import did_you_mean
 
 RUNGS = ("models", "fallback_agent", "on_exhausted")  # of a task's `retry`, beside its numbers
-LAST_RUNGS = ("fail", "ask")
+LAST_RUNGS = ("fail", "ask", "replan")
 MODELS_MAX = 5
 SWARM_BUDGET: Mapping[str, float] = {  # kinds, and the most that each may be
     "tokens": 10**9,
@@ -38,7 +38,7 @@ def rung_problems(
         problems.append(f"{name}: retry fallback_agent is the task's own agent; name another")
     last = retry.get("on_exhausted", "fail")
     if last not in LAST_RUNGS:
-        problems.append(f"{name}: retry on_exhausted is {last!r}; expected fail or ask")
+        problems.append(f"{name}: retry on_exhausted is {last!r}; expected fail, ask or replan")
     return problems
 
 

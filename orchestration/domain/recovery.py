@@ -4,7 +4,8 @@
 (an outage, a lost worker) continues the attempt's journal, so that no call is paid for twice, and
 is forgiven: it does not use up the task's patience, only a count of its own. What the agent got
 wrong begins afresh and counts. When patience has run out the task climbs, as far as its plan
-allows: another model, another agent, a person; each begins with its patience whole.
+allows: another model, another agent, a division into steps, a person; each begins with its
+patience whole.
 
 Nothing here waits. A delay becomes a row's `due_at`.
 """
@@ -87,6 +88,13 @@ class OtherAgent:
 
 
 @dataclass(frozen=True, slots=True)
+class Divide:
+    """A planner divides it into steps that come before it. Once; what is left then is a person."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class AskPerson:
     """The last rung, where the plan says so: held until a person says how to go on."""
 
@@ -112,7 +120,9 @@ class GiveUp:
     reason: str
 
 
-Decision = Continue | Afresh | OtherModel | OtherAgent | AskPerson | Park | Quarantine | GiveUp
+Decision = (
+    Continue | Afresh | OtherModel | OtherAgent | Divide | AskPerson | Park | Quarantine | GiveUp
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +157,7 @@ class Terms:
     forgiven_max: int = 0  # 0: by class
     models: tuple[str, ...] = ()
     fallback_agent: str = ""
-    asks: bool = False
+    on_exhausted: str = "fail"  # fail | ask | replan
 
     @classmethod
     def of(
@@ -168,7 +178,7 @@ class Terms:
             forgiven_max=retry.get("forgiven_max", 0),
             models=tuple(retry.get("models") or ()),
             fallback_agent=retry.get("fallback_agent") or "",
-            asks=retry.get("on_exhausted") == "ask",
+            on_exhausted=retry.get("on_exhausted", "fail"),
         )
 
 
@@ -235,7 +245,9 @@ def _climb(rule: Rule, reason: str, history: History, terms: Terms) -> Decision:
         return OtherModel(reason, model, keeps_journal=rule.forgiven)
     if rule.tries and terms.fallback_agent and history.agent != terms.fallback_agent:
         return OtherAgent(reason, terms.fallback_agent)
-    return AskPerson(reason) if terms.asks else GiveUp(reason)
+    if rule.tries and terms.on_exhausted == "replan":
+        return Divide(reason)
+    return AskPerson(reason) if terms.on_exhausted in ("ask", "replan") else GiveUp(reason)
 
 
 def _next_model(history: History, terms: Terms) -> str:

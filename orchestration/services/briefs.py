@@ -22,11 +22,11 @@ from orchestration.models import (
     Directive,
     Goal,
     Proposal,
+    Recovery,
     Task,
 )
 from orchestration.services.hotpath import Claimed
 from orchestration.services.ledger import Book
-from orchestration.services.recovery import model_of
 from verification import services as verification
 from workers.contracts import Brief, Limits, Recollection, RepositoryRef, ScopeGrant
 from workers.git import Repository
@@ -102,6 +102,12 @@ def brief_build(
         lineage=claim.lineage,
         model=model_of(claim.task_id) if slow and claim.number > 1 else "",
     )
+
+
+def model_of(task_id: int) -> str:
+    """The model that a task has climbed to; "" for the configured one."""
+    found = Recovery.objects.filter(task_id=task_id).values_list("model", flat=True).first()
+    return found or ""
 
 
 def _inputs(book: Book, claim: Claimed, terms: Mapping[str, Any]) -> dict[str, Any]:

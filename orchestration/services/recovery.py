@@ -19,6 +19,7 @@ from orchestration.domain.recovery import (
     AskPerson,
     Continue,
     Decision,
+    Divide,
     FailureClass,
     GiveUp,
     History,
@@ -36,6 +37,7 @@ from orchestration.services.ledger import Book
 from orchestration.services.moves import tasks_move
 from orchestration.services.outages import outage_seen
 from orchestration.services.parking import attempts_park
+from orchestration.services.replan import task_divide
 from orchestration.services.requests import request_open
 from workers.services import agent_info
 
@@ -153,6 +155,8 @@ def _carry_out(
                 after=after,
                 facts={**told, "agent": agent, "lane": lane},
             )
+        case Divide(reason=reason):
+            task_divide(book, task.key, reason=reason, actor=actor, after=after)
         case AskPerson(reason=reason):
             _ask(book, attempt, reason)
         case GiveUp(reason=reason) | Quarantine(reason=reason):
@@ -199,9 +203,3 @@ def _ask(book: Book, attempt: Attempt, reason: str) -> None:
         allowed=("approve", "respond", "reject"),
         definition=task.definition,
     )
-
-
-def model_of(task_id: int) -> str:
-    """The model that a task has climbed to; "" for the configured one."""
-    found = Recovery.objects.filter(task_id=task_id).values_list("model", flat=True).first()
-    return found or ""

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import count
 from typing import Any
 
 from django.conf import settings
@@ -19,6 +20,7 @@ from django.db import connection
 
 from agentsys.kernel.errors import AgentsysError, BadInput, ExitCode, IllegalMove, NotFound
 from agentsys.kernel.hashing import digest_of_plain, plain
+from orchestration.domain.expand import KEY_CHARS
 from orchestration.domain.fold import runs
 from orchestration.domain.lives import AttemptEvent, GoalEvent, TaskEvent, TaskState
 from orchestration.domain.plan import (
@@ -28,12 +30,12 @@ from orchestration.domain.plan import (
     plan_from_json,
     task_from_json,
 )
-from orchestration.domain.plan_checks import plan_problems
+from orchestration.domain.plan_checks import TEXT_MAX, plan_problems
 from orchestration.domain.revising import Change, Standing, change_of, together
 from orchestration.models import ApprovalRequest, Attempt, Goal, Plan, Proposal, Task
 from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book, goal_locked
-from orchestration.services.moves import attempts_move, goal_move, tasks_move
+from orchestration.services.moves import ORCHESTRATOR, attempts_move, goal_move, tasks_move
 from orchestration.services.plans import (
     edges_insert,
     plan_document,
@@ -161,6 +163,55 @@ def tasks_again(book: Book, keys: Iterable[str], *, actor: str, after: Followups
     return _carry_out(book, standing, drafts, change, actor, "their needs were replaced", after)
 
 
+DIVIDE = "Divide into independent steps what could not be done in one piece"
+STEPS: Mapping[str, Any] = {  # what a planner's steps become: children of the task they are for
+    "as": "step",
+    "key": "${step.key}",
+    "task": {
+        "agent": "${step.agent}",
+        "objective": "${step.objective}",
+        "inputs": "${step.inputs}",
+    },
+}
+
+
+def task_divide(book: Book, key: str, *, reason: str, actor: str, after: Followups) -> Revision:
+    """Let a planner divide a task that could not be done. Its steps come before the task, which
+    then begins anew with their outputs; what fails after that is for a person. The caller holds
+    the goal's lock and has ended the task's attempt."""
+    standing = standing_of(book.goal_id)
+    old = standing[key].draft
+    planner = TaskDraft(
+        key=_free(f"{key[:KEY_CHARS]}.plan", standing),
+        agent="planner",
+        objective=f"{DIVIDE}: {old.objective}"[:TEXT_MAX],
+        inputs={
+            "failed": {
+                "agent": old.agent,
+                "inputs": old.inputs,
+                "acceptance": list(old.acceptance),
+            },
+            "why": reason,
+        },
+        depends_on=old.depends_on,
+        phase=old.phase,
+        priority=old.priority,
+    )
+    template = {**STEPS["task"], "scopes": list(old.scopes)} if old.scopes else STEPS["task"]
+    over = f"${{tasks.{planner.key}.output.steps}}"
+    divided = replace(
+        old,
+        depends_on=(*old.depends_on, planner.key),
+        fan_out={**STEPS, "over": over, "task": template},
+        retry={**old.retry, "on_exhausted": "ask"},
+    )
+    drafts = {k: task.draft for k, task in standing.items() if task.parent is None}
+    drafts |= {planner.key: planner, key: divided}
+    change = change_of(standing, drafts, again=False)
+    rationale = f"{key} is divided: {reason}"[:2000]
+    return _carry_out(book, standing, drafts, change, actor, rationale, after)
+
+
 # --- What is there -------------------------------------------------------------------------------
 
 
@@ -212,6 +263,12 @@ def _by_key(tasks: Sequence[TaskDraft]) -> dict[str, TaskDraft]:
     if twice:
         raise BadInput(what="plan", problems=capped(twice))
     return {task.key: task for task in tasks}
+
+
+def _free(key: str, taken: Mapping[str, Any]) -> str:
+    """`key`, or the first of `key-2`, `key-3` … that is not taken."""
+    named = (key if n == 1 else f"{key}-{n}" for n in count(1))
+    return next(name for name in named if name not in taken)
 
 
 def _edited(old: TaskDraft, changes: Mapping[str, Any]) -> TaskDraft:
@@ -333,7 +390,7 @@ def _carry_out(
         Goal.objects.filter(pk=book.goal_id).update(publish_due_at=None, reason="")
     paused = _retire(book, [standing[key] for key in change.gone], actor)
     wanted = {key: drafts.get(key) or standing[key].draft for key in _placed(change)}
-    plan = _version(book, active, [wanted[key] for key in _placed(change)], rationale)
+    plan = _version(book, active, [wanted[key] for key in _placed(change)], rationale, actor)
     known = {key: standing[key].id for key in (*change.kept, *change.revived)}
     ids = tasks_insert(
         book, plan, [wanted[key] for key in change.fresh], known=known, priority=book.priority
@@ -402,7 +459,9 @@ def finished_then(ended: Mapping[int, Any]) -> None:
             )
 
 
-def _version(book: Book, active: Plan, drafts: Sequence[TaskDraft], rationale: str) -> Plan:
+def _version(
+    book: Book, active: Plan, drafts: Sequence[TaskDraft], rationale: str, actor: str
+) -> Plan:
     Plan.objects.filter(pk=active.pk).update(state="superseded")
     carried = {
         k: active.document[k] for k in ("objective", "playbook", "params") if k in active.document
@@ -415,7 +474,7 @@ def _version(book: Book, active: Plan, drafts: Sequence[TaskDraft], rationale: s
     return Plan.objects.create(
         goal_id=book.goal_id,
         version=active.version + 1,
-        planner="person",
+        planner="orchestrator" if actor == ORCHESTRATOR else "person",
         rationale=rationale,
         document=document,
         document_hash=digest_of_plain(document),

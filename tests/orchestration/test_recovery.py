@@ -15,8 +15,9 @@ from agentsys.gateway.scripted import Say, scripted
 from orchestration.domain.lives import AttemptEvent
 from orchestration.domain.recovery import FailureClass
 from orchestration.domain.settling import Retry
-from orchestration.models import Attempt, Goal, LedgerEntry, Outage, Recovery, Task
+from orchestration.models import Attempt, Goal, LedgerEntry, Outage, Plan, Recovery, Task
 from orchestration.services.approvals import approval_decide
+from orchestration.services.briefs import model_of
 from orchestration.services.budgets import budget_reserve, budget_settle
 from orchestration.services.followups import Followups
 from orchestration.services.fsck import fsck
@@ -24,7 +25,7 @@ from orchestration.services.hotpath import Claimed, claim
 from orchestration.services.ledger import goal_locked, ledger_verify
 from orchestration.services.moves import attempts_move
 from orchestration.services.rebuild import rebuild_check
-from orchestration.services.recovery import model_of, task_recover
+from orchestration.services.recovery import task_recover
 from orchestration.services.settle import Finished, finish
 from orchestration.services.sweep import lost_take_back
 from orchestration.services.why import why
@@ -196,6 +197,51 @@ def test_a_person_is_asked_last_where_the_plan_says_so(at_once: None) -> None:
     goal = pump(goal)
     assert (goal.state, task_named(goal, "a").reason) == ("failed", "rejected by ada: enough")
     assert "task.held" in events(goal)
+    assert unsound(goal) == []
+
+
+def steps(*keys: str) -> Say:
+    found = [
+        {"key": k, "agent": "noop", "objective": f"do {k}", "inputs": {"part": k}} for k in keys
+    ]
+    return Say(calls=(("finish", {"steps": found}),))
+
+
+def test_what_cannot_be_done_is_divided_by_a_planner_and_begun_anew(
+    settings: Any, at_once: None
+) -> None:
+    settings.AGENTSYS = replace(settings.AGENTSYS, model="scripted:divide")
+    wrong = Say(calls=(("finish", {"steps": [{"key": "x", "agent": "nobody"}]}),))
+    scripted(
+        "divide",
+        [Say(calls=(("finish", {"no": 1}),))] * 3
+        + [wrong, steps("east", "west"), Say(calls=(("finish", {"more": "both"}),))],
+    )
+    think = node(
+        "think", "seed", agent="model", output_schema=NEEDS_MORE, verify=["schema"],
+        retry={"attempts_max": 1, "on_exhausted": "replan"},
+    )  # fmt: skip
+    goal = pump(submit(node("seed"), think, node("last", "think")))
+    assert goal.state == "succeeded", goal.reason
+    standing = Task.objects.filter(goal=goal).exclude(state="superseded")
+    assert dict(standing.values_list("key", "state")) == dict.fromkeys(
+        ("seed", "think.plan", "think[east]", "think[west]", "think", "last"), "done"
+    )
+    plans = Plan.objects.filter(goal=goal).order_by("version")
+    assert [plan.planner for plan in plans][:2] == ["explicit", "orchestrator"]
+    assert plans[1].rationale.startswith("think is divided: bad_output")
+    assert unsound(goal) == []
+
+
+def test_what_was_divided_and_still_cannot_be_done_is_for_a_person(
+    settings: Any, at_once: None
+) -> None:
+    settings.AGENTSYS = replace(settings.AGENTSYS, model="scripted:still")
+    scripted("still", [steps("east")])
+    retry = {"attempts_max": 1, "on_exhausted": "replan"}
+    goal = pump(submit(node("a", output_schema=NEEDS_MORE, retry=retry)))
+    assert "could not be done" in asked_about(goal).question
+    assert task_named(goal, "a[east]").state == "done"
     assert unsound(goal) == []
 
 

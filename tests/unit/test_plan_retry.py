@@ -29,7 +29,7 @@ def test_a_plan_may_name_every_rung() -> None:
         ({"models": [f"a:{n}" for n in range(6)]}, "at most 5"),
         ({"fallback_agent": "codr"}, "did you mean `coder`?"),
         ({"fallback_agent": "model"}, "own agent"),
-        ({"on_exhausted": "hope"}, "expected fail or ask"),
+        ({"on_exhausted": "hope"}, "expected fail, ask or replan"),
     ],
 )
 def test_what_is_wrong_is_said(retry: dict[str, Any], said: str) -> None:
