@@ -12,7 +12,7 @@ from orchestration.chaos.scenarios import SCENARIOS
 from orchestration.chaos.scenarios.databases import SHORT_LEASE
 from orchestration.chaos.stage import Order
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.xdist_group("chaos")]
+pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,6 @@ def proven(place: Place, name: str, change: Callable[[str], str] = lambda text: 
 @pytest.mark.docs
 @pytest.mark.slow
 @pytest.mark.acceptance
-@pytest.mark.xdist_group("docs")
 class TestBlocksRun:
     def test_readme(self, place: Place) -> None:
         said = proven(place, "README.md")

@@ -21,7 +21,6 @@ from agentsys.embedded import postgres, valkey
 from agentsys.kernel.errors import ServiceAway
 from tests.integration.servers import User, clean_env, command, postmaster
 
-pytestmark = pytest.mark.xdist_group("embedded")
 INHERIT = "from agentsys import embedded; embedded.ensure(); print(1, flush=True); input()"
 NOBODY = 65534
 Make = Callable[..., User]

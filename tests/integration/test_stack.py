@@ -28,7 +28,7 @@ from agentsys.supervisor import Layout, LogFile, Service, Supervisor
 from tests.acceptance.workers import wait_for
 from tests.integration.servers import command, postmaster
 
-pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 SERVICES = {"web", "worker-1", "beat", "flower"}
 
 

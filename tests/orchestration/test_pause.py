@@ -32,7 +32,7 @@ from orchestration.services.running import serve
 from orchestration.services.sweep import sweep
 from orchestration.services.why import why
 from tests.orchestration.pump import asked_about, events, node, pump, submit, task_named
-from tests.orchestration.test_approvals import held
+from tests.orchestration.test_approvals import held, lines
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -234,8 +234,8 @@ def test_an_approved_action_of_a_paused_task_waits_until_it_is_resumed(tmp_path:
     ann = User.objects.create_superuser("ann")
     approval_decide(request.pk, user=ann, decision="approve")
     pump(goal)
-    assert (goal.state, (tmp_path / "w").exists()) == ("running", False)
+    assert (goal.state, lines(tmp_path / "w")) == ("running", [])
     task_resume(task_named(goal, "act").pk, actor="ann")
     assert pump(goal).state == "succeeded"
-    assert (tmp_path / "w").read_text().split() == ["x"]
+    assert lines(tmp_path / "w") == ["x"]
     assert fsck(goal.pk) == []

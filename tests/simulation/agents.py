@@ -101,11 +101,11 @@ class StepsAgent(Agent):
                 ports.settle(
                     reserved_tokens=10, reserved_cost_usd=0.001, usage=Usage(4, 4, 0.0005, 1)
                 )
+            if number == 0 and inputs.get("effect") and not _effect(brief, ports):
+                return failed(FailureKind.POLICY, "nobody knows whether it happened")
             if number == 0 and (report := _whimsical(brief)) is not None:
                 return report
             ports.progress(f"step {number}")
-        if inputs.get("effect") and not _effect(brief, ports):
-            return failed(FailureKind.POLICY, "nobody knows whether it happened")
         return self._finished(brief)
 
     def _finished(self, brief: Brief) -> Report:

@@ -35,7 +35,8 @@ def _diamond(chance: Random, name: str) -> list[dict[str, Any]]:
     """A few that can be under way at once, and one that waits for all of them."""
     sides: list[dict[str, Any]] = []
     for number in range(chance.randint(2, 4)):
-        steps = {"agent": "sim-steps", "inputs": {"steps": chance.randint(1, 2)}}
+        inputs = {"steps": chance.randint(1, 2), "effect": chance.random() < 0.3}
+        steps = {"agent": "sim-steps", "inputs": inputs}
         verify = chance.choice([*VERIFY, ["schema"], ["schema"]])
         key = f"{name}-side{number}"
         sides.append({"key": key, "objective": key, "verify": verify, **steps})

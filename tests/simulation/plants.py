@@ -183,7 +183,7 @@ def verdicts_counted_by_message() -> AbstractContextManager[None]:
 # Each with what the simulation says about it, so that it is found for what it is.
 PLANTS: dict[str, tuple[Plant, str]] = {
     "fence not checked at commit": (fence_not_checked_at_commit, r"is done by attempt-\d+ under"),
-    "intent not written": (intent_not_written, r"effect .* was made 2 times"),
+    "intent not written": (intent_not_written, r"effect .* was made (2 times|without an intent)"),
     "race at a join": (race_at_a_join, r"fsck unmet-count|without faults: goal"),
     "sweep without lock": (sweep_without_lock, r"sweep could not .*take back|losses, and fewer"),
     "lease by the worker's clock": (lease_by_the_workers_clock, r"taken from living worker"),

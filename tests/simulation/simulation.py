@@ -38,8 +38,12 @@ ROUND_SECONDS = 20.0
 STEPS = (30, 90)
 LATENCY = 0.004  # seconds that pass with every step
 BEAT_SECONDS = 10.0  # hearts beat twice as often, but not each beat gets through
-OFTEN = {"SQL": 0.15, "C01": 0.5, "C02": 0.5, "C10": 0.7, "C11": 0.7, "C20": 0.7}
-WAITS = {"SQL": 0.25, "C04": 2.0, "C05": 2.0, "C06": 2.0, "C07": 2.0, "C16": 2.0, "C20": 0.5}
+OFTEN = {
+    "SQL": 0.15, "C01": 0.5, "C02": 0.5, "C08": 12.0, "C09": 25.0, "C10": 0.7, "C11": 0.7, "C20": 0.7,
+}  # fmt: skip
+WAITS = {
+    "SQL": 0.25, "C04": 2.0, "C05": 2.0, "C06": 2.0, "C07": 2.0, "C09": 3.0, "C16": 2.0, "C20": 0.5,
+}  # fmt: skip
 HURRIES = {"beat": 0.0, "sweep": 2.0}
 SELDOM_REACHED = 4.0  # so many times more probable is a crash at any other point
 
