@@ -22,6 +22,7 @@ from orchestration.models import (
     ScopeLease,
     WorkerSession,
 )
+from orchestration.services.limits import budget_set, ref_of
 from orchestration.show import brief
 
 
@@ -114,16 +115,29 @@ class ScopeAdmin(Owned):
 class BudgetAdmin(Owned):
     """The limits may be moved; what is reserved and spent is what happened."""
 
-    project_path = "goal__project"
     list_display = ("__str__", "tokens_spent", "tokens_max", "cost_usd_spent", "cost_usd_max")
-    list_select_related = ("goal",)
+    list_select_related = ("project", "goal", "task__goal")
     readonly_fields = (
         "project", "goal", "task", "tokens_reserved", "tokens_spent",
         "cost_usd_reserved", "cost_usd_spent", "calls_reserved", "calls_spent",
     )  # fmt: skip
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Budgets of projects, of their goals and of the tasks of those."""
+        rows = admin.ModelAdmin.get_queryset(self, request)
+        whose = ("project", "goal__project", "task__goal__project")
+        found = [scoped(rows, request.user, path) for path in whose]
+        return found[0] | found[1] | found[2]
+
     def project_of(self, obj: Any) -> int:
-        return int(obj.goal.project_id)
+        goal = obj.goal or (obj.task and obj.task.goal)
+        return int(goal.project_id if goal else obj.project_id)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """By the service, so that the ledger says it and what was parked goes on."""
+        moved = {name: form.cleaned_data[name] for name in form.changed_data}
+        if moved:
+            budget_set(ref_of(obj), moved, actor=request.user.get_username())
 
     def has_add_permission(self, request: HttpRequest, *_obj: Any) -> bool:
         return False

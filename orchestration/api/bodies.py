@@ -61,6 +61,12 @@ class GoalSubmission(Body):
     review = serializers.BooleanField(
         required=False, default=False, help_text="Hold the plan until a person approves it."
     )
+    budget = serializers.DictField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="Limits by kind: tokens, cost_usd, calls, seconds, attempts; null is no limit.",
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         named = attrs["objective"].strip() or (attrs["plan"] or {}).get("objective")
@@ -77,6 +83,16 @@ class Priority(Body):
     priority = serializers.IntegerField(
         min_value=-100, max_value=100, help_text="Higher is served first."
     )
+
+
+class Limits(Body):
+    """Only what is named is changed; null takes a limit away."""
+
+    tokens = serializers.IntegerField(required=False, allow_null=True, min_value=0)
+    cost_usd = serializers.FloatField(required=False, allow_null=True, min_value=0)
+    calls = serializers.IntegerField(required=False, allow_null=True, min_value=0)
+    seconds = serializers.FloatField(required=False, allow_null=True, min_value=0)
+    attempts = serializers.IntegerField(required=False, allow_null=True, min_value=0)
 
 
 class DirectiveText(Body):

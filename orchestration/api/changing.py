@@ -3,7 +3,9 @@ wider or narrower than a goal."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
+from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from drf_spectacular.utils import extend_schema
@@ -16,6 +18,7 @@ from orchestration.api import bodies
 from orchestration.api.access import Act
 from orchestration.api.documents import (
     ANYTHING,
+    BudgetDocument,
     OverrideDocument,
     RevisionDocument,
     StandingDocument,
@@ -24,7 +27,7 @@ from orchestration.api.documents import (
 )
 from orchestration.api.doors import actor, enter, person, project_named, require
 from orchestration.models import Task
-from orchestration.services import overrides, pausing, reads, replan
+from orchestration.services import limits, overrides, pausing, reads, replan
 
 
 @extend_schema(
@@ -120,6 +123,37 @@ def task_override(request: Request, task_id: int) -> Response:
     return Response(told.to_json())
 
 
+def budget_of(kind: str) -> Callable[..., Response]:
+    """The view of the budgets of one kind of thing: `project`, `goal` or `task`."""
+
+    @extend_schema(
+        methods=["GET"], operation_id=f"{kind}s_budget", tags=[f"{kind}s"],
+        responses=answers(BudgetDocument),
+    )  # fmt: skip
+    @extend_schema(
+        methods=["PATCH"],
+        operation_id=f"{kind}s_budget_set",
+        description="Set the limits that are named. Work that waited for room goes on.",
+        tags=[f"{kind}s"],
+        request=bodies.Limits,
+        responses=answers(BudgetDocument),
+    )
+    @api_view(["GET", "PATCH"])
+    def budget(request: Request, /, **named: Any) -> Response:
+        act = Act.VIEW if request.method == "GET" else Act.CONTROL
+        if kind == "project":
+            pk = _project(request, named["name"], act)
+        else:
+            pk = named[f"{kind}_id"]
+            enter(request.user, kind, pk, act)
+        ref = f"{kind}-{pk}"
+        if request.method == "PATCH":
+            limits.budget_set(ref, bodies.parsed(bodies.Limits, request), actor=actor(request))
+        return Response(limits.budget_view(ref))
+
+    return budget
+
+
 @extend_schema(
     operation_id="tasks_pause",
     description="The task and all that follows from it stand still.",
@@ -207,10 +241,13 @@ def _standing(standing: pausing.Standing) -> Response:
     return Response(asdict(standing))
 
 
-def _project(request: Request, name: str) -> None:
+def _project(request: Request, name: str, act: Act = Act.CONTROL) -> int:
+    """The project's id, for whoever may do that to it; 0 where there is none of that name."""
     project = project_named(request.user, name)
-    if project is not None:
-        require(request.user, Act.CONTROL, project.pk)
+    if project is None:
+        return 0
+    require(request.user, act, project.pk)
+    return project.pk
 
 
 def _administrator(request: Request) -> None:

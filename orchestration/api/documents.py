@@ -56,6 +56,13 @@ class TasksDocument(Shape):
     tasks = TaskDocument(many=True)
 
 
+class BudgetDocument(Shape):
+    budget = serializers.CharField(help_text="What it is of: project-N, goal-N or task-N.")
+    limits = serializers.DictField(help_text="By kind; null is no limit.")
+    spent = serializers.DictField()
+    reserved = serializers.DictField()
+
+
 class ApprovalDocument(Shape):
     id = serializers.IntegerField()
     state = serializers.CharField()

@@ -28,6 +28,7 @@ from orchestration.planners import make_plan
 from orchestration.services import dispatch
 from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book, goal_locked
+from orchestration.services.limits import budget_of, limits_checked, limits_move
 from orchestration.services.metering import GoalMeter
 from orchestration.services.moves import attempts_move, goal_move, proposals_move, tasks_move
 from orchestration.services.pausing import goal_pause as goal_pause
@@ -57,12 +58,15 @@ def goal_submit(
     deadline_at: datetime | None = None,
     review: bool = False,
     idempotency_key: str | None = None,
+    budget: Mapping[str, Any] | None = None,
 ) -> Goal:
     """Take in a goal. With a plan document or a playbook it is planned and running when this
     returns; otherwise a model planner is asked, by a worker.
 
-    The same `idempotency_key` in one project gives the same goal back. Raises BadInput with every
-    problem of plan, playbook, parameters and repository; then no row was written.
+    `budget` sets limits other than those that a goal begins with: kinds and numbers, as for
+    `limits.budget_set`. The same `idempotency_key` in one project gives the same goal back. Raises
+    BadInput with every problem of plan, playbook, parameters, budget and repository; then no row
+    was written.
     """
     earlier = _earlier(project, idempotency_key)
     if earlier is not None:
@@ -79,6 +83,7 @@ def goal_submit(
         objective = objective or draft.objective
         repository = repository or draft.repository
     _check(objective, priority)
+    limits = limits_checked(budget, level="goal", what="budget") if budget else {}
     path = _repository(repository)
     try:
         with transaction.atomic():
@@ -94,7 +99,7 @@ def goal_submit(
                 params or {},
                 review,
             )
-            unlocked = _begin(goal.pk, draft, actor, review)
+            unlocked = _begin(goal.pk, draft, actor, review, limits)
     except IntegrityError:
         earlier = _earlier(project, idempotency_key)
         if earlier is None:
@@ -197,7 +202,9 @@ def _branch_free(repository: Repository, goal_id: int, at: str) -> str:
     )
 
 
-def _begin(goal_id: int, draft: PlanDraft | None, actor: str, review: bool) -> Followups:
+def _begin(
+    goal_id: int, draft: PlanDraft | None, actor: str, review: bool, limits: Mapping[str, Any]
+) -> Followups:
     after = Followups()
     with goal_locked(goal_id) as book:
         goal = Goal.objects.get(pk=goal_id)
@@ -207,6 +214,9 @@ def _begin(goal_id: int, draft: PlanDraft | None, actor: str, review: bool) -> F
             Goal.objects.filter(pk=goal_id).update(publish_due_at=book.now)
         else:
             book.record("goal.submitted", actor=actor, payload=facts)
+        if limits:
+            limits_move(book, budget_of("goal", goal_id), limits, actor=actor)
+        if draft is not None:
             plan_take_up(book, draft, review=review, priority=goal.priority, after=after)
         new_goal_stands_still(book, actor=actor)
     return after

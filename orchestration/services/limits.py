@@ -69,6 +69,23 @@ def budget_set(ref: str, limits: Mapping[str, Any], *, actor: str) -> dict[str, 
     return limits_of(budget_of(level, pk))
 
 
+def budget_view(ref: str) -> dict[str, Any]:
+    """Limits, what was spent and what is set aside of `project-N`, `goal-N` or `task-N`, by kind.
+    What has no budget of its own has no limits; NotFound when there is no such thing."""
+    level, pk = _parsed(ref)
+    budget = Budget.objects.filter(**{f"{level}_id": pk}).first()
+    if budget is None:
+        return {"budget": ref, "limits": dict.fromkeys(KINDS), "spent": {}, "reserved": {}}
+    return {
+        "budget": ref,
+        "limits": limits_of(budget),
+        "spent": {kind: KINDS[kind](getattr(budget, f"{kind}_spent")) for kind in OF_PROJECTS},
+        "reserved": {
+            kind: KINDS[kind](getattr(budget, f"{kind}_reserved")) for kind in OF_PROJECTS
+        },
+    }
+
+
 def limits_checked(
     limits: Mapping[str, Any], *, level: str, what: str
 ) -> dict[str, float | int | None]:
@@ -83,7 +100,7 @@ def limits_checked(
         elif value is not None and not _is_amount(value, KINDS[kind]):
             problems.append(f"{name} is {value!r}; expected a number from 0 to {MOST}")
         else:
-            wanted[kind] = value
+            wanted[kind] = None if value is None else KINDS[kind](value)
     if not limits:
         problems.append(f"no limit is named; there are {', '.join(kinds)}")
     if problems:

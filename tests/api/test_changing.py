@@ -97,3 +97,41 @@ def test_a_viewer_may_change_nothing(goal, path):
     url = path.format(goal=goal.pk, task=task.pk)
     post(viewer, url, status=403)
     post(stranger, url, status=404)
+
+
+def test_budgets_are_read_and_set(operator, goal):
+    path = f"/api/v1/goals/{goal.pk}/budget"
+    assert operator.get(path).json()["limits"]["tokens"] == 2_000_000
+    told = operator.patch(path, {"tokens": 5000, "cost_usd": None}, format="json").json()
+    assert (told["limits"]["tokens"], told["limits"]["cost_usd"]) == (5000, None)
+    task = Task.objects.get(goal=goal, key="a")
+    of_task = operator.patch(f"/api/v1/tasks/{task.pk}/budget", {"calls": 2}, format="json")
+    assert of_task.json()["limits"]["calls"] == 2
+    of_project = "/api/v1/projects/alpha/budget"
+    assert operator.patch(of_project, {"tokens": 9}, format="json").json()["limits"]["tokens"] == 9
+    assert operator.patch(of_project, {"seconds": 9}, format="json").status_code == 422
+    for wrong, status in (
+        ({"tokens": -1}, 400),
+        ({"tokens": "x"}, 400),
+        ({"wishes": 1}, 400),
+        ({}, 422),
+    ):
+        assert operator.patch(path, wrong, format="json").status_code == status
+    assert operator.get("/api/v1/projects/nowhere/budget").status_code == 404
+
+
+def test_a_viewer_reads_a_budget_and_does_not_set_it(goal):
+    viewer = api(person("vera", "viewer"))
+    path = f"/api/v1/goals/{goal.pk}/budget"
+    assert viewer.get(path).status_code == 200
+    assert viewer.patch(path, {"tokens": 1}, format="json").status_code == 403
+    stranger = api(User.objects.create_user("stan"))
+    assert stranger.get(path).status_code == 404
+
+
+def test_a_goal_is_submitted_with_a_budget(operator):
+    body = {"project": "alpha", "plan": PLAN, "budget": {"tokens": 77}}
+    made = operator.post("/api/v1/goals", body, format="json").json()
+    assert Goal.objects.get(pk=made["id"]).budget.tokens_max == 77
+    wrong = {**body, "budget": {"wishes": 1}}
+    assert operator.post("/api/v1/goals", wrong, format="json").status_code == 422

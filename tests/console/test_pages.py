@@ -8,7 +8,16 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from orchestration.models import Artifact, LedgerEntry, Plan, Project, Proposal, WorkerSession
+from orchestration.models import (
+    Artifact,
+    Budget,
+    LedgerEntry,
+    Plan,
+    Project,
+    Proposal,
+    Task,
+    WorkerSession,
+)
 from tests.api.people import goal, held, person
 from workers.services import blob_put
 
@@ -155,3 +164,20 @@ def test_projects_are_kept_by_their_admins(request_row):
     viewer = console(person("vic", "viewer", is_staff=True))
     assert viewer.get(reverse(f"{ADMIN}project_change", args=[mine.pk])).status_code == 403
     assert Proposal.objects.count() == 1
+
+
+def test_limits_moved_in_the_console_are_in_the_ledger(request_row):
+    goal = request_row.goal
+    wide = Budget.objects.create(project=goal.project, tokens_max=None)
+    narrow = Budget.objects.create(task=request_row.task or Task.objects.filter(goal=goal)[0])
+    foreign = Budget.objects.create(project=Project.objects.create(name="beta"))
+    admin = console(person("amy", "admin", is_staff=True))
+    for budget in (wide, narrow, Budget.objects.get(goal=goal)):
+        path = reverse(f"{ADMIN}budget_change", args=[budget.pk])
+        assert admin.get(path).status_code == 200
+        assert admin.post(path, {"tokens_max": 77, "cost_usd_max": "1.5"}).status_code == 302
+        budget.refresh_from_db()
+        assert (budget.tokens_max, float(budget.cost_usd_max)) == (77, 1.5)
+    assert admin.get(reverse(f"{ADMIN}budget_change", args=[foreign.pk])).status_code == 302
+    told = goal.ledger.filter(event="budget.set", actor="amy")
+    assert {e.payload["budget"].split("-")[0] for e in told} == {"project", "goal", "task"}

@@ -6,18 +6,21 @@ import getpass
 import io
 import json
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
+from django.utils import timezone
 
 from agentsys import cli
 from agentsys.kernel.errors import AgentsysError, BadInput, ExitCode, IllegalMove, NotFound
 from orchestration.cli import watch
 from orchestration.models import ApprovalRequest, Directive, Goal, Membership, Project, Task
 from orchestration.services.approvals import AlreadyDecided, NotAllowed
+from orchestration.services.rebuild import rebuild_check
 from orchestration.services.replan import PlanMoved
 from tests import factories as given
 from tests.orchestration.pump import pump, row_counts, turn
@@ -398,3 +401,50 @@ def test_an_output_is_overridden(plan: str):
     assert Said(*words, "--user", "root").out.startswith("attempt-")
     Said("goals", "resume", "--task", f"{goal.pk}/b")
     assert pump(goal).state == "succeeded"
+
+
+def test_a_goal_is_handed_in_with_limits_and_a_deadline(plan: str) -> None:
+    words = ["--budget", "tokens=1000", "--budget", "cost_usd=none", "--deadline", "2h"]
+    said = Said("goals", "submit", "--plan", plan, *words, "--json")
+    goal = Goal.objects.select_related("budget").get(pk=said.data["id"])
+    assert (goal.budget.tokens_max, goal.budget.cost_usd_max) == (1000, None)
+    assert goal.deadline_at is not None
+    assert goal.deadline_at > timezone.now() + timedelta(minutes=119)
+    entry = goal.ledger.get(event="budget.set")
+    assert entry.payload["was"] == {"tokens": 2_000_000, "cost_usd": 20.0}
+    assert rebuild_check(goal.pk) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--budget", "tokens=many"),
+        ("--budget", "tokens=-1"),
+        ("--budget", "wishes=3"),
+        ("--budget", "tokens=nan"),
+        ("--deadline", "soon"),
+        ("--deadline", "2020-01-01T10:00"),
+        ("--deadline", "2026-13-40T10:00"),
+    ],
+)
+def test_limits_that_are_none_write_no_row(plan: str, words: tuple[str, str]) -> None:
+    before = row_counts()
+    with pytest.raises(BadInput):
+        Said("goals", "submit", "--plan", plan, *words)
+    assert row_counts() == before
+
+
+def test_budgets_are_shown_and_set_from_the_command_line(plan: str) -> None:
+    goal = Said("goals", "submit", "--plan", plan, "--json").data["id"]
+    assert "2,000,000" in Said("goals", "budget", str(goal)).out
+    set_to = Said("goals", "budget", f"{goal}/a", "--set", "calls=3", "--json").data
+    assert set_to["limits"]["calls"] == 3
+    shown = Said("goals", "budget", "--project", "default", "--json").data
+    assert shown["limits"]["tokens"] is None
+    moved = Said("goals", "budget", "--project", "default", "--set", "usd=7.5", "--json").data
+    assert moved["limits"]["cost_usd"] == 7.5
+    for wrong in ((), ("1", "--project", "default")):
+        with pytest.raises(BadInput):
+            Said("goals", "budget", *wrong)
+    with pytest.raises(NotFound):
+        Said("goals", "budget", "--project", "nowhere")

@@ -1,4 +1,4 @@
-"""`goals submit|list|show|watch|pause|resume|cancel|retry|fork|direct|edit|override`."""
+"""`goals submit|list|show|watch|pause|resume|cancel|retry|fork|direct|edit|override|budget`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from agentsys.kernel.errors import BadInput
+from agentsys.kernel.errors import BadInput, NotFound
 from agentsys.kernel.ids import parse_ref
 from orchestration.cli import watch
+from orchestration.cli.limits import add_limits, budget_table, limits_given, moment_of
 from orchestration.cli.output import Command as Base
 from orchestration.cli.output import actor, add_json, goal_table, person, task_table
 from orchestration.cli.revising import json_of, revision_text
-from orchestration.models import Goal, Task
+from orchestration.models import Goal, Project, Task
 from orchestration.planners.playbooks import playbook_find
-from orchestration.services import forks, goals, overrides, pausing, reads, replan, why
+from orchestration.services import forks, goals, limits, overrides, pausing, reads, replan, why
+from orchestration.services.limits import KINDS
 from orchestration.services.sessions import sessions_alive
 
 WIDTHS = ("goal", "task", "project", "everything")
@@ -77,6 +79,13 @@ class Command(Base):
         )
         override.add_argument("--user", help="who says so; without it, as for `inbox`")
         add_json(override)
+        budget = verbs.add_parser("budget", help="what may be used, and what was; set limits")
+        budget.add_argument("of", nargs="?", help="7, 7/KEY or task-9")
+        budget.add_argument("--project", help="the budget of a project instead")
+        add_limits(
+            budget, "--set", "a limit, or KIND=none for no limit; kinds: " + ", ".join(KINDS)
+        )
+        add_json(budget)
 
     @staticmethod
     def _submit(parser: CommandParser) -> None:
@@ -89,6 +98,10 @@ class Command(Base):
         parser.add_argument("--priority", type=int, default=0)
         parser.add_argument(
             "--review", action="store_true", help="a person looks at the plan first"
+        )
+        add_limits(parser, "--budget", "a limit for the goal, such as tokens=500000 or cost_usd=5")
+        parser.add_argument(
+            "--deadline", help="when it is to be over: 2026-11-24T18:00, 90m, 3h, 2d"
         )
         parser.add_argument("--idempotency-key")
         parser.add_argument("--wait", action="store_true", help="follow it to its end")
@@ -113,6 +126,8 @@ class Command(Base):
             priority=options["priority"],
             review=options["review"],
             idempotency_key=options["idempotency_key"],
+            deadline_at=moment_of(options["deadline"]) if options["deadline"] else None,
+            budget=limits_given(options["budget"]),
         )
         if goal.finished_at is None and not sessions_alive():
             self.note("no worker is running: start one with `make up`; the goal waits for it")
@@ -244,6 +259,16 @@ class Command(Base):
         text = f"attempt-{told.attempt} counts for {told.goal}/{told.task}{stale}"
         self.emit(told.to_json(), as_json=options["json"], text=text)
 
+    def do_budget(self, **options: Any) -> None:
+        ref = _budget_ref(options)
+        if options["set"]:
+            limits.budget_set(ref, limits_given(options["set"]), actor=actor())
+        view = limits.budget_view(ref)
+        if options["json"]:
+            self.emit(view, as_json=True)
+        else:
+            self.show(budget_table(view))
+
     def _said(self, options: dict[str, Any]) -> None:
         """How the goal is after the command: its line as data, a sentence for people."""
         goal: Goal = reads.found(
@@ -259,6 +284,20 @@ def _width(options: dict[str, Any]) -> tuple[str, str]:
         problem = "name one of GOAL, --task, --project and --everything"
         raise BadInput(what="goals", problems=[problem])
     return given[0]
+
+
+def _budget_ref(options: dict[str, Any]) -> str:
+    if bool(options["of"]) == bool(options["project"]):
+        raise BadInput(what="goals budget", problems=["name a goal, a task or --project"])
+    if not options["of"]:
+        found = Project.objects.filter(name=options["project"]).first()
+        if found is None:
+            raise NotFound(kind="project", id=options["project"], listing="goals list")
+        return f"project-{found.pk}"
+    ref, row = reads.resolve(options["of"])
+    if not isinstance(row, Goal | Task):
+        raise BadInput(what="id", problems=[f"`{ref}` is neither a goal nor a task"])
+    return f"{'goal' if isinstance(row, Goal) else 'task'}-{row.pk}"
 
 
 def task_id(text: str) -> int:

@@ -1,0 +1,75 @@
+"""Limits and moments as people type them: `tokens=500000`, `cost_usd=none`, `90m`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from rich.table import Table
+
+from agentsys.kernel.errors import BadInput
+from orchestration.cli.output import table
+
+UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+_SPAN = re.compile(r"(\d{1,6})([mhd])")
+
+
+def add_limits(parser: CommandParser, flag: str, text: str) -> None:
+    parser.add_argument(flag, action="append", default=[], metavar="KIND=N", help=text)
+
+
+def limits_given(pairs: Sequence[str]) -> dict[str, int | float | None]:
+    """`KIND=N` texts by kind; None for `none`. BadInput for anything else."""
+    found: dict[str, int | float | None] = {}
+    for pair in pairs:
+        kind, _, number = pair.partition("=")
+        try:
+            found[kind] = None if number == "none" else _number(number)
+        except ValueError:
+            problem = f"`{pair}` is not KIND=NUMBER, such as tokens=500000, or KIND=none"
+            raise BadInput(what="budget", problems=[problem]) from None
+    return found
+
+
+def _number(text: str) -> int | float:
+    return int(text) if text.isdigit() else float(text)
+
+
+def moment_of(text: str) -> datetime:
+    """A date and time, in the server's time zone unless it says another, or a span from now on."""
+    span = _SPAN.fullmatch(text)
+    if span:
+        return timezone.now() + timedelta(**{UNITS[span[2]]: int(span[1])})
+    try:
+        moment = parse_datetime(text)
+    except ValueError:
+        moment = None
+    if moment is None:
+        problem = f"`{text}` is no moment; expected 2026-11-24T18:00, or 90m, 3h, 2d from now on"
+        raise BadInput(what="deadline", problems=[problem])
+    moment = moment if timezone.is_aware(moment) else timezone.make_aware(moment)
+    if moment <= timezone.now():
+        raise BadInput(what="deadline", problems=[f"{text} is over; name a moment to come"])
+    return moment
+
+
+def budget_table(view: Mapping[str, Any]) -> Table:
+    rows = [
+        (
+            kind,
+            "none" if most is None else f"{most:,}",
+            _amount(view["spent"], kind),
+            _amount(view["reserved"], kind),
+        )
+        for kind, most in view["limits"].items()
+    ]
+    return table(("kind", "limit", "spent", "set aside"), rows)
+
+
+def _amount(amounts: Mapping[str, Any], kind: str) -> str:
+    return f"{amounts[kind]:,}" if kind in amounts else ""
