@@ -80,6 +80,7 @@ class Proposal(models.Model):
     result = models.JSONField(null=True)
     reason = models.TextField(blank=True, default="")
     apply_due_at = models.DateTimeField(null=True)  # approved: the row is the outbox of `apply`
+    apply_taken_at = models.DateTimeField(null=True)  # when a process last began to apply it
     publishes = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(db_default=Now())
     decided_at = models.DateTimeField(null=True)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.moves import ORCHESTRATOR, attempts_move, proposals_move
 from orchestration.services.requests import request_open
 from orchestration.services.settle import accept_reported
-from workers.actions import EffectInDoubt, action_apply
+from workers.actions import TIMEOUT_SECONDS, EffectInDoubt, action_apply
 from workers.errors import BranchBusy
 from workers.git import Repository
 
@@ -52,7 +52,7 @@ TRAILER = "Agentsys-Proposal"
 def proposal_apply(proposal_id: int) -> str:
     """Apply an approved proposal; returns its state afterwards. Safe to call twice."""
     with _alone(proposal_id) as alone:
-        proposal = _take(proposal_id) if alone else None
+        proposal = _take(proposal_id, alone=alone)
         if proposal is None:
             return str(Proposal.objects.values_list("state", flat=True).get(pk=proposal_id))
         if proposal.kind == "change":
@@ -75,8 +75,13 @@ def _alone(proposal_id: int) -> Iterator[bool]:
                 cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [APPLY_LOCK, proposal_id])
 
 
-def _take(proposal_id: int) -> Proposal | None:
-    """The proposal if it may be applied now; pushes its next publish beyond the time that takes."""
+def _take(proposal_id: int, *, alone: bool) -> Proposal | None:
+    """The proposal if it may be applied now; pushes its next publish beyond the time that takes.
+
+    A process that was stopped in the middle keeps its connection, and the lock with it: after the
+    longest time that its work may take it is not waited for. What it did is on record as an effect
+    or stands in the branch, so that nothing happens twice should it go on after all.
+    """
     goal_id = Proposal.objects.filter(pk=proposal_id).values_list("goal_id", flat=True).first()
     if goal_id is None:
         raise NotFound(kind="proposal", id=proposal_id, listing="inbox list")
@@ -84,6 +89,8 @@ def _take(proposal_id: int) -> Proposal | None:
         proposal = Proposal.objects.select_related("goal", "task").get(pk=proposal_id)
         stands_still = book.paused_at or proposal.task.paused_at
         if proposal.state != "approved" or book.goal_state != "running" or stands_still:
+            return None
+        if not alone and not _is_overdue(proposal, book.now):
             return None
         if digest(proposal.payload) != proposal.payload_hash:
             proposals_move(
@@ -94,8 +101,17 @@ def _take(proposal_id: int) -> Proposal | None:
             )
             return None
         busy = book.now + timedelta(seconds=BUSY_SECONDS)
-        Proposal.objects.filter(pk=proposal_id).update(apply_due_at=busy)
+        Proposal.objects.filter(pk=proposal_id).update(
+            apply_due_at=busy, apply_taken_at=book.now
+        )
     return proposal
+
+
+def _is_overdue(proposal: Proposal, now: datetime) -> bool:
+    """Was it begun so long ago that whoever did must have been stopped?"""
+    taken_at = proposal.apply_taken_at
+    longest = float(proposal.payload.get("timeout_seconds") or TIMEOUT_SECONDS) + BUSY_SECONDS
+    return taken_at is not None and taken_at + timedelta(seconds=longest) <= now
 
 
 def _is_withdrawn(proposal: Proposal) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connections, transaction
 from django.utils import timezone
 
 from agentsys.kernel.errors import BadInput, NotFound
@@ -25,7 +25,7 @@ from orchestration.services.fsck import fsck
 from orchestration.services.goals import goal_retry, goal_submit, project_join
 from orchestration.services.ledger import ledger_verify
 from orchestration.services.pausing import goal_pause, goal_resume
-from orchestration.services.proposals import proposal_apply
+from orchestration.services.proposals import APPLY_LOCK, proposal_apply
 from orchestration.services.sweep import expired, sweep
 from tests.orchestration.pump import (
     asked_about,
@@ -381,3 +381,35 @@ def test_the_same_submission_twice_asks_once() -> None:
             document={"objective": "x", "tasks": [node("a")]},
         )  # fmt: skip
     assert ApprovalRequest.objects.filter(goal=goal).count() == 1
+
+
+def stopped_in_the_middle(proposal: Proposal, seconds: float) -> None:
+    """As a process that was stopped while it applied, so long ago, and keeps its connection."""
+    began = timezone.now() - timedelta(seconds=seconds)
+    Proposal.objects.filter(pk=proposal.pk).update(apply_taken_at=began)
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["before the effect", "after its intent"])
+def test_who_was_stopped_while_it_applied_is_not_waited_for_for_ever(
+    tmp_path: Path, begun: bool
+) -> None:
+    goal, request = held(tmp_path / "w")
+    approval_decide(request.pk, user=person("ann"), decision="approve")
+    proposal = Proposal.objects.get(goal=goal)
+    other = connections.create_connection("default")
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s, %s)", [APPLY_LOCK, proposal.pk])
+        if begun:
+            broke_off(proposal)
+        stopped_in_the_middle(proposal, 60)
+        assert (proposal_apply(proposal.pk), lines(tmp_path / "w")) == ("approved", [])
+        stopped_in_the_middle(proposal, 10_000)
+        proposal_apply(proposal.pk)
+        assert lines(tmp_path / "w") == ([] if begun else ["x"])
+    finally:
+        other.close()
+    pump(goal)
+    assert goal.state == ("running" if begun else "succeeded")
+    assert ApprovalRequest.objects.filter(goal=goal, kind="effect").exists() == begun
+    whole(goal)

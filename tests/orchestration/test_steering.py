@@ -120,7 +120,7 @@ def test_an_action_that_was_taken_up_before_the_cancel_does_not_begin_after_it(
     goal, request = held(tmp_path / "w")
     ann = User.objects.create_superuser("ann")
     approval_decide(request.pk, user=ann, decision="approve")
-    taken = proposals._take(Proposal.objects.get(goal=goal).pk)
+    taken = proposals._take(Proposal.objects.get(goal=goal).pk, alone=True)
     assert taken is not None
     goal_cancel(goal.pk, actor="ann")
     assert proposals._act(taken) == "withdrawn"

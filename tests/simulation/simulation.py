@@ -59,6 +59,9 @@ MESSAGES: dict[str, Callable[..., object]] = {
 }
 
 
+Act = Callable[[], None]
+
+
 @dataclass
 class Result:
     """`violations` is empty when all was well."""
@@ -91,19 +94,18 @@ class Simulation:
     # --- The whole of it ---------------------------------------------------------------------
 
     def run(self) -> Result:
-        self._set_the_stage()
+        self.set_the_stage()
         try:
             for _ in range(self._chance.randint(*STEPS)):
                 self._step()
-            self._come_to_rest()
-            self._check()
+            self.come_to_rest()
         except Stuck as stuck:
             self.result.violations.append(str(stuck))
         finally:
-            self._clear_the_stage()
+            self.clear_the_stage()
         return self.result
 
-    def _set_the_stage(self) -> None:
+    def set_the_stage(self) -> None:
         chance, rig = self._chance, self._rig
         Script.seed, Script.world = self.result.seed, self._world
         Script.trouble = chance.choice([0.0, 0.2, 0.4])
@@ -140,7 +142,7 @@ class Simulation:
         )
         self._plans.append(submit)
 
-    def _goals(self) -> list[int]:
+    def goals(self) -> list[int]:
         found = Goal.objects.filter(idempotency_key__in=self._keys).order_by("pk")
         return list(found.values_list("pk", flat=True))
 
@@ -176,42 +178,60 @@ class Simulation:
     # --- The phase with faults ---------------------------------------------------------------
 
     def _step(self) -> None:
+        options = list(self.options())
+        _, act = self._chance.choices([o for _, *o in options], [o[0] for o in options])[0]
+        self.play(act)
+
+    def play(self, act: Act) -> None:
         self._rig.time.step(LATENCY)
-        options = list(self._options())
-        act = self._chance.choices([a for _, a in options], [w for w, _ in options])[0]
         act()
 
-    def _options(self) -> Iterator[tuple[float, Callable[[], None]]]:
-        rig, broker = self._rig, self._broker
+    def options(self) -> Iterator[tuple[float, str, Act]]:
+        """What can happen now: how often it should, its name, and how."""
+        yield from self._of_those_at_work()
+        yield from self._of_the_broker()
+        yield from self._of_people()
+        yield from self._of_time()
+
+    def _of_those_at_work(self) -> Iterator[tuple[float, str, Act]]:
+        rig = self._rig
         moving = [a for a in rig.actors if not a.idle and not self._is_stalled(a)]
-        idle_workers = [a for a in rig.workers if a.idle]
         if moving:
-            yield 6.0 * len(moving), partial(self._resume_one, moving)
-            yield self._stall, partial(self._stall_one, moving)
+            yield 6.0 * len(moving), "go on", partial(self._resume_one, moving)
+            yield self._stall, "stall", partial(self._stall_one, moving)
         if moving and self._crash:
-            yield 0.2, partial(self._kill_one, moving)
-        if idle_workers and broker.queue:
-            yield 12.0, partial(self._deliver, idle_workers)
-        if idle_workers and self._crash:
-            yield 0.2, partial(self._kill_idle, idle_workers)
-        if broker.queue:
-            yield 0.3, self._lose_one
-            yield 0.5, self._double_one
-            yield 0.5, self._shuffle
+            yield 0.2, "kill", partial(self._kill_one, moving)
         if free := [a for a in rig.sweepers if a.idle]:
-            yield self._sweeps, partial(self._sweep, free)
-        if free := [a for a in rig.webs if a.idle]:
-            yield 3.0 if self._plans else 0.0, partial(self._submit, free)
-            yield 1.5, partial(self._person, free)
-        yield 2.0, self._beat_one
-        yield 1.5, partial(self._pass_time, 0.05, 2.0)
-        yield 0.5, partial(self._pass_time, 5.0, 45.0)
-        if any(self._is_stalled(a) and not a.idle for a in rig.actors):
-            yield 0.6 + self._stall / 2, partial(self._pass_time, 31.0, 40.0)
+            yield self._sweeps, "sweep", partial(self._sweep, free)
+        yield 2.0, "beat", self._beat_one
         if any(w.name in self._sessions for w in rig.workers):
-            yield 0.15, self._told_to_stop
-        yield 0.01, partial(self._pass_time, 86_400.0, 300_000.0)
-        yield 0.1, self._broker_away
+            yield 0.15, "told to stop", self._told_to_stop
+
+    def _of_the_broker(self) -> Iterator[tuple[float, str, Act]]:
+        idle_workers = [a for a in self._rig.workers if a.idle]
+        if idle_workers and self._crash:
+            yield 0.2, "kill idle", partial(self._kill_idle, idle_workers)
+        if self._broker.queue:
+            if idle_workers:
+                yield 12.0, "deliver", partial(self._deliver, idle_workers)
+            yield 0.3, "lose", self._lose_one
+            yield 0.5, "double", self._double_one
+            yield 0.5, "shuffle", self._shuffle
+        yield 0.1, "broker away", self._broker_away
+
+    def _of_people(self) -> Iterator[tuple[float, str, Act]]:
+        free = [a for a in self._rig.webs if a.idle]
+        if free and self._plans:
+            yield 3.0, "submit", partial(self._submit, free)
+        if free:
+            yield 1.5, "person", partial(self._person, free)
+
+    def _of_time(self) -> Iterator[tuple[float, str, Act]]:
+        yield 1.5, "moment", partial(self._pass_time, 0.05, 2.0)
+        yield 0.5, "while", partial(self._pass_time, 5.0, 45.0)
+        if any(self._is_stalled(a) and not a.idle for a in self._rig.actors):
+            yield 0.6 + self._stall / 2, "lease", partial(self._pass_time, 31.0, 40.0)
+        yield 0.01, "days", partial(self._pass_time, 86_400.0, 300_000.0)
 
     def _resume_one(self, moving: list[Actor]) -> None:
         """Sweepers are slow, so that others overtake them between a look and an act."""
@@ -264,7 +284,7 @@ class Simulation:
             self._plans = []
 
     def _person(self, free: list[Actor]) -> None:
-        goal_ids = self._goals()
+        goal_ids = self.goals()
         found = random_act(self._chance, goal_ids) if goal_ids else None
         if found is not None:
             self._begin(self._chance.choice(free), *found)
@@ -329,24 +349,28 @@ class Simulation:
 
     # --- The phase without -------------------------------------------------------------------
 
-    def _come_to_rest(self) -> None:
+    def come_to_rest(self) -> None:
+        """Faults stop; everything comes to its end, and is looked at."""
         self._note("faults stop")
-        rig = self._rig
         self._broker.away = False
         self._calm = True
         self._come_back()
         while self._plans:
-            self._submit([a for a in rig.webs if a.idle] or [self._spare("web")])
-        for goal_id in self._goals():
+            self._submit([a for a in self._rig.webs if a.idle] or [self._spare("web")])
+        for goal_id in self.goals():
             if self._chance.random() < 0.5:
                 self._resume_goal(goal_id)
+        self._rounds()
+        self._check()
+
+    def _rounds(self) -> None:
         for number in range(ROUNDS_MAX):
             self.result.rounds = number
             self._round()
-            if not unsettled(self._goals()):
+            if not unsettled(self.goals()):
                 return
-            rig.time.step(ROUND_SECONDS)
-        for what in unsettled(self._goals()):
+            self._rig.time.step(ROUND_SECONDS)
+        for what in unsettled(self.goals()):
             self._violation(f"after {ROUNDS_MAX} rounds without faults: {what}")
 
     def _come_back(self) -> None:
@@ -462,14 +486,14 @@ class Simulation:
 
     def _check(self) -> None:
         seen = Witnessed(self._world, set(self._gone), settings.AGENTSYS.lease_seconds)
-        for goal_id in self._goals():
+        for goal_id in self.goals():
             for problem in problems(goal_id, seen):
                 self._violation(problem)
             self.result.goals[Goal.objects.values_list("state", flat=True).get(pk=goal_id)] += 1
         for problem in (*self._world.violations, *self._rig.errors):
             self._violation(problem)
 
-    def _clear_the_stage(self) -> None:
+    def clear_the_stage(self) -> None:
         """Kill who still stands there, and end what still waits, for the next simulation."""
         self._calm = True
         for actor in self._rig.actors:
@@ -477,7 +501,7 @@ class Simulation:
                 actor.resume("crash")
             elif actor.sound and actor.name in self._sessions:
                 actor.begin("leaves", connection_unlock)
-        for goal in Goal.objects.filter(pk__in=self._goals(), finished_at__isnull=True):
+        for goal in Goal.objects.filter(pk__in=self.goals(), finished_at__isnull=True):
             goal_cancel(goal.pk, actor="sim-person")
 
     def _fault(self, kind: str, what: str) -> None:
