@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from django.core.management.base import CommandParser
+
 from agentsys.kernel.errors import BadInput
 from orchestration.services.replan import Revision
 
@@ -48,3 +50,10 @@ def revision_text(revision: Revision) -> str:
 def _keys(keys: tuple[str, ...]) -> str:
     more = f" and {len(keys) - SHOWN_MAX} more" if len(keys) > SHOWN_MAX else ""
     return ", ".join(keys[:SHOWN_MAX]) + more
+
+
+def add_dry_run(parser: CommandParser) -> None:
+    parser.add_argument(
+        "--dry-run", "--preview", dest="preview", action="store_true",
+        help="only say what would happen to which task; writes nothing",
+    )  # fmt: skip

@@ -101,9 +101,7 @@ def _take(proposal_id: int, *, alone: bool) -> Proposal | None:
             )
             return None
         busy = book.now + timedelta(seconds=BUSY_SECONDS)
-        Proposal.objects.filter(pk=proposal_id).update(
-            apply_due_at=busy, apply_taken_at=book.now
-        )
+        Proposal.objects.filter(pk=proposal_id).update(apply_due_at=busy, apply_taken_at=book.now)
     return proposal
 
 

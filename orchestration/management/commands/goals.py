@@ -13,7 +13,7 @@ from orchestration.cli import watch
 from orchestration.cli.limits import add_limits, budget_table, limits_given, moment_of
 from orchestration.cli.output import Command as Base
 from orchestration.cli.output import actor, add_json, goal_table, person, task_table
-from orchestration.cli.revising import json_of, revision_text
+from orchestration.cli.revising import add_dry_run, json_of, revision_text
 from orchestration.models import Goal, Project, Task
 from orchestration.planners.playbooks import playbook_find
 from orchestration.services import forks, goals, limits, overrides, pausing, reads, replan, why
@@ -68,7 +68,7 @@ class Command(Base):
         edit.add_argument("--inputs", help="JSON, @FILE or -: the new inputs, all of them")
         edit.add_argument("--set", help="JSON, @FILE or -: other fields, such as limits or verify")
         edit.add_argument("--objective", help="the new objective")
-        edit.add_argument("--preview", action="store_true", help="only say what would run again")
+        add_dry_run(edit)
         add_json(edit)
         override = verbs.add_parser("override", help="your output in the place of a task's")
         override.add_argument("task", help="7/KEY or task-9")

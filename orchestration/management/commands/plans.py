@@ -10,7 +10,7 @@ from django.core.management.base import CommandParser
 from agentsys.kernel.errors import BadInput
 from orchestration.cli.output import Command as Base
 from orchestration.cli.output import actor, add_json, safe, table
-from orchestration.cli.revising import revision_text
+from orchestration.cli.revising import add_dry_run, revision_text
 from orchestration.management.commands.goals import goal_id, params_of, plan_of
 from orchestration.planners import make_plan
 from orchestration.planners.playbooks import playbook_files, playbook_find
@@ -39,14 +39,14 @@ class Command(Base):
         revise.add_argument(
             "--base", type=int, help="the version that the file was made from; it must be in force"
         )
-        _add_dry_run(revise)
+        add_dry_run(revise)
         add_json(revise)
         more = verbs.add_parser("add", help="more tasks for a running goal")
         more.add_argument("goal")
         given = more.add_mutually_exclusive_group(required=True)
         given.add_argument("plan", nargs="?", help="a plan file with the new tasks, or -")
         given.add_argument("--file", help="the same")
-        _add_dry_run(more)
+        add_dry_run(more)
         add_json(more)
         books = verbs.add_parser("playbooks", help="the playbooks that ship with the project")
         add_json(books)
@@ -127,13 +127,6 @@ class Command(Base):
             columns = ("name", "parameters", "description")
             rows = ((d["name"], ", ".join(d["parameters"]), d["description"]) for d in data)
             self.show(table(columns, rows))
-
-
-def _add_dry_run(parser: CommandParser) -> None:
-    parser.add_argument(
-        "--dry-run", "--preview", dest="preview", action="store_true",
-        help="only say what would happen to which task; writes nothing",
-    )  # fmt: skip
 
 
 def _verifiers(verify: Any) -> str:
