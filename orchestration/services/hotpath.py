@@ -44,7 +44,9 @@ ORDER BY g.priority DESC, g.claimed_at NULLS FIRST, g.id LIMIT 1
 # These tables change faster than their statistics, so the planner is left little choice: the queue
 # is read in the order of `attempt_claimable`, whose first column is the expression `goal_id + 0`,
 # and all else is found by primary key. A guard that might tempt it to another index is written as
-# `IS NOT DISTINCT FROM` or `IS TRUE`, which no index can answer.
+# `IS NOT DISTINCT FROM` or `IS TRUE`, which no index can answer. Of a guard of that kind the planner
+# expects one row in two hundred: where one is always true, it is there to have it find rows by their
+# keys instead of reading a whole table for a few.
 _PICK_LANE = """
     SELECT q.id, q.task_id FROM (
         SELECT a.id, a.task_id FROM agentsys_orchestration_attempt a
@@ -96,6 +98,7 @@ _COUNT_DOWN = """
 freed AS (
     SELECT d.task_id, count(*) AS n FROM agentsys_orchestration_dependency d
     WHERE d.needs_id = ANY({ended}) GROUP BY d.task_id
+    HAVING (count(*) > 0) IS NOT DISTINCT FROM true
 ), counted AS (
     UPDATE agentsys_orchestration_task t
     SET unmet = t.unmet - freed.n,
@@ -119,6 +122,7 @@ _ACCEPT = f"""
 WITH given AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(%(items)s::jsonb)
         AS g(id bigint, fence bigint, report jsonb, hash text, tokens bigint, cost numeric)
+    WHERE (g.id > 0) IS NOT DISTINCT FROM true
 ), accepted AS (
     UPDATE agentsys_orchestration_attempt a
     SET state = 'accepted', report = COALESCE(given.report, a.report),

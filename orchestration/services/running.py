@@ -10,8 +10,9 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -54,6 +55,8 @@ SCOPE_SECONDS = 1.0  # a task whose scopes are held is tried again after this
 T = TypeVar("T")
 COMMIT_PATIENCE = (0.1, 0.5, 2.0)  # seconds before a transaction that broke is tried again
 BATCH_TARGET_SECONDS = 0.25  # a batch of cheap tasks should take about this long
+AHEAD = 8  # are claimed at once, also where each is settled by itself
+LONG_SECONDS = 1.0  # what was claimed with a task that takes longer is given back
 
 
 def serve() -> int:
@@ -74,39 +77,102 @@ def serve() -> int:
 
 
 def _serve_goal(goal_id: int, session: Session, size: int, deadline: float) -> tuple[int, int]:
-    """Claim from one goal and go on, settling and claiming in one transaction, for its turn."""
+    """Claim from one goal and go on, settling and claiming in one transaction, for its turn.
+
+    What is done is settled when it is a batch or has taken as long as one should, and when nothing
+    is left that was claimed with it.
+    """
     config = settings.AGENTSYS
-    served, after = 0, Followups()
+    served, ahead = 0, _Ahead(session, goal_id)
 
     def take(book: Book) -> tuple[list[Claimed], list[Brief | AgentsysError]]:
-        claimed = _claim_cheap(book, session, size)
+        claimed = _claim_cheap(book, session, max(size, AHEAD))
         return claimed, _briefs(book, claimed)
 
     claims, briefs = _surely(goal_id, session, take)
     turn_ends = min(deadline, time.monotonic() + 2.0)  # other goals get their turn
     while claims:
         crashpoint("C04")
-        started = time.monotonic()
-        with session.hold(c.attempt_id for c in claims):
-            batch = [_run(c, b, None) for c, b in zip(claims, briefs, strict=True)]
-            size = _next_size(size, time.monotonic() - started, len(batch), config.batch_max)
-            _store_blobs(batch)
-            served += len(batch)
-            limit = size if not session.idle and time.monotonic() < turn_ends else 0
-            after, claims, briefs = _settle_cheap(goal_id, session, batch, limit)
-        if claims:
-            # this worker goes on with the cheap ones itself
-            after.unlocked = type(after.unlocked)(
-                after.unlocked.agents, after.unlocked.cheap[size:], after.unlocked.expandable
-            )
-        after.publish(goal_id)
+        started, count = time.monotonic(), len(claims)
+        with session.hold(c.attempt_id for c in claims), ahead.of(claims, briefs):
+            while batch := ahead.run(config.batch_max):
+                _store_blobs(batch)
+                served += len(batch)
+                claims, briefs, limit = [], [], 0
+                if last := not ahead.waiting:
+                    size = _next_size(size, time.monotonic() - started, count, config.batch_max)
+                    goes_on = not session.idle and time.monotonic() < turn_ends
+                    limit = max(size, AHEAD) if goes_on else 0
+                after, claims, briefs = _settle_cheap(goal_id, session, batch, limit, last=last)
+                if claims:
+                    # this worker goes on with the cheap ones itself
+                    mine = after.unlocked
+                    after.unlocked = type(mine)(mine.agents, mine.cheap[size:], mine.expandable)
+                after.publish(goal_id)
     return served, size
 
 
+class _Ahead:
+    """Tasks that were claimed together and run one after the other.
+
+    Those behind one that takes long are given back by the heart, for others to take.
+    """
+
+    def __init__(self, session: Session, goal_id: int) -> None:
+        self._session = session
+        self._goal_id = goal_id
+        self._claims: deque[tuple[Claimed, Brief | AgentsysError]] = deque()
+        self._lock = threading.Lock()
+        self._begun = 0.0
+
+    @contextmanager
+    def of(
+        self, claims: Sequence[Claimed], briefs: Sequence[Brief | AgentsysError]
+    ) -> Iterator[None]:
+        self._claims = deque(zip(claims, briefs, strict=True))
+        self._session.on_beat = self._ease
+        try:
+            yield
+        finally:
+            self._session.on_beat = None
+
+    @property
+    def waiting(self) -> bool:
+        return bool(self._claims)
+
+    def run(self, most: int) -> list[_Run]:
+        """What of it is run now: up to `most`, and no longer than a batch should take."""
+        done: list[_Run] = []
+        ends = time.monotonic() + BATCH_TARGET_SECONDS
+        while len(done) < most and (not done or time.monotonic() < ends):
+            taken = self._next()
+            if taken is None:
+                break
+            done.append(_run(*taken, None))
+        return done
+
+    def _next(self) -> tuple[Claimed, Brief | AgentsysError] | None:
+        with self._lock:
+            self._begun = time.monotonic()
+            return self._claims.popleft() if self._claims else None
+
+    def _ease(self) -> None:
+        """In the heart's thread, after each beat."""
+        with self._lock:
+            if not self._claims or time.monotonic() - self._begun < LONG_SECONDS:
+                return
+            behind = {claimed.attempt_id for claimed, _ in self._claims}
+            self._claims.clear()
+        keep = self._session.held - behind
+        count = attempts_release(self._session.id, goal_id=self._goal_id, keep=keep)
+        log.info("gave back what waited behind a long task", goal=self._goal_id, attempts=count)
+
+
 def _settle_cheap(
-    goal_id: int, session: Session, batch: Sequence[_Run], limit: int
+    goal_id: int, session: Session, batch: Sequence[_Run], limit: int, *, last: bool
 ) -> tuple[Followups, list[Claimed], list[Brief | AgentsysError]]:
-    """Settle the batch and claim up to `limit` more in the same transaction.
+    """Settle the batch and claim up to `limit` more in the same transaction. The `last` of what was
+    claimed looks whether anything is left that could go on.
 
     When there is one among them whose report PostgreSQL refuses, each is settled by itself and
     nothing more is claimed: one bad report must not cost the others their attempt.
@@ -115,7 +181,7 @@ def _settle_cheap(
     def settle(book: Book) -> tuple[Followups, list[Claimed], list[Brief | AgentsysError]]:
         after = finish(book, [item.finished for item in batch])
         claims = _claim_cheap(book, session, limit) if limit else []
-        if not claims:
+        if last and not claims:
             look_for_the_end(book, after)
         return after, claims, _briefs(book, claims)
 

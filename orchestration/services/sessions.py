@@ -20,7 +20,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -47,6 +47,7 @@ class Session:
         self._locked = False
         self.draining = False  # told to stop: nothing more is claimed
         self.quiet = threading.Event()  # draining, and nothing is held any more
+        self.on_beat: Callable[[], None] | None = None  # done after each beat, by whoever beats
         self._held: set[int] = set()
         self._held_lock = threading.Lock()
 
@@ -108,6 +109,8 @@ class Session:
                 [self.id],
             )
         self._beat = time.monotonic()
+        if (act := self.on_beat) is not None:
+            act()
 
     def leave(self) -> None:
         try:

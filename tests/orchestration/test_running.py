@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
@@ -14,7 +17,8 @@ from orchestration.services.fsck import fsck
 from orchestration.services.hotpath import claim
 from orchestration.services.ledger import goal_locked
 from orchestration.services.running import serve, task_serve
-from orchestration.services.sessions import session_close, session_current
+from orchestration.services.sessions import Session, session_close, session_current, session_use
+from tests.acceptance.workers import wait_for
 from tests.orchestration.pump import attempt_of, node, pump, submit, task_named
 from workers import registry
 from workers.agents.base import Agent, done
@@ -36,6 +40,27 @@ class Spendthrift(Agent):
         tokens = 10**30 if brief.inputs.get("much") else 1
         report = done({"ok": True})
         return Report(outcome=report.outcome, output=report.output, usage=Usage(tokens))
+
+
+class Sleeper(Agent):
+    """Sleeps for as many seconds as its inputs say."""
+
+    name = "sleeper"
+    role = "operations"
+    description = "For tests."
+    lane = "cheap"
+    inputs_schema: ClassVar = {"type": "object"}
+
+    def run(self, brief: Brief, ports: Ports) -> Report:
+        time.sleep(brief.inputs.get("seconds", 0))
+        return done({"ok": True})
+
+
+@pytest.fixture
+def sleeper(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry.BUILT_IN, "sleeper", f"{__name__}:Sleeper")
+    monkeypatch.setattr(registry, "_present", lambda: frozenset(registry.BUILT_IN))
+    monkeypatch.setitem(registry._loaded, "sleeper", Sleeper())
 
 
 @pytest.fixture
@@ -93,7 +118,7 @@ def test_a_commit_that_broke_is_tried_again_and_what_it_claimed_unseen_goes_back
     monkeypatch.setattr(running, "goal_locked", Breaks)
     monkeypatch.setattr(running, "COMMIT_PATIENCE", (0.0,))
     with session.hold(c.attempt_id for c in claims):
-        _, more, _ = running._settle_cheap(goal.pk, session, batch, 2)
+        _, more, _ = running._settle_cheap(goal.pk, session, batch, 2, last=True)
     assert broken
     assert Task.objects.filter(goal=goal, state="done").count() == 2
     assert len(more) == 2  # given back, and claimed again at once
@@ -139,3 +164,61 @@ def test_a_worker_that_was_told_to_stop_claims_nothing_and_gives_back_what_it_ho
 def test_the_connection_is_still_good_after_all_this() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
+
+
+def transactions(goal: Goal) -> int:
+    """In how many transactions its tasks were accepted."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(DISTINCT xmin::text) FROM agentsys_orchestration_ledgerentry"
+            " WHERE goal_id = %s AND event = 'task.accepted'",
+            [goal.pk],
+        )
+        return int(cursor.fetchone()[0])
+
+
+@pytest.mark.parametrize(("most", "transactions_made"), [(200, 1), (3, 4), (1, 10)])
+def test_a_batch_is_settled_at_once_and_at_most_so_many(
+    settings: Any, most: int, transactions_made: int
+) -> None:
+    settings.AGENTSYS = replace(settings.AGENTSYS, batch_max=most)
+    goal = submit(*(node(f"t{n}") for n in range(10)))
+    assert serve() == 10
+    assert transactions(goal) == transactions_made
+    assert pump(goal).state == "succeeded"
+    assert fsck(goal.pk) == []
+
+
+def test_what_was_claimed_with_a_long_task_is_given_back_for_others_to_do(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, sleeper: None
+) -> None:
+    session_close()
+    settings.AGENTSYS = replace(settings.AGENTSYS, heartbeat_seconds=0.05)
+    monkeypatch.setattr(running, "LONG_SECONDS", 0.1)
+    long = node("long", agent="sleeper", inputs={"seconds": 3}, priority=5)
+    goal = submit(long, *(node(f"t{n}") for n in range(5)))
+    thread = threading.Thread(target=_serve_and_close)
+    thread.start()
+    try:
+        wait_for(lambda: task_named(goal, "long").state == "running")
+        until = time.monotonic() + 2.5
+        others = Task.objects.filter(goal=goal).exclude(key="long")
+        while time.monotonic() < until and others.exclude(state="done").exists():
+            with session_use(other := Session()):
+                other.enter()
+                serve()
+            time.sleep(0.05)
+        assert not others.exclude(state="done").exists()
+        assert task_named(goal, "long").state == "running"
+    finally:
+        thread.join()
+    assert pump(goal).state == "succeeded"
+    assert not Task.objects.filter(goal=goal, losses__gt=0).exists()
+    assert fsck(goal.pk) == []
+
+
+def _serve_and_close() -> None:
+    try:
+        serve()
+    finally:
+        connection.close()
