@@ -50,6 +50,11 @@ class Crew:
                 "--pidfile=", "--schedule", str(schedule)]  # fmt: skip
         return self._start(argv, f"beat-{number}", env)
 
+    def web(self, port: int, **env: str) -> Process:
+        argv = [sys.executable, "-m", "uvicorn", "agentsys.asgi:application", "--host", "127.0.0.1",
+                "--port", str(port), "--log-level", "warning"]  # fmt: skip
+        return self._start(argv, f"web-{len(self._all)}", env)
+
     def command(self, *words: str, **env: str) -> Process:
         """`manage.py WORDS`, as a person or the web would cause it."""
         argv = [sys.executable, "manage.py", *words]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestration.chaos.scenarios import brokers, databases, kills, points, several, zombies
+from orchestration.chaos.scenarios import brokers, databases, kills, points, several, webs, zombies
 from orchestration.chaos.scenarios.base import Scenario, registered
 
 __all__ = ["SCENARIOS", "Scenario"]
@@ -14,5 +14,6 @@ _MODULES = (
     brokers,
     databases,
     several,
+    webs,
 )  # importing one registers what is in it
 SCENARIOS: dict[str, Scenario] = registered()
