@@ -33,7 +33,7 @@ class Config:
     republish_max_seconds: float = 60.0
     slice_seconds: float = 600.0  # longest stretch of work behind one message
     drain_seconds: float = 5.0  # after SIGTERM: what is not finished by then is given back
-    batch_max: int = 200  # cheap deterministic tasks claimed at once
+    batch_max: int = 200  # cheap deterministic tasks settled at once
     attempts_max: int = 3
     lost_max: int = 3  # workers lost to one task before it is quarantined
     backoff_seconds: float = 2.0
