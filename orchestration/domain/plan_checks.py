@@ -301,12 +301,15 @@ def _template_problems(
     a sibling; the rest of LATER is judged with it, when there are children."""
     if "key" in template:
         problems.append(f"task `{task.key}`: fan_out.task has a `key`; say fan_out.key instead")
-    fixed = {
-        f: v for f, v in template.items() if f == "inputs" or (f not in LATER and not references(v))
-    }
+    fixed = {f: v for f, v in template.items() if f not in LATER and not references(v)}
+    inputs = template.get("inputs", {})
+    if isinstance(inputs, Mapping) or not references(inputs):
+        fixed["inputs"] = inputs
+    any_agent = "agent" not in fixed  # which one, the items say
+    named = {"agent": PROBE, **fixed, "key": PROBE}
     found: list[str] = []
-    child = task_from_json({**fixed, "key": PROBE}, f"task `{task.key}`: fan_out.task", found)
-    if child is not None:
+    child = task_from_json(named, f"task `{task.key}`: fan_out.task", found)
+    if child is not None and not any_agent:
         _task_problems(child, keys, agents, verifiers, found)
     name = f"task `{task.key}`: fan_out.task"
     problems += [

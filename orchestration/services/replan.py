@@ -171,6 +171,7 @@ STEPS: Mapping[str, Any] = {  # what a planner's steps become: children of the t
         "agent": "${step.agent}",
         "objective": "${step.objective}",
         "inputs": "${step.inputs}",
+        "retry": {"on_exhausted": "ask"},
     },
 }
 
@@ -196,6 +197,7 @@ def task_divide(book: Book, key: str, *, reason: str, actor: str, after: Followu
         depends_on=old.depends_on,
         phase=old.phase,
         priority=old.priority,
+        retry={"on_exhausted": "ask"},
     )
     template = {**STEPS["task"], "scopes": list(old.scopes)} if old.scopes else STEPS["task"]
     over = f"${{tasks.{planner.key}.output.steps}}"

@@ -20,12 +20,15 @@ from orchestration.services.approvals import approval_decide
 from orchestration.services.briefs import model_of
 from orchestration.services.budgets import budget_reserve, budget_settle
 from orchestration.services.followups import Followups
+from orchestration.services.forks import goal_fork
 from orchestration.services.fsck import fsck
+from orchestration.services.goals import goal_cancel
 from orchestration.services.hotpath import Claimed, claim
 from orchestration.services.ledger import goal_locked, ledger_verify
 from orchestration.services.moves import attempts_move
 from orchestration.services.rebuild import rebuild_check
 from orchestration.services.recovery import task_recover
+from orchestration.services.replan import task_edit
 from orchestration.services.settle import Finished, finish
 from orchestration.services.sweep import lost_take_back
 from orchestration.services.why import why
@@ -242,6 +245,44 @@ def test_what_was_divided_and_still_cannot_be_done_is_for_a_person(
     goal = pump(submit(node("a", output_schema=NEEDS_MORE, retry=retry)))
     assert "could not be done" in asked_about(goal).question
     assert task_named(goal, "a[east]").state == "done"
+    assert unsound(goal) == []
+
+
+DIVIDED: dict[str, Any] = {
+    "output_schema": NEEDS_MORE,
+    "retry": {"attempts_max": 1, "on_exhausted": "replan"},
+}
+
+
+def test_when_a_step_of_a_division_fails_a_person_is_asked(settings: Any, at_once: None) -> None:
+    settings.AGENTSYS = replace(settings.AGENTSYS, model="scripted:vain")
+    step = {"key": "e", "agent": "command", "objective": "o", "inputs": {"argv": ["false"]}}
+    scripted("vain", [Say(calls=(("finish", {"steps": [step]}),))])
+    goal = pump(submit(node("a", **DIVIDED), node("z", "a")))
+    assert asked_about(goal).task == task_named(goal, "a[e]")
+    assert unsound(goal) == []
+
+
+def test_without_a_model_a_person_is_asked_instead_of_a_planner(at_once: None) -> None:
+    goal = pump(submit(node("a", **DIVIDED)))
+    request = asked_about(goal)
+    assert request.task == task_named(goal, "a.plan")
+    assert "no model is configured" in request.question
+    assert unsound(goal) == []
+
+
+def test_a_divided_goal_is_steered_like_any_other(settings: Any, at_once: None) -> None:
+    settings.AGENTSYS = replace(settings.AGENTSYS, model="scripted:steered")
+    scripted("steered", [steps("east", "west")])
+    goal = pump(submit(node("s"), node("a", "s", **DIVIDED), node("z", "a")))
+    assert asked_about(goal).kind == "question"
+    last = goal.ledger.count()
+    for seq in range(1, last + 1):
+        fork = goal_fork(goal.pk, at_seq=seq, actor="ann")
+        assert unsound(fork) == []
+        goal_cancel(fork.pk, actor="ann")
+    task_edit(goal.pk, "a", {"output_schema": {}}, actor="ann")
+    assert pump(goal).state == "succeeded"
     assert unsound(goal) == []
 
 
