@@ -15,6 +15,7 @@ from orchestration.domain.recovery import (
     Afresh,
     AskPerson,
     Continue,
+    Divide,
     FailureClass,
     GiveUp,
     History,
@@ -77,7 +78,7 @@ def test_what_is_forgiven_is_bounded_too() -> None:
 
 
 def test_the_ladder_is_climbed_rung_by_rung() -> None:
-    terms = replace(TERMS, models=("a:1", "b:2"), fallback_agent="coder", asks=True)
+    terms = replace(TERMS, models=("a:1", "b:2"), fallback_agent="coder", on_exhausted="ask")
     tired = replace(FIRST, counted=3)
     assert decided(F.REJECTED, tired, terms) == OtherModel("why", "a:1", keeps_journal=False)
     tired = replace(tired, models_tried=("a:1",))
@@ -86,7 +87,10 @@ def test_the_ladder_is_climbed_rung_by_rung() -> None:
     assert decided(F.REJECTED, tired, terms) == OtherAgent("why", "coder")
     tired = replace(tired, agent="coder")
     assert decided(F.REJECTED, tired, terms) == AskPerson("why")
-    assert decided(F.REJECTED, tired, replace(terms, asks=False)) == GiveUp("why")
+    assert decided(F.REJECTED, tired, replace(terms, on_exhausted="fail")) == GiveUp("why")
+    divides = replace(terms, on_exhausted="replan")
+    assert decided(F.REJECTED, tired, divides) == Divide("why")
+    assert decided(F.POLICY, tired, divides) == AskPerson("why")  # no plan is a way round it
 
 
 def test_another_model_takes_over_the_journal_after_two_outages() -> None:
@@ -97,7 +101,7 @@ def test_another_model_takes_over_the_journal_after_two_outages() -> None:
 
 
 def test_no_other_model_is_asked_for_what_one_refused() -> None:
-    terms = replace(TERMS, models=("b:2",), fallback_agent="coder", asks=True)
+    terms = replace(TERMS, models=("b:2",), fallback_agent="coder", on_exhausted="ask")
     assert decided(F.POLICY, FIRST, terms) == AskPerson("why")
 
 
