@@ -7,6 +7,7 @@ claims: each task accepted once, with its verdicts and its ledger entry, and no 
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,10 +18,14 @@ from django.db import connection
 from agentsys.kernel.errors import AgentsysError
 from orchestration.bench import cpu, tasks
 from orchestration.models import Goal
+from orchestration.services.advance import advance
 from orchestration.services.fsck import fsck
 from orchestration.services.goals import goal_submit
+from orchestration.services.running import serve
+from orchestration.services.sessions import session_close
 
 PROJECT = "bench"
+_SENT = ([b"F", b"Query"], [b"F", b"Execute"])  # what libpq's trace has for a statement sent
 POLL_SECONDS = 0.02  # more often, and looking would be part of what is measured
 
 
@@ -82,6 +87,28 @@ def ours(
         commits=after[0] - base[0],
         wal_bytes=after[1] - base[1],
     )
+
+
+def statements(document: dict[str, Any]) -> float:
+    """Statements a task, BEGIN and COMMIT among them, from the claim to the goal's end: served in
+    this process, and counted on the wire to the database. No worker may be running."""
+    goal_id = goal_submit(objective="", project=PROJECT, document=document, actor="bench").pk
+    connection.ensure_connection()
+    wire = connection.connection.pgconn
+    try:
+        with tempfile.TemporaryFile("w+b") as trace:
+            wire.trace(trace.fileno())
+            try:
+                while serve():
+                    pass
+            finally:
+                wire.untrace()
+            trace.seek(0)
+            sent = sum(line.split(b"\t")[1:4:2] in _SENT for line in trace)
+        advance(goal_id)
+    finally:
+        session_close()
+    return sent / audit(goal_id)
 
 
 def _database() -> tuple[int, int]:

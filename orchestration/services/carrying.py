@@ -63,30 +63,27 @@ def carry_over(
     items, rows = [], []
     for one in taken:
         attempt = old[origin[one.task_id]]
+        origin_of = {"goal": source, "seq": seq, "task": attempt.task_id, "attempt": attempt.pk}
+        spoken = views[attempt.pk]
         items.append(
-            Accepted(one.attempt_id, one.fence, canonical(attempt.report), attempt.artifact_hash)
+            Accepted(
+                task_id=one.task_id,
+                attempt_id=one.attempt_id,
+                fence=one.fence,
+                artifact_hash=attempt.artifact_hash,
+                report=canonical(attempt.report),
+                actor=actor,
+                why={
+                    "verdicts": {v.verifier: str(v.outcome) for v in spoken if v.outcome},
+                    "carried_from": origin_of,
+                },
+            )
         )
-        rows += _verdicts(book, one, attempt, views[attempt.pk])
+        rows += _verdicts(book, one, attempt, spoken)
     done, unlocked = accept(book, items, rows, republish_seconds=republish)
     assert len(done) == len(carried)
     _artifacts(book, taken, origin)
     _words_of_people(taken, origin, views, actor)
-    for one in taken:
-        attempt = old[origin[one.task_id]]
-        book.record(
-            "task.accepted",
-            actor=actor,
-            task_id=one.task_id,
-            attempt_id=one.attempt_id,
-            payload={
-                "fence": one.fence,
-                "artifact_hash": attempt.artifact_hash,
-                "verdicts": {v.verifier: str(v.outcome) for v in views[attempt.pk] if v.outcome},
-                "carried_from": {
-                    "goal": source, "seq": seq, "task": attempt.task_id, "attempt": attempt.pk,
-                },
-            },
-        )  # fmt: skip
     return unlocked
 
 

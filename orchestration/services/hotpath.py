@@ -18,18 +18,18 @@ moves). The ORM would need 8 to 17 times as long for the same work.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection
 
 from agentsys.prepared import fetch
-from orchestration.services.ledger import Book
+from orchestration.services.ledger import ENTRIES_INSERT, HEAD_UPDATE, Book
 from verification.services import INSERT_OF_ACCEPTED, VerdictRow, verdicts_json
 
-# Which goal is served next: highest priority first, then the one that was served longest ago.
-# The row is locked by `book_open` afterwards; a race for it only costs the loser a short wait.
+# Which goal is served next: highest priority first, then the one that was served longest ago. One
+# whose lock is held is served by another worker at this moment; there may be one that nobody serves.
 _NEXT_GOAL = """
 SELECT g.id FROM agentsys_orchestration_goal g
 WHERE g.state = 'running' AND g.paused_at IS NULL AND EXISTS (
@@ -40,6 +40,7 @@ WHERE g.state = 'running' AND g.paused_at IS NULL AND EXISTS (
       AND (t.due_at IS NULL OR t.due_at <= clock_timestamp()))
 ORDER BY g.priority DESC, g.claimed_at NULLS FIRST, g.id LIMIT 1
 """
+_NEXT_FREE_GOAL = f"{_NEXT_GOAL} FOR NO KEY UPDATE OF g SKIP LOCKED"
 
 # These tables change faster than their statistics, so the planner is left little choice: the queue
 # is read in the order of `attempt_claimable`, whose first column is the expression `goal_id + 0`,
@@ -118,6 +119,9 @@ freed AS (
 )
 """
 
+# The ledger's entries are prepared in the belief that every item moves, and written only when it did.
+_ALL_MOVED = "(SELECT count(*) FROM done) = %(count)s::bigint"
+
 _ACCEPT = f"""
 WITH given AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(%(items)s::jsonb)
@@ -126,7 +130,7 @@ WITH given AS MATERIALIZED (
 ), accepted AS (
     UPDATE agentsys_orchestration_attempt a
     SET state = 'accepted', report = COALESCE(given.report, a.report),
-        artifact_hash = COALESCE(given.hash, a.artifact_hash),
+        artifact_hash = given.hash,
         tokens = a.tokens + given.tokens, cost_usd = a.cost_usd + given.cost,
         reported_at = COALESCE(a.reported_at, %(now)s::timestamptz),
         finished_at = %(now)s::timestamptz, lease_until = NULL, progress = 1
@@ -146,7 +150,9 @@ WITH given AS MATERIALIZED (
 ), released AS (
     DELETE FROM agentsys_orchestration_scopelease
     WHERE task_id IN (SELECT id FROM done WHERE scoped)
-), spoken AS ({INSERT_OF_ACCEPTED}), {_COUNT_DOWN.format(ended="ARRAY(SELECT id FROM done)")}
+), spoken AS ({INSERT_OF_ACCEPTED}), {_COUNT_DOWN.format(ended="ARRAY(SELECT id FROM done)")},
+appended AS ({ENTRIES_INSERT.format(when=_ALL_MOVED)}),
+headed AS ({HEAD_UPDATE.format(when=_ALL_MOVED)})
 SELECT id, 'done', attempt_id, '', false FROM done
 UNION ALL
 SELECT id, state, fence, lane, expands AND unmet = 0 FROM counted
@@ -196,12 +202,19 @@ class Claimed:
 class Accepted:
     """A report that counts. `report` None keeps what the row already has."""
 
+    task_id: int
     attempt_id: int
     fence: int
+    artifact_hash: str
     report: str | None = None
-    artifact_hash: str | None = None
     tokens: int = 0
     cost_usd: float = 0.0
+    actor: str = "verifiers"
+    why: Mapping[str, Any] = field(default_factory=dict)  # for the ledger: verdicts and the like
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {"fence": self.fence, "artifact_hash": self.artifact_hash, **self.why}
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,9 +236,11 @@ class Unlocked:
 def goal_next(lane: str) -> int | None:
     """The goal whose turn it is in `lane`, or None when nothing is ready."""
     with connection.cursor() as cursor:
-        cursor.execute(_NEXT_GOAL, [lane])
-        row = cursor.fetchone()
-    return row[0] if row else None
+        for statement in (_NEXT_FREE_GOAL, _NEXT_GOAL):
+            cursor.execute(statement, [lane])
+            if row := cursor.fetchone():
+                return int(row[0])
+    return None
 
 
 def claim(
@@ -273,34 +288,52 @@ def accept(
     *,
     republish_seconds: float,
 ) -> tuple[dict[int, int], Unlocked]:
-    """Attempts that are accepted, with `verdicts` on them, their tasks done, and what that unlocks.
+    """Attempts that are accepted, with `verdicts` on them, their tasks done, what that unlocks, and
+    the ledger's entries of it.
 
     Returns task id → attempt id of those moved. An attempt whose fence is no longer its task's
     does not move, and neither does its task.
     """
     if not items:
         return {}, Unlocked()
+    _record_accepted(book, items)
+    entries = book.to_append()
     rows = fetch(
         _ACCEPT,
         {
-            "goal": book.goal_id,
-            "now": book.now,
+            **entries,
+            "count": len(items),
             "items": f"[{','.join(map(_as_json, items))}]",
             "verdicts": verdicts_json(verdicts),
             "republish": republish_seconds,
         },
     )
     done = {row[0]: row[2] for row in rows if row[1] == "done"}
+    if len(done) == len(items):
+        book.appended(entries)
+    else:
+        book.forget(len(items))
+        _record_accepted(book, [item for item in items if item.task_id in done])
     return dict(sorted(done.items())), _unlocked(book, [r for r in rows if r[1] != "done"])
+
+
+def _record_accepted(book: Book, items: Sequence[Accepted]) -> None:
+    for item in items:
+        book.record(
+            "task.accepted",
+            actor=item.actor,
+            task_id=item.task_id,
+            attempt_id=item.attempt_id,
+            payload=item.facts,
+        )
 
 
 def _as_json(item: Accepted) -> str:
     """By hand, since the report is JSON already. What is not given keeps what the row has."""
     report = "" if item.report is None else f',"report":{item.report}'
-    artifact = "" if item.artifact_hash is None else f',"hash":"{item.artifact_hash}"'
     return (
-        f'{{"id":{item.attempt_id},"fence":{item.fence},"tokens":{item.tokens},'
-        f'"cost":{item.cost_usd:.6f}{report}{artifact}}}'
+        f'{{"id":{item.attempt_id},"fence":{item.fence},"hash":"{item.artifact_hash}",'
+        f'"tokens":{item.tokens},"cost":{item.cost_usd:.6f}{report}}}'
     )
 
 

@@ -33,22 +33,27 @@ SELECT id, project_id, state, priority, repository, branch, ledger_seq, ledger_h
 FROM agentsys_orchestration_goal WHERE id = %(goal)s::bigint FOR NO KEY UPDATE
 """
 
+# Both halves of appending, for statements that write an entry with what it is about: only `when`.
 # `claimed_at` is whose turn it is among goals; it moves with the head, in the same row version.
-_APPEND = """
-WITH appended AS (
-    INSERT INTO agentsys_orchestration_ledgerentry
-        (goal_id, seq, event, actor, task_id, attempt_id, payload, at, hash)
-    SELECT %(goal)s::bigint, e.seq, e.event, e.actor, e.task_id, e.attempt_id, e.payload,
-           %(now)s::timestamptz, e.hash
-    FROM jsonb_to_recordset(%(entries)s::jsonb)
-        AS e(seq bigint, event text, actor text, task_id bigint, attempt_id bigint,
-             payload jsonb, hash text)
-)
+ENTRIES_INSERT = """
+INSERT INTO agentsys_orchestration_ledgerentry
+    (goal_id, seq, event, actor, task_id, attempt_id, payload, at, hash)
+SELECT %(goal)s::bigint, e.seq, e.event, e.actor, e.task_id, e.attempt_id, e.payload,
+       %(now)s::timestamptz, e.hash
+FROM jsonb_to_recordset(%(entries)s::jsonb)
+    AS e(seq bigint, event text, actor text, task_id bigint, attempt_id bigint,
+         payload jsonb, hash text)
+WHERE {when}
+"""
+HEAD_UPDATE = """
 UPDATE agentsys_orchestration_goal
 SET ledger_seq = %(seq)s::bigint, ledger_head = %(head)s,
     claimed_at = CASE WHEN %(served)s::boolean THEN %(now)s::timestamptz ELSE claimed_at END
-WHERE id = %(goal)s::bigint
+WHERE id = %(goal)s::bigint AND {when}
 """
+_APPEND = (
+    f"WITH appended AS ({ENTRIES_INSERT.format(when='true')}) {HEAD_UPDATE.format(when='true')}"
+)
 
 
 @dataclass(slots=True)
@@ -86,32 +91,45 @@ class Book:
         return self.seq
 
     def flush(self) -> None:
-        if not self.entries:
-            return
-        rows = [self._row(entry) for entry in self.entries]
-        fetch(
-            _APPEND,
-            {
-                "goal": self.goal_id,
-                "now": self.now,
-                "entries": f"[{','.join(rows)}]",
-                "seq": self.seq,
-                "head": self.head,
-                "served": self.served,
-            },
-        )
-        self.entries, self.served = [], False
+        if self.entries:
+            values = self.to_append()
+            fetch(_APPEND, values)
+            self.appended(values)
 
-    def _row(self, entry: Entry) -> str:
-        """The entry for `_APPEND`; moves the head on."""
-        payload = canonical_of_plain(entry.payload)
-        self.head = hash_of(self.head, entry, payload)
-        facts = {"seq": entry.seq, "event": entry.event, "actor": entry.actor, "hash": self.head}
-        if entry.task_id is not None:
-            facts["task_id"] = entry.task_id
-        if entry.attempt_id is not None:
-            facts["attempt_id"] = entry.attempt_id
-        return f'{canonical_of_plain(facts)[:-1]},"payload":{payload}}}'
+    def to_append(self) -> dict[str, Any]:
+        """The values that `ENTRIES_INSERT` and `HEAD_UPDATE` ask for."""
+        head, rows = self.head, []
+        for entry in self.entries:
+            payload = canonical_of_plain(entry.payload)
+            head = hash_of(head, entry, payload)
+            rows.append(_row(entry, payload, head))
+        return {
+            "goal": self.goal_id,
+            "now": self.now,
+            "entries": f"[{','.join(rows)}]",
+            "seq": self.seq,
+            "head": head,
+            "served": self.served,
+        }
+
+    def appended(self, values: Mapping[str, Any]) -> None:
+        """What `to_append` gave is written."""
+        self.head, self.entries, self.served = values["head"], [], False
+
+    def forget(self, count: int) -> None:
+        """The last `count` entries, which are not written yet, are not to be."""
+        if count:
+            del self.entries[-count:]
+            self.seq -= count
+
+
+def _row(entry: Entry, payload: str, hashed: str) -> str:
+    facts = {"seq": entry.seq, "event": entry.event, "actor": entry.actor, "hash": hashed}
+    if entry.task_id is not None:
+        facts["task_id"] = entry.task_id
+    if entry.attempt_id is not None:
+        facts["attempt_id"] = entry.attempt_id
+    return f'{canonical_of_plain(facts)[:-1]},"payload":{payload}}}'
 
 
 @contextmanager

@@ -206,31 +206,30 @@ def _hand_in(
     (taken,) = attempts_take(book, [task.pk], actor=name, note=f"handed in by {name}")
     hashed = artifact_hash(report)
     case = _case(book, task, taken, report, hashed)
+    rows = _verdicts(case, name)
+    spoken = {row.verifier: str(row.draft.outcome) for row in rows if row.draft}
     done, unlocked = accept(
         book,
-        [Accepted(taken.attempt_id, taken.fence, canonical(report), hashed)],
-        _verdicts(case, name),
+        [
+            Accepted(
+                task_id=task.pk,
+                attempt_id=taken.attempt_id,
+                fence=taken.fence,
+                artifact_hash=hashed,
+                report=canonical(report),
+                actor=name,
+                why={"verdicts": spoken, "overruled": reason},
+            )
+        ],
+        rows,
         republish_seconds=settings.AGENTSYS.republish_seconds,
     )
     assert task.pk in done
     after.unlocked += unlocked
-    views = verification.verdicts_of([taken.attempt_id])[taken.attempt_id]
-    for view in views:
+    for row in rows:
         verification.verdict_override(
-            taken.attempt_id, view.verifier, view.voter, outcome="pass", by=name, reason=reason
+            taken.attempt_id, row.verifier, row.voter, outcome="pass", by=name, reason=reason
         )
-    book.record(
-        "task.accepted",
-        actor=name,
-        task_id=task.pk,
-        attempt_id=taken.attempt_id,
-        payload={
-            "fence": taken.fence,
-            "artifact_hash": hashed,
-            "verdicts": {v.verifier: str(v.outcome) for v in views},
-            "overruled": reason,
-        },
-    )
     if task.finished_at is not None:
         finished_then({task.pk: task.finished_at})
     return taken

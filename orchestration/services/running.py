@@ -298,7 +298,7 @@ def _claim_one(
 
     if not scoped:
         return take()
-    seq, served, written = book.seq, book.served, len(book.entries)
+    served, written = book.served, len(book.entries)
     with transaction.atomic():  # a savepoint: without its scopes the claim has never been
         taken = take()
         if taken is None:
@@ -307,8 +307,8 @@ def _claim_one(
         transaction.set_rollback(bool(blocked))
     if not blocked:
         return taken
-    book.seq, book.served = seq, served
-    del book.entries[written:]
+    book.served = served
+    book.forget(len(book.entries) - written)
     _wait_for_scopes(book, task_id, blocked)
     return None
 

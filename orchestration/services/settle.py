@@ -75,10 +75,12 @@ def _accept(book: Book, batch: Sequence[Finished], after: Followups) -> None:
         book,
         [
             Accepted(
+                task_id=f.claim.task_id,
                 attempt_id=f.claim.attempt_id,
                 fence=f.claim.fence,
-                report=canonical_of_plain(f.report),
                 artifact_hash=f.artifact_hash,
+                report=canonical_of_plain(f.report),
+                why={"verdicts": {v.verifier: str(v.draft.outcome) for v in f.verdicts if v.draft}},
                 **_spent(f.report),
             )
             for f in batch
@@ -86,36 +88,8 @@ def _accept(book: Book, batch: Sequence[Finished], after: Followups) -> None:
         [row for f in batch for row in f.verdicts],
         republish_seconds=settings.AGENTSYS.republish_seconds,
     )
-    moved = [f for f in batch if f.claim.task_id in done]
-    _artifacts_insert(book, moved)
-    for f in moved:
-        _record_accepted(
-            book,
-            f.claim.task_id,
-            f.claim.attempt_id,
-            f.claim.fence,
-            f.artifact_hash,
-            {v.verifier: str(v.draft.outcome) for v in f.verdicts if v.draft},
-        )
+    _artifacts_insert(book, [f for f in batch if f.claim.task_id in done])
     after.unlocked += unlocked
-
-
-def _record_accepted(
-    book: Book,
-    task_id: int,
-    attempt_id: int,
-    fence: int,
-    artifact_hash: str,
-    verdicts: Mapping[str, str],
-    actor: str = VERIFIERS,
-) -> None:
-    book.record(
-        "task.accepted",
-        actor=actor,
-        task_id=task_id,
-        attempt_id=attempt_id,
-        payload={"fence": fence, "artifact_hash": artifact_hash, "verdicts": dict(verdicts)},
-    )
 
 
 def _spent(report: Mapping[str, Any]) -> dict[str, Any]:
@@ -304,23 +278,23 @@ def accept_reported(
 ) -> bool:
     """A reported attempt counts; its task is done and what depends on it may start."""
     attempt = Attempt.objects.get(pk=attempt_id)
+    views = verification.verdicts_of([attempt_id]).get(attempt_id, [])
     done, unlocked = accept(
         book,
-        [Accepted(attempt_id=attempt_id, fence=attempt.fence)],
+        [
+            Accepted(
+                task_id=task_id,
+                attempt_id=attempt_id,
+                fence=attempt.fence,
+                artifact_hash=attempt.artifact_hash,
+                actor=actor,
+                why={"verdicts": {v.verifier: str(v.outcome) for v in views}},
+            )
+        ],
         republish_seconds=settings.AGENTSYS.republish_seconds,
     )
     if task_id not in done:
         return False
-    views = verification.verdicts_of([attempt_id]).get(attempt_id, [])
-    _record_accepted(
-        book,
-        task_id,
-        attempt_id,
-        attempt.fence,
-        attempt.artifact_hash,
-        {v.verifier: str(v.outcome) for v in views},
-        actor,
-    )
     after.unlocked += unlocked
     return True
 

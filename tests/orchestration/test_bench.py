@@ -75,9 +75,15 @@ def test_a_ratio_is_of_one_round_and_the_median_of_all() -> None:
         {"ours": 300.0, "celery_chord": 10.0, "celery_noop": 60.0, **rest},
         {"ours": 900.0, "celery_chord": 10.0, "celery_noop": 90.0, **rest},
     ]
-    singles = [{"singles": 60.0, "celery_chord": 10.0}]
+    singles = [{"singles": 60.0, "singles_in_one": 40.0, "celery_chord": 10.0}]
     found = bench.result(rounds, singles, {}, {"rounds": 3})
     assert (found["ratio_chord"], found["ratio_noop"]) == (30.0, 5.0)
-    assert found["ratio_one_by_one"] == 6.0
+    assert (found["ratio_one_by_one"], found["ratio_one_by_one_in_one_goal"]) == (6.0, 4.0)
     assert found["tasks_per_second"]["ours"] == 300.0
     assert found["dag_cost_ratio"] is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_statements_are_counted_on_the_wire_and_stand_for_many_tasks() -> None:
+    assert 0 < measure.statements(plans.flat(200)) < 0.5
+    assert measure.statements(plans.line(20)) > 4

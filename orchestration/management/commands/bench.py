@@ -28,6 +28,7 @@ RICH = "x" * 2000
 SIZES: Mapping[str, tuple[int, str]] = {
     "tasks": (10_000, "independent tasks of ours in a round"),
     "singles": (1000, "tasks of ours that are served one by one, in a round"),
+    "goals": (4, "goals that those are in; all in one goal are timed, too"),
     "chords": (200, "Celery chords in a round"),
     "noops": (2000, "Celery no-ops in a round"),
     "width": (500, "items of each fan-out"),
@@ -64,7 +65,8 @@ class Command(Base):
                 scale = self._scale(sizes["dag"], pids)
             with self._workers(sizes["workers"], AGENTSYS_BATCH_MAX="1") as pids:
                 singles = [self._singles(n, sizes, pids) for n in range(sizes["rounds"])]
-        found = result(rounds, singles, scale, sizes)
+        sent = measure.statements(plans.flat(sizes["tasks"]))
+        found = {**result(rounds, singles, scale, sizes), "statements_per_task": round(sent, 3)}
         if options["json"]:
             self.emit(found, as_json=True)
         else:
@@ -127,10 +129,17 @@ class Command(Base):
         return found
 
     def _singles(self, number: int, sizes: Mapping[str, int], pids: list[int]) -> Round:
-        timed = measure.ours([plans.flat(sizes["singles"])], processes=pids)
-        chord = measure.celery_chord(sizes["chords"])
-        found = {"singles": timed.rate, "celery_chord": chord, "cpu": timed.cpu_per_1000}
-        self._tell(number, found, ("singles", "celery_chord"))
+        """One by one: what is done is settled before the next is begun. Within a goal settling waits
+        for the goal's lock, so that goals side by side say more about many agents."""
+        each = max(1, sizes["singles"] // sizes["goals"])
+        several = measure.ours([plans.flat(each)] * sizes["goals"], processes=pids)
+        found = {
+            "singles": several.rate,
+            "celery_chord": measure.celery_chord(sizes["chords"]),
+            "singles_in_one": measure.ours([plans.flat(sizes["singles"])]).rate,
+            "cpu": several.cpu_per_1000,
+        }
+        self._tell(number, found, ("singles", "singles_in_one", "celery_chord"))
         return found
 
     def _scale(self, big: int, pids: list[int]) -> Round:
@@ -163,9 +172,13 @@ class Command(Base):
              found["ratio_rich"]),
             ("  one by one, as that chain", rate["singles"], rate["celery_chord"],
              found["ratio_one_by_one"]),
+            ("  one by one in a single goal, as that chain", rate["singles_in_one"],
+             rate["celery_chord"], found["ratio_one_by_one_in_one_goal"]),
             ("  fan-outs, as nested chords", rate["fan"], rate["celery_fan"], found["ratio_fan"]),
             ("milliseconds a hop, as a plain chain's", more["hop_ms"], more["celery_hop_ms"],
              found["ratio_hop"]),
+            ("statements a task", found["statements_per_task"], "", ""),
+            ("commits a task", more["commits"], "", ""),
             ("CPU seconds per 1,000 tasks", found["cpu_s_per_1000"], "", ""),
             ("cost of a task in the big plan, as in a small one", "", "", found["dag_cost_ratio"]),
         ]  # fmt: skip
@@ -216,12 +229,16 @@ def result(
         "ratio_noop": ratio("ours", "celery_noop"),
         "ratio_rich": ratio("rich", "celery_chord"),
         "ratio_one_by_one": ratio("singles", "celery_chord", singles),
+        "ratio_one_by_one_in_one_goal": ratio("singles_in_one", "celery_chord", singles),
         "ratio_fan": ratio("fan", "celery_fan"),
         "ratio_hop": ratio("hop_ms", "celery_hop_ms"),
         "dag_cost_ratio": round(scale["big"] / scale["small"], 3) if scale else None,
         "cpu_s_per_1000": middle(lambda r: r["cpu_s_per_1000"]),
         "tasks_per_second": {name: middle(lambda r, name=name: r[name]) for name in names}  # type: ignore[misc]
-        | {"singles": middle(lambda r: r["singles"], singles)},
+        | {
+            name: middle(lambda r, name=name: r[name], singles)  # type: ignore[misc]
+            for name in ("singles", "singles_in_one")
+        },
         "middle": {
             name: middle(lambda r, name=name: r[name])  # type: ignore[misc]
             for name in ("hop_ms", "celery_hop_ms", "submit_seconds", "commits", "wal_bytes")
