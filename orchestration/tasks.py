@@ -7,6 +7,7 @@ in the rows, where the sweep finds it, and an error would only break a canvas.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -105,12 +106,21 @@ _sweeper: Sweeper | None = None
 def _ready(**_: Any) -> None:
     """Sweep from the main process of every worker, and open its session so that it is seen."""
     global _sweeper
+    _collect_seldom()
     _edge("session", sessions.session_current)
     _sweeper = Sweeper()
     _sweeper.start()
     from orchestration.services import dispatch
 
     dispatch.ring(1)
+
+
+def _collect_seldom() -> None:
+    """What is loaded by now stays: to look through it for garbage again and again, and after every
+    few tasks, took a tenth of a worker's time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @worker_shutting_down.connect

@@ -12,9 +12,10 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def spent(processes: Collection[int]) -> float:
-    """CPU seconds so far of these processes, of their children, and of those that have ended."""
+    """CPU seconds so far of these processes, of their children, and of those that have ended. One
+    that is named beside its parent counts once."""
     every = _children()
-    return sum(_own(pid) for root in processes for pid in _tree(root, every))
+    return sum(_own(pid) for pid in set().union(*(_tree(root, every) for root in processes)))
 
 
 def servers() -> set[int]:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 from django.core.management import call_command
 from django.db import connection
@@ -59,12 +63,23 @@ def test_an_audit_finds_a_task_without_its_verdicts() -> None:
 
 
 def test_cpu_time_grows_with_work_and_is_nothing_for_a_process_that_is_gone() -> None:
-    import os
-
     before = cpu.spent([os.getpid()])
     sum(i * i for i in range(3_000_000))
     assert cpu.spent([os.getpid()]) > before
     assert cpu.spent([2**22 + 1]) == 0.0
+
+
+def test_cpu_time_of_a_child_counts_once_though_it_is_named_beside_its_parent() -> None:
+    burn = "import sys\nsum(i * i for i in range(10_000_000))\nprint(flush=True)\nsys.stdin.read()"
+    before = cpu.spent([os.getpid()])
+    with subprocess.Popen(
+        [sys.executable, "-c", burn], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        alone, together = cpu.spent([child.pid]), cpu.spent([os.getpid(), child.pid]) - before
+    assert alone > 0.2
+    assert together < 1.5 * alone
 
 
 def test_a_ratio_is_of_one_round_and_the_median_of_all() -> None:

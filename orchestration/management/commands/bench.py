@@ -27,8 +27,8 @@ SMALL = 100  # tasks of the small plan that the big one is compared with
 RICH = "x" * 2000
 SIZES: Mapping[str, tuple[int, str]] = {
     "tasks": (10_000, "independent tasks of ours in a round"),
-    "singles": (1000, "tasks of ours that are served one by one, in a round"),
-    "goals": (4, "goals that those are in; all in one goal are timed, too"),
+    "singles": (2000, "tasks of ours that are served one by one, in a round"),
+    "goals": (10, "goals that those are in; all in one goal are timed, too"),
     "chords": (200, "Celery chords in a round"),
     "noops": (2000, "Celery no-ops in a round"),
     "width": (500, "items of each fan-out"),
