@@ -26,7 +26,8 @@ from orchestration.cli.output import duration, safe
 from orchestration.models import ApprovalRequest, Goal, LedgerEntry, ScopeLease, Task
 from orchestration.services.progress import Progress, progress_of, running_now
 from orchestration.services.reads import found, goal_spent
-from orchestration.services.why import goal_sentence, no_worker, task_sentence
+from orchestration.services.sessions import sessions_alive
+from orchestration.services.why import no_worker, why
 
 POLL_SECONDS = 0.4
 CHANGE_SECONDS = 2.0  # not a terminal: at most a line in this time for each change of the counts
@@ -54,19 +55,22 @@ def look(goal_id: int) -> Glance:
     goal: Goal = found(Goal.objects, "goal", goal_id)
     asks = list(ApprovalRequest.objects.filter(goal=goal, state="open").order_by("pk"))
     progress = progress_of(goal_id, finished_at=goal.finished_at)
-    waiting = Task.objects.filter(goal=goal, state__in=("held", "ready")).select_related("goal")
+    waiting = Task.objects.filter(goal=goal, state__in=("held", "ready"))
+    first = waiting.order_by("state", "-reason", "pk").values_list("pk", flat=True)[:3]
     last = LedgerEntry.objects.filter(goal=goal).order_by("-seq")[:4]
     return Glance(
         goal=goal,
         progress=progress,
         running=running_now(goal_id, SHOWN_MAX),
         # held ones first, then what was refused once (a scope, a backoff), then the queue
-        waits=[task_sentence(t) for t in waiting.order_by("state", "-reason", "pk")[:3]],
+        waits=[why(f"task-{pk}").sentence for pk in first],
         last=[f"#{e.seq} {e.event} by {e.actor}" for e in reversed(last)],
         spent=goal_spent(goal_id),
         asks=asks,
         moving=_moving(goal, progress),
-        alone="" if goal.finished_at is not None else no_worker().lstrip("; "),
+        alone=""
+        if goal.finished_at is not None
+        else no_worker(alive=bool(sessions_alive())).lstrip("; "),
     )
 
 
@@ -178,7 +182,7 @@ def _say_what_waits(glance: Glance, code: int) -> None:
         for request in glance.asks[:SHOWN_MAX]:
             say(f"waits for you: inbox show {request.pk}: {one_line(request.question)}")
         if not glance.asks:
-            say(goal_sentence(glance.goal))
+            say(why(f"goal-{glance.goal.pk}").sentence)
 
 
 Show = Callable[[Glance, bool], None]

@@ -9,7 +9,7 @@ from django.db import connection
 from orchestration.models import Decision, Directive, Goal, Proposal, Task
 from orchestration.services.progress import progress_of, running_now
 from orchestration.services.reads import approvals_list, found, goal_cost, goal_line, iso
-from orchestration.services.why import goal_sentence
+from orchestration.services.why import why
 
 NAMES_MAX = 20
 
@@ -30,7 +30,7 @@ def recap(goal_id: int) -> dict[str, Any]:
     tasks = Task.objects.filter(goal=goal).exclude(state="superseded").order_by("pk")
     return {
         **goal_line(goal),
-        "sentence": goal_sentence(goal),
+        "sentence": why(f"goal-{goal.pk}").sentence,
         "progress": progress_of(goal.pk, finished_at=goal.finished_at).to_json(),
         "done": _names(tasks.filter(state="done")),
         "failed": [

@@ -16,7 +16,7 @@ from orchestration.services.ledger import goal_locked, ledger_verify
 from orchestration.services.running import _claim_one, task_serve
 from orchestration.services.sessions import session_current
 from orchestration.services.sweep import lost_take_back
-from orchestration.services.why import task_sentence
+from orchestration.services.why import why
 from tests.orchestration.pump import at_once, attempt_of, node, pump, submit, task_named
 from tests.workers.given import GivenRepository
 
@@ -44,7 +44,7 @@ def test_the_second_writer_waits_says_for_whom_and_starts_after_the_first_ended(
     waiting = task_named(second, "b")
     assert (waiting.state, waiting.started_at) == ("ready", None)
     assert waiting.reason == f"waits for repo:src/x.py: repo:src/** is held by {first.pk}/a"
-    assert f"{first.pk}/a" in task_sentence(waiting)
+    assert f"{first.pk}/a" in why(f"task-{waiting.pk}").sentence
     attempt = attempt_of(second, "b")
     assert (attempt.state, attempt.owner, attempt.started_at) == ("queued", None, None)
     assert attempt.publish_due_at is not None

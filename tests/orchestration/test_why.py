@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from agentsys.kernel.errors import BadInput, NotFound
@@ -192,6 +193,21 @@ def test_what_is_not_there_is_not_found(text: str):
 def test_nonsense_is_bad_input():
     with pytest.raises(BadInput, match="is not an id"):
         why("no such thing")
+
+
+@pytest.mark.parametrize("state", ["blocked", "ready", "running", "verifying", "held", "done"])
+def test_one_query_answers(state: str):
+    goal = given.goal()
+    task = given.task(goal, "asked", state=state, needs=[given.task(goal, "need", state="ready")])
+    names = [f"goal-{goal.pk}", f"{goal.pk}/asked", f"task-{task.pk}"]
+    if attempt := Attempt.objects.filter(task=task).first():
+        names.append(f"attempt-{attempt.pk}")
+        names.append(f"proposal-{given.proposal(task).pk}")
+        names.append(f"approval-{given.approval(task).pk}")
+    for name in names:
+        with CaptureQueriesContext(connection) as asked:
+            why(name)
+        assert len(asked) == 1, name
 
 
 def test_asking_why_writes_nothing():

@@ -143,7 +143,7 @@ class Command(Base):
         self.emit(
             {"id": goal.pk, "state": goal.state, "reason": goal.reason},
             as_json=options["json"],
-            text=why.goal_sentence(goal),
+            text=why.why(f"goal-{goal.pk}").sentence,
         )
         sys.exit(code)
 
@@ -274,7 +274,9 @@ class Command(Base):
         goal: Goal = reads.found(
             Goal.objects.select_related("project"), "goal", goal_id(options["goal"])
         )
-        self.emit(reads.goal_line(goal), as_json=options["json"], text=why.goal_sentence(goal))
+        self.emit(
+            reads.goal_line(goal), as_json=options["json"], text=why.why(f"goal-{goal.pk}").sentence
+        )
 
 
 def _width(options: dict[str, Any]) -> tuple[str, str]:
