@@ -13,7 +13,7 @@ demo: $(VENV)/.run ## set everything up and take a real goal to its end (REPO=/p
 	@$(BIN)/python manage.py demo $(if $(REPO),--repo "$(REPO)")
 
 up: $(VENV)/.run ## web, worker, beat and Flower under one supervisor
-	@$(BIN)/python manage.py stack up
+	@$(BIN)/python manage.py stack up $(ARGS)
 
 down: $(VENV)/.run ## stop a detached stack and the embedded servers
 	@$(BIN)/python manage.py stack down

@@ -46,9 +46,9 @@ def run(words: list[str]) -> int:
             raise
         return _say(str(error), error.exit_code)
     except Exception as error:
-        if trace or not _is_database_error(error):
+        if trace or not (told := _database_trouble(error)):
             raise
-        return _say(_database_away(error), ExitCode.UNAVAILABLE)
+        return _say(told, ExitCode.UNAVAILABLE)
     return ExitCode.DONE
 
 
@@ -88,16 +88,18 @@ def _servers(command: str) -> None:
             raise
 
 
-def _is_database_error(error: Exception) -> bool:
+def _database_trouble(error: Exception) -> str:
+    """In words, what a person can do something about; empty for what is a fault of ours."""
     import psycopg
     from django.db import InterfaceError, OperationalError
 
-    return isinstance(error, OperationalError | InterfaceError | psycopg.OperationalError)
-
-
-def _database_away(error: Exception) -> str:
     reason = " ".join(str(error).split())[:300].rstrip(".")
-    return f"PostgreSQL cannot be used: {reason}. Check DATABASE_URL, or unset it"
+    if isinstance(error, OperationalError | InterfaceError | psycopg.OperationalError):
+        return f"PostgreSQL cannot be used: {reason}. Check DATABASE_URL, or unset it"
+    if isinstance(error.__cause__, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
+        about = reason.partition(" LINE ")[0]
+        return f"the database is not that of this version ({about}): run `agentsys migrate`"
+    return ""
 
 
 def _say(message: str, code: int) -> int:

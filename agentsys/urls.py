@@ -11,6 +11,8 @@ from agentsys.metrics import metrics
 from orchestration.admin.home import home
 from orchestration.admin.memory import memory_search
 
+handler404 = "orchestration.api.problems.no_such_path"
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="root"),
     path("healthz", healthz, name="healthz"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -46,8 +47,16 @@ class IllegalMove(AgentsysError):
     """The event is not allowed in the current state; the caller decided on old news."""
 
     code = "illegal-move"
-    template = "{kind} in state {state!s} cannot take event {event!s}; it can take {allowed}"
+    template = "{kind} is {state!s}, where `{event!s}` is not allowed; allowed: {choices}"
     exit_code = ExitCode.CONFLICT
+
+    def __init__(self, *, kind: str, state: str, event: str, allowed: Sequence[str]) -> None:
+        choices = ", ".join(str(name) for name in allowed) or "nothing"
+        super().__init__(kind=kind, state=state, event=event, allowed=allowed, choices=choices)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        facts = {name: value for name, value in self.context.items() if name != "choices"}
+        return partial(type(self), **facts), ()
 
 
 class LostRace(AgentsysError):

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.http import Http404
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views.defaults import page_not_found
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler, set_rollback
@@ -74,16 +75,28 @@ def status_of(error: AgentsysError) -> int:
 
 
 def problem(number: int, *, code: str, detail: str, problems: list[str]) -> Response:
-    body: dict[str, Any] = {
+    body = _body(number, code, detail)
+    if problems:
+        body["problems"] = problems
+    return Response(body, status=number, content_type=MEDIA_TYPE)
+
+
+def no_such_path(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's `handler404`: the API speaks its own form also where no view is."""
+    if not request.path.startswith("/api/"):
+        return page_not_found(request, exception)
+    detail = f"there is no {request.path}; the schema at /api/v1/schema lists every path"
+    return JsonResponse(_body(404, "not-found", detail), status=404, content_type=MEDIA_TYPE)
+
+
+def _body(number: int, code: str, detail: str) -> dict[str, Any]:
+    return {
         "type": "about:blank",
         "title": TITLES.get(number, "The request failed"),
         "status": number,
         "code": code,
         "detail": detail,
     }
-    if problems:
-        body["problems"] = problems
-    return Response(body, status=number, content_type=MEDIA_TYPE)
 
 
 def _explained(error: Exception, response: Response) -> tuple[str, str, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import getpass
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -53,6 +54,13 @@ class Command(BaseCommand):
 
 def add_json(parser: CommandParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def positive(text: str) -> int:
+    """A number of rows, for argparse."""
+    if text.isascii() and text.isdigit() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"`{text}`: expected a whole number from 1 up")
 
 
 def actor() -> str:

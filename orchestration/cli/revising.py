@@ -30,6 +30,8 @@ def json_of(given: str, what: str) -> Any:
     except json.JSONDecodeError as error:
         where = f"line {error.lineno} column {error.colno}"
         raise BadInput(what=what, problems=[f"not JSON: {error.msg} at {where}"]) from error
+    except RecursionError as error:
+        raise BadInput(what=what, problems=["it is nested too deeply"]) from error
 
 
 def revision_text(revision: Revision) -> str:

@@ -30,7 +30,13 @@ from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.limits import budget_of, limits_checked, limits_move
 from orchestration.services.metering import GoalMeter
-from orchestration.services.moves import attempts_move, goal_move, proposals_move, tasks_move
+from orchestration.services.moves import (
+    attempts_move,
+    goal_move,
+    goal_still_open,
+    proposals_move,
+    tasks_move,
+)
 from orchestration.services.pausing import goal_pause as goal_pause
 from orchestration.services.pausing import goal_resume as goal_resume
 from orchestration.services.pausing import new_goal_stands_still
@@ -289,7 +295,7 @@ def _plan_failed(goal_id: int, reason: str) -> str:
 def goal_cancel(goal_id: int, *, actor: str, reason: str = "") -> None:
     """End it. Running attempts find out at their next step boundary and have no say any more."""
     with goal_locked(goal_id) as book:
-        _still_open(book, "cancel")
+        goal_still_open(book, "cancel")
         cancel_within(book, actor=actor, reason=reason)
     wrap_up(goal_id)
 
@@ -326,7 +332,7 @@ def cancel_within(book: Book, *, actor: str, reason: str = "") -> None:
 def goal_prioritise(goal_id: int, priority: int, *, actor: str) -> None:
     _check("x", priority)
     with goal_locked(goal_id) as book:
-        _still_open(book, "change the priority of")
+        goal_still_open(book, "priority")
         Goal.objects.filter(pk=goal_id).update(priority=priority)
         book.record(
             "goal.prioritised", actor=actor, payload={"from": book.priority, "to": priority}
@@ -338,7 +344,7 @@ def goal_direct(goal_id: int, text: str, *, actor: str) -> Directive:
     if not text.strip():
         raise BadInput(what="directive", problems=["it is empty; say what should be different"])
     with goal_locked(goal_id) as book:
-        _still_open(book, "direct")
+        goal_still_open(book, "direct")
         directive = Directive.objects.create(goal_id=goal_id, text=plain(text), author=actor)
         book.record(
             "goal.directed",
@@ -353,8 +359,12 @@ def goal_retry(goal_id: int, *, actor: str) -> int:
     after = Followups()
     with goal_locked(goal_id) as book:
         if book.goal_state != "failed":
+            allowed = [] if book.goal_state in GOAL.terminal else ["pause", "cancel", "direct"]
             raise IllegalMove(
-                kind="goal", state=book.goal_state, event="revived", allowed=["failed goals only"]
+                kind=f"goal-{goal_id}",
+                state=book.goal_state,
+                event="retry",
+                allowed=[*allowed, "fork"],
             )
         ids = failures_of(goal_id)
         if not ids:
@@ -387,13 +397,3 @@ def project_join(project: str, *, user: Any, role: str) -> Membership:
         project=home, user=user, defaults={"role": role}
     )
     return membership
-
-
-def _still_open(book: Book, what: str) -> None:
-    if book.goal_state in {str(s) for s in GOAL.terminal}:
-        raise IllegalMove(
-            kind=f"goal-{book.goal_id}",
-            state=book.goal_state,
-            event=what,
-            allowed=["retry", "fork"],
-        )

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import connection
 
+from agentsys.kernel.errors import IllegalMove
 from agentsys.kernel.machine import Machine
 from orchestration.domain.lives import (
     ATTEMPT,
@@ -134,3 +135,14 @@ def _move(
             values,
         )
         return sorted(row[0] for row in cursor.fetchall())
+
+
+def goal_still_open(book: Book, what: str) -> None:
+    """IllegalMove where the goal is over, with what is possible then."""
+    if book.goal_state in GOAL.terminal:
+        raise IllegalMove(
+            kind=f"goal-{book.goal_id}",
+            state=book.goal_state,
+            event=what,
+            allowed=["retry", "fork"] if book.goal_state == "failed" else ["fork"],
+        )

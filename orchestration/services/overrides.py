@@ -116,14 +116,14 @@ def _check_states(book: Book, task: Task) -> None:
         raise IllegalMove(
             kind=f"goal-{book.goal_id}",
             state=book.goal_state,
-            event="override an output of",
+            event="override of an output",
             allowed=["fork"],
         )
     if task.state not in (*ENDED, "held", "verifying"):
         raise IllegalMove(
             kind=f"task {task.key}",
             state=task.state,
-            event="override the output",
+            event="override",
             allowed=["edit", "pause"],
         )
 

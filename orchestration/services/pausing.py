@@ -21,10 +21,10 @@ from django.db.models.functions import Now
 
 from agentsys.kernel.errors import IllegalMove, NotFound
 from orchestration.domain.fold import runs
-from orchestration.domain.lives import GOAL
 from orchestration.models import ApprovalRequest, Attempt, Goal, Project, Proposal, Standstill, Task
 from orchestration.services import dispatch
 from orchestration.services.ledger import Book, goal_locked
+from orchestration.services.moves import goal_still_open
 from orchestration.services.requests import request_open
 
 EVERYTHING = "everything"
@@ -57,7 +57,7 @@ def goal_pause(goal_id: int, *, actor: str, reason: str = "", by: str = "goal") 
     """Claim nothing more; what runs ends its step. Pausing a paused goal changes nothing, but that
     the narrower of two pauses is the one that must be lifted."""
     with goal_locked(goal_id) as book:
-        _still_open(book, "pause")
+        goal_still_open(book, "pause")
         goal = Goal.objects.only("paused_at", "paused_by").get(pk=goal_id)
         flight = Attempt.objects.filter(goal_id=goal_id, state="running").count()
         if book.paused_at is not None and WIDTH[by] >= WIDTH.get(goal.paused_by, 0):
@@ -72,7 +72,7 @@ def goal_pause(goal_id: int, *, actor: str, reason: str = "", by: str = "goal") 
 def goal_resume(goal_id: int, *, actor: str, by: str = "goal") -> Standing:
     """Go on, unless its project or everything stands still: then the goal waits for that."""
     with goal_locked(goal_id) as book:
-        _still_open(book, "resume")
+        goal_still_open(book, "resume")
         goal = Goal.objects.select_related("project").get(pk=goal_id)
         flight = Attempt.objects.filter(goal_id=goal_id, state="running").count()
         if book.paused_at is None or WIDTH[by] > WIDTH.get(goal.paused_by, 0):
@@ -120,7 +120,7 @@ def _clocks_move(rows, pause: timedelta) -> None:  # type: ignore[no-untyped-def
 def task_pause(task_id: int, *, actor: str, reason: str = "") -> Standing:
     """The task, its children and everything that depends on them, directly or not."""
     with goal_locked(_goal_of(task_id)) as book:
-        _still_open(book, "pause a task of")
+        goal_still_open(book, "pause of a task")
         tasks = Task.objects.filter(pk__in=downstream(task_id), finished_at__isnull=True)
         ids = list(tasks.filter(paused_at__isnull=True).order_by("pk").values_list("pk", flat=True))
         Task.objects.filter(pk__in=ids).update(paused_at=book.now)
@@ -133,7 +133,7 @@ def task_pause(task_id: int, *, actor: str, reason: str = "") -> Standing:
 
 def task_resume(task_id: int, *, actor: str) -> Standing:
     with goal_locked(_goal_of(task_id)) as book:
-        _still_open(book, "resume a task of")
+        goal_still_open(book, "resume of a task")
         found = Task.objects.filter(pk__in=downstream(task_id), paused_at__isnull=False)
         tasks = list(found.order_by("pk"))
         for task in tasks:
@@ -301,16 +301,6 @@ def _deadline_lifted(book: Book, goal: Goal, actor: str) -> None:
     for request_id in list(asked.values_list("pk", flat=True)):
         ApprovalRequest.objects.filter(pk=request_id).update(state="withdrawn", decided_at=book.now)
         book.record("approval.withdrawn", actor=actor, payload={"approval": request_id})
-
-
-def _still_open(book: Book, what: str) -> None:
-    if book.goal_state in {str(s) for s in GOAL.terminal}:
-        raise IllegalMove(
-            kind=f"goal-{book.goal_id}",
-            state=book.goal_state,
-            event=what,
-            allowed=["retry", "fork"],
-        )
 
 
 def in_flight(goal_ids: Iterable[int]) -> int:

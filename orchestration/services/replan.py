@@ -338,7 +338,7 @@ def _active(book: Book, states: Sequence[str]) -> Plan:
         raise IllegalMove(
             kind=f"goal-{book.goal_id}",
             state="without an approved plan" if book.goal_state == "failed" else book.goal_state,
-            event="change the plan of",
+            event="change of its plan",
             allowed=["fork"] if book.goal_state == "succeeded" else [*states],
         )
     return active

@@ -66,6 +66,14 @@ def test_nobody_is_asked_to_sign_in(ids, path, body):
     assert response.json()["code"] == "not-authenticated"
 
 
+def test_a_path_that_is_none_is_refused_in_the_apis_own_form():
+    response = api(None).post("/api/v1/goals/1/nothing")
+    assert response.status_code == 404
+    assert response["Content-Type"] == "application/problem+json"
+    assert response.json()["code"] == "not-found"
+    assert "<html" in api(None).get("/nothing").content.decode()
+
+
 @pytest.mark.parametrize(("path", "body"), ROUTES)
 def test_what_belongs_to_another_project_does_not_exist(ids, path, body):
     response = called(api(person("eve", "admin", where="beta")), path, body, ids)

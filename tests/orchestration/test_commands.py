@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from agentsys import cli
@@ -128,6 +128,29 @@ def test_invalid_json_is_named_by_line_and_column(tmp_path: Path):
 
 
 @worked_on
+def test_json_that_is_too_deep_is_bad_input(tmp_path: Path):
+    path = tmp_path / "plan.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(BadInput, match="nested too deeply"):
+        Said("goals", "submit", "--plan", str(path))
+
+
+@pytest.mark.parametrize("limit", ["0", "-4", "x", "1.5"])
+@pytest.mark.parametrize("words", [("goals", "list"), ("ledger", "show", "1")])
+def test_a_number_of_rows_is_a_whole_number_from_one_up(words: tuple[str, ...], limit: str):
+    with pytest.raises(CommandError, match="expected a whole number from 1 up"):
+        Said(*words, f"--limit={limit}")
+
+
+def test_what_is_over_says_what_is_possible_still(plan: str):
+    goal = goal_of(plan)
+    Said("goals", "cancel", str(goal.pk))
+    over = "is cancelled, where `{}` is not allowed; allowed: fork$"
+    for verb in ("pause", "resume", "cancel", "retry"):
+        with pytest.raises(IllegalMove, match=over.format(verb)):
+            Said("goals", verb, str(goal.pk))
+
+
 def test_a_goal_is_shown_as_data_and_to_people(plan: str):
     goal = pump(goal_of(plan))
     view = Said("goals", "show", str(goal.pk), "--json").data

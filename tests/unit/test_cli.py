@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connection
 
 from agentsys import cli
 from agentsys.kernel.errors import BadInput, ServiceAway
@@ -65,6 +66,21 @@ def test_a_trace_is_shown_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("django.core.management.execute_from_command_line", break_off)
     with pytest.raises(BadInput):
         cli.run(["manage.py", "help", "--traceback"])
+
+
+@pytest.mark.django_db
+def test_tables_of_another_version_are_said_to_be_that(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def read(_words: list[str]) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT a_column_to_come FROM agentsys_orchestration_goal")
+
+    monkeypatch.setattr("django.core.management.execute_from_command_line", read)
+    assert cli.run(["manage.py", "help"]) == 69
+    said = capsys.readouterr().err
+    assert "not that of this version" in said
+    assert said.strip().endswith("run `agentsys migrate`")
 
 
 def test_a_bug_is_not_taken_for_a_server_away(monkeypatch: pytest.MonkeyPatch) -> None:

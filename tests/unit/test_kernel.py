@@ -23,7 +23,7 @@ def test_every_pair_of_state_and_event_moves_or_refuses(machine: Machine) -> Non
                 assert machine.target(state, event) in machine.states
             else:
                 with pytest.raises(
-                    IllegalMove, match=f"in state {state} cannot take event {event}"
+                    IllegalMove, match=f"is {state}, where `{event}` is not allowed"
                 ):
                     machine.target(state, event)
 

@@ -12,7 +12,7 @@ from agentsys.kernel.errors import ExitCode
 from orchestration.cli.output import Command as Base
 from orchestration.cli.output import add_json
 from orchestration.management.commands.goals import goal_id
-from orchestration.services.fsck import INVARIANTS, fsck
+from orchestration.services.fsck import INVARIANTS, Finding, fsck
 
 
 class Command(Base):
@@ -29,10 +29,7 @@ class Command(Base):
     def handle(self, *args: Any, **options: Any) -> None:
         pk = goal_id(options["goal"]) if options["goal"] else None
         findings = fsck(pk, repair=options["repair"], deep=options["deep"])
-        lines = [
-            f"{'repaired: ' if f.repaired else ''}{f.invariant}: goal-{f.goal_id} {f.ref} {f.problem}"
-            for f in findings
-        ]
+        lines = [_line(f) for f in findings]
         self.emit(
             [asdict(f) for f in findings],
             as_json=options["json"],
@@ -41,3 +38,9 @@ class Command(Base):
         )
         if any(not f.repaired for f in findings):
             sys.exit(ExitCode.ERROR)
+
+
+def _line(found: Finding) -> str:
+    goal = f"goal-{found.goal_id}"
+    place = goal if found.ref == goal else f"{goal} {found.ref}"
+    return f"{'repaired: ' if found.repaired else ''}{found.invariant}: {place} {found.problem}"

@@ -12,7 +12,7 @@ from agentsys.kernel.ids import parse_ref
 from orchestration.cli import watch
 from orchestration.cli.limits import add_limits, budget_table, limits_given, moment_of
 from orchestration.cli.output import Command as Base
-from orchestration.cli.output import actor, add_json, goal_table, person, task_table
+from orchestration.cli.output import actor, add_json, goal_table, person, positive, task_table
 from orchestration.cli.revising import add_dry_run, json_of, revision_text
 from orchestration.models import Goal, Project, Task
 from orchestration.planners.playbooks import playbook_find
@@ -32,7 +32,7 @@ class Command(Base):
         rows = verbs.add_parser("list", help="goals, newest first")
         rows.add_argument("--project")
         rows.add_argument("--state")
-        rows.add_argument("--limit", type=int, default=50)
+        rows.add_argument("--limit", type=positive, default=50)
         add_json(rows)
         for verb, text in (
             ("show", "everything about a goal"),

@@ -11,6 +11,7 @@ from agentsys.kernel.errors import BadInput
 from agentsys.kernel.ids import parse_ref
 from orchestration.cli.output import Command as Base
 from orchestration.cli.output import add_json, person, table
+from orchestration.cli.revising import json_of
 from orchestration.services import approvals, reads, why
 
 
@@ -100,10 +101,7 @@ def approval_id(text: str) -> int:
 
 
 def _payload(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise BadInput(what="--payload", problems=[f"not JSON: {error}"]) from error
+    value = json_of(text, "--payload")
     if not isinstance(value, dict):
         raise BadInput(what="--payload", problems=["expected a JSON object"])
     return value

@@ -10,7 +10,7 @@ from django.core.management.base import CommandParser
 
 from agentsys.kernel.errors import ExitCode
 from orchestration.cli.output import Command as Base
-from orchestration.cli.output import add_json, table
+from orchestration.cli.output import add_json, positive, table
 from orchestration.management.commands.goals import goal_id
 from orchestration.models import Goal
 from orchestration.services import reads
@@ -26,7 +26,7 @@ class Command(Base):
         show = verbs.add_parser("show", help="entries of a goal's ledger")
         show.add_argument("goal")
         show.add_argument("--after", type=int, default=0, help="entries beyond this seq")
-        show.add_argument("--limit", type=int, default=200)
+        show.add_argument("--limit", type=positive, default=200)
         add_json(show)
         verify = verbs.add_parser("verify", help="find edits, deletions, insertions, truncation")
         verify.add_argument("goal", nargs="?", help="default: every goal")
