@@ -53,16 +53,20 @@ up AS (
     ORDER BY {IN_ORDER} FOR NO KEY UPDATE
 )"""  # noqa: S608 - put together from statements of our own
 
-# Wall clock since the start, without the goal's pauses; a swarm starts with its first child.
-_ELAPSED = """
+# Of a budget `c`. Wall clock since the start, without the goal's pauses; a swarm starts with its
+# first child. Attempts are counted from the rows: those of a goal, or of a task and its children.
+ELAPSED = """
 CASE WHEN c.goal_id IS NOT NULL THEN (
-    SELECT extract(epoch FROM COALESCE(g.paused_at, clock_timestamp()) - g.started_at)
+    SELECT extract(epoch FROM COALESCE(g.finished_at, g.paused_at, clock_timestamp()) - g.started_at)
            - g.paused_seconds
     FROM agentsys_orchestration_goal g WHERE g.id = c.goal_id)
 ELSE (
     SELECT extract(epoch FROM clock_timestamp() - min(t.started_at))
     FROM agentsys_orchestration_task t WHERE t.id = c.task_id OR t.parent_id = c.task_id)
 END"""
+MADE = """(
+    SELECT COALESCE(sum(t.attempts_count), 0) FROM agentsys_orchestration_task t
+    WHERE t.goal_id = c.goal_id OR t.id = c.task_id OR t.parent_id = c.task_id)"""
 
 _RESERVE = f"""
 WITH RECURSIVE {_CHAIN}, unopened AS (
@@ -79,7 +83,7 @@ WITH RECURSIVE {_CHAIN}, unopened AS (
         ('cost_usd', c.cost_usd_max, c.cost_usd_spent, c.cost_usd_reserved, %(cost)s::numeric),
         ('calls', c.calls_max, c.calls_spent, c.calls_reserved, %(calls)s::bigint),
         ('seconds', c.seconds_max::numeric,
-         CASE WHEN c.seconds_max IS NOT NULL THEN {_ELAPSED} END, 0, 0)
+         CASE WHEN c.seconds_max IS NOT NULL THEN {ELAPSED} END, 0, 0)
     ) AS k(kind, most, spent, reserved, asked)
     WHERE k.most IS NOT NULL AND k.spent + k.reserved + k.asked > k.most
 ), taken AS (

@@ -15,6 +15,7 @@ from django.db import connection, transaction
 
 from agentsys.kernel.errors import BadInput, NotFound
 from orchestration.models import Budget, Goal, Project, Task
+from orchestration.services.budgets import BUDGET, ELAPSED, MADE
 from orchestration.services.ledger import Book, goal_locked
 
 log = structlog.get_logger(__name__)
@@ -48,6 +49,9 @@ WHERE g.project_id = %s
 """
 
 
+_USED_OTHERWISE = f"SELECT {ELAPSED}, {MADE} FROM {BUDGET} c WHERE c.id = %s"  # noqa: S608
+
+
 def budget_set(ref: str, limits: Mapping[str, Any], *, actor: str) -> dict[str, Any]:
     """Set limits of `project-N`, `goal-N` or `task-N`; returns all of its limits.
 
@@ -79,11 +83,21 @@ def budget_view(ref: str) -> dict[str, Any]:
     return {
         "budget": ref,
         "limits": limits_of(budget),
-        "spent": {kind: KINDS[kind](getattr(budget, f"{kind}_spent")) for kind in OF_PROJECTS},
+        "spent": _spent(budget),
         "reserved": {
             kind: KINDS[kind](getattr(budget, f"{kind}_reserved")) for kind in OF_PROJECTS
         },
     }
+
+
+def _spent(budget: Budget) -> dict[str, Any]:
+    spent = {kind: KINDS[kind](getattr(budget, f"{kind}_spent")) for kind in OF_PROJECTS}
+    if budget.project_id is not None:
+        return spent
+    with connection.cursor() as cursor:
+        cursor.execute(_USED_OTHERWISE, [budget.pk])
+        elapsed, made = cursor.fetchone()
+    return {**spent, "seconds": round(float(elapsed or 0), 1), "attempts": int(made)}
 
 
 def limits_checked(

@@ -14,7 +14,7 @@ from django.db import connection
 
 from orchestration.domain.lives import AttemptEvent, TaskEvent
 from orchestration.models import ApprovalRequest, Attempt, Budget, Task
-from orchestration.services.budgets import BUDGET, Shortage, exceeded, shortage_of
+from orchestration.services.budgets import BUDGET, MADE, Shortage, exceeded, shortage_of
 from orchestration.services.ending import task_fail, task_retry
 from orchestration.services.followups import Followups
 from orchestration.services.hotpath import Unlocked
@@ -25,7 +25,6 @@ from orchestration.services.requests import request_open
 
 ALLOWED = ("approve", "edit", "respond", "reject")
 
-# Attempts are counted from the rows: those of a goal, or of a task and what it fanned out into.
 _ATTEMPTS_SHORT = f"""
 WITH RECURSIVE up AS (
     SELECT id, parent_id FROM agentsys_orchestration_task WHERE id = %(task)s
@@ -35,10 +34,7 @@ WITH RECURSIVE up AS (
     SELECT b.* FROM {BUDGET} b
     WHERE (b.goal_id = %(goal)s OR b.task_id IN (SELECT id FROM up)) AND b.attempts_max IS NOT NULL
 ), counted AS (
-    SELECT l.*, (SELECT COALESCE(sum(t.attempts_count), 0) FROM agentsys_orchestration_task t
-                 WHERE t.goal_id = %(goal)s AND (l.task_id IS NULL OR t.id = l.task_id
-                                                 OR t.parent_id = l.task_id)) AS made
-    FROM limited l
+    SELECT c.*, {MADE} AS made FROM limited c
 )
 SELECT id, project_id, goal_id, task_id, 'attempts', attempts_max::float8, made::float8, 0::float8,
        1::float8

@@ -462,10 +462,14 @@ def test_budgets_are_shown_and_set_from_the_command_line(plan: str) -> None:
     assert "2,000,000" in Said("goals", "budget", str(goal)).out
     set_to = Said("goals", "budget", f"{goal}/a", "--set", "calls=3", "--json").data
     assert set_to["limits"]["calls"] == 3
+    spent = Said("goals", "budget", str(goal), "--json").data["spent"]
+    assert spent["attempts"] == Goal.objects.get(pk=goal).tasks.filter(state="ready").count() > 0
+    assert 0 <= spent["seconds"] < 60
     shown = Said("goals", "budget", "--project", "default", "--json").data
     assert shown["limits"]["tokens"] is None
     moved = Said("goals", "budget", "--project", "default", "--set", "usd=7.5", "--json").data
     assert moved["limits"]["cost_usd"] == 7.5
+    assert set(moved["spent"]) == {"tokens", "cost_usd", "calls"}
     for wrong in ((), ("1", "--project", "default")):
         with pytest.raises(BadInput):
             Said("goals", "budget", *wrong)
