@@ -109,7 +109,16 @@ def installed(*names: str) -> list[str]:
 
 
 def local_secret(home: Path) -> str:
-    """A secret key made once per machine and kept, readable by its owner only, in `home`."""
+    """A secret key made once per machine and kept, readable by its owner only, in `home`.
+    BadInput for a folder that is somebody else's."""
+    try:
+        return _local_secret(home)
+    except OSError as error:
+        told = f"AGENTSYS_HOME={home} cannot be used: {error}; give a folder of your own"
+        raise BadInput(what="environment", problems=[told]) from error
+
+
+def _local_secret(home: Path) -> str:
     path = home / "secret_key"
     if not path.exists():
         home.mkdir(parents=True, exist_ok=True)

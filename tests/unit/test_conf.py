@@ -135,3 +135,14 @@ def test_a_secret_is_made_once_even_when_many_ask_and_is_its_owners_alone(tmp_pa
     assert len(found[0]) >= 50
     assert (tmp_path / "home" / "secret_key").stat().st_mode & 0o777 == 0o600
     assert os.listdir(tmp_path / "home") == ["secret_key"]  # noqa: PTH208
+
+
+@pytest.mark.parametrize("made", ["file", "key-is-a-folder"])
+def test_a_home_that_cannot_be_used_is_bad_input(tmp_path: Path, made: str) -> None:
+    home = tmp_path / "home"
+    if made == "file":
+        home.write_text("")
+    else:
+        (home / "secret_key").mkdir(parents=True)
+    with pytest.raises(BadInput, match=f"AGENTSYS_HOME={home} cannot be used"):
+        conf.local_secret(home)
