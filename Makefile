@@ -34,8 +34,8 @@ check: $(VENV)/.dev ## format, lint, types, layers, migrations, deployment
 	$(BIN)/django-upgrade --target-version 5.2 $$(git ls-files '*.py')
 	$(NOWHERE) TLS=1 $(BIN)/python manage.py check --deploy --fail-level WARNING
 
-bench: $(VENV)/.dev ## the same work on bare Celery and on agentsys, as ratios
-	@$(BIN)/python manage.py bench $(ARGS)
+bench: $(VENV)/.dev ## the same work on bare Celery and on agentsys, as ratios (servers of its own)
+	@AGENTSYS_HOME=$(CURDIR)/.agentsys/bench $(BIN)/python manage.py bench $(ARGS)
 
 SEEDS ?= 200
 

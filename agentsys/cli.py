@@ -10,6 +10,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from agentsys.kernel.errors import AgentsysError, ExitCode, ServiceAway
 
@@ -28,6 +29,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 def run(words: list[str]) -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentsys.settings")
     trace = "--traceback" in words
+    if words[1:] in (["--version"], ["version"]):
+        print(version("agentsys"))  # noqa: T201
+        return ExitCode.DONE
     try:
         if _needs_servers(words):
             _servers(_command(words))

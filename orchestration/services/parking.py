@@ -55,7 +55,7 @@ def attempts_park(book: Book, task: Task, reason: str, *, lineage: str | None) -
     short = shortage_of(row)
     moved = tasks_move(book, [task.pk], TaskEvent.HELD)
     if moved:
-        said = f"{exceeded(short, book.goal_id)} The last attempt: {reason}"
+        said = f"{exceeded(short, book.goal_id)}. The last attempt: {reason}"
         budget_ask(book, task, None, said, {**facts_of(short), "lineage": lineage})
     return True
 

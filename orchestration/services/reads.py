@@ -248,8 +248,9 @@ def approval_line(request: ApprovalRequest) -> dict[str, Any]:
 
 
 def approval_view(approval_id: int) -> dict[str, Any]:
-    """A request with the exact bytes it is about, its verdicts and its decisions."""
-    rows = ApprovalRequest.objects.select_related("goal", "task", "proposal")
+    """A request with the exact bytes it is about, its verdicts and its decisions. `plan` is what a
+    review of a plan is about; `inputs` and `output` are the task's and what was handed in."""
+    rows = ApprovalRequest.objects.select_related("goal", "task", "proposal", "attempt")
     request: ApprovalRequest = found(rows, "approval", approval_id)
     decisions = Decision.objects.filter(request=request).order_by("pk").select_related("user")
     return {
@@ -259,6 +260,9 @@ def approval_view(approval_id: int) -> dict[str, Any]:
         "requested_by": request.requested_by,
         "decided_at": iso(request.decided_at),
         "proposal": proposal_view(request.proposal_id) if request.proposal_id else None,
+        "plan": plan_view(request.goal_id)["tasks"] if request.kind == "plan" else None,
+        "inputs": (request.task.definition.get("inputs") or None) if request.task else None,
+        "output": _output(request.attempt),
         "verdicts": [
             verdict_view(v)
             for v in verification.verdicts_of([request.attempt_id]).get(request.attempt_id, [])
@@ -379,7 +383,9 @@ def _whole_plan(chosen: Plan, versions: Mapping[int, Plan]) -> list[dict[str, An
 
 
 def task_view(task_id: int) -> dict[str, Any]:
-    task: Task = found(Task.objects, "task", task_id)
+    """A task with its attempts; `output` is that of the accepted one, None while there is none."""
+    task: Task = found(Task.objects.select_related("accepted_attempt"), "task", task_id)
+    accepted = task.accepted_attempt
     attempts = Attempt.objects.filter(task=task).order_by("number")
     return {
         "id": task.pk,
@@ -399,7 +405,12 @@ def task_view(task_id: int) -> dict[str, Any]:
             Dependency.objects.filter(task=task).order_by("pk").values_list("needs__key", flat=True)
         ),
         "attempts": [attempt_line(a) for a in attempts],
+        "output": _output(accepted),
     }
+
+
+def _output(attempt: Attempt | None) -> Any:
+    return (attempt.report or {}).get("output") if attempt else None
 
 
 def attempt_line(row: Attempt) -> dict[str, Any]:

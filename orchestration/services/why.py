@@ -92,8 +92,9 @@ def _goal(seen: SimpleNamespace) -> str:
     goal, name = seen.goal, f"goal-{seen.goal.id}"
     if goal.finished:
         rest = f": {goal.reason}" if goal.reason else ""
-        way = f"; `goals retry {goal.id}` tries the failed tasks again"
-        return f"{name} {goal.state}{rest}{way if goal.state == 'failed' else ''}"
+        again = goal.state == "failed" and _counts(seen).get("failed")
+        way = f"; `goals retry {goal.id}` tries the failed tasks again" if again else ""
+        return f"{name} {goal.state}{rest}{way}"
     if goal.paused:
         return f"{name} is paused {_by_whom(seen.goal_paused)}; {_way_on(seen)}"
     if goal.state == "planning":

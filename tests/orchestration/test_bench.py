@@ -31,6 +31,13 @@ def test_the_bench_keeps_away_from_working_workers() -> None:
         call_command("bench", "--rounds", "0")
 
 
+@pytest.mark.django_db
+def test_the_bench_keeps_away_from_goals_that_wait_for_a_worker() -> None:
+    given.goal()
+    with pytest.raises(BadInput, match="give a database of its own"):
+        call_command("bench")
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("document", "count"),

@@ -18,6 +18,7 @@ from django.utils import timezone
 from agentsys import cli
 from agentsys.kernel.errors import AgentsysError, BadInput, ExitCode, IllegalMove, NotFound
 from orchestration.cli import watch
+from orchestration.cli.showing import SHOWN_MAX, value_text
 from orchestration.models import ApprovalRequest, Directive, Goal, Membership, Project, Task
 from orchestration.services.approvals import AlreadyDecided, NotAllowed
 from orchestration.services.rebuild import rebuild_check
@@ -161,6 +162,27 @@ def test_a_goal_is_shown_as_data_and_to_people(plan: str):
     assert "schema:pass" in shown
 
 
+def test_a_task_and_an_attempt_are_shown_with_what_came_out(plan: str):
+    goal = pump(goal_of(plan))
+    task = Task.objects.filter(goal=goal, state="done").earliest("pk")
+    told = Said("goals", "show", f"{goal.pk}/{task.key}").out
+    assert f"task-{task.pk}: {task.key} of goal-{goal.pk}, agent {task.agent}" in told
+    assert f"attempt-{task.accepted_attempt_id} (number 1): accepted" in told
+    assert "output: {" in told
+    shown = Said("goals", "show", f"task-{task.pk}", "--json").data
+    assert task.accepted_attempt is not None
+    assert shown["output"] == task.accepted_attempt.report["output"]
+    told = Said("goals", "show", f"attempt-{task.accepted_attempt_id}").out
+    assert "output: {" in told
+    assert "schema: pass" in told
+
+
+def test_a_value_that_is_long_is_cut_and_says_so():
+    told = value_text({"log": "x" * 20_000})
+    assert len(told) < SHOWN_MAX + 100
+    assert "characters more; `--json` has all of it" in told
+
+
 def test_goals_are_listed(plan: str):
     goal = goal_of(plan, "--project", "mine")
     assert [g["id"] for g in Said("goals", "list", "--project", "mine", "--json").data] == [goal.pk]
@@ -219,7 +241,7 @@ def test_what_is_not_there_has_an_exit_code_of_its_own(words: list[str]):
 
 def test_an_id_of_another_kind_is_bad_input():
     with pytest.raises(BadInput, match="is no goal"):
-        Said("goals", "show", "task-1")
+        Said("goals", "pause", "task-1")
     with pytest.raises(BadInput, match="is no approval"):
         Said("inbox", "show", "goal-1")
 
@@ -247,6 +269,27 @@ def test_an_empty_inbox_says_so_to_people_only():
     said = Said("inbox", "list")
     assert (said.out, said.err.strip()) == ("", "nothing waits for you")
     assert Said("inbox", "list", "--json").data == []
+
+
+def test_who_decides_on_a_plan_sees_the_plan(plan: str):
+    goal = goal_of(plan, "--review")
+    asked = ApprovalRequest.objects.get(goal=goal, kind="plan")
+    told = Said("inbox", "show", str(asked.pk)).out
+    assert "the plan: [" in told
+    for key in Task.objects.filter(goal=goal).values_list("key", flat=True):
+        assert f'"key": "{key}"' in told
+
+
+def test_who_decides_on_an_output_sees_it_and_what_it_was_made_from():
+    goal = given.goal()
+    task = given.task(goal, "odd", state="held", definition={"inputs": {"n": 7}})
+    last = task.attempts.get()
+    last.report = {"outcome": "done", "output": {"answer": 42}}
+    last.save()
+    asked = given.approval(task, kind="verdict")
+    told = Said("inbox", "show", str(asked.pk)).out
+    assert '"n": 7' in told
+    assert 'what was handed in: {\n  "answer": 42\n}' in told
 
 
 def test_a_decision_is_made_as_the_person_named_and_says_so(asked: ApprovalRequest):

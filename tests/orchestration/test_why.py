@@ -142,7 +142,14 @@ def test_a_paused_goal_says_by_whom_and_its_tasks_say_it_too():
 )
 def test_a_goal_says_what_its_state_means(state: str, part: str):
     goal = given.goal(state=state, reason="lint broke" if state == "failed" else "")
+    if state == "failed":
+        given.task(goal, "lint", state="failed", reason="broke")
     assert part in why(f"goal-{goal.pk}").sentence
+
+
+def test_where_no_task_failed_there_is_none_to_try_again():
+    goal = given.goal(state="failed", reason="its plan was rejected")
+    assert why(str(goal.pk)).sentence == f"goal-{goal.pk} failed: its plan was rejected"
 
 
 def test_a_running_goal_says_what_holds_it_up():

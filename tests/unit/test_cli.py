@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 import pytest
 from django.db import connection
 
@@ -81,6 +83,12 @@ def test_tables_of_another_version_are_said_to_be_that(
     said = capsys.readouterr().err
     assert "not that of this version" in said
     assert said.strip().endswith("run `agentsys migrate`")
+
+
+@pytest.mark.parametrize("word", ["--version", "version"])
+def test_the_version_is_ours(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["agentsys", word]) == 0
+    assert capsys.readouterr().out.strip() == version("agentsys")
 
 
 def test_a_bug_is_not_taken_for_a_server_away(monkeypatch: pytest.MonkeyPatch) -> None:

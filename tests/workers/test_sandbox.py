@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -17,7 +18,7 @@ import pytest
 from agentsys.kernel.errors import BadInput, LeaseLost
 from workers import sandbox
 from workers.errors import SandboxUnavailable
-from workers.sandbox import levels
+from workers.sandbox import bubblewrap, levels
 from workers.sandbox.process import Capture
 
 
@@ -282,3 +283,17 @@ def test_none_is_said_out_loud(place: Path, settings: Any) -> None:
     ended = run(place, "sh", "-c", "pwd; sleep 600 &")
     assert (ended.level, ended.stdout) == ("none", f"{place}\n")
     assert run(place, "sleep", "600", timeout_seconds=0.3).timed_out
+
+
+def test_a_folder_that_is_gone_meanwhile_hides_no_error(tmp_path: Path) -> None:
+    """An attempt that is taken back loses its workspace while its command still runs."""
+    folder = tmp_path / "work"
+    (folder / "below").mkdir(parents=True)
+
+    def broken_off() -> None:
+        with bubblewrap.lent(folder, os.getuid()):
+            shutil.rmtree(folder)
+            raise LeaseLost(attempt_id=1, fence=1, reason="it was taken back")
+
+    with pytest.raises(LeaseLost):
+        broken_off()

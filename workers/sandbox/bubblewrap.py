@@ -124,8 +124,9 @@ def lent(folder: Path, uid: int) -> Iterator[None]:
     try:
         yield
     finally:
-        for _ in _each(folder, owner):
-            pass
+        with suppress(FileNotFoundError):  # that of an attempt that was taken back is gone
+            for _ in _each(folder, owner):
+                pass
         for path, pair in others.items():
             with suppress(OSError):
                 os.chown(path, *pair, follow_symlinks=False)

@@ -20,6 +20,7 @@ from agentsys.kernel.errors import BadInput, ServiceAway
 from orchestration.bench import cpu, measure, plans, tasks
 from orchestration.cli.output import Command as Base
 from orchestration.cli.output import add_json, table
+from orchestration.models import Goal
 from orchestration.services.sessions import sessions_alive
 
 START_SECONDS = 60.0
@@ -57,6 +58,10 @@ class Command(Base):
         call_command("migrate", verbosity=0)
         if sessions_alive():
             problem = "a worker is running and would take part; stop it first (`make down`)"
+            raise BadInput(what="bench", problems=[problem])
+        waiting = Goal.objects.filter(finished_at=None).exclude(project__name=measure.PROJECT)
+        if waiting.exists():
+            problem = "goals wait here, and would be worked on; give a database of its own"
             raise BadInput(what="bench", problems=[problem])
         sizes = {name: options[name] for name in SIZES}
         with self._peer():

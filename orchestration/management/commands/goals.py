@@ -14,7 +14,8 @@ from orchestration.cli.limits import add_limits, budget_table, limits_given, mom
 from orchestration.cli.output import Command as Base
 from orchestration.cli.output import actor, add_json, goal_table, person, positive, task_table
 from orchestration.cli.revising import add_dry_run, json_of, revision_text
-from orchestration.models import Goal, Project, Task
+from orchestration.cli.showing import attempt_text, task_text
+from orchestration.models import Attempt, Goal, Project, Task
 from orchestration.planners.playbooks import playbook_find
 from orchestration.services import forks, goals, limits, overrides, pausing, reads, replan, why
 from orchestration.services.limits import KINDS
@@ -35,7 +36,7 @@ class Command(Base):
         rows.add_argument("--limit", type=positive, default=50)
         add_json(rows)
         for verb, text in (
-            ("show", "everything about a goal"),
+            ("show", "everything about a goal, a task (7/KEY) or an attempt (attempt-9)"),
             ("watch", "follow a goal; Ctrl-C detaches"),
             ("pause", "claim nothing more; what runs ends its step"),
             ("resume", "go on"),
@@ -159,6 +160,13 @@ class Command(Base):
             self.note('no goals yet; try `make demo`, or `goals submit "…" --playbook repo-care`')
 
     def do_show(self, **options: Any) -> None:
+        ref, row = reads.resolve(options["goal"])
+        if isinstance(row, Task | Attempt):
+            is_task = isinstance(row, Task)
+            view = reads.task_view(row.pk) if is_task else reads.attempt_view(row.pk)
+            text = (task_text if is_task else attempt_text)(view, why.why(str(ref)).sentence)
+            self.emit(view, as_json=options["json"], text=text)
+            return
         view = reads.goal_view(goal_id(options["goal"]))
         if options["json"]:
             self.emit(view, as_json=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -12,6 +11,7 @@ from agentsys.kernel.ids import parse_ref
 from orchestration.cli.output import Command as Base
 from orchestration.cli.output import add_json, person, table
 from orchestration.cli.revising import json_of
+from orchestration.cli.showing import asked_lines, verdict_lines
 from orchestration.services import approvals, reads, why
 
 
@@ -64,13 +64,7 @@ class Command(Base):
             self.emit(view, as_json=True)
             return
         lines = [why.why(f"approval-{view['id']}").sentence, f"risk: {view['risk']}"]
-        proposal = view["proposal"]
-        if proposal:
-            lines += ["what would be done, exactly:", json.dumps(proposal["payload"], indent=2)]
-            lines += [proposal["diff"]] if proposal["diff"] else []
-        lines += [
-            f"{v['verifier']}: {v['outcome']} {'; '.join(v['reasons'])}" for v in view["verdicts"]
-        ]
+        lines += [*asked_lines(view), *verdict_lines(view["verdicts"])]
         lines.append(
             "decide with: " + ", ".join(f"inbox {a} {view['id']}" for a in view["allowed"])
         )

@@ -1,0 +1,71 @@
+"""A task, an attempt, and what a person is asked to judge, as text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+SHOWN_MAX = 8000  # characters of one value; `--json` has all of it
+
+
+def task_text(view: Mapping[str, Any], sentence: str) -> str:
+    return "\n".join(_task_lines(view, sentence))
+
+
+def _task_lines(view: Mapping[str, Any], sentence: str) -> Iterator[str]:
+    definition = view["definition"]
+    yield f"task-{view['id']}: {view['key']} of goal-{view['goal']}, agent {view['agent']}"
+    yield definition.get("objective") or ""
+    yield sentence
+    if definition.get("inputs"):
+        yield f"inputs: {value_text(definition['inputs'])}"
+    for row in view["attempts"]:
+        because = f": {row['reason']}" if row["reason"] else ""
+        yield f"attempt-{row['id']} (number {row['number']}): {row['state']}{because}"
+    if view["output"] is not None:
+        yield f"output: {value_text(view['output'])}"
+
+
+def attempt_text(view: Mapping[str, Any], sentence: str) -> str:
+    lines = [sentence]
+    report = view["report"] or {}
+    if report.get("summary"):
+        lines.append(f"summary: {report['summary']}")
+    if report.get("output") is not None:
+        lines.append(f"output: {value_text(report['output'])}")
+    lines += verdict_lines(view["verdicts"])
+    lines += [
+        f"step {step['index']}: {step['name']} {step['state']}" for step in view["steps"][:20]
+    ]
+    return "\n".join(lines)
+
+
+def asked_lines(view: Mapping[str, Any]) -> Iterator[str]:
+    """What is decided on: the exact action, the plan, or what was handed in."""
+    proposal = view["proposal"]
+    if proposal:
+        yield "what would be done, exactly:"
+        yield json.dumps(proposal["payload"], indent=2)
+        if proposal["diff"]:
+            yield proposal["diff"]
+    if view["plan"] is not None:
+        yield f"the plan: {value_text(view['plan'])}"
+    if view["inputs"] is not None:
+        yield f"inputs: {value_text(view['inputs'])}"
+    if view["output"] is not None:
+        yield f"what was handed in: {value_text(view['output'])}"
+
+
+def verdict_lines(verdicts: list[Mapping[str, Any]]) -> list[str]:
+    return [f"{v['verifier']}: {v['outcome']} {'; '.join(v['reasons'])}" for v in verdicts]
+
+
+def value_text(value: Any) -> str:
+    """JSON to read; a long one is cut, and says so."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    if len(text) <= SHOWN_MAX:
+        return text
+    return (
+        f"{text[:SHOWN_MAX]}\n… {len(text) - SHOWN_MAX:,} characters more; `--json` has all of it"
+    )
