@@ -130,8 +130,12 @@ def _local_secret(home: Path) -> str:
     return path.read_text().strip()
 
 
-def database(url: str) -> dict[str, Any]:
-    """Django's DATABASES entry for a libpq URL; sockets are given as `?host=/folder`."""
+def database(url: str, *, lease_seconds: float) -> dict[str, Any]:
+    """Django's DATABASES entry for a libpq URL; sockets are given as `?host=/folder`.
+
+    A process that is stopped within a transaction holds its locks no longer than a lease: others
+    wait for them, above all the sweep that would take back what it held.
+    """
     parts = urlsplit(url)
     query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
     return {
@@ -147,8 +151,7 @@ def database(url: str) -> dict[str, Any]:
             "connect_timeout": 5,
             # Django prepares nothing by itself; this lets `agentsys.prepared` do so.
             "prepare_threshold": 5,
-            # A process that is stopped within a transaction holds its locks no longer than this.
-            "options": "-c idle_in_transaction_session_timeout=30s",
+            "options": f"-c idle_in_transaction_session_timeout={round(lease_seconds * 1000)}ms",
             **query,
         },
     }

@@ -69,7 +69,11 @@ TEMPLATES = [
 ]
 
 # The embedded server listens on a unix socket: postgresql:///NAME?host=/folder&user=NAME
-DATABASES = {"default": conf.database(env.str("DATABASE_URL", default=""))}
+DATABASES = {
+    "default": conf.database(
+        env.str("DATABASE_URL", default=""), lease_seconds=AGENTSYS.lease_seconds
+    )
+}
 REDIS_URL = env.str("REDIS_URL", default="")
 
 STATIC_URL = "static/"

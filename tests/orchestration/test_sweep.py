@@ -13,6 +13,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
+from agentsys import conf
 from orchestration.domain.settling import (
     Accept,
     Ask,
@@ -45,10 +46,14 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @contextmanager
-def another_connection() -> Iterator[psycopg.Connection[Any]]:
+def another_connection(options: str = "") -> Iterator[psycopg.Connection[Any]]:
     names = connection.get_connection_params()
     with psycopg.connect(
-        dbname=names["dbname"], host=names.get("host"), user=names.get("user"), autocommit=True
+        dbname=names["dbname"],
+        host=names.get("host"),
+        user=names.get("user"),
+        options=options,
+        autocommit=True,
     ) as other:
         yield other
 
@@ -209,6 +214,18 @@ def test_a_sweeper_that_was_stopped_does_not_keep_the_others_from_sweeping(setti
     with another_connection() as other:
         other.execute("SELECT pg_advisory_lock(%s, %s)", list(SWEEP_LOCK))
         assert sweep() is not None
+
+
+def test_a_worker_that_was_stopped_in_a_transaction_holds_its_goal_no_longer_than_a_lease() -> None:
+    goal = submit(node("a"))
+    short = conf.database("", lease_seconds=0.3)["OPTIONS"]["options"]
+    with another_connection(options=short) as stopped, stopped.transaction():
+        stopped.execute("SELECT id FROM agentsys_orchestration_goal FOR UPDATE")
+        with goal_locked(goal.pk):  # waits until the server has cut the other one's session
+            pass
+        with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+            stopped.execute("SELECT 1")
+        stopped.close()
 
 
 def test_one_row_that_cannot_be_handled_does_not_stop_the_others(settings: Any) -> None:

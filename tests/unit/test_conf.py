@@ -81,7 +81,7 @@ def test_all_problems_are_told_at_once() -> None:
     ],
 )  # fmt: skip
 def test_a_database_url_becomes_djangos_entry(url: str, expected: dict[str, Any]) -> None:
-    found = conf.database(url)
+    found = conf.database(url, lease_seconds=30)
     assert {key: found[key] for key in expected} == expected
     assert "user" not in found["OPTIONS"]
     if "sslmode" in url:
