@@ -36,8 +36,12 @@ log = structlog.get_logger(__name__)
 
 
 def _edge(what: str, act: Callable[[], Any], **ids: Any) -> Any:
-    """The edge of every message: log, leave the rows to the sweep, and let the canvas go on."""
+    """The edge of every message: log, leave the rows to the sweep, and let the canvas go on.
+
+    Whoever does anything has a session first: by it, others see when its process is stopped.
+    """
     try:
+        sessions.session_current()
         return act()
     except Exception:  # see the module's docstring
         log.exception("message failed", message=what, **ids)

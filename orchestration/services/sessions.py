@@ -7,6 +7,10 @@ that is alive but cut off: one thread renews the leases of what the process is w
 when it could not for 0.7 of a lease, the process counts itself as having lost them
 (`Session.failing`). A lease whose work broke off in the middle is not renewed, so it runs out.
 
+A process that was stopped is silent but keeps its connections, and every lock it holds or has asked
+for. The connections of a worker bear its name, so that the sweep can end those of one that has been
+silent for a lease (`sessions_cut`). Should it come back, it finds them broken and its fences passed.
+
 Time is the database's, except for `failing`, which measures silence on the monotonic clock.
 
 `Session` is what one worker may do with its row and its lock, on the connection of whoever calls;
@@ -35,6 +39,17 @@ log = structlog.get_logger(__name__)
 
 LOCK_CLASS = 0x6167  # advisory locks (class, session id)
 SWEEP_LOCK = (LOCK_CLASS + 1, 1)
+NAME = "agentsys worker "  # then the session's id: `application_name` of a worker's connections
+
+# After a restart of the server, sessions are given the time to be heard again.
+_CUT = """
+SELECT s.id, pg_terminate_backend(a.pid)
+FROM pg_stat_activity a
+JOIN agentsys_orchestration_workersession s ON a.application_name = %(name)s || s.id
+WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
+  AND GREATEST(s.seen_at, pg_postmaster_start_time())
+      <= clock_timestamp() - make_interval(secs => %(lease)s)
+"""
 
 
 class Session:
@@ -156,6 +171,7 @@ class Heart:
     def _live(self) -> None:
         try:
             self.session.enter()
+            connection.settings_dict["OPTIONS"]["application_name"] = f"{NAME}{self.session.id}"
         except Exception as error:  # handed to whoever opened the session
             self._error = error
             return
@@ -215,3 +231,18 @@ def sessions_alive() -> set[int]:
             [LOCK_CLASS],
         )
         return {row[0] for row in cursor.fetchall()}
+
+
+def sessions_cut() -> set[int]:
+    """End the connections of workers that were silent for a lease; the ids of their sessions.
+
+    With a connection go its locks, and its place in the queues for others. Only the connections that
+    a worker opened after its session are known by name: the session's own, which holds no other lock,
+    is left to it.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_CUT, {"name": NAME, "lease": settings.AGENTSYS.lease_seconds})
+        cut = {row[0] for row in cursor.fetchall()}
+    if cut:
+        log.warning("connections of silent workers ended", sessions=sorted(cut))
+    return cut

@@ -29,7 +29,12 @@ from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.moves import attempts_move
 from orchestration.services.pausing import deadline_passed, overdue, pauses_spread
-from orchestration.services.sessions import SWEEP_LOCK, sessions_alive
+from orchestration.services.sessions import (
+    SWEEP_LOCK,
+    session_current,
+    sessions_alive,
+    sessions_cut,
+)
 from orchestration.services.settle import attempt_settle
 from orchestration.services.wrapup import wrap_up
 from verification import services as verification
@@ -67,17 +72,13 @@ SELECT a.id, a.owner, a.lease_until <= clock_timestamp(), EXISTS (
 FROM agentsys_orchestration_attempt a WHERE a.state = 'running' ORDER BY a.id
 """
 
-_SILENT = """
-SELECT COALESCE(bool_and(
-    a.state_change < clock_timestamp() - make_interval(secs => %(lease)s)), false)
-FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
-WHERE l.locktype = 'advisory' AND l.classid = %(class)s AND l.objid = %(object)s AND l.granted
-  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""
-
 
 def sweep() -> dict[str, int] | None:
-    """One sweep; counts by kind, or None when somebody else is sweeping."""
+    """One sweep; counts by kind, or None when somebody else is sweeping.
+
+    Workers that are silent are cut off first: one of them may hold the sweep's lock, or a goal's.
+    """
+    _part("cut", lambda: len(sessions_cut()))
     with _turn() as mine:
         if not mine:
             return None
@@ -98,27 +99,16 @@ def _part(name: str, act: Callable[[], int]) -> int:
 
 @contextmanager
 def _turn() -> Iterator[bool]:
-    """True when nobody else sweeps: the lock is free, or who holds it has been silent for a lease.
-
-    A process that was stopped in the middle keeps its connection, and the lock with it. It must
-    not keep all others from sweeping; that it goes on later is harmless, as two sweeps are.
-    """
+    """True when nobody else sweeps."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", SWEEP_LOCK)
         (locked,) = cursor.fetchone()
     try:
-        yield locked or _sweeper_is_silent()
+        yield locked
     finally:
         if locked and connection.connection is not None:  # else the lock went with it
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_unlock(%s, %s)", SWEEP_LOCK)
-
-
-def _sweeper_is_silent() -> bool:
-    with connection.cursor() as cursor:
-        named = dict(zip(("class", "object"), SWEEP_LOCK, strict=True))
-        cursor.execute(_SILENT, {**named, "lease": settings.AGENTSYS.lease_seconds})
-        return bool(cursor.fetchone()[0])
 
 
 def _each(what: str, ids: list[int], act: Callable[[int], object]) -> int:
@@ -348,6 +338,7 @@ class Sweeper:
     def _live(self) -> None:
         while not self._stop.wait(settings.AGENTSYS.sweep_seconds):
             try:
+                session_current()
                 sweep()
             except Exception as error:  # the edge of a thread: the next round tries again
                 log.warning("sweep failed", error=f"{type(error).__name__}: {error}")

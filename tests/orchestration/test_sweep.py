@@ -209,14 +209,9 @@ def test_only_one_sweeps_at_a_time() -> None:
         assert sweep() is not None
 
 
-def test_a_sweeper_that_was_stopped_does_not_keep_the_others_from_sweeping(settings: Any) -> None:
-    settings.AGENTSYS = replace(settings.AGENTSYS, lease_seconds=0.0)
-    with another_connection() as other:
-        other.execute("SELECT pg_advisory_lock(%s, %s)", list(SWEEP_LOCK))
-        assert sweep() is not None
-
-
-def test_a_worker_that_was_stopped_in_a_transaction_holds_its_goal_no_longer_than_a_lease() -> None:
+def test_a_process_without_a_session_that_was_stopped_holds_its_goal_no_longer_than_a_lease() -> (
+    None
+):
     goal = submit(node("a"))
     short = conf.database("", lease_seconds=0.3)["OPTIONS"]["options"]
     with another_connection(options=short) as stopped, stopped.transaction():

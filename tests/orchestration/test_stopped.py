@@ -1,0 +1,125 @@
+"""A worker that is stopped in the middle keeps its connections, and the locks with them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from orchestration.models import Goal, WorkerSession
+from orchestration.services.ledger import goal_locked
+from orchestration.services.sessions import NAME, sessions_cut
+from orchestration.services.sweep import sweep
+from tests.orchestration.pump import node, submit
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+STOPPED = """
+import os, signal, sys, threading
+
+import django
+
+django.setup()
+from django.db import connection, transaction
+from orchestration.services.ledger import goal_locked
+from orchestration.services.sessions import SWEEP_LOCK, session_current
+
+goal_id, locked = int(sys.argv[1]), threading.Event()
+
+
+def queue():
+    locked.wait()
+    with goal_locked(goal_id):
+        pass
+
+
+print(session_current().id, flush=True)
+for _ in range(3):
+    threading.Thread(target=queue).start()
+with transaction.atomic(), connection.cursor() as cursor:
+    cursor.execute("SELECT pg_advisory_lock(%s, %s)", SWEEP_LOCK)
+    with goal_locked(goal_id):
+        locked.set()
+        sys.stdin.read(1)
+        os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+WAITING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE application_name = %s AND datname = current_database() AND wait_event_type = 'Lock'
+"""
+
+
+@contextmanager
+def stopped_worker(goal: Goal, **env: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A process that holds the sweep's lock and the goal's, with three threads queued for the
+    goal's, and was stopped; and its session's id."""
+    name = str(connection.get_connection_params()["dbname"])
+    database = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}").geturl()
+    process = subprocess.Popen(
+        [sys.executable, "-c", STOPPED, str(goal.pk)],
+        env={**os.environ, **env, "DATABASE_URL": database},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdin is not None and process.stdout is not None
+        session = int(process.stdout.readline())
+        wait_until(lambda: scalar(WAITING, f"{NAME}{session}") == 3)
+        process.stdin.write("x")
+        process.stdin.flush()
+        wait_until(lambda: Path(f"/proc/{process.pid}/stat").read_text().split()[2] == "T")
+        yield process, session
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def scalar(sql: str, *values: str) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        row = cursor.fetchone()
+    return row and row[0]
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "did not happen in time"
+        time.sleep(0.05)
+
+
+def test_a_worker_that_was_stopped_with_locks_costs_the_others_one_lease_not_one_per_thread() -> (
+    None
+):
+    goal = submit(node("a"))
+    with stopped_worker(goal) as (_, session):
+        assert sweep() is None  # it was heard a moment ago, and holds the sweep's lock
+        silent = timedelta(seconds=settings.AGENTSYS.lease_seconds)
+        WorkerSession.objects.filter(pk=session).update(seen_at=timezone.now() - silent)
+        wait_until(lambda: sweep() is not None, seconds=5)
+        began = time.monotonic()
+        with goal_locked(goal.pk):
+            pass
+        assert time.monotonic() - began < 2
+        assert scalar(WAITING, f"{NAME}{session}") == 0
+
+
+def test_a_worker_that_is_heard_keeps_its_connections() -> None:
+    goal = submit(node("a"))
+    with stopped_worker(goal) as (_, session):
+        assert session not in sessions_cut()
+        assert scalar(WAITING, f"{NAME}{session}") == 3
