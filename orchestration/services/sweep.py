@@ -191,6 +191,10 @@ def _take_back_one(book: Book, attempt: Attempt, after: Followups) -> None:
             event=TaskEvent.LOST,
             lineage=attempt.lineage,
         )
+        if attempt.lease_until is not None and attempt.lease_until <= book.now:
+            # Silent, not dead: its open connection to the broker may swallow the first message.
+            successor = Attempt.objects.filter(task_id=attempt.task_id, state="queued")
+            successor.update(publish_due_at=book.now)
 
 
 def unsettled() -> list[int]:

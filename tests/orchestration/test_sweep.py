@@ -98,6 +98,14 @@ def test_a_lease_that_ran_out_is_enough_to_take_work_back() -> None:
         assert lost_attempts() == [taken.attempt_id]
         lost_take_back(taken.attempt_id)
     assert attempt_of(goal, "a").number == 2
+    assert attempts_publish() == 1  # the silent worker may have swallowed the first message
+
+
+def test_what_a_dead_worker_held_is_sent_once() -> None:
+    goal = submit(node("a"))
+    lost_take_back(take(goal, owner=1).attempt_id)
+    assert attempt_of(goal, "a").state == "queued"
+    assert attempts_publish() == 0
 
 
 def test_the_third_lost_worker_quarantines_the_task() -> None:
