@@ -23,7 +23,6 @@ from orchestration.domain.lives import GoalState
 from orchestration.services import goals, reads
 
 LIMIT_DEFAULT, LIMIT_MAX = 50, 200
-KEY_MAX = 200
 
 
 @extend_schema(
@@ -84,7 +83,7 @@ def _submit(request: Request) -> Response:
         objective=objective,
         document=document,
         actor=actor(request),
-        idempotency_key=request.headers.get("Idempotency-Key", "")[:KEY_MAX] or None,
+        idempotency_key=request.headers.get("Idempotency-Key") or None,
         **values,
     )
     response = Response(reads.goal_view(goal.pk), status=201)

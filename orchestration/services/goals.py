@@ -48,6 +48,7 @@ from orchestration.services.wrapup import wrap_up
 from workers.git import Repository
 
 OBJECTIVE_CHARS_MAX = 20_000
+KEY_CHARS_MAX = 200
 TASKS_OPEN = ("blocked", "ready", "running", "verifying", "held")
 
 
@@ -71,10 +72,12 @@ def goal_submit(
 
     `budget` sets limits other than those that a goal begins with: kinds and numbers, as for
     `limits.budget_set`. The same `idempotency_key` in one project gives the same goal back. Raises
-    BadInput with every problem of plan, playbook, parameters, budget and repository; then no row
-    was written.
+    BadInput with every problem of plan, playbook, parameters, budget and repository, or when the key
+    came before with something else to do; then no row was written.
     """
-    earlier = _earlier(project, idempotency_key)
+    wanted = [objective, document, playbook, params or {}, repository, review]
+    asked = _fingerprint(idempotency_key, wanted)
+    earlier = _earlier(project, idempotency_key, asked)
     if earlier is not None:
         return earlier
     draft: PlanDraft | None = None
@@ -104,10 +107,11 @@ def goal_submit(
                 playbook,
                 params or {},
                 review,
+                asked=asked,
             )
             unlocked = _begin(goal.pk, draft, actor, review, limits)
     except IntegrityError:
-        earlier = _earlier(project, idempotency_key)
+        earlier = _earlier(project, idempotency_key, asked)
         if earlier is None:
             raise
         return earlier
@@ -125,10 +129,35 @@ def _namespace(project: str) -> str:
     return found.namespace if found else ""
 
 
-def _earlier(project: str, key: str | None) -> Goal | None:
+def _fingerprint(key: str | None, asked: list[Any]) -> str:
+    """What a key stands for; limits and deadlines are no part of it, as they may be relative."""
+    if not key:
+        return ""
+    if len(key) > KEY_CHARS_MAX:
+        raise BadInput(
+            what="idempotency key",
+            problems=[f"it has {len(key)} characters; at most {KEY_CHARS_MAX} are taken"],
+        )
+    try:
+        return digest(asked)
+    except (TypeError, ValueError) as error:  # nothing that could be stored
+        raise BadInput(what="goal", problems=[str(error)]) from None
+
+
+def _earlier(project: str, key: str | None, asked: str) -> Goal | None:
+    """The goal that came with this key before; BadInput when it was for something else."""
     if not key:
         return None
-    return Goal.objects.filter(project__name=project, idempotency_key=key).first()
+    found = Goal.objects.filter(project__name=project, idempotency_key=key).first()
+    if found is not None and found.contract.get("asked", asked) != asked:
+        raise BadInput(
+            what="idempotency key",
+            problems=[
+                f"goal-{found.pk} was submitted with this key and another objective, plan, playbook,"
+                " parameters or repository; give each thing to do a key of its own"
+            ],
+        )
+    return found
 
 
 def _check(objective: str, priority: int) -> None:
@@ -163,6 +192,7 @@ def goal_row(
     review: bool,
     *,
     at: str = "",
+    asked: str = "",
 ) -> Goal:
     """The rows of a goal that has no plan yet, and its branch: at the commit `at`, or at HEAD."""
     home, _ = Project.objects.get_or_create(name=project)
@@ -173,6 +203,7 @@ def goal_row(
         "params": plain(params),
         "deadline_at": deadline_at.isoformat() if deadline_at else None,
         "review": review,
+        **({"asked": asked} if asked else {}),
     }
     goal = Goal.objects.create(
         project=home,

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from agentsys.kernel.errors import AgentsysError
+from agentsys.kernel.errors import AgentsysError, BadInput
 from orchestration.models import Attempt, Goal, Plan, Project, Task
 from orchestration.services.advance import advance
 from orchestration.services.fsck import fsck
-from orchestration.services.goals import goal_cancel, goal_submit
+from orchestration.services.goals import goal_cancel, goal_row, goal_submit
 from orchestration.services.hotpath import claim
 from orchestration.services.ledger import goal_locked, ledger_verify
 from tests.orchestration.pump import at_once, events, node, pump, row_counts, submit, task_named
@@ -91,9 +91,19 @@ def test_a_stored_plan_says_which_agent_does_each_task() -> None:
 
 def test_the_same_key_gives_the_same_goal() -> None:
     first = submit(node("a"), idempotency_key="k1")
-    assert submit(node("other"), idempotency_key="k1").pk == first.pk
+    assert submit(node("a"), idempotency_key="k1").pk == first.pk
     assert submit(node("a"), idempotency_key="k1", project="elsewhere").pk != first.pk
     assert submit(node("a")).pk != submit(node("a")).pk
+
+
+def test_a_key_stands_for_one_thing_to_do() -> None:
+    first = submit(node("a"), idempotency_key="k1")
+    with pytest.raises(BadInput, match=f"goal-{first.pk} was submitted with this key and another"):
+        submit(node("other"), idempotency_key="k1")
+    with pytest.raises(BadInput, match="it has 201 characters; at most 200"):
+        submit(node("a"), idempotency_key="k" * 201)
+    old = goal_row("x", "default", "", "t", 0, None, "k2", None, {}, False)  # before keys stood so
+    assert submit(node("other"), idempotency_key="k2").pk == old.pk
 
 
 def test_the_same_key_at_once_makes_one_goal() -> None:
