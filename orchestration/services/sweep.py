@@ -74,11 +74,7 @@ FROM agentsys_orchestration_attempt a WHERE a.state = 'running' ORDER BY a.id
 
 
 def sweep() -> dict[str, int] | None:
-    """One sweep; counts by kind, or None when somebody else is sweeping.
-
-    Workers that are silent are cut off first: one of them may hold the sweep's lock, or a goal's.
-    """
-    _part("cut", lambda: len(sessions_cut()))
+    """One sweep; counts by kind, or None when somebody else is sweeping."""
     with _turn() as mine:
         if not mine:
             return None
@@ -99,15 +95,19 @@ def _part(name: str, act: Callable[[], int]) -> int:
 
 @contextmanager
 def _turn() -> Iterator[bool]:
-    """True when nobody else sweeps."""
+    """True when nobody else sweeps. Whoever does waits for nobody's lock for longer than a lease."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", SWEEP_LOCK)
         (locked,) = cursor.fetchone()
+        if locked:
+            lease = f"{round(settings.AGENTSYS.lease_seconds * 1000)}ms"
+            cursor.execute("SELECT set_config('lock_timeout', %s, false)", [lease])
     try:
         yield locked
     finally:
         if locked and connection.connection is not None:  # else the lock went with it
             with connection.cursor() as cursor:
+                cursor.execute("RESET lock_timeout")
                 cursor.execute("SELECT pg_advisory_unlock(%s, %s)", SWEEP_LOCK)
 
 
@@ -326,24 +326,31 @@ PARTS: Mapping[str, Callable[[], int]] = {
 
 
 class Sweeper:
-    """Sweeps every `sweep_seconds` in a daemon thread of a worker's main process."""
+    """Sweeps every `sweep_seconds` in a daemon thread of a worker's main process. Another thread cuts
+    silent workers off: the sweep may be waiting for a lock that one of them holds."""
 
     def __init__(self) -> None:
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._live, name="agentsys-sweep", daemon=True)
+        acts = {"agentsys-sweep": sweep, "agentsys-cut": sessions_cut}
+        self._threads = [
+            threading.Thread(target=self._live, args=(act,), name=name, daemon=True)
+            for name, act in acts.items()
+        ]
 
     def start(self) -> None:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         self._stop.set()
-        self._thread.join(timeout=5)
+        for thread in self._threads:
+            thread.join(timeout=5)
 
-    def _live(self) -> None:
+    def _live(self, act: Callable[[], object]) -> None:
         while not self._stop.wait(settings.AGENTSYS.sweep_seconds):
             try:
                 session_current()
-                sweep()
+                act()
             except Exception as error:  # the edge of a thread: the next round tries again
                 log.warning("sweep failed", error=f"{type(error).__name__}: {error}")
                 connection.close()

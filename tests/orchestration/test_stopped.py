@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,11 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
-from orchestration.models import Goal, WorkerSession
+from orchestration.models import Attempt, Goal, WorkerSession
+from orchestration.services.hotpath import claim
 from orchestration.services.ledger import goal_locked
-from orchestration.services.sessions import NAME, sessions_cut
-from orchestration.services.sweep import sweep
+from orchestration.services.sessions import NAME, SWEEP_LOCK, session_close, sessions_cut
+from orchestration.services.sweep import Sweeper, sweep
 from tests.orchestration.pump import node, submit
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -49,11 +51,18 @@ print(session_current().id, flush=True)
 for _ in range(3):
     threading.Thread(target=queue).start()
 with transaction.atomic(), connection.cursor() as cursor:
-    cursor.execute("SELECT pg_advisory_lock(%s, %s)", SWEEP_LOCK)
+    if "sweep" in sys.argv:
+        cursor.execute("SELECT pg_advisory_lock(%s, %s)", SWEEP_LOCK)
     with goal_locked(goal_id):
         locked.set()
         sys.stdin.read(1)
         os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+SWEEPING = """
+SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+WHERE l.locktype = 'advisory' AND l.classid = %s AND l.objid = %s AND l.granted
+  AND a.datname = current_database() AND a.wait_event_type = 'Lock'
 """
 
 WAITING = """
@@ -63,14 +72,14 @@ WHERE application_name = %s AND datname = current_database() AND wait_event_type
 
 
 @contextmanager
-def stopped_worker(goal: Goal, **env: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A process that holds the sweep's lock and the goal's, with three threads queued for the
-    goal's, and was stopped; and its session's id."""
+def stopped_worker(goal: Goal, *held: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A process that holds the goal's lock, with three threads queued for it, and the sweep's if it
+    is `held`, and was stopped; and its session's id."""
     name = str(connection.get_connection_params()["dbname"])
     database = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}").geturl()
     process = subprocess.Popen(
-        [sys.executable, "-c", STOPPED, str(goal.pk)],
-        env={**os.environ, **env, "DATABASE_URL": database},
+        [sys.executable, "-c", STOPPED, str(goal.pk), *held],
+        env={**os.environ, "DATABASE_URL": database},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -88,7 +97,12 @@ def stopped_worker(goal: Goal, **env: str) -> Iterator[tuple[subprocess.Popen[st
         process.communicate()
 
 
-def scalar(sql: str, *values: str) -> Any:
+def silence(session: int) -> None:
+    lease = timedelta(seconds=settings.AGENTSYS.lease_seconds)
+    WorkerSession.objects.filter(pk=session).update(seen_at=timezone.now() - lease)
+
+
+def scalar(sql: str, *values: str | int) -> Any:
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         row = cursor.fetchone()
@@ -106,16 +120,35 @@ def test_a_worker_that_was_stopped_with_locks_costs_the_others_one_lease_not_one
     None
 ):
     goal = submit(node("a"))
-    with stopped_worker(goal) as (_, session):
+    with stopped_worker(goal, "sweep") as (_, session):
         assert sweep() is None  # it was heard a moment ago, and holds the sweep's lock
-        silent = timedelta(seconds=settings.AGENTSYS.lease_seconds)
-        WorkerSession.objects.filter(pk=session).update(seen_at=timezone.now() - silent)
+        silence(session)
+        assert sessions_cut() == {session}
         wait_until(lambda: sweep() is not None, seconds=5)
         began = time.monotonic()
         with goal_locked(goal.pk):
             pass
         assert time.monotonic() - began < 2
         assert scalar(WAITING, f"{NAME}{session}") == 0
+
+
+def test_a_sweep_that_waits_for_a_stopped_worker_is_freed_by_the_thread_beside_it(
+    settings: Any,
+) -> None:
+    settings.AGENTSYS = replace(settings.AGENTSYS, sweep_seconds=0.1)
+    goal = submit(node("a"))
+    with goal_locked(goal.pk) as book:
+        (taken,) = claim(book, owner=1, lease_seconds=30, lane="cheap")
+    with stopped_worker(goal) as (_, session):
+        sweeper = Sweeper()
+        sweeper.start()
+        try:
+            wait_until(lambda: scalar(SWEEPING, *SWEEP_LOCK) == 1)
+            silence(session)
+            wait_until(lambda: Attempt.objects.get(pk=taken.attempt_id).state == "lost", seconds=5)
+        finally:
+            sweeper.stop()
+            session_close()
 
 
 def test_a_worker_that_is_heard_keeps_its_connections() -> None:

@@ -231,6 +231,22 @@ def test_a_process_without_a_session_that_was_stopped_holds_its_goal_no_longer_t
         stopped.close()
 
 
+def test_the_sweep_waits_for_nobodys_lock_longer_than_a_lease(settings: Any) -> None:
+    """As when somebody looks at a goal in a terminal, locks it, and goes to lunch."""
+    looked_at, other = submit(node("a")), submit(node("a"))
+    taken = [take(goal, owner=1) for goal in (looked_at, other)]
+    settings.AGENTSYS = replace(settings.AGENTSYS, lease_seconds=0.5)
+    with another_connection() as person, person.transaction():
+        lock = "SELECT id FROM agentsys_orchestration_goal WHERE id = %s FOR UPDATE"
+        person.execute(lock, [looked_at.pk])
+        sweep()
+    assert Attempt.objects.get(pk=taken[0].attempt_id).state == "running"
+    assert Attempt.objects.get(pk=taken[1].attempt_id).state == "lost"
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW lock_timeout")
+        assert cursor.fetchone() == ("0",)
+
+
 def test_one_row_that_cannot_be_handled_does_not_stop_the_others(settings: Any) -> None:
     settings.AGENTSYS = replace(settings.AGENTSYS, lost_max=9)
     bad, good = submit(node("a")), submit(node("a"))
