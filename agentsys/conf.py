@@ -6,6 +6,7 @@ except `agentsys.embedded`, which runs before Django and sets DATABASE_URL and R
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -134,7 +135,8 @@ def database(url: str, *, lease_seconds: float) -> dict[str, Any]:
     """Django's DATABASES entry for a libpq URL; sockets are given as `?host=/folder`.
 
     A process that is stopped within a transaction holds its locks no longer than a lease: others
-    wait for them, above all the sweep that would take back what it held.
+    wait for them, above all the sweep that would take back what it held. And a server that is
+    gone without a word is waited for no longer than that.
     """
     parts = urlsplit(url)
     query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
@@ -151,6 +153,10 @@ def database(url: str, *, lease_seconds: float) -> dict[str, Any]:
             "connect_timeout": 5,
             # Django prepares nothing by itself; this lets `agentsys.prepared` do so.
             "prepare_threshold": 5,
+            "keepalives_idle": math.ceil(lease_seconds / 2),
+            "keepalives_interval": math.ceil(lease_seconds / 6),
+            "keepalives_count": 3,
+            "tcp_user_timeout": round(lease_seconds * 1000),
             "options": f"-c idle_in_transaction_session_timeout={round(lease_seconds * 1000)}ms",
             **query,
         },

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import structlog
 from django.conf import settings
-from django.db import close_old_connections, connection, transaction
+from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Q
 
 from agentsys.kernel.crashpoints import crashpoint
@@ -354,5 +354,4 @@ class Sweeper:
             except Exception as error:  # the edge of a thread: the next round tries again
                 log.warning("sweep failed", error=f"{type(error).__name__}: {error}")
                 connection.close()
-            close_old_connections()
         connection.close()

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,6 +87,16 @@ def test_a_database_url_becomes_djangos_entry(url: str, expected: dict[str, Any]
     assert "user" not in found["OPTIONS"]
     if "sslmode" in url:
         assert found["OPTIONS"]["sslmode"] == "require"
+
+
+@pytest.mark.parametrize("lease", [4.0, 30.0, 600.0])
+def test_a_server_that_is_gone_without_a_word_is_noticed_within_a_lease(lease: float) -> None:
+    options = conf.database("", lease_seconds=lease)["OPTIONS"]
+    probes = options["keepalives_interval"] * options["keepalives_count"]
+    assert options["keepalives_idle"] + probes <= lease + 1
+    assert options["tcp_user_timeout"] == lease * 1000
+    known = {entry.keyword.decode() for entry in psycopg.pq.Conninfo.get_defaults()}
+    assert set(options) - {"prepare_threshold"} <= known
 
 
 @pytest.mark.parametrize(
