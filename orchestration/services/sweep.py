@@ -8,6 +8,7 @@ and looks again at goals where nothing moves. Everything it does may be done twi
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -327,7 +328,11 @@ PARTS: Mapping[str, Callable[[], int]] = {
 
 class Sweeper:
     """Sweeps every `sweep_seconds` in a daemon thread of a worker's main process. Another thread cuts
-    silent workers off: the sweep may be waiting for a lock that one of them holds."""
+    silent workers off: the sweep may be waiting for a lock that one of them holds.
+
+    After a long sleep of its own, as of a machine that was suspended, it lets everybody be heard
+    first: all leases have run out, and nobody has died.
+    """
 
     def __init__(self) -> None:
         self._stop = threading.Event()
@@ -347,7 +352,7 @@ class Sweeper:
             thread.join(timeout=5)
 
     def _live(self, act: Callable[[], object]) -> None:
-        while not self._stop.wait(settings.AGENTSYS.sweep_seconds):
+        while not self._stopped_after(settings.AGENTSYS.sweep_seconds):
             try:
                 session_current()
                 act()
@@ -355,3 +360,15 @@ class Sweeper:
                 log.warning("sweep failed", error=f"{type(error).__name__}: {error}")
                 connection.close()
         connection.close()
+
+    def _stopped_after(self, seconds: float) -> bool:
+        began, beats = _uptime(), 2 * settings.AGENTSYS.heartbeat_seconds
+        stopped = self._stop.wait(seconds)
+        if not stopped and _uptime() - began > seconds + beats:
+            stopped = self._stop.wait(beats)
+        return stopped
+
+
+def _uptime() -> float:
+    """Seconds since the machine came up; those that it was suspended for count too."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -29,7 +30,7 @@ from tests.orchestration.pump import node, submit
 pytestmark = pytest.mark.django_db(transaction=True)
 
 STOPPED = """
-import os, signal, sys, threading
+import sys, threading
 
 import django
 
@@ -56,7 +57,21 @@ with transaction.atomic(), connection.cursor() as cursor:
     with goal_locked(goal_id):
         locked.set()
         sys.stdin.read(1)
-        os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+SWEEPER = """
+import sys, threading
+
+import django
+
+django.setup()
+from orchestration.services.sweep import Sweeper
+
+sweeper = Sweeper()
+sweeper.start()
+print("up", flush=True)
+sys.stdin.read(1)
+sweeper.stop()
 """
 
 SWEEPING = """
@@ -72,29 +87,42 @@ WHERE application_name = %s AND datname = current_database() AND wait_event_type
 
 
 @contextmanager
-def stopped_worker(goal: Goal, *held: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A process that holds the goal's lock, with three threads queued for it, and the sweep's if it
-    is `held`, and was stopped; and its session's id."""
+def process(code: str, *arguments: str, **env: str) -> Iterator[subprocess.Popen[str]]:
+    """A process of its own on this database."""
     name = str(connection.get_connection_params()["dbname"])
     database = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}").geturl()
-    process = subprocess.Popen(
-        [sys.executable, "-c", STOPPED, str(goal.pk), *held],
-        env={**os.environ, "DATABASE_URL": database},
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        env={**os.environ, **env, "DATABASE_URL": database},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-    )
-    try:
-        assert process.stdin is not None and process.stdout is not None
-        session = int(process.stdout.readline())
+    ) as started:
+        try:
+            yield started
+        finally:
+            started.kill()
+
+
+def line_of(started: subprocess.Popen[str]) -> str:
+    assert started.stdout is not None
+    return started.stdout.readline().strip()
+
+
+def stop(started: subprocess.Popen[str]) -> None:
+    started.send_signal(signal.SIGSTOP)
+    wait_until(lambda: Path(f"/proc/{started.pid}/stat").read_text().split()[2] == "T")
+
+
+@contextmanager
+def stopped_worker(goal: Goal, *held: str) -> Iterator[int]:
+    """The session of a process that holds the goal's lock, with three threads queued for it, and the
+    sweep's if it is `held`, and was stopped."""
+    with process(STOPPED, str(goal.pk), *held) as started:
+        session = int(line_of(started))
         wait_until(lambda: scalar(WAITING, f"{NAME}{session}") == 3)
-        process.stdin.write("x")
-        process.stdin.flush()
-        wait_until(lambda: Path(f"/proc/{process.pid}/stat").read_text().split()[2] == "T")
-        yield process, session
-    finally:
-        process.kill()
-        process.communicate()
+        stop(started)
+        yield session
 
 
 def silence(session: int) -> None:
@@ -120,7 +148,7 @@ def test_a_worker_that_was_stopped_with_locks_costs_the_others_one_lease_not_one
     None
 ):
     goal = submit(node("a"))
-    with stopped_worker(goal, "sweep") as (_, session):
+    with stopped_worker(goal, "sweep") as session:
         assert sweep() is None  # it was heard a moment ago, and holds the sweep's lock
         silence(session)
         assert sessions_cut() == {session}
@@ -139,7 +167,7 @@ def test_a_sweep_that_waits_for_a_stopped_worker_is_freed_by_the_thread_beside_i
     goal = submit(node("a"))
     with goal_locked(goal.pk) as book:
         (taken,) = claim(book, owner=1, lease_seconds=30, lane="cheap")
-    with stopped_worker(goal) as (_, session):
+    with stopped_worker(goal) as session:
         sweeper = Sweeper()
         sweeper.start()
         try:
@@ -151,8 +179,23 @@ def test_a_sweep_that_waits_for_a_stopped_worker_is_freed_by_the_thread_beside_i
             session_close()
 
 
+def test_a_sweeper_that_was_asleep_lets_the_others_be_heard_before_it_takes_them_for_dead() -> None:
+    """A machine that was suspended: everybody's lease has run out."""
+    goal = submit(node("a"))
+    with process(SWEEPER, AGENTSYS_SWEEP_SECONDS="0.1", AGENTSYS_HEARTBEAT_SECONDS="1") as started:
+        assert line_of(started) == "up"
+        stop(started)
+        with goal_locked(goal.pk) as book:
+            (taken,) = claim(book, owner=1, lease_seconds=30, lane="cheap")
+        time.sleep(2.5)
+        started.send_signal(signal.SIGCONT)
+        time.sleep(1.0)
+        assert Attempt.objects.get(pk=taken.attempt_id).state == "running"
+        wait_until(lambda: Attempt.objects.get(pk=taken.attempt_id).state == "lost", seconds=5)
+
+
 def test_a_worker_that_is_heard_keeps_its_connections() -> None:
     goal = submit(node("a"))
-    with stopped_worker(goal) as (_, session):
+    with stopped_worker(goal) as session:
         assert session not in sessions_cut()
         assert scalar(WAITING, f"{NAME}{session}") == 3
