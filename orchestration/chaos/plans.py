@@ -39,3 +39,33 @@ def lines(
                 }
             )
     return {"objective": f"chaos: {count} lines of {length} tasks", "tasks": nodes}
+
+
+def file_of(line: int) -> str:
+    return f"line-{line}.txt"
+
+
+def changes(count: int, length: int, *, repository: str) -> dict[str, Any]:
+    """`count` lines of `length` changes to the repository: each counts its line's file up by one."""
+    nodes = [
+        {
+            "key": f"l{line}.{place}",
+            "agent": "coder",
+            "objective": "Count up by one, whatever happens",
+            "depends_on": [f"l{line}.{place - 1}"] if place else [],
+            "scopes": [{"resource": f"repo:{file_of(line)}"}],
+            "inputs": {"patch": _count_up(file_of(line), place), "title": f"{place + 1}"},
+            "verify": ["schema"],
+        }
+        for line in range(count)
+        for place in range(length)
+    ]
+    return {
+        "objective": f"chaos: {count} files are counted up {length} times",
+        "repository": repository,
+        "tasks": nodes,
+    }
+
+
+def _count_up(file: str, number: int) -> str:
+    return f"--- a/{file}\n+++ b/{file}\n@@ -1 +1 @@\n-{number}\n+{number + 1}\n"

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from orchestration.services.goals import goal_submit
 
 SETTLE_SECONDS = 90.0
 FEED_SECONDS = 0.5
+Plan = Callable[..., Mapping[str, Any]]  # of lines, tasks in each, and what shapes them
+
 LINE_TASKS = 10  # tasks one after the other in one line of a goal
 
 
@@ -48,7 +51,7 @@ class Stage:
     wrong: list[str] = field(default_factory=list)  # what a scenario itself found broken
     _dice: random.Random | None = None
     _lines: int = 1
-    _shape: dict[str, Any] = field(default_factory=dict)
+    _plan: Callable[[], Mapping[str, Any]] = dict
     _began: float = 0.0
 
     @property
@@ -63,12 +66,12 @@ class Stage:
         self.crew.wait_up(*started)
         return started
 
-    def busy(self, lines: int, **shape: Any) -> None:
+    def busy(self, lines: int, *, plan: Plan = plans.lines, **shape: Any) -> None:
         """From now on see to it that `lines` lines of tasks are on their way (`pause` feeds).
 
         Fewer lines than threads leave room for what has to be done again; more let messages wait.
         """
-        self._lines, self._shape = lines, shape
+        self._lines, self._plan = lines, partial(plan, lines, LINE_TASKS, **shape)
         self._began = time.monotonic()
         self._feed()
 
@@ -76,8 +79,7 @@ class Stage:
         """Another goal when few tasks are left."""
         if ask(self._unfinished) < LINE_TASKS * self._lines // 2:
             self.goals += 1
-            document = plans.lines(self._lines, LINE_TASKS, **self._shape)
-            ask(lambda: self.submit(document, key=f"goal {self.goals}"))
+            ask(lambda: self.submit(self._plan(), key=f"goal {self.goals}"))
 
     def submit(self, document: Mapping[str, Any], *, key: str) -> Goal:
         """Hand in a goal; with the same key again it is the same goal."""

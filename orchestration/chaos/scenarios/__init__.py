@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from orchestration.chaos.scenarios import brokers, databases, kills, points, several, webs, zombies
+from orchestration.chaos.scenarios import (
+    brokers,
+    databases,
+    kills,
+    merges,
+    points,
+    several,
+    webs,
+    zombies,
+)
 from orchestration.chaos.scenarios.base import Scenario, registered
 
 __all__ = ["SCENARIOS", "Scenario"]
@@ -10,6 +19,7 @@ __all__ = ["SCENARIOS", "Scenario"]
 _MODULES = (
     kills,
     points,
+    merges,
     zombies,
     brokers,
     databases,

@@ -13,7 +13,7 @@ from orchestration.chaos.scenarios.base import scenario
 from orchestration.chaos.stage import Order, Stage
 from orchestration.models import ApprovalRequest
 
-# Where a worker passes in this scenario. C17 (a merge) needs a repository; it is simulated.
+# Where a worker passes in this scenario. C17 (a merge) needs a repository: see `merges`.
 POINTS = tuple(f"C{number:02}" for number in range(1, 21) if number != 17)
 REACH_SECONDS = 15.0
 LATER = ("C03", "C04", "C05", "C06", "C07", "C08", "C09", "C10", "C11", "C14", "C16")
@@ -52,7 +52,7 @@ def _die_at(stage: Stage, point: str) -> bool:
     doomed = stage.crew.worker(CRASH=f"{point}:kill:{hit}")
     if point == "C19":
         _leave_something_to_sweep(stage, doomed)
-    died = _dies(stage, doomed)
+    died = dies(stage, doomed)
     if died:
         stage.faults.note(f"kill at {point}")
     else:
@@ -70,7 +70,7 @@ def _leave_something_to_sweep(stage: Stage, doomed: Process) -> None:
     stage.crew.worker()
 
 
-def _dies(stage: Stage, process: Process) -> bool:
+def dies(stage: Stage, process: Process) -> bool:
     """Feed until it has killed itself; False when it never comes there."""
     for _ in range(int(REACH_SECONDS / 0.2)):
         if process.poll() is not None:
