@@ -17,6 +17,7 @@ from workers.services import effect_begin, effect_confirm, effect_doubt
 __all__ = ["Action", "EffectInDoubt", "EffectRefused", "action_apply"]
 
 TIMEOUT_SECONDS = 300.0
+TIMEOUT_SECONDS_MAX = 86_400.0
 
 
 def action_apply(
@@ -30,6 +31,7 @@ def action_apply(
     when BadInput or SandboxUnavailable is raised.
     """
     action = Action.of(payload)
+    action.check_folders()
     level = sandbox.level().name
     effect = effect_begin(
         key=key,
@@ -72,6 +74,7 @@ class Action:
 
     @classmethod
     def of(cls, payload: Mapping[str, Any]) -> Action:
+        """BadInput names everything that makes it no action."""
         problems = []
         for name in ("argv", "writable"):
             value = payload.get(name, [])
@@ -79,20 +82,24 @@ class Action:
                 problems.append(f"{name} is {value!r}; expected a list of strings")
         if not payload.get("argv"):
             problems.append("argv is empty; expected the words of a command")
-        problems += (
-            [
-                f"{path} is not a folder"
-                for path in payload.get("writable", ())
-                if not Path(path).is_dir()
-            ]
-            if not problems
-            else []
-        )
+        seconds = payload.get("timeout_seconds", TIMEOUT_SECONDS)
+        number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+        if not number or not 0 < seconds <= TIMEOUT_SECONDS_MAX:
+            problems.append(
+                f"timeout_seconds is {str(seconds)[:50]!r};"
+                f" expected a number of seconds up to {TIMEOUT_SECONDS_MAX:.0f}"
+            )
         if problems:
             raise BadInput(what="action", problems=problems)
         return cls(
             argv=tuple(payload["argv"]),
             writable=tuple(payload.get("writable", ())),
             network=bool(payload.get("network", False)),
-            timeout_seconds=float(payload.get("timeout_seconds", TIMEOUT_SECONDS)),
+            timeout_seconds=float(seconds),
         )
+
+    def check_folders(self) -> None:
+        """BadInput when a folder that it may write to is not there."""
+        problems = [f"{path} is not a folder" for path in self.writable if not Path(path).is_dir()]
+        if problems:
+            raise BadInput(what="action", problems=problems)

@@ -340,6 +340,13 @@ def effects_of(attempt_id: int) -> list[dict[str, Any]]:
     return _plain_rows(rows.values("key", "kind", "state", "request", "result", "level"))
 
 
+def effects_in_doubt(attempt_ids: Iterable[int]) -> list[dict[str, Any]]:
+    """What these attempts have begun to do to the world, and nobody knows whether it took place."""
+    states = (EffectState.INTENT, EffectState.DOUBTFUL)
+    rows = Effect.objects.filter(attempt_id__in=list(attempt_ids), state__in=states).order_by("pk")
+    return _plain_rows(rows.values("key", "kind", "state", "request"))
+
+
 def model_calls_of(goal_id: int) -> list[dict[str, Any]]:
     """The model calls of a goal."""
     rows = ModelCall.objects.filter(goal_id=goal_id).order_by("pk")

@@ -37,6 +37,7 @@ from orchestration.services.pausing import deadline_granted
 from orchestration.services.plans import roots_start
 from orchestration.services.proposals import action_failed, applied
 from orchestration.services.settle import carry_out
+from workers.actions import Action
 from workers.services import effect_confirm, effect_refuse
 
 DECIDERS = ("approver", "admin")
@@ -123,10 +124,12 @@ def _check(
         problems.append("a rejection needs a reason")
     if decision == "respond" and not reason.strip():
         problems.append("a response needs a text")
-    if decision == "edit" and not payload:
-        problems.append("an edit needs the changed payload")
+    if decision == "edit" and not (payload and isinstance(payload, Mapping)):
+        problems.append("an edit needs the changed payload, an object: {NAME: VALUE, …}")
     if problems:
         raise BadInput(what=f"approval-{request.pk}", problems=problems)
+    if decision == "edit" and request.proposal and request.proposal.kind == "action":
+        Action.of({**request.proposal.payload, **(payload or {})})
 
 
 def _check_person(request: ApprovalRequest, user: User) -> None:

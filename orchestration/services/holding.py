@@ -12,6 +12,7 @@ from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book
 from orchestration.services.moves import ORCHESTRATOR, proposals_move, tasks_move
 from orchestration.services.requests import request_open
+from workers.services import effects_in_doubt
 
 
 def proposals_open(book: Book, task_id: int, attempt_id: int, after: Followups) -> None:
@@ -66,15 +67,20 @@ def needs_person(proposal: Proposal, definition: Mapping[str, Any]) -> bool:
 
 
 def _hold_for_approval(book: Book, proposal: Proposal, task: Task) -> ApprovalRequest:
+    """Earlier attempts at the task, before an edit too, may have done it: then who decides must know."""
     proposals_move(book, [proposal.pk], ProposalEvent.REVIEW_ASKED)
+    earlier = Attempt.objects.filter(goal_id=book.goal_id, task__key=task.key)
+    doubts = effects_in_doubt(earlier.values_list("pk", flat=True))
+    warning = "An earlier try may have done this already: look before you approve. "
     return request_open(
         book,
         kind="proposal",
-        question=proposal.title,
+        question=f"{warning if doubts else ''}{proposal.title}",
         context={
             "payload": proposal.payload,
             "kind": proposal.kind,
             "why": task.definition.get("objective", ""),
+            **({"in_doubt": doubts} if doubts else {}),
         },
         risk=proposal.risk,
         task_id=task.pk,

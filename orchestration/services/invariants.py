@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
+from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import digest
 from orchestration.domain.scopes import literal_head, resources_overlap
 from orchestration.models import Proposal, ScopeLease
-from workers.actions import TIMEOUT_SECONDS, Action
+from workers.actions import Action
 
 Row = tuple[int, int, object]
 Rows = Callable[[int | None], list[Row]]
@@ -156,14 +157,11 @@ def _not_approved(
 
 
 def _executed(payload: Mapping[str, Any]) -> str:
-    """What the effect of an action must be on record as."""
-    action = Action(
-        argv=tuple(payload.get("argv") or ()),
-        writable=tuple(payload.get("writable") or ()),
-        network=bool(payload.get("network", False)),
-        timeout_seconds=float(payload.get("timeout_seconds", TIMEOUT_SECONDS)),
-    )
-    return digest(asdict(action))
+    """What the effect of an action must be on record as; "" for what is no action."""
+    try:
+        return digest(asdict(Action.of(payload)))
+    except BadInput:
+        return ""
 
 
 class _Lease(NamedTuple):

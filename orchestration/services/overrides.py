@@ -30,7 +30,7 @@ from orchestration.services.moves import attempts_move, goal_move, tasks_move
 from orchestration.services.pausing import downstream
 from orchestration.services.plans import roots_start
 from orchestration.services.replan import finished_then, tasks_again
-from orchestration.services.requests import task_requests_withdraw
+from orchestration.services.requests import begun_refuse, task_requests_withdraw
 from orchestration.services.reviving import failures_of, tasks_revive, unmet_recount
 from orchestration.services.scopes import scopes_release
 from verification import services as verification
@@ -146,6 +146,7 @@ def _ran_already(task: Task) -> list[str]:
 
 def _give_way(book: Book, task: Task, name: str, reason: str, after: Followups) -> None:
     """Whatever the task is, it is ready afterwards, with an attempt queued; a failed goal runs."""
+    begun_refuse([task.pk])
     said = f"overruled by {name}: {reason}"[:2000]
     open_attempts = Attempt.objects.filter(task=task, state__in=("queued", "running", "reported"))
     attempts_move(

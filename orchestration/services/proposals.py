@@ -5,7 +5,7 @@ approved, its bytes are the ones that were approved, and its goal is still runni
 happens outside any transaction, between an intent and its confirmation:
 
 - A change is merged by three-way merge of commits and a compare-and-swap of the branch, with the
-  proposal's number in a trailer. After a crash the trailer tells that it was done.
+  commit that was proposed in a trailer. After a crash the trailer tells that it was done.
 - An action is an effect with a key of its own. A crash between intent and confirmation leaves it
   in doubt, and a person is asked; it is never run again blindly.
 
@@ -28,8 +28,8 @@ from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from agentsys.kernel.crashpoints import crashpoint
-from agentsys.kernel.errors import AgentsysError, NotFound
-from agentsys.kernel.hashing import canonical, digest
+from agentsys.kernel.errors import AgentsysError, BadInput, NotFound
+from agentsys.kernel.hashing import canonical, digest, plain
 from orchestration.domain.lives import AttemptEvent, ProposalEvent
 from orchestration.models import ApprovalRequest, Attempt, Proposal, Task
 from orchestration.services.ending import look_for_the_end, patience_of, task_fail, task_retry
@@ -38,7 +38,7 @@ from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.moves import ORCHESTRATOR, attempts_move, proposals_move
 from orchestration.services.requests import request_open
 from orchestration.services.settle import accept_reported
-from workers.actions import TIMEOUT_SECONDS, EffectInDoubt, action_apply
+from workers.actions import TIMEOUT_SECONDS, Action, EffectInDoubt, action_apply
 from workers.errors import BranchBusy
 from workers.git import Repository
 
@@ -47,6 +47,8 @@ log = structlog.get_logger(__name__)
 BUSY_SECONDS = 120.0
 APPLY_LOCK = 0x616A  # advisory locks (class, proposal id)
 TRAILER = "Agentsys-Proposal"
+CHANGE_TRAILER = "Agentsys-Change"  # the proposed commit: numbers begin at 1 in every installation
+GIVE_UP_SECONDS = 600.0  # a merge that cannot be made for so long since it was approved
 
 
 def proposal_apply(proposal_id: int) -> str:
@@ -105,11 +107,36 @@ def _take(proposal_id: int, *, alone: bool) -> Proposal | None:
     return proposal
 
 
+_ABANDONED = """
+SELECT p.id FROM agentsys_orchestration_proposal p
+JOIN agentsys_orchestration_goal g ON g.id = p.goal_id
+JOIN agentsys_orchestration_task t ON t.id = p.task_id
+WHERE p.state = 'approved' AND p.apply_due_at = p.apply_taken_at + make_interval(secs => %(busy)s)
+  AND g.state = 'running' AND g.paused_at IS NULL AND t.paused_at IS NULL
+  AND NOT EXISTS (
+    SELECT 1 FROM pg_locks l WHERE l.locktype = 'advisory' AND l.granted
+    AND l.classid = %(class)s AND l.objid = p.id
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+ORDER BY p.id
+"""
+
+
+def proposals_abandoned() -> list[int]:
+    """Ids of those that were taken, and whose process is gone: still due when `_take` said, with
+    nobody holding their lock."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ABANDONED, {"busy": BUSY_SECONDS, "class": APPLY_LOCK})
+        return [row[0] for row in cursor.fetchall()]
+
+
 def _is_overdue(proposal: Proposal, now: datetime) -> bool:
     """Was it begun so long ago that whoever did must have been stopped?"""
     taken_at = proposal.apply_taken_at
-    longest = float(proposal.payload.get("timeout_seconds") or TIMEOUT_SECONDS) + BUSY_SECONDS
-    return taken_at is not None and taken_at + timedelta(seconds=longest) <= now
+    try:
+        longest = Action.of(proposal.payload).timeout_seconds
+    except BadInput:  # a change, or nothing that can be carried out
+        longest = TIMEOUT_SECONDS
+    return taken_at is not None and taken_at + timedelta(seconds=longest + BUSY_SECONDS) <= now
 
 
 def _is_withdrawn(proposal: Proposal) -> bool:
@@ -122,13 +149,13 @@ def _merge(proposal: Proposal) -> str:
     if _is_withdrawn(proposal):
         return "withdrawn"
     task: Task = proposal.task
-    repository = Repository.open(proposal.goal.repository)
     try:
-        merged = repository.merge(
+        merged = Repository.open(proposal.goal.repository).merge(
             proposal.goal.branch,
             proposal.payload["commit"],
             message=f"{task.key}: {proposal.title}",
             trailers={
+                CHANGE_TRAILER: proposal.payload["commit"],
                 TRAILER: str(proposal.pk),
                 "Agentsys-Goal": str(proposal.goal_id),
                 "Agentsys-Task": task.key,
@@ -136,6 +163,8 @@ def _merge(proposal: Proposal) -> str:
         )
     except BranchBusy as busy:
         return _later(proposal, str(busy))
+    except AgentsysError as error:  # the branch or the repository is gone, or git does not work
+        return _unmergeable(proposal, str(error))
     if merged.state == "conflict":
         return _stale(proposal, list(merged.conflicts))
     crashpoint("C17")
@@ -143,12 +172,41 @@ def _merge(proposal: Proposal) -> str:
 
 
 def _later(proposal: Proposal, reason: str) -> str:
-    """The branch is checked out, or moves too fast: it stays approved and is tried again."""
+    """Nothing was done: it stays approved and is tried again."""
     due = timezone.now() + timedelta(seconds=settings.AGENTSYS.republish_seconds)
     Proposal.objects.filter(pk=proposal.pk, state="approved").update(
-        apply_due_at=due, reason=reason
+        apply_due_at=due, apply_taken_at=None, reason=reason
     )
     return "approved"
+
+
+def _unmergeable(proposal: Proposal, reason: str) -> str:
+    """Somebody may be mending it, so it is tried for a while; then its task has failed."""
+    after = Followups()
+    with goal_locked(proposal.goal_id) as book:
+        since = proposal.decided_at or book.now
+        if book.now - since < timedelta(seconds=GIVE_UP_SECONDS):
+            Task.objects.filter(pk=proposal.task_id, state="verifying").update(reason=reason[:2000])
+            return _later(proposal, reason)
+        said = f"the approved change cannot be merged: {reason}"
+        moved = proposals_move(
+            book,
+            [proposal.pk],
+            ProposalEvent.STALED,
+            payload={"reason": said},
+            fields={"reason": said, "apply_due_at": None},
+        )
+        if moved:
+            attempts_move(
+                book,
+                [proposal.attempt_id],
+                AttemptEvent.REJECTED,
+                payload={"reason": said},
+                fields={"reason": said},
+            )
+            task_fail(book, proposal.task_id, reason=said, after=after)
+    after.publish(proposal.goal_id)
+    return "stale"
 
 
 def _act(proposal: Proposal) -> str:
@@ -197,7 +255,22 @@ def applied(book: Book, proposal: Proposal, result: dict[str, Any], after: Follo
     )
     if moved and not open_ones.exists():
         accept_reported(book, proposal.task_id, proposal.attempt_id, after, actor=ORCHESTRATOR)
+    if not moved:
+        _took_place_all_the_same(book, proposal, result)
     look_for_the_end(book, after)
+
+
+def _took_place_all_the_same(book: Book, proposal: Proposal, result: dict[str, Any]) -> None:
+    """Its goal was cancelled meanwhile: what is in the world is on record, and counts for nothing."""
+    late = Proposal.objects.filter(pk=proposal.pk, state="withdrawn", result__isnull=True)
+    if late.update(result=plain(result), reason="it was withdrawn while it took place"):
+        book.record(
+            "proposal.took_place",
+            actor=ORCHESTRATOR,
+            task_id=proposal.task_id,
+            attempt_id=proposal.attempt_id,
+            payload={"proposal": proposal.pk, "result": _brief(result)},
+        )
 
 
 def _stale(proposal: Proposal, conflicts: list[str]) -> str:
@@ -267,6 +340,8 @@ def action_failed(book: Book, proposal: Proposal, result: dict[str, Any], after:
 def _in_doubt(proposal: Proposal, what: str) -> str:
     """Nobody knows whether it happened: a person finds out, nothing is run again."""
     with goal_locked(proposal.goal_id) as book:
+        if book.goal_state != "running" or _is_withdrawn(proposal):
+            return "withdrawn"
         asked = ApprovalRequest.objects.filter(proposal=proposal, kind="effect", state="open")
         if asked.exists():
             return "approved"

@@ -42,7 +42,7 @@ from orchestration.services.plans import (
     roots_start,
     tasks_insert,
 )
-from orchestration.services.requests import task_requests_withdraw
+from orchestration.services.requests import begun_refuse, task_requests_withdraw
 from orchestration.services.reviving import tasks_revive, unmet_recount
 from orchestration.services.scopes import scopes_release
 from verification.services import verifier_names
@@ -419,6 +419,7 @@ def _retire(book: Book, tasks: Sequence[Standing], actor: str) -> dict[str, Any]
     """Take tasks out of the plan: what is under way of them stops, what they asked for is void.
     Returns since when those of them that were paused are, by key."""
     ids = [task.id for task in tasks]
+    begun_refuse(ids)
     paused = Task.objects.filter(pk__in=ids, paused_at__isnull=False)
     since = dict(paused.values_list("key", "paused_at"))
     attempts = Attempt.objects.filter(

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 
+from agentsys.kernel.errors import AgentsysError, ExitCode
 from agentsys.kernel.hashing import digest, plain
 from orchestration.domain.lives import ProposalEvent
 from orchestration.models import ApprovalRequest, Goal, Proposal
 from orchestration.services.ledger import Book
 from orchestration.services.moves import proposals_move
+
+
+class BeingApplied(AgentsysError):
+    """What was approved is on its way into the world, or nobody knows whether it got there."""
+
+    code = "being-applied"
+    template = "proposal-{id} of {task} is being applied, nothing was changed; {way_out}"
+    exit_code = ExitCode.CONFLICT
 
 
 def request_open(
@@ -84,3 +93,20 @@ def task_requests_withdraw(book: Book, task_id: int, *, actor: str) -> None:
 
 def _requester(goal_id: int) -> str:
     return Goal.objects.values_list("created_by", flat=True).get(pk=goal_id)
+
+
+def begun_refuse(task_ids: Collection[int]) -> None:
+    """BeingApplied while a proposal of these tasks is: a task is not changed under what happens in
+    the world on its behalf. Under the goal's lock."""
+    begun = Proposal.objects.filter(
+        task_id__in=task_ids, state="approved", apply_taken_at__isnull=False
+    )
+    proposal = begun.select_related("task").order_by("pk").first()
+    if proposal is None:
+        return
+    asked = ApprovalRequest.objects.filter(proposal=proposal, kind="effect", state="open").first()
+    raise BeingApplied(
+        id=proposal.pk,
+        task=proposal.task.key,
+        way_out=f"answer approval-{asked.pk} first" if asked else "try again when it is",
+    )

@@ -30,6 +30,7 @@ from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.moves import attempts_move
 from orchestration.services.pausing import deadline_passed, overdue, pauses_spread
+from orchestration.services.proposals import proposals_abandoned
 from orchestration.services.sessions import (
     SWEEP_LOCK,
     session_current,
@@ -250,6 +251,7 @@ def verdicts_publish() -> int:
 
 def _proposals_publish() -> int:
     due = _due(Proposal.objects.filter(state="approved"), "apply_due_at")
+    due += [pk for pk in proposals_abandoned() if pk not in due]
     for proposal_id in due:
         dispatch.send("orchestration.apply", proposal_id)
     _push("agentsys_orchestration_proposal", "apply_due_at", due)

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from agentsys.kernel.errors import BadInput, NotFound
 from orchestration.models import ApprovalRequest, Attempt, Decision, Goal, Proposal, Task
+from orchestration.services import proposals
 from orchestration.services.advance import advance
 from orchestration.services.approvals import (
     AlreadyDecided,
@@ -22,10 +23,12 @@ from orchestration.services.approvals import (
 )
 from orchestration.services.forks import goal_fork
 from orchestration.services.fsck import fsck
-from orchestration.services.goals import goal_retry, goal_submit, project_join
+from orchestration.services.goals import goal_cancel, goal_retry, goal_submit, project_join
 from orchestration.services.ledger import ledger_verify
 from orchestration.services.pausing import goal_pause, goal_resume
 from orchestration.services.proposals import APPLY_LOCK, proposal_apply
+from orchestration.services.replan import task_edit
+from orchestration.services.requests import BeingApplied
 from orchestration.services.sweep import expired, sweep
 from tests.orchestration.pump import (
     asked_about,
@@ -323,6 +326,60 @@ def broke_off(proposal: Proposal) -> None:
         fence=1,
         level=sandbox.level().name,
     )
+
+
+def test_a_task_whose_effect_is_in_doubt_is_not_changed_before_a_person_has_looked(
+    tmp_path: Path,
+) -> None:
+    goal, request = held(tmp_path / "w")
+    approval_decide(request.pk, user=person("ann"), decision="approve")
+    proposal = Proposal.objects.get(goal=goal)
+    broke_off(proposal)
+    assert proposal_apply(proposal.pk) == "approved"
+    question = asked_about(goal)
+    with pytest.raises(BeingApplied, match=f"answer approval-{question.pk} first"):
+        task_edit(goal.pk, "act", {"objective": "a typo"}, actor="ada")
+    approval_decide(question.pk, user=person("bob"), decision="approve")
+    assert pump(goal).state == "succeeded"
+    assert lines(tmp_path / "w") == []
+    whole(goal)
+
+
+def test_who_approves_an_action_anew_is_told_of_the_effect_that_was_never_settled(
+    tmp_path: Path,
+) -> None:
+    goal, request = held(tmp_path / "w")
+    approval_decide(request.pk, user=person("ann"), decision="approve")
+    proposal = Proposal.objects.get(goal=goal)
+    broke_off(proposal)
+    assert proposal_apply(proposal.pk) == "approved"
+    late = asked_about(goal)
+    ApprovalRequest.objects.filter(pk=late.pk).update(due_at=timezone.now())
+    approval_expire(late.pk)
+    assert pump(goal).state == "failed"
+    goal_retry(goal.pk, actor="bob")
+    pump(goal)
+    again = asked_about(goal)
+    assert again.question.startswith("An earlier try may have done this already")
+    assert [doubt["key"] for doubt in again.context["in_doubt"]] == [f"proposal-{proposal.pk}"]
+
+
+@pytest.mark.parametrize("seconds", ["soon", None, 10**400, -1, True])
+def test_an_edit_that_makes_no_action_is_refused(tmp_path: Path, seconds: Any) -> None:
+    _, request = held(tmp_path / "w")
+    given = {"user": person("ann"), "decision": "edit", "payload": {"timeout_seconds": seconds}}
+    assert "timeout_seconds" in refusal(request, BadInput, **given)
+    given["payload"] = [1]
+    assert "an object" in refusal(request, BadInput, **given)
+
+
+def test_nobody_is_asked_about_an_effect_of_a_goal_that_is_over(tmp_path: Path) -> None:
+    goal, request = held(tmp_path / "w")
+    approval_decide(request.pk, user=person("ann"), decision="approve")
+    proposal = Proposal.objects.get(goal=goal)
+    goal_cancel(goal.pk, actor="me")
+    assert proposals._in_doubt(proposal, "who knows") == "withdrawn"
+    assert not ApprovalRequest.objects.filter(goal=goal, state="open").exists()
 
 
 def test_when_one_proposal_of_an_attempt_is_rejected_none_of_it_is_applied(tmp_path: Path) -> None:

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 
 from orchestration.models import Attempt, Goal, Proposal
+from orchestration.services import proposals
 from orchestration.services.approvals import approval_decide
 from orchestration.services.briefs import brief_build
 from orchestration.services.fsck import fsck
 from orchestration.services.goals import goal_cancel, project_join
 from orchestration.services.hotpath import claim
 from orchestration.services.ledger import goal_locked, ledger_verify
-from orchestration.services.proposals import TRAILER, proposal_apply
+from orchestration.services.overrides import output_override
+from orchestration.services.proposals import (
+    APPLY_LOCK,
+    BUSY_SECONDS,
+    CHANGE_TRAILER,
+    GIVE_UP_SECONDS,
+    TRAILER,
+    proposal_apply,
+    proposals_abandoned,
+)
+from orchestration.services.replan import task_edit
+from orchestration.services.requests import BeingApplied
 from orchestration.services.running import task_serve
 from orchestration.services.sweep import sweep
 from tests.orchestration.pump import (
@@ -123,19 +137,110 @@ def test_many_who_apply_at_once_merge_once(given: GivenRepository) -> None:
     whole(pump(goal))
 
 
+def merge_only(given: GivenRepository, goal: Goal, proposal: Proposal) -> None:
+    """As a worker leaves it that was killed before it could record the merge."""
+    commit = proposal.payload["commit"]
+    trailers = {CHANGE_TRAILER: commit, TRAILER: str(proposal.pk)}
+    given.open().merge(goal.branch, commit, message="m", trailers=trailers)
+    begun(proposal)
+
+
+def begun(proposal: Proposal) -> None:
+    """Taken by a process that is gone."""
+    now = timezone.now()
+    due = now + timedelta(seconds=BUSY_SECONDS)
+    Proposal.objects.filter(pk=proposal.pk).update(apply_taken_at=now, apply_due_at=due)
+
+
 def test_a_crash_between_the_merge_and_the_database_still_applies_once(
     given: GivenRepository,
 ) -> None:
     goal, proposal = proposed(given)
-    given.open().merge(
-        goal.branch, proposal.payload["commit"], message="m", trailers={TRAILER: str(proposal.pk)}
-    )
+    merge_only(given, goal, proposal)
     tip = given.git("rev-parse", goal.branch)
     assert proposal_apply(proposal.pk) == "applied"
     assert given.git("rev-parse", goal.branch) == tip
     proposal.refresh_from_db()
     assert proposal.result["state"] == "already"
     assert pump(goal).state == "succeeded"
+    whole(goal)
+
+
+def test_what_another_installation_merged_under_the_same_number_is_no_merge_of_ours(
+    given: GivenRepository,
+) -> None:
+    goal, proposal = proposed(given)
+    given.git("checkout", "-q", "--detach", goal.branch)
+    given.put("src/b.py", "b = 9\n")
+    theirs = given.commit("theirs")
+    given.git("checkout", "-q", "main")
+    trailers = {CHANGE_TRAILER: theirs, TRAILER: str(proposal.pk)}
+    given.open().merge(goal.branch, theirs, message="theirs", trailers=trailers)
+    assert proposal_apply(proposal.pk) == "applied"
+    assert content(given, goal) == "a = 2"
+
+
+def test_a_task_is_not_changed_while_its_change_is_being_merged(given: GivenRepository) -> None:
+    """Its worker is dead: the merge is in the branch, and nobody knows yet."""
+    goal, proposal = proposed(given)
+    merge_only(given, goal, proposal)
+    task, root = task_named(goal, "change-a"), User.objects.create_superuser("root")
+    output = attempt_of(goal, "change-a").report["output"]
+    for change_it in (
+        lambda: task_edit(goal.pk, "change-a", {"objective": "a typo"}, actor="ada"),
+        lambda: output_override(task.pk, output, user=root, reason="I know better"),
+    ):
+        with pytest.raises(BeingApplied, match=f"proposal-{proposal.pk} of change-a is being"):
+            change_it()
+    sweep()
+    assert proposal_apply(proposal.pk) == "applied"
+    assert pump(goal).state == "succeeded"
+    assert merges(given, goal) == [str(proposal.pk)]
+    whole(goal)
+
+
+def test_what_a_dead_process_had_begun_to_apply_is_announced_at_once(
+    given: GivenRepository,
+) -> None:
+    _, proposal = proposed(given)
+    begun(proposal)
+    assert proposals_abandoned() == [proposal.pk]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s, %s)", [APPLY_LOCK, proposal.pk])
+        assert proposals_abandoned() == []  # somebody is at it
+        cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [APPLY_LOCK, proposal.pk])
+    counts = sweep()
+    assert counts is not None
+    assert counts["proposals"] == 1
+    assert proposals_abandoned() == []  # announced
+
+
+def test_a_change_whose_branch_is_gone_is_tried_for_a_while_and_then_has_failed(
+    given: GivenRepository,
+) -> None:
+    goal, proposal = proposed(given)
+    given.git("branch", "-D", goal.branch)
+    assert proposal_apply(proposal.pk) == "approved"
+    assert "branch" in task_named(goal, "change-a").reason
+    earlier = timezone.now() - timedelta(seconds=GIVE_UP_SECONDS)
+    Proposal.objects.filter(pk=proposal.pk).update(decided_at=earlier)
+    assert proposal_apply(proposal.pk) == "stale"
+    task = task_named(goal, "change-a")
+    assert (task.state, "cannot be merged" in task.reason) == ("failed", True)
+    assert pump(goal).state == "failed"
+    whole(goal)
+
+
+def test_what_took_place_while_its_goal_was_cancelled_is_on_record(given: GivenRepository) -> None:
+    goal, proposal = proposed(given)
+    taken = proposals._take(proposal.pk, alone=True)
+    assert taken is not None
+    goal_cancel(goal.pk, actor="me")
+    for _ in range(2):
+        proposals._applied(taken, {"commit": "c", "state": "merged"})
+    proposal.refresh_from_db()
+    assert (proposal.state, proposal.result["commit"]) == ("withdrawn", "c")
+    assert events(goal).count("proposal.took_place") == 1
     whole(goal)
 
 

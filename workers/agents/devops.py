@@ -108,7 +108,7 @@ def _check_all(checks: Sequence[Mapping[str, Any]], ports: Ports) -> Report:
 def _propose(brief: Brief) -> Report:
     """An action never runs here: it is a proposal, and the orchestrator applies it."""
     action = dict(brief.inputs["action"])
-    Action.of(action)  # BadInput now rather than after a person approved it
+    Action.of(action).check_folders()  # BadInput now rather than after a person approved it
     proposal = ProposalDraft(
         kind="action",
         title=str(action["why"])[:200],
