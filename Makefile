@@ -69,7 +69,7 @@ $(VENV)/.dev: $(VENV)/.python requirements/dev.lock pyproject.toml
 UV ?= uv
 # No annotations and no index addresses: the locks say what, not where from.
 COMPILE := $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-emit-find-links --no-annotate --no-header pyproject.toml
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --no-strip-extras pyproject.toml
 
 lock: ## write the locks anew (needs uv, or UV=/path/to/uv); UPGRADE=1 takes newer versions
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --all-extras -o requirements/dev.lock
