@@ -41,7 +41,8 @@ LOCK_CLASS = 0x6167  # advisory locks (class, session id)
 SWEEP_LOCK = (LOCK_CLASS + 1, 1)
 NAME = "agentsys worker "  # then the session's id: `application_name` of a worker's connections
 
-# After a restart of the server, sessions are given the time to be heard again.
+# Heard is who beats or claims: what holds a lease that has not run out is not silent. After a restart of
+# the server, sessions are given the time to be heard again.
 _CUT = """
 SELECT s.id, pg_terminate_backend(a.pid)
 FROM pg_stat_activity a
@@ -49,6 +50,8 @@ JOIN agentsys_orchestration_workersession s ON a.application_name = %(name)s || 
 WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
   AND GREATEST(s.seen_at, pg_postmaster_start_time())
       <= clock_timestamp() - make_interval(secs => %(lease)s)
+  AND NOT EXISTS (SELECT 1 FROM agentsys_orchestration_attempt t
+                  WHERE t.owner = s.id AND t.state = 'running' AND t.lease_until > clock_timestamp())
 """
 
 

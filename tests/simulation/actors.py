@@ -23,6 +23,7 @@ from django.db import OperationalError, connection
 
 STUCK_SECONDS = 60.0
 CUT = "the connection was cut (by the simulation)"
+LOST = (CUT, "connection is closed", "connection is lost", "terminating connection")
 
 
 class Crash(BaseException):
@@ -62,6 +63,7 @@ class Actor:
         self.stage = stage
         self.at: str | None = None  # the point where it pauses; None while it is idle
         self.doing = ""
+        self.label = ""  # `application_name` of its connections
         self.dead = False
         self.error: Exception | None = None  # what its last act raised
         self._act: Callable[[], object] | None = None
@@ -172,6 +174,8 @@ class Actor:
                 pass
             except Exception as error:  # the edge of a thread; a dying one may raise anything
                 self.error = None if self.dead else error
+                if was_cut(error):
+                    connection.close()
             if self.dead:
                 connection.close()
             self.at = None
@@ -180,9 +184,10 @@ class Actor:
 
 
 def was_cut(error: BaseException | None) -> bool:
-    """Whether `error` is, or comes from, a connection that the simulation has cut."""
+    """Whether `error` is, or comes from, a connection that the simulation has cut, or a session
+    that was taken for dead."""
     while error is not None:
-        if CUT in str(error) or "connection is closed" in str(error):
+        if any(words in str(error) for words in LOST):
             return True
         error = error.__cause__ or error.__context__
     return False
@@ -204,3 +209,26 @@ def refuse_the_dead(**_: object) -> None:
     actor = actor_here()
     if actor is not None and actor.dead:
         raise Crash
+
+
+def bear_the_label(**event: object) -> None:
+    """For the signal `connection_created`: a worker's connections have its session's name."""
+    actor = actor_here()
+    if actor is not None and actor.label:
+        label_set(actor.label)
+
+
+def label_set(label: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('application_name', %s, false)", [label])
+
+
+def wait_for_the_end(labels: list[str]) -> None:
+    """Until no connection with one of these names is left: a server takes a moment to end them.
+    No moment of a history: it asks past Django, so that nobody is interrupted here."""
+    left = (
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = ANY(%s)"
+        " AND pid <> pg_backend_pid()"
+    )
+    while connection.connection.execute(left, [labels]).fetchone() != (0,):
+        pass

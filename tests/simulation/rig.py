@@ -26,7 +26,15 @@ from agentsys.kernel import crashpoints
 from orchestration import tasks
 from orchestration.services import dispatch, outages, recovery, running, sessions, sweep, verdicts
 from tests.simulation import agents
-from tests.simulation.actors import Actor, Stage, actor_here, reach, refuse_the_dead, was_cut
+from tests.simulation.actors import (
+    Actor,
+    Stage,
+    actor_here,
+    bear_the_label,
+    reach,
+    refuse_the_dead,
+    was_cut,
+)
 from tests.simulation.agents import AGENT_IS_WRONG, Script
 from tests.simulation.broker import captured
 from tests.simulation.clock import SEARCH_PATH, SteppedTime, use_stepped_clock
@@ -35,7 +43,7 @@ from verification import services as verification
 from workers import actions, services
 
 WORKERS, SWEEPERS, WEBS = 3, 2, 2
-LOGS = (tasks, sweep, running, dispatch, verdicts, services, verification)
+LOGS = (tasks, sessions, sweep, running, dispatch, verdicts, services, verification)
 
 
 @dataclass
@@ -55,18 +63,14 @@ class Rig:
         return [*self.workers, *self.sweepers, *self.webs]
 
     def cast(self, stage: Stage) -> None:
-        """Let `stage` direct the actors; those of a stage that broke down are replaced."""
+        """A new cast for `stage`: no connection and no session is left over from another history."""
+        self.close()
         for group, name, number in (
             (self.workers, "worker", WORKERS),
             (self.sweepers, "sweeper", SWEEPERS),
             (self.webs, "web", WEBS),
         ):
-            group[:] = [
-                actor if actor.idle and actor.sound else Actor(actor.name, stage) for actor in group
-            ]
-            group += [Actor(f"{name}-{n}", stage) for n in range(len(group) + 1, number + 1)]
-        for actor in self.actors:
-            actor.stage = stage
+            group[:] = [Actor(f"{name}-{n}", stage) for n in range(1, number + 1)]
 
     def close(self) -> None:
         for actor in self.actors:
@@ -107,12 +111,14 @@ def _stepped(rig: Rig) -> Iterator[None]:
         cursor.execute(SEARCH_PATH)
     connection_created.connect(refuse_the_dead)
     connection_created.connect(use_stepped_clock)
+    connection_created.connect(bear_the_label)
     connection_created.connect(_interruptible)
     try:
         yield
     finally:
         connection_created.disconnect(refuse_the_dead)
         connection_created.disconnect(use_stepped_clock)
+        connection_created.disconnect(bear_the_label)
         connection_created.disconnect(_interruptible)
         with connection.cursor() as cursor:
             cursor.execute("RESET search_path")

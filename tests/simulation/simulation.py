@@ -16,15 +16,14 @@ from functools import partial
 from random import Random
 
 from django.conf import settings
-from django.db import connection
 
 from orchestration import tasks
 from orchestration.models import Goal
 from orchestration.services.draining import attempts_release
 from orchestration.services.goals import goal_cancel, goal_resume, goal_submit
-from orchestration.services.sessions import Session, session_use
+from orchestration.services.sessions import NAME, Session, session_use, sessions_cut
 from orchestration.services.sweep import sweep
-from tests.simulation.actors import Actor, Stuck, was_cut
+from tests.simulation.actors import Actor, Stuck, label_set, wait_for_the_end, was_cut
 from tests.simulation.agents import Script
 from tests.simulation.broker import Broker, Message
 from tests.simulation.checks import Witnessed, problems, unsettled
@@ -274,7 +273,8 @@ class Simulation:
         self._chance.shuffle(self._broker.queue)
 
     def _sweep(self, free: list[Actor]) -> None:
-        self._begin(self._chance.choice(free), "sweep", sweep)
+        sweeper = self._chance.choice(free)
+        self._begin(sweeper, "sweep", partial(self._cut_and_sweep, sweeper))
 
     def _submit(self, free: list[Actor]) -> None:
         """As a client that tries again until it has heard of success: the key makes it one goal."""
@@ -291,7 +291,7 @@ class Simulation:
 
     def _beat_one(self) -> None:
         """A process that is stopped does not beat; one that is cut off cannot."""
-        able = self._able()
+        able = self._able([*self._rig.workers, *self._rig.sweepers])
         if not able:
             return
         worker = self._chance.choice(able)
@@ -308,7 +308,9 @@ class Simulation:
 
     def _told_to_stop(self) -> None:
         """SIGTERM: work is given back, maybe by one thread while another still is at it."""
-        workers = [w for w in self._able() if not w.idle or self._chance.random() < 0.2]
+        workers = [
+            w for w in self._able(self._rig.workers) if not w.idle or self._chance.random() < 0.2
+        ]
         if not workers:
             return
         worker = self._chance.choice(workers)
@@ -324,9 +326,9 @@ class Simulation:
             worker.aside(release)
             self._ended(worker)
 
-    def _able(self) -> list[Actor]:
-        known = [w for w in self._rig.workers if w.name in self._sessions]
-        return [w for w in known if not self._is_stalled(w)]
+    def _able(self, kind: list[Actor]) -> list[Actor]:
+        known = [a for a in kind if a.name in self._sessions]
+        return [a for a in known if not self._is_stalled(a)]
 
     def _pass_time(self, least: float, most: float) -> None:
         """Hearts beat meanwhile, unless the whole machine was suspended."""
@@ -338,7 +340,7 @@ class Simulation:
         while seconds > 0:
             self._rig.time.step(min(BEAT_SECONDS, seconds))
             seconds -= BEAT_SECONDS
-            for worker in self._able():
+            for worker in self._able([*self._rig.workers, *self._rig.sweepers]):
                 self._beat(worker)
 
     def _broker_away(self) -> None:
@@ -395,7 +397,7 @@ class Simulation:
         """What they held was taken back meanwhile, and is not claimed again yet."""
         self._rig.time.step(settings.AGENTSYS.lease_seconds + 1)
         sweepers = [a for a in self._rig.sweepers if a.idle] or [self._spare("sweeper")]
-        self._begin(sweepers[0], "sweep", sweep)
+        self._begin(sweepers[0], "sweep", partial(self._cut_and_sweep, sweepers[0]))
         self._wake(stopped)
 
     def _resume_goal(self, goal_id: int) -> None:
@@ -408,7 +410,7 @@ class Simulation:
         for worker in free:
             self._begin(worker, "beat", partial(self._alive, worker))
         sweepers = [a for a in self._rig.sweepers if a.idle] or [self._spare("sweeper")]
-        self._begin(sweepers[0], "sweep", sweep)
+        self._begin(sweepers[0], "sweep", partial(self._cut_and_sweep, sweepers[0]))
         for turn in range(2000):
             if not self._broker.queue:
                 return
@@ -434,13 +436,25 @@ class Simulation:
         with session_use(self._alive(worker)):
             MESSAGES[message.name](*message.args)
 
-    def _alive(self, worker: Actor) -> Session:
-        """In the worker's thread: its session, renewed or begun."""
-        session = self._sessions.get(worker.name)
+    def _cut_and_sweep(self, sweeper: Actor) -> None:
+        """In the sweeper's thread: what the two threads of a worker's main process do. An actor has
+        one connection for all it does, so that whoever is cut off loses its session's lock with it.
+        """
+        self._alive(sweeper).renew()
+        if cut := sessions_cut():
+            self._gone.update(dict.fromkeys(cut, self._rig.time.seconds))
+            wait_for_the_end([f"{NAME}{session_id}" for session_id in cut])
+        sweep()
+
+    def _alive(self, actor: Actor) -> Session:
+        """In the actor's thread: its session, renewed or begun."""
+        session = self._sessions.get(actor.name)
         if session is None or session.draining:
             session = Session()
             session.enter()
-            self._sessions[worker.name] = session
+            self._sessions[actor.name] = session
+            actor.label = f"{NAME}{session.id}"
+            label_set(actor.label)
         elif self._calm:
             session.renew()
         return session
@@ -496,11 +510,7 @@ class Simulation:
     def clear_the_stage(self) -> None:
         """Kill who still stands there, and end what still waits, for the next simulation."""
         self._calm = True
-        for actor in self._rig.actors:
-            if actor.sound and not actor.idle:
-                actor.resume("crash")
-            elif actor.sound and actor.name in self._sessions:
-                actor.begin("leaves", connection_unlock)
+        self._rig.close()
         for goal in Goal.objects.filter(pk__in=self.goals(), finished_at__isnull=True):
             goal_cancel(goal.pk, actor="sim-person")
 
@@ -514,11 +524,6 @@ class Simulation:
     def _violation(self, what: str) -> None:
         self._note(f"VIOLATION {what}")
         self.result.violations.append(what)
-
-
-def connection_unlock() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_unlock_all()")
 
 
 def simulate(seed: int, rig: Rig) -> Result:
