@@ -194,6 +194,17 @@ def test_a_sweeper_that_was_asleep_lets_the_others_be_heard_before_it_takes_them
         wait_until(lambda: Attempt.objects.get(pk=taken.attempt_id).state == "lost", seconds=5)
 
 
+def test_a_worker_that_claimed_a_moment_ago_is_heard() -> None:
+    held, other = submit(node("a")), submit(node("b"))
+    with stopped_worker(held) as session:
+        silence(session)
+        with goal_locked(other.pk) as book:
+            (taken,) = claim(book, owner=session, lease_seconds=30, lane="cheap")
+        assert session not in sessions_cut()
+        Attempt.objects.filter(pk=taken.attempt_id).update(lease_until=timezone.now())
+        assert sessions_cut() == {session}
+
+
 def test_a_worker_that_is_heard_keeps_its_connections() -> None:
     goal = submit(node("a"))
     with stopped_worker(goal) as session:

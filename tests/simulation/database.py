@@ -11,9 +11,10 @@ from django.test.utils import setup_test_environment, teardown_test_environment
 
 @contextmanager
 def own_database() -> Iterator[None]:
-    """`test_NAME` of the configured database, migrated and empty."""
+    """`simulation_NAME` for the configured NAME, migrated and empty: tests may run beside it."""
     setup_test_environment(debug=False)
     name = connection.settings_dict["NAME"]
+    connection.settings_dict["TEST"]["NAME"] = f"simulation_{name}"
     connection.creation.create_test_db(verbosity=0, autoclobber=True)
     try:
         yield
