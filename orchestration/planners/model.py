@@ -10,6 +10,7 @@ from agentsys.kernel.errors import BadInput
 from orchestration.domain.plan import PlanDraft, plan_from_json
 from orchestration.domain.plan_checks import plan_problems
 from orchestration.planners.port import PlanRequest
+from workers.prompts import marked
 
 REPAIRS_MAX = 2
 
@@ -55,6 +56,7 @@ class ModelPlanner:
 
         messages = [
             {"role": "system", "content": _instructions(request)},
+            *_examples(request),
             {"role": "user", "content": request.objective},
         ]
         problems: list[str] = []
@@ -77,6 +79,18 @@ def _checked(document: Any, request: PlanRequest) -> tuple[PlanDraft | None, lis
         return None, error.problems
     problems = plan_problems(draft, request.agents, request.verifiers, tasks_max=request.tasks_max)
     return (None, problems) if problems else (draft, [])
+
+
+def _examples(request: PlanRequest) -> list[dict[str, str]]:
+    """Playbooks that are for something like it, as material: a plan may differ from all of them."""
+    from orchestration.planners.examples import examples_for  # numpy, only where a model plans
+
+    shown = "\n\n".join(marked(text) for text in examples_for(request.objective, request.namespace))
+    told = (
+        "Procedures for something similar, with parameters instead of values. Take from them what"
+        " fits, and no more tasks than the objective needs."
+    )
+    return [{"role": "user", "content": f"{told}\n\n{shown}"}] if shown else []
 
 
 def _instructions(request: PlanRequest) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,7 @@ GOOD = {"objective": "theirs", "rationale": "short", "tasks": [task("a", objecti
 BAD = {"objective": "theirs", "tasks": [task("a", agent="nop", objective="do")]}
 
 
+@pytest.mark.django_db
 def test_a_models_plan_keeps_the_objective_that_was_asked_for(speak: Any) -> None:
     script = speak(GOOD)
     draft = make_plan(objective="mine")
@@ -168,6 +170,7 @@ def test_a_models_plan_keeps_the_objective_that_was_asked_for(speak: Any) -> Non
     assert "surveyor" in str(script.asked[0])  # it is told who there is
 
 
+@pytest.mark.django_db
 def test_a_models_plan_is_mended_with_what_was_wrong(speak: Any) -> None:
     script = speak(BAD, BAD, GOOD)
     assert make_plan(objective="mine").tasks[0].agent == "noop"
@@ -175,12 +178,40 @@ def test_a_models_plan_is_mended_with_what_was_wrong(speak: Any) -> None:
     assert "unknown agent `nop`" in str(script.asked[1])
 
 
+@pytest.mark.django_db
 def test_a_model_that_cannot_plan_is_given_up_after_two_mends(speak: Any) -> None:
     script = speak(BAD, BAD, BAD, GOOD)
     assert "unknown agent `nop`" in refused(objective="mine")[0]
     assert script.remaining == 1
 
 
+@pytest.mark.django_db
+def test_a_model_is_shown_the_playbooks_that_are_for_something_similar(speak: Any) -> None:
+    script = speak(GOOD)
+    make_plan(objective="Take care of this repository: lint, dead code, tests, documentation")
+    shown = str(script.asked[0])
+    assert '"name": "repo-care"' in shown
+    assert '"name": "ops-checks"' not in shown
+
+
+@pytest.mark.django_db
+def test_a_model_is_not_shown_what_has_nothing_to_do_with_it_or_has_not_proven_itself(
+    speak: Any,
+) -> None:
+    novel = {**LEARNED, "name": "novel", "description": "Translate a novel into French"}
+    memory.playbook_learn(namespace="project-7", goal_id=1, name="novel", definition=novel)
+    script = speak(GOOD, GOOD, GOOD)
+    ask = partial(make_plan, objective="Translate the novel into French", namespace="project-7")
+    ask()
+    assert "Procedures for something similar" not in str(script.asked[0])
+    memory.playbook_save("novel", {**novel, "version": 2}, namespace="project-7")
+    ask()
+    assert '"name": "novel"' in str(script.asked[1])
+    ask(namespace="project-8")
+    assert "Procedures for something similar" not in str(script.asked[2])
+
+
+@pytest.mark.django_db
 def test_without_a_model_the_way_out_is_said(settings: Any) -> None:
     settings.AGENTSYS = replace(live.AGENTSYS, model="")
     with pytest.raises(NoModelConfigured) as error:
