@@ -54,9 +54,14 @@ def violations(value: Any, schema: Mapping[str, Any]) -> list[str]:
     except Unresolvable as error:
         raise _no_schema(f"{error}; define it under $defs") from error
     return [
-        f"at {'.'.join(map(str, e.path)) or 'the top'}: {e.message[:300]}"
+        f"at {'.'.join(map(str, e.path)) or 'the top'}: {_short(e.message)}"
         for e in errors[:ERRORS_SHOWN]
     ]
+
+
+def _short(message: str) -> str:
+    """Both ends: a message begins with the value, however long, and ends with what is wrong."""
+    return message if len(message) <= 300 else f"{message[:140]} … {message[-140:]}"
 
 
 def check_schema(schema: Mapping[str, Any]) -> None:

@@ -13,6 +13,9 @@ from orchestration.planners.port import PlanRequest
 from workers.prompts import marked
 
 REPAIRS_MAX = 2
+TASKS_MAX = (
+    20  # written out by a model; what is wider is a fan-out, what is unknown yet comes later
+)
 
 PLAN_SCHEMA: dict[str, Any] = {
     "title": "plan",
@@ -26,6 +29,7 @@ PLAN_SCHEMA: dict[str, Any] = {
         "tasks": {
             "type": "array",
             "minItems": 1,
+            "maxItems": TASKS_MAX,
             "items": {
                 "type": "object",
                 "required": ["key", "agent", "objective"],
@@ -39,6 +43,21 @@ PLAN_SCHEMA: dict[str, Any] = {
                     "acceptance": {"type": "array", "items": {"type": "string"}},
                     "scopes": {"type": "array", "items": {"type": "object"}},
                     "verify": {"type": "array", "items": {"type": "string"}},
+                    "non_goals": {"type": "array", "items": {"type": "string"}},
+                    "output_schema": {"type": "object"},
+                    "optional": {"type": "boolean"},
+                    "fan_out": {
+                        "description": "A task for each item of an earlier task's output; this"
+                        " one comes after all of them.",
+                        "type": "object",
+                        "required": ["over", "task"],
+                        "properties": {
+                            "over": {"type": "string", "description": "${tasks.KEY.output.LIST}"},
+                            "key": {"type": "string", "description": "such as ${item.name}"},
+                            "max": {"type": "integer", "minimum": 1},
+                            "task": {"type": "object", "description": "reads ${item}"},
+                        },
+                    },
                 },
             },
         },
@@ -101,7 +120,8 @@ def _instructions(request: PlanRequest) -> str:
     return (
         "Plan how a team of agents reaches the objective: the smallest directed acyclic graph of"
         " tasks. Tasks that do not need each other run in parallel. A task reads another task's"
-        " output with ${tasks.KEY.output.FIELD} and must then list KEY in depends_on. Tasks that"
+        " output with ${tasks.KEY.output.FIELD} and must then list KEY in depends_on. The same for"
+        " each item of a list is one task with a fan_out. Tasks that"
         " may run together must not have overlapping write scopes.\n"
         f"Agents:\n{agents}\nVerifiers: {', '.join(request.verifiers)}"
     )

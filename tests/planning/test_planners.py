@@ -171,6 +171,23 @@ def test_a_models_plan_keeps_the_objective_that_was_asked_for(speak: Any) -> Non
 
 
 @pytest.mark.django_db
+def test_a_model_may_plan_a_task_for_each_item_that_is_found_later(speak: Any) -> None:
+    find = task("find", objective="find", agent="noop")
+    fan = {"over": "${tasks.find.output.echo.names}", "task": {"agent": "noop"}}
+    each = task("each", "find", objective="do", agent="collect", fan_out=fan)
+    speak({"objective": "theirs", "tasks": [find, each]})
+    assert make_plan(objective="mine").tasks[1].fan_out is not None
+
+
+@pytest.mark.django_db
+def test_a_model_that_writes_out_too_many_tasks_is_asked_for_fewer(speak: Any) -> None:
+    many = [task(f"t{n}", objective="do") for n in range(21)]
+    script = speak({**GOOD, "tasks": many}, GOOD)
+    assert len(make_plan(objective="mine").tasks) == 1
+    assert "too long" in str(script.asked[1])
+
+
+@pytest.mark.django_db
 def test_a_models_plan_is_mended_with_what_was_wrong(speak: Any) -> None:
     script = speak(BAD, BAD, GOOD)
     assert make_plan(objective="mine").tasks[0].agent == "noop"
