@@ -124,8 +124,16 @@ def _load(name: str) -> Agent | None:
 
 
 def _checked(name: str, kind: Any) -> Agent:
+    if not isinstance(kind, type):
+        from workers.agents.wrapped import wrapped  # it knows the services, which know this module
+
+        if (made := wrapped(name, kind)) is not None:
+            return made
     if not (isinstance(kind, type) and issubclass(kind, Agent)):
-        raise TypeError(f"{kind!r} is not a subclass of workers.agents.base.Agent")
+        raise TypeError(
+            f"{kind!r} is no agent; expected a subclass of workers.agents.base.Agent, a function of"
+            " the brief, or a langchain Runnable"
+        )
     missing = [field for field in ("name", "role", "description") if not hasattr(kind, field)]
     if missing:
         raise TypeError(f"{kind.__name__} lacks {', '.join(missing)}")

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,8 +75,13 @@ class Place:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """A migrated database of its own and one worker."""
-    folder = tmp_path_factory.mktemp("docs")
+    with place_with_a_worker(tmp_path_factory.mktemp("docs")) as found:
+        yield found
+
+
+@contextmanager
+def place_with_a_worker(folder: Path, **more: str) -> Iterator[Place]:
+    """A migrated database of its own and one worker; `more` is put into its environment."""
     with database() as url:
         env = {
             **os.environ,
@@ -85,6 +90,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             "AGENTSYS_HOME": str(folder / "home"),
             "DJANGO_SUPERUSER_PASSWORD": "not-used-by-anybody",
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            **more,
         }
         env.pop("DJANGO_SETTINGS_MODULE", None)
         found = Place(folder, env)
@@ -92,8 +98,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         assert ready.returncode == 0, ready.stderr
         argv = processes.worker_argv(concurrency=4, name=f"docs-{os.getpid()}@%h")
         worker = processes.start(argv, folder / "worker.log", env=env)
-        yield found
-        processes.end(worker)
+        try:
+            yield found
+        finally:
+            processes.end(worker)
 
 
 class database:  # noqa: N801 - used like a function
