@@ -38,7 +38,7 @@ from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.moves import attempts_move, tasks_move
 from orchestration.services.parking import budget_ask
 from orchestration.services.recovery import task_recover
-from orchestration.services.requests import request_open
+from orchestration.services.requests import request_open, task_requests_withdraw
 from verification import services as verification
 from verification.services import VerdictRow
 
@@ -219,12 +219,24 @@ def attempt_settle(attempt_id: int) -> Followups:
             return after
         if attempt.proposals.exclude(state__in=("stale", "withdrawn")).exists():
             return after  # already accepted by the verifiers: its proposals are what is awaited
-        disposition = decide(attempt)
-        if disposition is not None:
-            carry_out(book, attempt.task_id, attempt_id, disposition, after)
-            look_for_the_end(book, after)
+        attempt_decide(book, attempt, after, actor=VERIFIERS)
     crashpoint("C14")
     return after
+
+
+def attempt_decide(book: Book, attempt: Attempt, after: Followups, *, actor: str) -> None:
+    """Act on what the verdicts of a reported attempt say by now, if they decide.
+
+    A task that waits for a person to look goes on waiting while they do not; when they do, the question is
+    withdrawn.
+    """
+    disposition, held = decide(attempt), attempt.task.state == "held"
+    if disposition is None or (held and isinstance(disposition, Review)):
+        return
+    if held:
+        task_requests_withdraw(book, attempt.task_id, actor=actor)
+    carry_out(book, attempt.task_id, attempt.pk, disposition, after, actor=actor)
+    look_for_the_end(book, after)
 
 
 def decide(attempt: Attempt) -> Disposition | None:

@@ -13,11 +13,13 @@ from django.contrib.auth.models import User
 from django.db import connection
 
 from agentsys.kernel.crashpoints import crashpoint
+from agentsys.kernel.errors import IllegalMove
 from orchestration.models import Attempt
 from orchestration.services.approvals import NotAllowed
+from orchestration.services.followups import Followups
 from orchestration.services.ledger import goal_locked
 from orchestration.services.metering import GoalMeter
-from orchestration.services.settle import attempt_settle
+from orchestration.services.settle import attempt_decide
 from verification import services as verification
 from verification.contracts import Case
 from workers.services import agent_info, blob_get
@@ -123,21 +125,47 @@ def _held(attempt_id: int, verifier: str, voter: str) -> Iterator[None]:
 def verdict_overrule(
     attempt_id: int, verifier: str, voter: str = "", *, outcome: str, user: User, reason: str
 ) -> None:
-    """A person's word over a verifier's, with a reason; then the attempt is decided on again."""
+    """A person's word over a verifier's, with a reason; then the attempt is decided on again.
+
+    For attempts that are judged, or that wait for a person because their verdicts did not decide: when they
+    do now, that question is withdrawn. IllegalMove for one that is over: what was decided on it has
+    had its consequences.
+    """
+    name = user.get_username()
     if not (user.is_active and user.has_perm("agentsys_orchestration.override_verdict")):
-        raise NotAllowed(
-            user=user.get_username(), what="override a verdict", why="not an overriding person"
-        )
-    attempt = Attempt.objects.select_related("task").get(pk=attempt_id)
-    with goal_locked(attempt.goal_id) as book:
+        raise NotAllowed(user=name, what="override a verdict", why="not an overriding person")
+    goal_id = Attempt.objects.values_list("goal_id", flat=True).get(pk=attempt_id)
+    after = Followups()
+    with goal_locked(goal_id) as book:
+        attempt = Attempt.objects.select_related("task").get(pk=attempt_id)
+        _check_judged(attempt)
         verification.verdict_override(
-            attempt_id, verifier, voter, outcome=outcome, by=user.get_username(), reason=reason
+            attempt_id, verifier, voter, outcome=outcome, by=name, reason=reason
         )
         book.record(
             "verdict.overruled",
-            actor=user.get_username(),
+            actor=name,
             task_id=attempt.task_id,
             attempt_id=attempt_id,
             payload={"verifier": verifier, "outcome": outcome, "reason": reason},
         )
-    attempt_settle(attempt_id).publish(attempt.goal_id)
+        attempt_decide(book, attempt, after, actor=name)
+    crashpoint("C14")
+    after.publish(goal_id)
+
+
+def _check_judged(attempt: Attempt) -> None:
+    task = attempt.task
+    if attempt.state != "reported":
+        ways = [
+            f"`goals override {attempt.goal_id}/{task.key}`",
+            f"`goals retry {attempt.goal_id}`",
+        ]
+        state = f"{attempt.state} and {task.key} {task.state}"
+    elif attempt.proposals.exclude(state__in=("stale", "withdrawn")).exists():
+        ways, state = ["a decision on its proposal, in the inbox"], "accepted by its verifiers"
+    else:
+        return
+    raise IllegalMove(
+        kind=f"attempt-{attempt.pk}", state=state, event="overrule of a verdict", allowed=ways
+    )

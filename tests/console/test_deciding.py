@@ -8,7 +8,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
-from orchestration.models import ApprovalRequest, Decision, Directive, Goal, LedgerEntry
+from orchestration.models import ApprovalRequest, Decision, Directive, Goal, LedgerEntry, Proposal
 from tests.api.people import goal, held, person
 from tests.console.test_pages import ADMIN, console
 from verification.contracts import Kind, VerdictDraft, VerdictOutcome
@@ -181,6 +181,7 @@ def overrule(client, row, **fields):
 
 def test_a_veto_is_set_aside_by_a_person_with_a_reason_only():
     row = held(goal())
+    Proposal.objects.filter(pk=row.proposal_id).update(state="withdrawn")  # it is judged again
     ada = person("ada", "approver", is_staff=True)
     ada.user_permissions.add(Permission.objects.get(codename="override_verdict"))
     client = console(ada)

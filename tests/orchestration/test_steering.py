@@ -40,6 +40,7 @@ from tests.orchestration.pump import (
     task_named,
 )
 from tests.orchestration.test_approvals import held, lines
+from verification.services import verdicts_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -255,3 +256,55 @@ def test_a_person_overrules_a_verifier_with_a_reason_and_only_with_permission() 
     assert goal.ledger.get(event="verdict.overruled").actor == "ann"
     assert pump(goal).state == "succeeded"
     whole(goal)
+
+
+PROSE: dict[str, Any] = {"verify": ["schema", "semantic"], "acceptance": ["it is friendly"]}
+
+
+def unproven(**rest: Any) -> tuple[Goal, Attempt, ApprovalRequest]:
+    """Nobody can judge prose without a model, so a person is asked."""
+    goal = pump(submit(node("a", **{**PROSE, **rest})))
+    return goal, attempt_of(goal, "a"), ApprovalRequest.objects.get(goal=goal, state="open")
+
+
+def test_a_verdict_that_is_overruled_while_a_person_is_asked_answers_the_question() -> None:
+    goal, attempt, asked = unproven()
+    root = User.objects.create_superuser("root")
+    verdict_overrule(attempt.pk, "semantic", outcome="pass", user=root, reason="friendly enough")
+    asked.refresh_from_db()
+    assert (asked.state, task_named(goal, "a").state) == ("withdrawn", "done")
+    assert goal.ledger.get(event="task.accepted").actor == "root"
+    assert pump(goal).state == "succeeded"
+    whole(goal)
+
+
+def test_a_verdict_that_a_person_turns_down_sends_the_task_back() -> None:
+    goal, attempt, asked = unproven(retry={"attempts_max": 2})
+    root = User.objects.create_superuser("root")
+    verdict_overrule(attempt.pk, "schema", outcome="fail", user=root, reason="not a greeting")
+    asked.refresh_from_db()
+    attempt.refresh_from_db()
+    assert (asked.state, attempt.state) == ("withdrawn", "rejected")
+    assert "not a greeting" in task_named(goal, "a").reason
+    assert task_named(goal, "a").state == "ready"
+    whole(goal)
+
+
+def test_the_question_stays_while_the_verdicts_still_do_not_decide() -> None:
+    goal, attempt, asked = unproven(verify=["schema", "semantic", "consensus"])
+    root = User.objects.create_superuser("root")
+    verdict_overrule(attempt.pk, "semantic", outcome="pass", user=root, reason="friendly enough")
+    asked.refresh_from_db()
+    assert (asked.state, task_named(goal, "a").state) == ("open", "held")
+
+
+def test_a_verdict_of_an_attempt_that_is_over_is_not_overruled_and_the_way_out_is_named() -> None:
+    goal = pump(submit(node("a", **PROSE, unproven="reject", retry={"attempts_max": 1})))
+    attempt = attempt_of(goal, "a")
+    root = User.objects.create_superuser("root")
+    before = goal.ledger.count()
+    with pytest.raises(IllegalMove, match=f"goals override {goal.pk}/a"):
+        verdict_overrule(attempt.pk, "semantic", outcome="pass", user=root, reason="friendly")
+    assert goal.ledger.count() == before
+    (view,) = [v for v in verdicts_of([attempt.pk])[attempt.pk] if v.verifier == "semantic"]
+    assert view.override is None
