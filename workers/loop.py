@@ -121,9 +121,12 @@ class Loop:
             return self._failed(FailureKind.TIMEOUT, f"over {limits.seconds_max:.0f} s")
         tokens = self._usage.input_tokens + self._usage.output_tokens
         if tokens > limits.tokens_max * self._allowance:
-            return self._failed(FailureKind.BUDGET, f"{tokens} tokens are used.")
+            return self._failed(
+                FailureKind.BUDGET, f"{tokens} of its {limits.tokens_max} tokens are used."
+            )
         if self._usage.cost_usd > limits.cost_usd_max * self._allowance:
-            return self._failed(FailureKind.BUDGET, f"${self._usage.cost_usd:.2f} are spent.")
+            spent = f"${self._usage.cost_usd:.2f} of its ${limits.cost_usd_max:.2f} are spent."
+            return self._failed(FailureKind.BUDGET, spent)
         if here > settings.AGENTSYS.slice_seconds:
             return self._report(Outcome.YIELDED, summary="its slice is used up")
         return None

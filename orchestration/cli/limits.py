@@ -68,7 +68,10 @@ def budget_table(view: Mapping[str, Any]) -> Table:
         )
         for kind, most in view["limits"].items()
     ]
-    return table(("kind", "limit", "spent", "set aside"), rows)
+    caption = ", ".join(f"{name} {most:,}" for name, most in (view.get("attempt") or {}).items())
+    shown = table(("kind", "limit", "spent", "set aside"), rows)
+    shown.caption = caption and f"each attempt: {caption}"
+    return shown
 
 
 def _amount(amounts: Mapping[str, Any], kind: str) -> str:

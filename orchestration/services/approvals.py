@@ -204,6 +204,8 @@ def _follow(
                 deadline_granted(book, actor=actor)
             else:
                 cancel_within(book, actor=actor, reason=f"its deadline passed; {reason}")
+        case "budget" if request.task_id is None and decision == "reject":
+            cancel_within(book, actor=actor, reason=f"no more budget, says {actor}: {reason}")
         case "budget":
             budget_answered(
                 book,

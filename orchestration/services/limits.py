@@ -75,12 +75,18 @@ def budget_set(ref: str, limits: Mapping[str, Any], *, actor: str) -> dict[str, 
 
 def budget_view(ref: str) -> dict[str, Any]:
     """Limits, what was spent and what is set aside of `project-N`, `goal-N` or `task-N`, by kind.
-    What has no budget of its own has no limits; NotFound when there is no such thing."""
+    What has no budget of its own has no limits of its own; `attempt` are the limits of each attempt
+    that a task's definition sets. NotFound when there is no such thing."""
     level, pk = _parsed(ref)
     budget = Budget.objects.filter(**{f"{level}_id": pk}).first()
+    more = {"attempt": _attempt_limits(pk)} if level == "task" else {}
     if budget is None:
-        return {"budget": ref, "limits": dict.fromkeys(KINDS), "spent": {}, "reserved": {}}
+        spent = dict(zip(OF_PROJECTS, _used_before(level, pk), strict=True))
+        spent = {kind: KINDS[kind](spent[kind]) for kind in OF_PROJECTS if kind != "calls"}
+        limits = dict.fromkeys(KINDS if level != "project" else OF_PROJECTS)
+        return {"budget": ref, "limits": limits, "spent": spent, "reserved": {}, **more}
     return {
+        **more,
         "budget": ref,
         "limits": limits_of(budget),
         "spent": _spent(budget),
@@ -88,6 +94,11 @@ def budget_view(ref: str) -> dict[str, Any]:
             kind: KINDS[kind](getattr(budget, f"{kind}_reserved")) for kind in OF_PROJECTS
         },
     }
+
+
+def _attempt_limits(task_id: int) -> dict[str, Any]:
+    limits = Task.objects.values_list("definition__limits", flat=True).get(pk=task_id) or {}
+    return {name: limits[name] for name in sorted(limits)}
 
 
 def _spent(budget: Budget) -> dict[str, Any]:

@@ -7,11 +7,13 @@ new ones (`{"tokens_max": 50000}`); to reject ends the task.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from django.db import connection
 
+from agentsys.kernel.errors import BadInput
 from orchestration.domain.lives import AttemptEvent, TaskEvent
 from orchestration.models import ApprovalRequest, Attempt, Budget, Task
 from orchestration.services.budgets import BUDGET, MADE, Shortage, exceeded, shortage_of
@@ -21,6 +23,7 @@ from orchestration.services.hotpath import Unlocked
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.limits import KINDS, limits_checked, limits_move, limits_of
 from orchestration.services.moves import attempts_move, tasks_move
+from orchestration.services.pausing import budget_granted
 from orchestration.services.requests import request_open
 
 ALLOWED = ("approve", "edit", "respond", "reject")
@@ -94,9 +97,7 @@ def budget_answered(
     after: Followups,
 ) -> None:
     """Act on a decision about a request of kind `budget`. BadInput for limits that are none."""
-    if request.task_id is None:
-        return
-    if decision == "reject":
+    if decision == "reject" and request.task_id is not None:
         ended = [request.attempt_id] if request.attempt_id else []
         attempts_move(book, ended, AttemptEvent.CANCELLED, actor=actor)
         said = f"no more budget, says {actor}: {reason}"
@@ -105,7 +106,8 @@ def budget_answered(
     budget = Budget.objects.filter(pk=request.context.get("budget")).first()
     if budget is not None and decision in ("approve", "edit"):
         edited = payload if decision == "edit" else None
-        waited = (book.now - request.created_at).total_seconds()
+        stood_still = request.task_id is None  # the goal, and its clock with it
+        waited = 0.0 if stood_still else (book.now - request.created_at).total_seconds()
         wanted = _granted(budget, request, edited, waited)
         limits_move(book, budget, wanted, actor=actor, why={"approval": request.pk})
     _resume(book, request, actor=actor, after=after)
@@ -120,9 +122,10 @@ def _granted(
     waited_seconds: float,
 ) -> dict[str, Any]:
     facts = request.context
-    if payload:
-        return limits_checked(payload, level=facts["level"], what=f"approval-{request.pk}")
     kind, most = facts["kind"], facts["most"]
+    if payload:
+        what = f"approval-{request.pk}"
+        return _with_room(limits_checked(payload, level=facts["level"], what=what), facts, what)
     now = limits_of(budget)[kind]
     if now is None or now > most:  # somebody has raised it meanwhile: once is enough
         return {kind: now}
@@ -130,6 +133,23 @@ def _granted(
     if kind == "seconds":  # the clock went on while nobody decided
         needed += waited_seconds + most
     return {kind: KINDS[kind](max(2 * most, needed))}
+
+
+def _with_room(wanted: dict[str, Any], facts: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """BadInput when these limits leave what was asked for without room: it would only ask again."""
+    kind, needed = facts["kind"], facts["used"] + facts["reserved"] + facts["asked"]
+    limit = wanted.get(kind, facts["most"])
+    if limit is None or limit > needed or (limit == needed and facts["asked"]):
+        return wanted
+    used, more = facts["used"] + facts["reserved"], ""
+    if facts["asked"]:
+        more = f", and {facts['asked']:g} more are asked for"
+    enough = math.ceil(2 * needed)
+    problem = (
+        f"{kind} would be {limit:g}, of which {round(used, 4):g} are used{more}; name more, such as"
+        f' {{"{kind}": {enough}}}, or reject'
+    )
+    raise BadInput(what=what, problems=[problem])
 
 
 def task_resume(
@@ -186,6 +206,8 @@ def _others_resume(book: Book, budget_id: int, *, actor: str, after: Followups) 
 
 
 def _resume(book: Book, request: ApprovalRequest, *, actor: str, after: Followups) -> None:
-    if request.task_id is not None:
+    if request.task_id is None:
+        budget_granted(book, actor=actor)
+    else:
         lineage = request.context.get("lineage")
         task_resume(book, request.task_id, actor=actor, after=after, lineage=lineage)

@@ -5,7 +5,8 @@ end, and the answer says how many there are. Every clock stands still meanwhile:
 deadlines, the time that people have for an approval, and the waits of retries move by its length.
 
 `Goal.paused_by` says who must lift it: `goal` (somebody paused this very goal), `project`,
-`everything`, or `deadline`. Resuming a wider scope leaves alone what was paused by itself; resuming
+`everything`, `deadline` or `budget` (its seconds are used up: more is granted, or a limit set).
+Resuming a wider scope leaves alone what was paused by itself; resuming
 a goal whose project stands still leaves it paused by the project.
 """
 
@@ -28,7 +29,13 @@ from orchestration.services.moves import goal_still_open
 from orchestration.services.requests import request_open
 
 EVERYTHING = "everything"
-WIDTH = {"goal": 0, "deadline": 1, "project": 2, EVERYTHING: 3}  # a narrower pause outlasts a wider
+WIDTH = {
+    "goal": 0,
+    "deadline": 1,
+    "budget": 1,
+    "project": 2,
+    EVERYTHING: 3,
+}  # a narrower pause outlasts a wider
 DEADLINE_DAYS = 1.0  # what approving a passed deadline grants
 
 _DOWNSTREAM = """
@@ -82,6 +89,13 @@ def goal_resume(goal_id: int, *, actor: str, by: str = "goal") -> Standing:
             Goal.objects.filter(pk=goal_id).update(paused_by=wider)
             book.record("goal.paused", actor=actor, payload={"by": wider, "running": flight})
             return Standing(0, flight)
+        if goal.paused_by == "budget":
+            raise IllegalMove(
+                kind=f"goal-{goal_id}",
+                state="out of seconds",
+                event="resume",
+                allowed=[f"goals budget {goal_id} --set seconds=…", "inbox approve"],
+            )
         if goal.paused_by == "deadline":
             _deadline_lifted(book, goal, actor)
         _go_on(book, goal, actor)
@@ -292,6 +306,13 @@ def deadline_granted(book: Book, *, actor: str) -> None:
         _go_on(book, goal, actor)
         later = book.now + timedelta(days=DEADLINE_DAYS)
         Goal.objects.filter(pk=goal.pk).update(deadline_at=later)
+
+
+def budget_granted(book: Book, *, actor: str) -> None:
+    """There is time again, for a goal that had used up its seconds."""
+    goal = Goal.objects.get(pk=book.goal_id)
+    if goal.paused_by == "budget":
+        _go_on(book, goal, actor)
 
 
 def _deadline_lifted(book: Book, goal: Goal, actor: str) -> None:

@@ -13,6 +13,7 @@ from orchestration.models import (
     ApprovalRequest,
     Artifact,
     Attempt,
+    Budget,
     Decision,
     Dependency,
     Goal,
@@ -203,7 +204,11 @@ def verdict_view(view: Any) -> dict[str, Any]:
 
 
 def goal_spent(goal_id: int) -> dict[str, Any]:
-    """What the goal's attempts used; cheap enough to ask at every look."""
+    """What was paid for the goal so far, by planning and verifying and by attempts that did not count,
+    too; cheap enough to ask at every look."""
+    paid = Budget.objects.filter(goal_id=goal_id).values("tokens_spent", "cost_usd_spent").first()
+    if paid is not None:
+        return {"tokens": paid["tokens_spent"], "cost_usd": float(paid["cost_usd_spent"])}
     sums = Attempt.objects.filter(goal_id=goal_id).aggregate(t=Sum("tokens"), c=Sum("cost_usd"))
     return {"tokens": sums["t"] or 0, "cost_usd": float(sums["c"] or 0)}
 

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 from django.db import connection
 
-from orchestration.models import Decision, Directive, Goal, Proposal, Task
+from orchestration.models import Decision, Directive, Goal, LedgerEntry, Proposal, Task
 from orchestration.services.progress import progress_of, running_now
 from orchestration.services.reads import approvals_list, found, goal_cost, goal_line, iso
 from orchestration.services.why import why
 
 NAMES_MAX = 20
+ORCHESTRATORS = ("orchestrator", "sweep", "clock", "verifiers", "planner")
+
+# What people do to a goal, by its event in the ledger; told with the entry's payload.
+ACTS = {
+    "goal.paused": "paused the goal",
+    "goal.resumed": "let the goal go on",
+    "goal.revived": "tried what had failed again",
+    "goal.cancelled": "cancelled the goal",
+    "goal.forked": "made it from goal-{from} as of entry {seq}",
+    "goal.prioritised": "set its priority to {to}",
+    "tasks.paused": "paused tasks",
+    "tasks.resumed": "let tasks go on",
+    "plan.accepted": "changed the plan to version {version}",
+    "output.overridden": "put an output of their own in the place of {task}'s",
+    "verdict.overruled": "overruled {verifier} on {task}: {outcome}",
+    "budget.set": "set the budget of {budget} to {is}",
+    "fsck.repaired": "repaired what fsck had found",
+}
 
 # Effects of the goal that may or may not have happened. The workers' rows name attempts by number
 # and know no goals, hence a statement of our own over their table.
@@ -43,16 +63,21 @@ def recap(goal_id: int) -> dict[str, Any]:
             for r in running_now(goal.pk)
         ],
         "in_doubt": _in_doubt(goal.pk),
+        "forked_from": goal.forked_from_id,
+        "acted": list(_acted(goal.pk)),
         "decided": [
             {
                 "approval": d.request_id,
+                "kind": d.request.kind,
+                "task": d.request.task.key if d.request.task else None,
                 "person": d.user.get_username(),
                 "decision": d.decision,
                 "reason": d.reason,
+                "payload": d.payload,
                 "at": iso(d.at),
             }
             for d in Decision.objects.filter(request__goal=goal)
-            .select_related("user")
+            .select_related("user", "request__task")
             .order_by("pk")
         ],
         "directives": [
@@ -63,6 +88,21 @@ def recap(goal_id: int) -> dict[str, Any]:
         "waits_for_you": approvals_list("open", goal_id=goal.pk),
         "spent": goal_cost(goal.pk),
     }
+
+
+def _acted(goal_id: int) -> Iterator[dict[str, Any]]:
+    """What people did beside deciding, the oldest first, a sentence each."""
+    rows = LedgerEntry.objects.filter(goal_id=goal_id, event__in=ACTS)
+    keys = dict(Task.objects.filter(goal_id=goal_id).values_list("pk", "key"))
+    for row in rows.exclude(actor__in=ORCHESTRATORS).order_by("seq"):
+        facts = {"task": keys.get(row.task_id or 0, ""), "why": "", **row.payload}
+        reason = str(row.payload.get("reason") or "")
+        yield {
+            "person": row.actor,
+            "what": ACTS[row.event].format_map(defaultdict(str, facts)).strip(),
+            "reason": reason,
+            "at": iso(row.at),
+        }
 
 
 def _in_doubt(goal_id: int) -> list[dict[str, Any]]:

@@ -29,6 +29,7 @@ from orchestration.services.ending import task_fail, task_retry
 from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.moves import attempts_move
+from orchestration.services.overtime import overtime, overtime_park
 from orchestration.services.pausing import deadline_passed, overdue, pauses_spread
 from orchestration.services.proposals import proposals_abandoned
 from orchestration.services.sessions import (
@@ -322,6 +323,7 @@ PARTS: Mapping[str, Callable[[], int]] = {
     "wrapped": lambda: _each("wrap up", over(), wrap_up),
     "reservations": lambda: reservations_release(),
     "expired": lambda: _each("expire", expired(), approval_expire),
+    "overtime": lambda: _each("park", overtime(), overtime_park),
     "overdue": lambda: _each("park", overdue(), deadline_passed),
     "pauses": lambda: pauses_spread(),
     "advanced": lambda: _each("advance", stalled(), lambda pk: advance(pk)),

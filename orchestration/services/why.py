@@ -114,6 +114,9 @@ def _way_on(seen: SimpleNamespace) -> str:
         case "deadline":
             asked = _inbox(seen, seen.approval)
             return f"its deadline has passed{asked}; `goals resume {goal.id}` lifts the deadline"
+        case "budget":
+            more = f"`goals budget {goal.id} --set seconds=…` goes on"
+            return f"its budget of seconds is used up{_inbox(seen, seen.approval)}; {more}"
         case _:
             return f"`goals resume {goal.id}` goes on"
 

@@ -18,7 +18,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from agentsys.gateway.scripted import Say, scripted
-from agentsys.kernel.errors import BadInput, NotFound
+from agentsys.kernel.errors import BadInput, IllegalMove, NotFound
 from orchestration.models import (
     ApprovalRequest,
     Attempt,
@@ -39,8 +39,11 @@ from orchestration.services.fsck import fsck
 from orchestration.services.goals import goal_cancel
 from orchestration.services.ledger import goal_locked
 from orchestration.services.limits import budget_set
+from orchestration.services.pausing import goal_resume
 from orchestration.services.rebuild import rebuild_check
-from orchestration.services.sweep import lost_take_back
+from orchestration.services.running import serve
+from orchestration.services.sweep import lost_take_back, sweep
+from orchestration.services.why import why
 from tests import factories as given
 from tests.orchestration.pump import (
     asked_about,
@@ -266,6 +269,55 @@ def test_wall_clock_is_a_budget_and_pauses_do_not_count() -> None:
         budget_reserve(goal.pk, tokens=1, cost_usd=0)
     Goal.objects.filter(pk=goal.pk).update(paused_seconds=50.0)
     assert budget_reserve(goal.pk, tokens=1, cost_usd=0)
+
+
+def worked_too_long() -> Goal:
+    """No model is asked in it, so only the sweep looks at the clock."""
+    goal = submit(node("a"), node("b", "a"))
+    Goal.objects.filter(pk=goal.pk).update(started_at=timezone.now() - timedelta(seconds=100))
+    limit(goal, seconds_max=60.0)
+    assert sweep() is not None
+    return Goal.objects.get(pk=goal.pk)
+
+
+def test_a_goal_whose_seconds_are_used_up_is_paused_and_asks_once() -> None:
+    goal = worked_too_long()
+    assert (goal.paused_by, serve()) == ("budget", 0)
+    assert "60 seconds" in asked_about(goal).question
+    with pytest.raises(IllegalMove, match="goals budget"):
+        goal_resume(goal.pk, actor="ann")
+    sweep()
+    assert ApprovalRequest.objects.filter(goal=goal).count() == 1
+    assert "its budget of seconds is used up" in why(f"goal-{goal.pk}").sentence
+
+
+def test_more_seconds_let_the_goal_go_on_however_they_are_granted() -> None:
+    for grant in (
+        lambda goal: approval_decide(asked_about(goal).pk, user=given.person(), decision="approve"),
+        lambda goal: budget_set(f"goal-{goal.pk}", {"seconds": None}, actor="ann"),
+    ):
+        goal = worked_too_long()
+        grant(goal)
+        assert pump(goal).state == "succeeded"
+        assert not ApprovalRequest.objects.filter(goal=goal, state="open").exists()
+        assert [*fsck(goal.pk), *rebuild_check(goal.pk)] == []
+
+
+def test_no_more_seconds_is_the_end_of_the_goal() -> None:
+    goal = worked_too_long()
+    approval_decide(asked_about(goal).pk, user=given.person(), decision="reject", reason="enough")
+    goal.refresh_from_db()
+    assert (goal.state, "enough" in goal.reason) == ("cancelled", True)
+    assert [*fsck(goal.pk), *rebuild_check(goal.pk)] == []
+
+
+def test_a_grant_without_room_is_refused_and_asked_about_still(speak: Any) -> None:
+    goal = worked_too_long()
+    asked = asked_about(goal)
+    with pytest.raises(BadInput, match=r"seconds would be 80, of which 10\d"):
+        approval_decide(asked.pk, user=given.person(), decision="edit", payload={"seconds_max": 80})
+    asked.refresh_from_db()
+    assert (asked.state, asked.decisions.count()) == ("open", 0)
 
 
 def test_a_swarm_shares_what_its_plan_gives_it() -> None:

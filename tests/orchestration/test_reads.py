@@ -14,6 +14,7 @@ from django.utils import timezone
 from agentsys.kernel.errors import NotFound
 from orchestration.models import Attempt, Budget, Decision, Dependency, Directive, Task
 from orchestration.services import reads
+from orchestration.services.ledger import goal_locked
 from orchestration.services.recap import recap
 from orchestration.services.wrapup import goal_folder
 from tests import factories as given
@@ -90,10 +91,10 @@ def test_superseded_tasks_are_not_shown():
     assert reads.tasks_view(goal.pk) == []
 
 
-def test_cost_is_what_attempts_used_and_calls_were_made():
+def test_cost_is_what_was_paid_for_the_goal_whatever_came_of_it():
     goal = given.goal()
-    task = given.task(goal, "spent", state="done")
-    Attempt.objects.filter(task=task).update(tokens=120, cost_usd="0.25")
+    given.task(goal, "spent", state="failed")
+    Budget.objects.filter(goal=goal).update(tokens_spent=120, cost_usd_spent="0.25")
     ModelCall.objects.create(goal_id=goal.pk, role="coder", model="m", outcome="ok")
     assert reads.goal_cost(goal.pk) == {"tokens": 120, "cost_usd": 0.25, "model_calls": 1}
 
@@ -263,7 +264,20 @@ def test_a_recap_tells_what_is_in_doubt_decided_directed_and_waited_for():
             request_hash="0" * 64, state=state, settled_at=timezone.now(),
         )  # fmt: skip
     Directive.objects.create(goal=goal, text="leave tests alone", author="ada")
+    with goal_locked(goal.pk) as book:
+        book.record("goal.paused", actor="ada", payload={"by": "goal", "reason": "lunch"})
+        book.record("goal.paused", actor="orchestrator", payload={"by": "deadline"})
+        book.record(
+            "verdict.overruled",
+            actor="ada",
+            task_id=done.pk,
+            payload={"verifier": "safety", "outcome": "pass", "reason": "a test key"},
+        )
     told = recap(goal.pk)
+    assert [(a["person"], a["what"], a["reason"]) for a in told["acted"]] == [
+        ("ada", "paused the goal", "lunch"),
+        ("ada", "overruled safety on done: pass", "a test key"),
+    ]
     assert told["done"] == {"count": 1, "keys": ["done"]}
     assert told["pending"] == {"count": 1, "keys": ["later"]}
     assert told["failed"] == [{"key": "broke", "reason": "no such file"}]
