@@ -13,7 +13,7 @@ from agentsys.gateway.metering import Estimate, Meter, Spent, estimate_of, token
 from agentsys.gateway.patience import first_answer
 from agentsys.gateway.profiles import ModelProfile
 from agentsys.gateway.providers import chat_model
-from agentsys.gateway.redaction import own_secrets_redacted, redacted_value
+from agentsys.gateway.redaction import redacted_value
 from agentsys.gateway.roles import chain_needed, profile_needed
 from agentsys.kernel.hashing import plain
 
@@ -171,7 +171,9 @@ def _refuse(profile: ModelProfile, answer: Any) -> None:
     said = (getattr(answer, "additional_kwargs", None) or {}).get("refusal")
     reason = said or (_ended(answer) in REFUSALS and f"it ended with {_ended(answer)}")
     if reason:
-        raise Refused(model=str(profile), reason=own_secrets_redacted(plain(str(reason))[:300]))
+        raise Refused(
+            model=str(profile), reason=redacted_value(plain(str(reason))[:300], own_only=True)
+        )
 
 
 def _ended(answer: Any) -> str:
@@ -213,7 +215,7 @@ def _calls(answer: Any) -> tuple[tuple[ToolCall, ...], tuple[str, ...]]:
         if not identity or identity in calls:
             identity = f"{identity or 'call'}-{n}"
         try:
-            args = redacted_value(plain(said.get("args") or {}), own_secrets_redacted)
+            args = redacted_value(plain(said.get("args") or {}), own_only=True)
             calls[identity] = ToolCall(identity, name, dict(args))
         except (ValueError, TypeError, RecursionError):
             wrong.append(name)
@@ -242,7 +244,7 @@ def _text(content: Any) -> str:
     the model thought, and are no answer."""
     if isinstance(content, list):
         content = "".join(_block(block) for block in content)
-    return own_secrets_redacted(str(plain(str(content)))[:ANSWER_CHARS_MAX])
+    return str(redacted_value(str(plain(str(content)))[:ANSWER_CHARS_MAX], own_only=True))
 
 
 def _block(block: Any) -> str:

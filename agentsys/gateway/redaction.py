@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 VALUE_CHARS_MIN = 8  # shorter values are words that turn up everywhere
 DEPTH_MAX = 20
+OWN = "[redacted: a secret of this installation]"
 _SECRET_NAME = re.compile(
     r"(?:^|_)(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|PRIVATE)(?:_?\d*|_[A-Z]+)$"
     r"|(?:API|ACCESS|SECRET|AUTH)_?(?:KEY|TOKEN)",
@@ -46,43 +47,49 @@ _FORM = re.compile(
 
 def redacted(text: str) -> str:
     """The text with `[redacted: what it was]` in place of each secret."""
-    named = own_secrets_redacted(text)
-    return _FORM.sub(lambda m: f"[redacted: {str(m.lastgroup).replace('_', '-')}]", named)
+    return _redactor(own_only=False)(text)
 
 
-def own_secrets_redacted(text: str) -> str:
-    """Only this installation's own secrets are taken out: for what a model said, which may well
-    show what a key looks like."""
+def redacted_value(value: Any, *, own_only: bool = False) -> Any:
+    """The same for what is in lists and dicts, keys included.
+
+    `own_only`: only this installation's own secrets are taken out. For what a model said, which may
+    well show what a key looks like.
+    """
+    return _walked(value, _redactor(own_only), 0)
+
+
+def _redactor(own_only: bool) -> Callable[[str], str]:
     values = _values()
-    return text if values is None else values.sub("[redacted: a secret of this installation]", text)
+
+    def own(text: str) -> str:
+        return values.sub(OWN, text) if values else text
+
+    def all_of_them(text: str) -> str:
+        return _FORM.sub(lambda m: f"[redacted: {str(m.lastgroup).replace('_', '-')}]", own(text))
+
+    return own if own_only else all_of_them
 
 
-def redacted_value(value: Any, by: Callable[[str], str] = redacted, depth: int = 0) -> Any:
-    """The same for what is in lists and dicts, keys included."""
+def _walked(value: Any, by: Callable[[str], str], depth: int) -> Any:
     if isinstance(value, str):
         return by(value)
     if depth > DEPTH_MAX:
         return by(str(value))
     if isinstance(value, Mapping):
         return {
-            redacted_value(key, by, depth + 1): redacted_value(item, by, depth + 1)
-            for key, item in value.items()
+            _walked(key, by, depth + 1): _walked(item, by, depth + 1) for key, item in value.items()
         }
     if isinstance(value, list | tuple):
-        return [redacted_value(item, by, depth + 1) for item in value]
+        return [_walked(item, by, depth + 1) for item in value]
     return value
 
 
 def processor(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Any:
     """For structlog, last before the renderer, so that tracebacks are covered, too."""
-    for key, value in event.items():
-        if not key.startswith("_"):
-            event[key] = redacted_value(value) if not _is_plain(value) else value
+    shown = {key: value for key, value in event.items() if not key.startswith("_")}
+    event.update(redacted_value(shown))
     return event
-
-
-def _is_plain(value: Any) -> bool:
-    return value is None or isinstance(value, int | float)
 
 
 def _values() -> re.Pattern[str] | None:

@@ -45,7 +45,7 @@ def by_redis(do: Callable[[redis.Redis], T], otherwise: Callable[[], T]) -> T:
 
 def key(*parts: str) -> str:
     """A key of the gateway, under this installation's prefix."""
-    prefix = settings.CELERY_BROKER_TRANSPORT_OPTIONS["global_keyprefix"]
+    prefix = settings.CELERY_BROKER_TRANSPORT_OPTIONS.get("global_keyprefix", "")
     return ":".join([f"{prefix}gateway", *parts])
 
 
