@@ -75,7 +75,7 @@ lock: ## write the locks anew (needs uv, or UV=/path/to/uv); UPGRADE=1 takes new
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --all-extras -o requirements/dev.lock
 	$(COMPILE) --extra embedded --extra code-tools -c requirements/dev.lock -o requirements/run.lock
 	$(COMPILE) --extra embedded --extra code-tools --extra console --extra openai --extra anthropic \
-		--extra ollama -c requirements/dev.lock -o requirements/server.lock
+		--extra google --extra ollama -c requirements/dev.lock -o requirements/server.lock
 
 clean: ## everything that can be made again; keeps .agentsys, where your goals are
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis static_root

@@ -42,6 +42,9 @@ class Config:
     approval_days: float = 3.0
     plan_tasks_max: int = 20_000
     model: str = ""  # provider:model, e.g. openai:gpt-5-mini or ollama:llama3.2
+    model_wait_seconds: float = 5.0  # a provider's "later" that is waited out in place
+    breaker_outages: int = 5  # in a row; then the provider is not asked for a while
+    breaker_seconds: float = 30.0  # the first such pause; doubles up to five minutes
     embedder: str = "wordllama"  # wordllama | hashing
     sandbox: str = "auto"  # auto | none (runs without isolation; never with untrusted input)
     playbooks: Path = ROOT / "orchestration" / "playbooks"

@@ -41,7 +41,7 @@ def examine() -> Iterator[Check]:
     """Every check, in order; one that breaks is a finding itself."""
     checks: tuple[Callable[[], Check], ...] = (
         _python, _git, _sandbox, _disk, _servers, _database, _vector, _migrations, _redis,
-        _eviction, _visibility, _web, _secret, _embedder, _workers,
+        _eviction, _visibility, _web, _secret, _embedder, _models, _breakers, _workers,
     )  # fmt: skip
     for check in checks:
         yield _examined(check)
@@ -179,6 +179,30 @@ def _embedder() -> Check:
     found = embedder(settings.AGENTSYS.embedder)
     found.embed(["hello"])
     return Check("embedder", found.name)
+
+
+def _models() -> Check:
+    from agentsys.gateway.providers import problem_of
+    from agentsys.gateway.roles import profiles
+
+    chains = profiles()
+    found = [f"{role} {', '.join(map(str, chain))}" for role, chain in chains.items()]
+    fixes = {
+        f"{profile}: {problem}"
+        for chain in chains.values()
+        for profile in chain
+        if (problem := problem_of(profile))
+    }
+    return Check("models", "; ".join(found) or "none", "; ".join(sorted(fixes)))
+
+
+def _breakers() -> Check:
+    from agentsys.gateway.breakers import breakers
+
+    seen = [one for one in breakers() if one.state != "closed"]
+    found = "; ".join(f"{one.source} {one.shown}" for one in seen) or "closed"
+    fix = "wait, or see what these providers say about themselves" if seen else ""
+    return Check("breakers", found, fix, advice=True)
 
 
 def _workers() -> Check:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
@@ -12,6 +13,13 @@ _SHARED: list[Any] = [
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
+
+
+def _without_secrets(logger: Any, name: str, event: MutableMapping[str, Any]) -> Any:
+    """Imported at the first line that is logged: this module belongs to the settings."""
+    from agentsys.gateway.redaction import processor
+
+    return processor(logger, name, event)
 
 
 def config(*, level: str, form: str) -> dict[str, Any]:
@@ -36,6 +44,7 @@ def config(*, level: str, form: str) -> dict[str, Any]:
                 "processors": [
                     structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                     structlog.processors.format_exc_info,
+                    _without_secrets,
                     renderer,
                 ],
                 "foreign_pre_chain": _SHARED,

@@ -31,6 +31,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "knox",
     "drf_spectacular",
+    "agentsys.gateway",
     "memory",
     "workers",
     "verification",

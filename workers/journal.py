@@ -6,6 +6,9 @@ returned and nothing is called. At the first request that differs, the rest of t
 belongs to a course that is no longer taken: they are moved aside, whole, to a lineage of their own
 (`LINEAGE~ATTEMPT`), and the attempt goes on live.
 
+Secrets are taken out of what is stored, and of the outcome before anybody sees it: a replay must
+not differ from the first run.
+
 A step that stands at `intent` may or may not have been called. It is called again: what must not
 happen twice is an effect and has its own row (`workers.services.effect_begin`).
 
@@ -23,6 +26,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
+from agentsys.gateway.redaction import redacted, redacted_value
 from agentsys.kernel.crashpoints import crashpoint
 from agentsys.kernel.errors import LeaseLost
 from agentsys.kernel.hashing import canonical, digest, plain
@@ -83,9 +87,10 @@ class Journal:
         self._begin(index, kind, name, request, request_hash)
         crashpoint("C05")
         try:
-            outcome = plain(call())
+            # What a model said may show what a key looks like; a tool's output is not to hold any.
+            outcome = redacted_value(plain(call()), own_only=kind == "model")
         except Exception as error:
-            message = f"{type(error).__name__}: {error}"[:ERROR_CHARS_MAX]
+            message = redacted(f"{type(error).__name__}: {error}"[:ERROR_CHARS_MAX])
             self._finish(index, StepState.FAILED, {"error": message})
             raise
         crashpoint("C06")
@@ -112,7 +117,7 @@ class Journal:
                     "fence": self.fence,
                     "kind": kind,
                     "name": name,
-                    "request": canonical(request),
+                    "request": canonical(redacted_value(request)),
                     "request_hash": request_hash,
                 },
             )

@@ -30,6 +30,8 @@ class AttemptMeter:
             goal_id=self._brief.goal_id,
             input_tokens=spent.input_tokens,
             output_tokens=spent.output_tokens,
+            cached_tokens=spent.cached_tokens,
+            reasoning_tokens=spent.reasoning_tokens,
             cost_usd=spent.cost_usd,
             latency_ms=spent.latency_ms,
         )

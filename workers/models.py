@@ -113,6 +113,8 @@ class ModelCall(models.Model):
     model = models.CharField(max_length=200)
     input_tokens = models.BigIntegerField(default=0)
     output_tokens = models.BigIntegerField(default=0)
+    cached_tokens = models.BigIntegerField(db_default=0)  # of the input
+    reasoning_tokens = models.BigIntegerField(db_default=0)  # of the output
     cost_usd = models.DecimalField(max_digits=14, decimal_places=6, default=0)
     latency_ms = models.IntegerField(default=0)
     outcome = models.CharField(max_length=40)

@@ -153,6 +153,8 @@ def model_call_record(
     goal_id: int | None = None,
     input_tokens: int = 0,
     output_tokens: int = 0,
+    cached_tokens: int = 0,
+    reasoning_tokens: int = 0,
     cost_usd: float | Decimal = 0,
     latency_ms: int = 0,
 ) -> None:
@@ -165,6 +167,8 @@ def model_call_record(
         goal_id=goal_id,
         input_tokens=input_tokens,
         output_tokens=output_tokens,
+        cached_tokens=cached_tokens,
+        reasoning_tokens=reasoning_tokens,
         cost_usd=round(Decimal(str(cost_usd)), 6),
         latency_ms=latency_ms,
     )

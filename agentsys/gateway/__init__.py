@@ -16,7 +16,8 @@ from agentsys.gateway.errors import (
     Refused,
 )
 from agentsys.gateway.metering import Estimate, Meter, Spent
-from agentsys.gateway.profiles import ModelProfile, profile_for
+from agentsys.gateway.profiles import ModelProfile
+from agentsys.gateway.roles import profile_for
 
 __all__ = [
     "BadModelOutput",

@@ -9,8 +9,12 @@ from typing import Any
 
 from agentsys.gateway.answers import check_schema, fitting, form
 from agentsys.gateway.errors import BadModelOutput, GatewayError, Refused, translated
-from agentsys.gateway.metering import Estimate, Meter, Spent, estimate_of, tokens_of
-from agentsys.gateway.profiles import ModelProfile, chat_model, profile_needed
+from agentsys.gateway.metering import Estimate, Meter, Spent, estimate_of, tokens_of, usage_of
+from agentsys.gateway.patience import first_answer
+from agentsys.gateway.profiles import ModelProfile
+from agentsys.gateway.providers import chat_model
+from agentsys.gateway.redaction import redacted_value
+from agentsys.gateway.roles import chain_needed, profile_needed
 from agentsys.kernel.hashing import plain
 
 Message = Mapping[str, Any]
@@ -33,7 +37,8 @@ class ChatResult:
     """What a model said. Token counts are upper bounds when `measured` is False.
 
     `malformed`: names of the tools that it called with something that is not JSON. `cut_off`: the
-    answer ended at its token limit.
+    answer ended at its token limit. Cached tokens are a part of the input, reasoning tokens of the
+    output.
     """
 
     text: str
@@ -46,6 +51,8 @@ class ChatResult:
     measured: bool = True
     malformed: tuple[str, ...] = ()
     cut_off: bool = False
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
 
 
 def chat(
@@ -56,10 +63,31 @@ def chat(
     meter: Meter | None = None,
     model: str = "",
 ) -> ChatResult:
-    """One call. `messages` are {"role": system | user | assistant | tool, "content", …};
+    """One answer. `messages` are {"role": system | user | assistant | tool, "content", …};
     `tools` are {"name", "description", "parameters"}; `model` is PROVIDER:NAME instead of the
-    role's. Raises the errors of this package, and what `meter.reserve` raises."""
-    profile = profile_needed(role, model)
+    role's. Secrets are taken out before anything is sent. Raises the errors of this package, and
+    what `meter.reserve` raises; the meter is told of every call that is made, those to a fallback
+    included."""
+
+    sent = [redacted_value(message) for message in messages]
+
+    def tokens(profile: ModelProfile) -> int:
+        return estimate_of(profile, sent, tools).tokens
+
+    def call(profile: ModelProfile) -> ChatResult:
+        return _metered(profile, role, sent, tools, meter)
+
+    return first_answer(chain_needed(role, model), tokens, call)
+
+
+def _metered(
+    profile: ModelProfile,
+    role: str,
+    messages: Sequence[Message],
+    tools: Sequence[Mapping[str, Any]],
+    meter: Meter | None,
+) -> ChatResult:
+    """One call of one model, reserved before and settled after."""
     estimate = estimate_of(profile, messages, tools)
     if meter is not None:
         meter.reserve(estimate)
@@ -143,7 +171,9 @@ def _refuse(profile: ModelProfile, answer: Any) -> None:
     said = (getattr(answer, "additional_kwargs", None) or {}).get("refusal")
     reason = said or (_ended(answer) in REFUSALS and f"it ended with {_ended(answer)}")
     if reason:
-        raise Refused(model=str(profile), reason=str(reason)[:300])
+        raise Refused(
+            model=str(profile), reason=redacted_value(plain(str(reason))[:300], own_only=True)
+        )
 
 
 def _ended(answer: Any) -> str:
@@ -156,27 +186,40 @@ def _ended(answer: Any) -> str:
 
 def _result(profile: ModelProfile, estimate: Estimate, answer: Any, seconds: float) -> ChatResult:
     text = _text(answer.content)
-    calls = tuple(
-        ToolCall(str(c.get("id") or f"call-{n}"), str(c["name"]), plain(c.get("args") or {}))
-        for n, c in enumerate(getattr(answer, "tool_calls", None) or ())
-    )
-    usage = getattr(answer, "usage_metadata", None) or {}
-    spent_in = int(usage.get("input_tokens") or estimate.input_tokens)
-    said = tokens_of(text, [[c.name, dict(c.args)] for c in calls])
-    spent_out = int(usage.get("output_tokens") or said)
-    wrong = getattr(answer, "invalid_tool_calls", None) or ()
+    calls, wrong = _calls(answer)
+    said = tokens_of(text, [[call.name, dict(call.args)] for call in calls])
+    usage = usage_of(answer, estimate.input_tokens, said)
     return ChatResult(
         text=text,
         tool_calls=calls,
-        input_tokens=spent_in,
-        output_tokens=spent_out,
-        cost_usd=profile.cost_usd(spent_in, spent_out),
+        input_tokens=usage.input,
+        output_tokens=usage.output,
+        cost_usd=profile.cost_usd(usage.input, usage.output, usage.cached),
         model=str(profile),
         latency_ms=int(seconds * 1000),
-        measured=bool(usage),
-        malformed=tuple(plain(str(call.get("name") or "?")) for call in wrong),
+        measured=usage.measured,
+        malformed=wrong,
         cut_off=_ended(answer) in CUT_OFF,
+        cached_tokens=usage.cached,
+        reasoning_tokens=usage.reasoning,
     )
+
+
+def _calls(answer: Any) -> tuple[tuple[ToolCall, ...], tuple[str, ...]]:
+    """The calls that can be made, and the names of those that cannot: their arguments have no JSON
+    form, or are no object. Ids are made up where they are missing, or used twice."""
+    calls: dict[str, ToolCall] = {}
+    wrong = [str(plain(str(c.get("name") or "?"))) for c in answer.invalid_tool_calls or ()]
+    for n, said in enumerate(answer.tool_calls or ()):
+        name, identity = str(plain(str(said["name"]))), str(plain(str(said.get("id") or "")))
+        if not identity or identity in calls:
+            identity = f"{identity or 'call'}-{n}"
+        try:
+            args = redacted_value(plain(said.get("args") or {}), own_only=True)
+            calls[identity] = ToolCall(identity, name, dict(args))
+        except (ValueError, TypeError, RecursionError):
+            wrong.append(name)
+    return tuple(calls.values()), tuple(wrong)
 
 
 def _spent(
@@ -190,6 +233,8 @@ def _spent(
         input_tokens=result.input_tokens if result else 0,
         output_tokens=result.output_tokens if result else 0,
         cost_usd=result.cost_usd if result else 0.0,
+        cached_tokens=result.cached_tokens if result else 0,
+        reasoning_tokens=result.reasoning_tokens if result else 0,
         latency_ms=int((time.monotonic() - started) * 1000),
     )
 
@@ -199,7 +244,7 @@ def _text(content: Any) -> str:
     the model thought, and are no answer."""
     if isinstance(content, list):
         content = "".join(_block(block) for block in content)
-    return str(plain(str(content)))[:ANSWER_CHARS_MAX]
+    return str(redacted_value(str(plain(str(content)))[:ANSWER_CHARS_MAX], own_only=True))
 
 
 def _block(block: Any) -> str:

@@ -6,17 +6,18 @@
 from __future__ import annotations
 
 import math
-import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import ClassVar
 
+from agentsys.gateway.redaction import redacted
 from agentsys.kernel.errors import AgentsysError
+from agentsys.kernel.hashing import plain
 
 RETRY_AFTER_SECONDS_MAX = 3600.0
 PASSING = frozenset({408, 409, 425})  # statuses below 500 that trying again can mend
 CONNECTION = frozenset({"APIConnectionError", "TransportError"})  # of the SDKs; of httpx
-_KEY = re.compile(r"\b((?:sk|pk|key)[-_][A-Za-z0-9]{0,3})[A-Za-z0-9_*-]{6,}")
+SHOWN_CHARS_MAX = 10_000  # of a provider's message, before anything else is done to it
 
 
 class GatewayError(AgentsysError):
@@ -87,24 +88,30 @@ def translated(
     """
     if isinstance(error, GatewayError):
         return error
-    status = getattr(error, "status_code", None)
+    status = _status(error)
     names = {cls.__name__ for cls in type(error).__mro__}
     reason = _shown(error)
     if status == 429 or any("RateLimit" in name for name in names):
         return RateLimited(model=model, reason=reason, retry_after_seconds=_retry_after(error))
-    if status in PASSING or (isinstance(status, int) and status >= 500):
+    if status is not None and (status in PASSING or status >= 500):
         return ProviderOutage(model=model, reason=reason)
-    if isinstance(status, int) and status >= 400:
+    if status is not None and status >= 400:
         return ProviderMissing(model=model, reason=reason)
     if isinstance(error, OSError) or names & CONNECTION or any("Timeout" in n for n in names):
         return ProviderOutage(model=model, reason=reason)
     return otherwise(model=model, reason=f"{type(error).__name__}: {reason}")
 
 
+def _status(error: Exception) -> int | None:
+    """The HTTP status; Google's SDK calls it `code`, which for others is a text."""
+    found = (getattr(error, name, None) for name in ("status_code", "code"))
+    return next((status for status in found if isinstance(status, int)), None)
+
+
 def _shown(error: Exception) -> str:
     """What it says, without what looks like a key: providers repeat the one they refuse."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return _KEY.sub(r"\1…", text)[:300]
+    text = " ".join(str(plain(str(error))[:SHOWN_CHARS_MAX]).split()) or type(error).__name__
+    return redacted(text)[:300]
 
 
 def _retry_after(error: Exception) -> float | None:

@@ -1,48 +1,56 @@
-"""List prices of common hosted models, so that a budget is spent as fast as the bill grows.
+"""What a call costs: prices as given with the model, else those that genai-prices lists.
 
-Prices change: `?input_price=…&output_price=…` in AGENTSYS_MODEL says what holds for you, and wins.
+The list is the snapshot inside the installed package: nothing is fetched. A model that is not
+listed is taken to cost more than most do, to err on the safe side.
 """
 
 from __future__ import annotations
 
-import re
+from typing import NamedTuple
 
-Price = tuple[float, float]  # US dollars per million tokens: input, output
-
-# What is assumed of a model that is not listed: more than most cost, to err on the safe side.
-UNKNOWN: Price = (5.0, 25.0)
-
-_LISTED: dict[str, Price] = {
-    "gpt-4.1": (2.0, 8.0),
-    "gpt-4.1-mini": (0.4, 1.6),
-    "gpt-4.1-nano": (0.1, 0.4),
-    "gpt-4o": (2.5, 10.0),
-    "gpt-4o-mini": (0.15, 0.6),
-    "gpt-5": (1.25, 10.0),
-    "gpt-5-mini": (0.25, 2.0),
-    "gpt-5-nano": (0.05, 0.4),
-    "gpt-5-pro": (15.0, 120.0),
-    "o1": (15.0, 60.0),
-    "o1-pro": (150.0, 600.0),
-    "o3": (2.0, 8.0),
-    "o3-mini": (1.1, 4.4),
-    "o3-pro": (20.0, 80.0),
-    "o4-mini": (1.1, 4.4),
-    "claude-3-5-haiku": (0.8, 4.0),
-    "claude-3-7-sonnet": (3.0, 15.0),
-    "claude-3-haiku": (0.25, 1.25),
-    "claude-3-opus": (15.0, 75.0),
-    "claude-haiku-4-5": (1.0, 5.0),
-    "claude-opus-4": (15.0, 75.0),
-    "claude-opus-4-1": (15.0, 75.0),
-    "claude-opus-4-5": (5.0, 25.0),
-    "claude-sonnet-4": (3.0, 15.0),
-    "claude-sonnet-4-5": (3.0, 15.0),
-}
-_DATED = re.compile(r"-(?:\d{8}|\d{4}-\d{2}-\d{2}|latest|0)$")
+UNKNOWN = (5.0, 25.0)  # US dollars per million tokens: input, output
 
 
-def price_of(model: str) -> Price:
-    """By the whole name, less a date: a newer model is not taken for the older one it is named
-    after."""
-    return _LISTED.get(_DATED.sub("", model), UNKNOWN)
+class Used(NamedTuple):
+    """Tokens of one call; the cached ones are a part of the input."""
+
+    input: int
+    output: int
+    cached: int = 0
+
+
+class Given(NamedTuple):
+    """US dollars per million tokens, where somebody said so. Without `cached`, cached input costs
+    what other input does."""
+
+    input: float | None = None
+    output: float | None = None
+    cached: float | None = None
+
+
+def cost_usd(provider: str, model: str, used: Used, given: Given) -> float:
+    """Long prompts are dearer with some models: the list knows, a given price is flat."""
+    known = given.input is not None and given.output is not None
+    listed_in, listed_out = (0.0, 0.0) if known else _listed(provider, model, *used)
+    spent_in = listed_in if given.input is None else _flat(used, given)
+    spent_out = listed_out if given.output is None else used.output * given.output / 1e6
+    return spent_in + spent_out
+
+
+def _flat(used: Used, given: Given) -> float:
+    price = given.input or 0.0
+    cached = price if given.cached is None else given.cached
+    return ((used.input - used.cached) * price + used.cached * cached) / 1e6
+
+
+def _listed(provider: str, model: str, asked: int, said: int, cached: int) -> tuple[float, float]:
+    """Dollars for the input and for the output. A newer model is not taken for the older one it is
+    named after. The list takes half a second to import, so it is when it is first needed."""
+    import genai_prices
+
+    usage = genai_prices.Usage(input_tokens=asked, output_tokens=said, cache_read_tokens=cached)
+    try:
+        price = genai_prices.calc_price(usage, model, provider_id=provider)
+    except LookupError:
+        return asked * UNKNOWN[0] / 1e6, said * UNKNOWN[1] / 1e6
+    return float(price.input_price), float(price.output_price)

@@ -1,66 +1,41 @@
-"""Which model serves which role, and how it is made. Providers are imported when first used.
+"""A model with its limits, and the name that stands for it.
 
-AGENTSYS_MODEL is `PROVIDER:NAME`, with options after a question mark where the defaults will not
-do: `openai:gpt-5-mini?temperature=0&max_tokens=4000&input_price=0.25&output_price=2`.
+A name is `PROVIDER:NAME`, with options after a question mark where the defaults will not do:
+`openai:gpt-5-mini?temperature=0&max_tokens=4000&input_price=0.25&output_price=2`, or
+`openai:qwen3?base_url=http://10.0.0.7:8000/v1` for any server that speaks OpenAI's protocol.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from importlib import import_module
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
-from django.conf import settings
-
-from agentsys.gateway.errors import NoModelConfigured, ProviderMissing, translated
-from agentsys.gateway.prices import UNKNOWN, price_of
+from agentsys.gateway import prices, providers
+from agentsys.gateway.errors import ProviderMissing
 
 # Nothing leaves this system unasked: a tracing switch left on in somebody's shell is no request.
 for _name in ("LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING_V2"):
     os.environ[_name] = "false"
 
-
-@dataclass(frozen=True, slots=True)
-class Provider:
-    """`options` says what the provider calls max_tokens, temperature and timeout_seconds."""
-
-    module: str
-    cls: str
-    extra: str
-    options: Mapping[str, str]
-    fixed: Mapping[str, Any]
-    free: bool = False  # it runs on a machine of one's own
-
-
-_HOSTED = {"temperature": "temperature", "max_tokens": "max_tokens", "timeout_seconds": "timeout"}
-_ONCE = {"max_retries": 0}  # trying again is for the orchestrator, which can wait for free
-PROVIDERS = {
-    "openai": Provider("langchain_openai", "ChatOpenAI", "openai", _HOSTED, _ONCE),
-    "anthropic": Provider("langchain_anthropic", "ChatAnthropic", "anthropic", _HOSTED, _ONCE),
-    "ollama": Provider(
-        "langchain_ollama",
-        "ChatOllama",
-        "ollama",
-        {"temperature": "temperature", "max_tokens": "num_predict"},
-        {},
-        free=True,
-    ),
-}
-PRICES = ("input_price", "output_price")
-OPTIONS = ("temperature", "max_tokens", "timeout_seconds", *PRICES)
-FORM = (
-    f"expected PROVIDER:NAME or PROVIDER:NAME?OPTION=NUMBER&… with PROVIDER one of"
-    f" {', '.join(PROVIDERS)} and OPTION one of {', '.join(OPTIONS)}"
-)
+PRICES = ("input_price", "output_price", "cached_price")
+LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrency")
+WHOLE = ("max_tokens", *LIMITS)
+TEXTS = ("base_url", "key_env")
+OPTIONS = ("temperature", "max_tokens", "timeout_seconds", *TEXTS, *LIMITS, *PRICES)
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,99}")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelProfile:
     """`provider:model` with its limits. Prices are US dollars per million tokens: as given, else
-    as listed in `prices`.
+    as listed (`agentsys.gateway.prices`); `cached_price` is what cached input costs.
+
+    The limits `requests_per_minute`, `tokens_per_minute` and `concurrency` hold for all processes
+    together; None is no limit.
     """
 
     provider: str
@@ -68,84 +43,90 @@ class ModelProfile:
     temperature: float | None = None
     max_tokens: int = 8_192  # of one answer; asked of the provider and reserved before the call
     timeout_seconds: float = 120.0
-    input_price: float = UNKNOWN[0]
-    output_price: float = UNKNOWN[1]
+    input_price: float | None = None
+    output_price: float | None = None
+    cached_price: float | None = None
+    base_url: str = ""
+    key_env: str = ""
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrency: int | None = None
 
     def __str__(self) -> str:
         return f"{self.provider}:{self.model}"
 
     @property
     def free(self) -> bool:
-        known = PROVIDERS.get(self.provider)
-        return known is None or known.free
+        return providers.is_free(self.provider)
 
-    def cost_usd(self, input_tokens: int, output_tokens: int) -> float:
+    @property
+    def source(self) -> str:
+        """Who answers: what limits and breakers are kept for."""
+        host = urlsplit(self.base_url).netloc
+        return f"{self.provider}@{host}" if host else self.provider
+
+    def cost_usd(self, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> float:
+        """Of one call. `cached_tokens` are a part of the input tokens."""
         if self.free:
             return 0.0
-        return (input_tokens * self.input_price + output_tokens * self.output_price) / 1e6
+        used = prices.Used(input_tokens, output_tokens, min(cached_tokens, input_tokens))
+        given = prices.Given(self.input_price, self.output_price, self.cached_price)
+        return prices.cost_usd(self.provider, self.model, used, given)
 
 
-def profile_for(role: str) -> ModelProfile | None:  # noqa: ARG001 - one model serves all yet
-    """The profile of a role, or None where no model is configured. Every role has the same one
-    for now: AGENTSYS_MODEL. ProviderMissing says what is wrong with it."""
-    text = settings.AGENTSYS.model
-    return _parsed(text) if text else None
-
-
-def profile_needed(role: str, model: str = "") -> ModelProfile:
-    """The profile of a role, or that of `model` where it is named."""
-    found = _parsed(model) if model else profile_for(role)
-    if found is None:
-        raise NoModelConfigured(role=role)
-    return found
-
-
-def _parsed(text: str) -> ModelProfile:
+def parsed(text: str) -> ModelProfile:
+    """The profile that a name stands for; ProviderMissing says what is wrong with the name."""
     name, _, query = text.partition("?")
     provider, _, model = name.partition(":")
-    if not model or (provider not in PROVIDERS and provider != "scripted"):
-        raise ProviderMissing(model=text, reason=FORM)
+    if not model or not providers.is_known(provider):
+        raise ProviderMissing(model=text, reason=form())
     given = parse_qsl(query, keep_blank_values=True)
-    options: dict[str, Any] = dict(zip(PRICES, price_of(model), strict=True))
-    options |= {key: _number(text, key, value) for key, value in given}
-    return ModelProfile(provider, model, **options)
+    return ModelProfile(provider, model, **{key: option(text, key, said) for key, said in given})
 
 
-def _number(text: str, key: str, value: str) -> Any:
+def form() -> str:
+    return (
+        f"expected PROVIDER:NAME or PROVIDER:NAME?OPTION=VALUE&… with PROVIDER one of"
+        f" {', '.join(providers.names())} and OPTION one of {', '.join(OPTIONS)}"
+    )
+
+
+def option(text: str, key: str, value: str) -> Any:
+    """The value of one option of the name `text`."""
     if key not in OPTIONS:
-        raise ProviderMissing(model=text, reason=f"`{key}` is no option; {FORM}")
+        raise ProviderMissing(model=text, reason=f"`{key}` is no option; {form()}")
+    if key in TEXTS:
+        if problem := text_problem(key, value):
+            raise ProviderMissing(model=text, reason=problem)
+        return value
     try:
-        number = int(value) if key == "max_tokens" else float(value)
+        number = int(value) if key in WHOLE else float(value)
     except ValueError:
         raise ProviderMissing(model=text, reason=f"{key}={value} is not a number") from None
-    least = 1 if key == "max_tokens" else 0
+    least = 1 if key in WHOLE else 0
     if not least <= number < float("inf"):
         raise ProviderMissing(model=text, reason=f"{key}={value} is less than {least} or endless")
     return number
 
 
-def chat_model(profile: ModelProfile) -> Any:
-    """The langchain chat model of a profile; ProviderMissing says what to install or to set."""
-    if profile.provider == "scripted":
-        from agentsys.gateway.scripted import script
-
-        return script(profile.model)
-    provider = PROVIDERS[profile.provider]
-    make = _class(provider, str(profile))
-    options = {theirs: getattr(profile, ours) for ours, theirs in provider.options.items()}
-    given = {key: value for key, value in options.items() if value is not None}
-    if profile.provider == "ollama":
-        given["client_kwargs"] = {"timeout": profile.timeout_seconds}
+def text_problem(key: str, value: str) -> str:
+    """What is wrong with a base_url or a key_env; "" when nothing is."""
+    if key == "key_env":
+        if _VARIABLE.fullmatch(value):
+            return ""
+        return f"key_env={value} is not the name of an environment variable"
     try:
-        return make(model=profile.model, **given, **provider.fixed)
-    except Exception as error:  # the edge: a provider refuses to be made, for want of a key mostly
-        raise translated(error, str(profile), otherwise=ProviderMissing) from error
+        parts = urlsplit(value)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        good = good and "@" not in parts.netloc
+    except ValueError:
+        good = False
+    if not good:
+        return f"base_url={value} is not a URL such as https://HOST/v1, without a password in it"
+    return ""
 
 
-def _class(provider: Provider, name: str) -> Callable[..., Any]:
-    try:
-        made: Callable[..., Any] = getattr(import_module(provider.module), provider.cls)
-    except ModuleNotFoundError as error:
-        reason = f"{provider.module} is not installed; pip install 'agentsys[{provider.extra}]'"
-        raise ProviderMissing(model=name, reason=reason) from error
-    return made
+def facts_of(profile: ModelProfile) -> Mapping[str, Any]:
+    """What was said of a profile beyond its defaults."""
+    given = {field.name: getattr(profile, field.name) for field in fields(profile)}
+    return {f.name: given[f.name] for f in fields(profile) if given[f.name] != f.default}

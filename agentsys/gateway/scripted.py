@@ -19,12 +19,20 @@ from agentsys.gateway.errors import ProviderMissing
 @dataclass(frozen=True, slots=True)
 class Say:
     """One answer. `calls` are (tool name, arguments), where arguments that are a text stand for
-    something that is not JSON; `tokens` (input, output) or None; `ended` is the finish reason."""
+    something that is not JSON; `tokens` (input, output) or None; `ended` is the finish reason.
+    `cached` and `reasoning` are parts of the tokens; `ids` replaces the ids of the calls."""
 
     text: str = ""
     calls: tuple[tuple[str, dict[str, Any] | str], ...] = ()
     tokens: tuple[int, int] | None = (10, 5)
     ended: str = "stop"
+    cached: int = 0
+    reasoning: int = 0
+    refusal: str = ""
+    ids: tuple[str, ...] = ()
+
+    def call_id(self, turn: int, n: int) -> str:
+        return self.ids[n] if n < len(self.ids) else f"call-{turn}-{n}"
 
 
 Turn = str | dict[str, Any] | Say | Exception
@@ -119,17 +127,25 @@ def _answer(number: int, turn: str | dict[str, Any] | Say) -> Any:
     usage = None
     if turn.tokens is not None:
         spent, made = turn.tokens
-        usage = {"input_tokens": spent, "output_tokens": made, "total_tokens": spent + made}
+        usage = {
+            "input_tokens": spent,
+            "output_tokens": made,
+            "total_tokens": spent + made,
+            "input_token_details": {"cache_read": turn.cached},
+            "output_token_details": {"reasoning": turn.reasoning},
+        }
     calls, wrong = [], []
     for n, (name, args) in enumerate(turn.calls):
+        call = {"id": turn.call_id(number, n), "name": name, "args": args}
         if isinstance(args, str):
-            wrong.append({"id": f"call-{number}-{n}", "name": name, "args": args, "error": "JSON"})
+            wrong.append({**call, "error": "JSON"})
         else:
-            calls.append({"id": f"call-{number}-{n}", "name": name, "args": args})
+            calls.append(call)
     return AIMessage(
         content=turn.text,
         tool_calls=calls,
         invalid_tool_calls=wrong,
         usage_metadata=usage,
+        additional_kwargs={"refusal": turn.refusal} if turn.refusal else {},
         response_metadata={"finish_reason": turn.ended},
     )

@@ -46,6 +46,8 @@ class GoalMeter:
             goal_id=self._goal_id,
             input_tokens=spent.input_tokens,
             output_tokens=spent.output_tokens,
+            cached_tokens=spent.cached_tokens,
+            reasoning_tokens=spent.reasoning_tokens,
             cost_usd=spent.cost_usd,
             latency_ms=spent.latency_ms,
         )

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -20,20 +20,13 @@ from agentsys import gateway
 from agentsys.gateway.answers import fitting
 from agentsys.gateway.calls import _text
 from agentsys.gateway.errors import translated
-from agentsys.gateway.profiles import chat_model, profile_needed
+from agentsys.gateway.providers import chat_model
+from agentsys.gateway.roles import profile_needed
 from agentsys.gateway.scripted import Say, Script, script, scripted
 from agentsys.kernel.errors import BadInput
 
 SCHEMA = {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}
 ASK = [{"role": "user", "content": "how many?"}]
-
-
-@pytest.fixture
-def use(settings: Any) -> Any:
-    def use(model: str) -> None:
-        settings.AGENTSYS = replace(settings.AGENTSYS, model=model)
-
-    return use
 
 
 def speak(use: Any, *turns: Any) -> Script:
@@ -183,7 +176,9 @@ def test_a_listed_model_has_its_price_and_no_other_is_taken_for_it(
 ) -> None:
     use(name)
     profile = profile_needed("planner")
-    assert (profile.input_price, profile.output_price) == prices
+    assert (profile.cost_usd(100_000, 0), profile.cost_usd(0, 100_000)) == pytest.approx(
+        (prices[0] / 10, prices[1] / 10)
+    )
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,26 @@ def test_leaving_the_course_twice_keeps_both_records() -> None:
     assert Step.objects.filter(index=0).count() == 4
 
 
+def test_no_secret_is_stored_and_a_replay_is_the_first_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    canary, key = "canary-77d1f0a2", "AKIA" + "IOSFODNN7EXAMPLE"
+    monkeypatch.setenv("SOME_TOKEN", canary)
+    calls = Calls()
+    seen = []
+    for attempt in (1, 2):
+        walk = journal(attempt, fence=attempt)
+        seen.append(walk.step("tool", "read", {"at": canary}, calls.to({"t": f"{canary} {key}"})))
+        seen.append(walk.step("model", "m", {"n": 1}, calls.to({"t": f"{canary} {key}"})))
+    assert walk.replayed == 2
+    assert seen[:2] == seen[2:]
+    assert key in str(seen[1])  # code that a model writes may hold an example
+    assert key not in str(seen[0])
+    assert canary not in str(seen) + str(list(Step.objects.values()))
+    failing = journal(3, fence=3)
+    with pytest.raises(ValueError, match=canary):
+        failing.step("tool", "other", {}, calls.to(ValueError(canary)))
+    assert canary not in str(list(Step.objects.values()))
+
+
 def test_the_guard_is_asked_before_each_live_step_and_nothing_is_written_when_it_says_no() -> None:
     def lost() -> None:
         raise LeaseLost(attempt_id=1, fence=1, reason="taken")

@@ -1,0 +1,60 @@
+"""Model profiles in the console. Superusers only: a profile says where prompts and keys are sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model
+from django.http import HttpRequest
+
+from agentsys.console import ModelAdmin
+from agentsys.gateway import breakers, roles
+from agentsys.gateway.errors import GatewayError
+from agentsys.gateway.models import Profile
+from agentsys.gateway.providers import problem_of
+
+
+@admin.register(Profile)
+class ProfileAdmin(ModelAdmin):
+    list_display = ("role", "model", "then", "enabled", "state", "note", "changed_at")
+    ordering = ("role",)
+    fieldsets = (
+        (None, {"fields": ("role", "model", "fallbacks", "enabled", "note")}),
+        ("Place", {"fields": ("base_url", "key_env")}),
+        ("One call", {"fields": ("temperature", "max_tokens", "timeout_seconds")}),
+        ("All calls", {"fields": ("requests_per_minute", "tokens_per_minute", "concurrency")}),
+        ("Prices", {"fields": ("input_price", "output_price", "cached_price")}),
+    )
+
+    @admin.display(description="fallbacks")
+    def then(self, row: Profile) -> str:
+        return ", ".join(row.fallbacks.split())
+
+    @admin.display(description="state")
+    def state(self, row: Profile) -> str:
+        """What would keep the first model from being asked now."""
+        try:
+            first = row.chain()[0]
+        except GatewayError as error:
+            return str(error)
+        return problem_of(first) or breakers.state_of(first.source).shown
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        roles.forget()
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_active and request.user.is_superuser)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self.has_module_permission(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self.has_module_permission(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self.has_module_permission(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self.has_module_permission(request)

@@ -1,0 +1,113 @@
+"""Which models serve a role: its row, with fallbacks in order; else AGENTSYS_MODEL.
+
+Rows are kept for a few seconds, so that a model call costs no query of its own and a change in the
+admin is seen everywhere soon. When the database cannot be asked, what was read last holds.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping
+
+import django.db
+import structlog
+from django.conf import settings
+from django.db import connection
+
+from agentsys.gateway.errors import NoModelConfigured, ProviderMissing
+from agentsys.gateway.profiles import ModelProfile, parsed
+
+FRESH_SECONDS = 5.0
+
+Chain = tuple[ModelProfile, ...]
+log = structlog.get_logger(__name__)
+_lock = threading.Lock()
+_rows: Mapping[str, Chain] = {}
+_read_at: float | None = None
+_told = False  # that they cannot be read
+
+
+def profile_for(role: str) -> ModelProfile | None:
+    """The first model of a role, or None where none is configured. ProviderMissing says what is
+    wrong with its name."""
+    chain = _configured(role)
+    return chain[0] if chain else None
+
+
+def chain_needed(role: str, model: str = "") -> Chain:
+    """The models to ask, in order. `model`, where it is named, is asked alone: a plan chose it.
+
+    A plan may choose among models, not where the prompts and keys are sent: ProviderMissing for a
+    base_url or key_env that no administrator configured.
+    """
+    if not model:
+        chain = _configured(role)
+        if not chain:
+            raise NoModelConfigured(role=role)
+        return chain
+    named = parsed(model)
+    places = {(p.base_url, p.key_env) for p in [*_all(), ModelProfile("", "")]}
+    if (named.base_url, named.key_env) not in places:
+        reason = (
+            "base_url and key_env are for administrators to set: add a model profile with this"
+            " place to the console, or name it in AGENTSYS_MODEL"
+        )
+        raise ProviderMissing(model=str(named), reason=reason)
+    return (named,)
+
+
+def profile_needed(role: str, model: str = "") -> ModelProfile:
+    """The first of `chain_needed`."""
+    return chain_needed(role, model)[0]
+
+
+def profiles() -> Mapping[str, Chain]:
+    """Every role that has models of its own, and `*` for all others."""
+    rows = dict(_fresh())
+    default = settings.AGENTSYS.model
+    return {**rows, "*": (parsed(default),)} if default else rows
+
+
+def forget() -> None:
+    """The next look-up reads the rows again."""
+    global _read_at
+    _read_at = None
+
+
+def _configured(role: str) -> Chain:
+    chain = _fresh().get(role)
+    if chain is not None:
+        return chain
+    default = settings.AGENTSYS.model
+    return (parsed(default),) if default else ()
+
+
+def _all() -> Iterable[ModelProfile]:
+    return [profile for chain in profiles().values() for profile in chain]
+
+
+def _fresh() -> Mapping[str, Chain]:
+    global _rows, _read_at, _told
+    with _lock:
+        if _read_at is None or time.monotonic() - _read_at > FRESH_SECONDS:
+            try:
+                _rows, _told = _read(), False
+            except django.db.Error as error:
+                if not _told:
+                    log.warning("model profiles could not be read", error=str(error)[:200])
+                _told = True
+            _read_at = time.monotonic()
+        return _rows
+
+
+def _read() -> Mapping[str, Chain]:
+    """A thread that had no connection before has none afterwards."""
+    from agentsys.gateway.models import Profile
+
+    was_open = connection.connection is not None
+    try:
+        return {row.role: row.chain() for row in Profile.objects.filter(enabled=True)}
+    finally:
+        if not was_open:
+            connection.close()
