@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -45,14 +46,16 @@ def options(spec: Spec, *, uid: int | None, launcher: Path) -> tuple[list[str], 
     words += _system(spec)
     words += _accounts(inside, handles)
     words += _folders(spec, launcher)
-    words += ["--remount-ro", "/", "--clearenv"]  # the root itself is a tmpfs without a limit
+    for place in ("/dev", "/"):  # each a tmpfs without a limit of its own
+        words += ["--remount-ro", place]
+    words += ["--clearenv"]
     for name, value in spec.env.items():
         words += ["--setenv", name, value]
     return [*words, "--chdir", "/"], handles
 
 
 def _system(spec: Spec) -> list[str]:
-    words = ["--proc", "/proc", "--dev", "/dev"]
+    words = ["--proc", "/proc", *_proc(), "--dev", "/dev"]
     for place in ("/tmp", "/dev/shm"):  # noqa: S108
         words += ["--perms", "1777", "--size", str(TMP_BYTES_MAX), "--tmpfs", place]
     for name in SYSTEM:
@@ -64,6 +67,24 @@ def _system(spec: Spec) -> list[str]:
     words += ["--perms", "0755", "--dir", "/etc", "--perms", "0755", "--dir", "/run"]
     for name in (*ETC, *(ETC_NETWORK if spec.network else ())):
         words += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
+    return words
+
+
+def _proc() -> list[str]:
+    """What root could read or write in /proc without any capability, because it owns it: the
+    kernel's switches above all. Bubblewrap covers them where the folder itself can be written,
+    which is not so when root is mapped to somebody else."""
+    if os.geteuid() != 0:
+        return []
+    words = []
+    for entry in sorted(os.scandir("/proc"), key=lambda entry: entry.name):
+        if entry.name.isdigit() or entry.is_symlink():
+            continue
+        mode = entry.stat(follow_symlinks=False).st_mode
+        if not stat.S_ISDIR(mode) and not mode & 0o004:
+            words += ["--ro-bind-try", "/dev/null", entry.path]
+        elif stat.S_ISDIR(mode) or mode & 0o222:
+            words += ["--ro-bind-try", entry.path, entry.path]
     return words
 
 
@@ -88,17 +109,20 @@ def _folders(spec: Spec, launcher: Path) -> list[str]:
     binds += [(path, "--bind", path) for path in spec.writable]
     binds += [(path, "--ro-bind", path) for path in interpreter_folders()]
     binds += [(LAUNCHER, "--ro-bind", launcher)]
+    binds += [(path, "--tmpfs", path) for path in spec.hidden]
     binds.sort(key=lambda bind: len(bind[0].parts))  # stable: keeps the order of equals
     words, made = [], {Path("/"), Path("/tmp"), Path("/etc"), Path("/run")}  # noqa: S108
-    lent: list[Path] = []
+    lent = {Path("/usr"): "--ro-bind"}
     for inside, kind, outside in binds:
         for parent in reversed(inside.parents):
-            covered = any(parent.is_relative_to(path) for path in (*lent, Path("/usr")))
-            if parent not in made and not covered:
+            on_top = [lent[path] for path in lent if parent.is_relative_to(path)][-1:]
+            if parent not in made and on_top in ([], ["--tmpfs"]):
                 made.add(parent)
                 words += ["--perms", "0755", "--dir", str(parent)]
-        words += [kind, str(outside), str(inside)]
-        lent.append(inside)
+        words += [kind, str(inside)] if kind == "--tmpfs" else [kind, str(outside), str(inside)]
+        lent[inside] = kind
+    for path in spec.hidden:  # only now: what is lent from below it has its place there
+        words += ["--remount-ro", str(path)]
     return words
 
 
@@ -124,12 +148,23 @@ def lent(folder: Path, uid: int) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(FileNotFoundError):  # that of an attempt that was taken back is gone
-            for _ in _each(folder, owner):
-                pass
+        _give_back(folder, owner)
         for path, pair in others.items():
             with suppress(OSError):
                 os.chown(path, *pair, follow_symlinks=False)
+
+
+def _give_back(folder: Path, owner: tuple[int, int]) -> None:
+    """The program may have nested folders deeper than Python or the open files allow for; then
+    coreutils' `chown`, which holds neither, does the rest."""
+    try:
+        for _ in _each(folder, owner):
+            pass
+    except FileNotFoundError:
+        pass  # that of an attempt that was taken back is gone
+    except (RecursionError, OSError):
+        words = ["chown", "--no-dereference", "--recursive", f"{owner[0]}:{owner[1]}", "--"]
+        subprocess.run([*words, str(folder)], check=False, capture_output=True)
 
 
 def _each(folder: Path, owner: tuple[int, int]) -> Iterator[tuple[str, tuple[int, int]]]:

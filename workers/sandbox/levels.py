@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,7 +15,7 @@ from pathlib import Path
 
 from workers.errors import SandboxUnavailable
 from workers.sandbox import bubblewrap, launcher
-from workers.sandbox.process import Launch
+from workers.sandbox.process import Bounds, Launch, watch
 from workers.sandbox.spec import Spec
 
 LAUNCHER = Path(launcher.__file__).resolve()
@@ -46,10 +44,12 @@ class Isolation:
         with ExitStack() as stack:
             uid = unused_uid() if self.drop_uid else None
             python = [sys.executable, "-I", "-S"]
-            given = json.dumps({"uid": uid, "cwd": str(spec.cwd), "limits": dict(spec.limits)})
+            limits = ",".join(f"{name}={value}" for name, value in spec.limits.items())
+            scoped = "scoped" if spec.network and self.binary is not None else "-"
+            given = ["-" if uid is None else str(uid), limits, scoped, str(spec.cwd)]
             if self.binary is None:
                 yield Launch(
-                    argv=[*python, str(LAUNCHER), given, *spec.argv],
+                    argv=[*python, str(LAUNCHER), *given, *spec.argv],
                     cwd=spec.cwd,
                     env=spec.env,
                     level=self.level.name,
@@ -62,17 +62,23 @@ class Isolation:
             options, handles = bubblewrap.options(spec, uid=uid, launcher=LAUNCHER)
             for handle in handles:
                 stack.callback(os.close, handle)
+            read, write = os.pipe()
+            told = (
+                stack.enter_context(os.fdopen(read, "rb")),
+                stack.enter_context(os.fdopen(write, "wb")),
+            )
             yield Launch(
                 argv=[
-                    *(self.binary, *options, "--"),
-                    *(*python, str(bubblewrap.LAUNCHER), given),
+                    *(self.binary, *options, "--info-fd", str(write), "--"),
+                    *(*python, str(bubblewrap.LAUNCHER), *given),
                     *spec.argv,
                 ],
                 cwd=Path("/"),
                 env={},
                 level=self.level.name,
                 isolated=True,
-                pass_fds=tuple(handles),
+                pass_fds=(*handles, write),
+                told=told,
             )
 
 
@@ -142,25 +148,17 @@ def _trial(isolation: Isolation) -> str:
         memory_bytes_max=4 * 1024**3,
         cpu_seconds_max=20,
     )
+    bounds = Bounds(
+        timeout_seconds=20, output_bytes_max=4096, memory_bytes_max=4 * 1024**3, disk_bytes_max=0
+    )
     try:
         with isolation.prepared(spec) as launch:
-            trial = subprocess.run(
-                launch.argv,
-                capture_output=True,
-                env={},
-                pass_fds=launch.pass_fds,
-                timeout=20,
-                check=False,
-                stdin=subprocess.DEVNULL,
-            )
-    except (OSError, subprocess.TimeoutExpired) as error:
+            end = watch(launch, bounds)
+    except (OSError, SandboxUnavailable) as error:
         return str(error)
-    if trial.returncode == 0 and trial.stdout.strip() == b"works":
+    if end.exit_code == 0 and end.stdout.strip() == "works":
         return ""
-    return (
-        trial.stderr.decode("utf-8", "replace").strip()[-300:].rstrip(".")
-        or f"exit {trial.returncode}"
-    )
+    return end.stderr.strip()[-300:].rstrip(".") or f"exit {end.exit_code}"
 
 
 def unused_uid() -> int:
