@@ -21,6 +21,7 @@ from workers.sandbox.spec import (
 
 LAUNCHER = Path("/run/agentsys/launcher.py")  # where it stands inside
 MAPPED_UID = 65534
+SWITCHES = ("sys", "sysrq-trigger", "irq", "bus")  # of /proc
 
 
 def options(spec: Spec, *, uid: int | None, launcher: Path) -> tuple[list[str], list[int]]:
@@ -43,7 +44,7 @@ def options(spec: Spec, *, uid: int | None, launcher: Path) -> tuple[list[str], 
     if (filter_program := seccomp.program()) is not None:
         handles.append(_memory_file(filter_program))
         words += ["--seccomp", str(handles[-1])]
-    words += _system(spec)
+    words += _system(spec, mapped=uid is None)
     words += _accounts(inside, handles)
     words += _folders(spec, launcher)
     for place in ("/dev", "/"):  # each a tmpfs without a limit of its own
@@ -54,8 +55,8 @@ def options(spec: Spec, *, uid: int | None, launcher: Path) -> tuple[list[str], 
     return [*words, "--chdir", "/"], handles
 
 
-def _system(spec: Spec) -> list[str]:
-    words = ["--proc", "/proc", *_proc(), "--dev", "/dev"]
+def _system(spec: Spec, *, mapped: bool) -> list[str]:
+    words = ["--proc", "/proc", *_proc(mapped=mapped), "--dev", "/dev"]
     for place in ("/tmp", "/dev/shm"):  # noqa: S108
         words += ["--perms", "1777", "--size", str(TMP_BYTES_MAX), "--tmpfs", place]
     for name in SYSTEM:
@@ -70,20 +71,22 @@ def _system(spec: Spec) -> list[str]:
     return words
 
 
-def _proc() -> list[str]:
-    """What root could read or write in /proc without any capability, because it owns it: the
-    kernel's switches above all. Bubblewrap covers them where the folder itself can be written,
-    which is not so when root is mapped to somebody else."""
-    if os.geteuid() != 0:
-        return []
+def _proc(*, mapped: bool) -> list[str]:
+    """The kernel's switches, read-only. Bubblewrap covers them itself where `access` says that
+    their folder can be written, which newer kernels never say of /proc/sys.
+
+    Root mapped to somebody else owns, without any capability, all of /proc that is root's: then
+    everything is covered that it could write, or could read and others cannot.
+    """
     words = []
     for entry in sorted(os.scandir("/proc"), key=lambda entry: entry.name):
         if entry.name.isdigit() or entry.is_symlink():
             continue
         mode = entry.stat(follow_symlinks=False).st_mode
-        if not stat.S_ISDIR(mode) and not mode & 0o004:
+        is_folder, all_of_it = stat.S_ISDIR(mode), mapped and os.geteuid() == 0
+        if all_of_it and not is_folder and not mode & 0o004:
             words += ["--ro-bind-try", "/dev/null", entry.path]
-        elif stat.S_ISDIR(mode) or mode & 0o222:
+        elif entry.name in SWITCHES or (all_of_it and (is_folder or mode & 0o222)):
             words += ["--ro-bind-try", entry.path, entry.path]
     return words
 

@@ -1,8 +1,9 @@
-"""The first program inside: sets limits, gives up the user id, becomes the command.
+"""The first program inside where the system's own cannot do it: gives up the user id, sets limits,
+becomes the command.
 
 Runs as a script by path with `python -I -S` (isolated, no site-packages), and each run waits for
 it, so it imports next to nothing, `json` included.
-Usage: launcher.py UID|- NAME=VALUE,… scoped|- CWD ARGV…
+Usage: launcher.py UID|- NAME=VALUE,…|- scoped|- CWD ARGV…
 """
 
 from __future__ import annotations
@@ -12,22 +13,24 @@ import resource
 import sys
 
 
-def limit(name: str, value: int) -> None:
+def limit(name: str, value: int, pid: int = 0) -> None:
     kind = getattr(resource, f"RLIMIT_{name}")
-    _, hard = resource.getrlimit(kind)
+    _, hard = resource.prlimit(pid, kind)
     if hard != resource.RLIM_INFINITY:
         value = min(value, hard)
-    resource.setrlimit(kind, (value, value))
+    resource.prlimit(pid, kind, (value, value))
 
 
-def first_to_go() -> None:
+def first_to_go(pid: int | str = "self") -> None:
     """When the machine runs out of memory, the kernel ends these before the worker's own."""
     try:
-        handle = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
-        os.write(handle, b"1000")
-        os.close(handle)
+        handle = os.open(f"/proc/{pid}/oom_score_adj", os.O_WRONLY)
     except OSError:
-        pass  # a kernel without it
+        return  # a kernel without it
+    try:
+        os.write(handle, b"1000")
+    finally:
+        os.close(handle)
 
 
 def scope() -> None:
@@ -50,7 +53,6 @@ def scope() -> None:
 
 def main() -> None:
     uid, limits, scoped, cwd, *command = sys.argv[1:]
-    first_to_go()
     if uid != "-":
         number = int(uid)
         os.setgroups([])
@@ -58,10 +60,9 @@ def main() -> None:
         os.setresuid(number, number, number)  # drops every capability with it
     if scoped != "-":
         scope()
-    for pair in limits.split(","):
+    for pair in limits.split(",") if limits != "-" else ():
         name, value = pair.split("=")
         limit(name, int(value))
-    os.umask(0o022)
     try:
         os.chdir(cwd)  # only now: a folder may be closed to anyone but this id
         os.execvp(command[0], command)  # noqa: S606

@@ -14,13 +14,14 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from workers.errors import SandboxUnavailable
+from workers.sandbox.launcher import first_to_go, limit
 from workers.sandbox.spec import PROCESSES_MAX
 from workers.sandbox.usage import Disk, usage
 
@@ -33,8 +34,7 @@ PROCESSES_MARGIN = 64  # above the limit of each, which does not hold for root e
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What to start. `isolated`: its end is the end of all that it started. `told` is a pipe's
-    read and write end, into which bubblewrap writes the id of the first process inside."""
+    """What to start. `isolated`: its end is the end of all that it started."""
 
     argv: list[str]
     cwd: Path
@@ -42,7 +42,75 @@ class Launch:
     level: str
     isolated: bool
     pass_fds: tuple[int, ...] = ()
-    told: tuple[IO[bytes], IO[bytes]] | None = None
+    gate: Gate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Bubblewrap tells the id of the first process inside, which then waits to be let in; in
+    between it gets its limits, which all that it starts inherit.
+
+    The ends of two pipes: what is told comes from `ear`, and a byte into `bell` lets it in. The
+    other ends are bubblewrap's.
+    """
+
+    ear: IO[bytes]
+    bell: IO[bytes]
+    theirs: tuple[IO[bytes], IO[bytes]]
+    limits: Mapping[str, int]
+
+    @classmethod
+    @contextmanager
+    def made(cls, limits: Mapping[str, int]) -> Iterator[Gate]:
+        with ExitStack() as stack:
+            ends = [
+                stack.enter_context(os.fdopen(handle, mode, buffering=0))
+                for _ in range(2)
+                for handle, mode in zip(os.pipe(), ("rb", "wb"), strict=True)
+            ]
+            ear, mouth, door, bell = ends
+            yield cls(ear, bell, (mouth, door), limits)
+
+    @property
+    def options(self) -> list[str]:
+        mouth, door = (str(handle) for handle in self.handles)
+        return ["--info-fd", mouth, "--block-fd", door]
+
+    @property
+    def handles(self) -> tuple[int, ...]:
+        return tuple(end.fileno() for end in self.theirs)
+
+    def pass_through(self) -> int | None:
+        """Set the limits and let it in; a handle of it, or None when it never came to be.
+
+        It cannot have been replaced by another with the same id: it waits, and bubblewrap, which
+        is its parent, with it.
+        """
+        for end in self.theirs:
+            end.close()
+        text = b""
+        while b"}" not in text:
+            if not _readable(self.ear.fileno(), KILL_WAIT_SECONDS):
+                said = f"bubblewrap said nothing in {KILL_WAIT_SECONDS:.0f} s"
+                raise SandboxUnavailable(reason=said)
+            if not (chunk := os.read(self.ear.fileno(), CHUNK)):
+                return None  # it failed before; its own words are on its standard error
+            text += chunk
+        pid = int(json.loads(text)["child-pid"])
+        with suppress(ProcessLookupError):  # it failed after
+            handle = os.pidfd_open(pid)
+            try:
+                for name, value in self.limits.items():
+                    limit(name, value, pid)
+                first_to_go(pid)
+                self.bell.write(b"x")
+            except ProcessLookupError:
+                pass
+            except BaseException:
+                os.close(handle)
+                raise
+            return handle
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +185,7 @@ def watch(launch: Launch, bounds: Bounds, *, stdin: bytes = b"") -> End:
             os.set_blocking(pipe.fileno(), False)
             pipes.register(pipe.fileno(), selectors.EVENT_READ, capture)
         ends = stack.enter_context(_Ends(process, os.pidfd_open(process.pid), launch.isolated))
-        ends.inner = _first_inside(launch)
+        ends.inner = launch.gate.pass_through() if launch.gate else None
         killed = _live(ends, pipes, (out, err), deadline, bounds, disk)
         ends.make_sure()
         _read(pipes, 0.0, rounds=FLOOD_BYTES // CHUNK)
@@ -147,6 +215,7 @@ def _start(launch: Launch, stdin: bytes) -> subprocess.Popen[bytes]:
             env=dict(launch.env),
             pass_fds=launch.pass_fds,
             start_new_session=True,
+            umask=0o022,
             bufsize=0,
         )
     finally:
@@ -194,25 +263,6 @@ def _readable(handle: int, seconds: float) -> bool:
     poll = select.poll()
     poll.register(handle, select.POLLIN)
     return bool(poll.poll(seconds * 1000))
-
-
-def _first_inside(launch: Launch) -> int | None:
-    """A handle of the namespace's first process. It cannot have been replaced by another with the
-    same id: bubblewrap is its parent and takes note of its end only after it has told."""
-    if launch.told is None:
-        return None
-    read, write = launch.told
-    write.close()
-    text = b""
-    while b"}" not in text:
-        if not _readable(read.fileno(), KILL_WAIT_SECONDS):
-            raise SandboxUnavailable(reason=f"bubblewrap said nothing in {KILL_WAIT_SECONDS:.0f} s")
-        if not (chunk := os.read(read.fileno(), CHUNK)):
-            return None  # it failed before; its own words are on its standard error
-        text += chunk
-    with suppress(ProcessLookupError):  # it has ended, and bubblewrap with it
-        return os.pidfd_open(json.loads(text)["child-pid"])
-    return None
 
 
 def _live(
