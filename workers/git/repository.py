@@ -19,10 +19,14 @@ class Repository(Worktrees, Merging):
     @classmethod
     def open(cls, path: Path | str) -> Repository:
         """BadInput when `path` is not the top folder of a git repository; says what it is."""
-        folder = Path(path).expanduser()
-        if not folder.is_dir():
+        try:
+            folder = Path(path).expanduser()
+            is_folder = folder.is_dir()
+            folder = folder.resolve()
+        except (OSError, RuntimeError, ValueError) as error:  # over-long, a circle, NUL
+            raise _no_repository(f"{str(path)[:200]!r} is not a folder: {error}") from error
+        if not is_folder:
             raise _no_repository(f"{path} is not a folder; expected a git repository")
-        folder = folder.resolve()
         words = ["--git-dir", "--git-common-dir", "--is-bare-repository", "--show-object-format"]
         ended = git_run(["rev-parse", *words], cwd=folder, env={})
         if ended.returncode != 0:

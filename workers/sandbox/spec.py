@@ -111,8 +111,12 @@ def _own_places(lent: Sequence[Path]) -> Iterator[Path]:
 
 
 def _folder(path: Path) -> Path:
-    resolved = Path(path).resolve()
-    if not resolved.is_dir():
+    try:
+        resolved = Path(path).resolve()
+        is_folder = resolved.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:  # NUL, a circle of links, over-long
+        raise BadInput(what="sandbox", problems=[f"{str(path)[:200]!r}: {error}"]) from error
+    if not is_folder:
         raise BadInput(what="sandbox", problems=[f"{path} is not a folder"])
     return resolved
 
