@@ -99,7 +99,18 @@ class Action:
         )
 
     def check_folders(self) -> None:
-        """BadInput when a folder that it may write to is not there."""
-        problems = [f"{path} is not a folder" for path in self.writable if not Path(path).is_dir()]
+        """BadInput when a folder that it may write to is not there, or is another one than it
+        says: what a person approved is what is lent, not what a link leads to meanwhile."""
+        problems = [problem for path in self.writable if (problem := _folder_fault(path))]
         if problems:
             raise BadInput(what="action", problems=problems)
+
+
+def _folder_fault(path: str) -> str:
+    try:
+        if not Path(path).is_dir():
+            return f"{path} is not a folder"
+        real = Path(path).resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        return f"{path[:200]!r} is not a folder: {error}"
+    return "" if str(real) == path.rstrip("/") else f"{path} is {real}; name that one"

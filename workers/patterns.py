@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
+from workers.beneath import is_plain
 from workers.contracts import ScopeGrant
 
 _WILD = {"**/": r"(?:.*/)?", "**": r".*", "*": r"[^/]*", "?": r"[^/]"}
@@ -25,7 +26,8 @@ def write_patterns(scopes: Iterable[ScopeGrant]) -> tuple[str, ...]:
 
 
 def matches(path: str, patterns: Sequence[str]) -> bool:
-    return any(_matcher(pattern).fullmatch(path) for pattern in patterns)
+    """Whether any pattern names this path; never one that leads out of the repository."""
+    return is_plain(path) and any(_matcher(pattern).fullmatch(path) for pattern in patterns)
 
 
 @lru_cache(maxsize=512)

@@ -17,6 +17,7 @@ from agentsys.kernel.errors import BadInput
 from memory import services as memory
 from orchestration.models import Artifact, Goal, LedgerEntry, Plan, Proposal, Task
 from orchestration.planners.playbooks import playbooks_load
+from workers.beneath import file_name
 from workers.git import Repository
 from workers.services import blob_get
 
@@ -47,8 +48,8 @@ def reports_export(goal: Goal) -> list[Path]:
     for artifact in Artifact.objects.filter(attempt__in=accepted, kind="report"):
         folder = goal_folder(goal.pk)
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / Path(artifact.name).name
-        partial = path.with_suffix(".partial")
+        path = folder / file_name(artifact.name)
+        partial = folder / f"{path.name}.partial"
         partial.write_bytes(blob_get(artifact.sha256))
         partial.replace(path)
         written.append(path)

@@ -15,7 +15,7 @@ from typing import Any
 from verification.domain.injection import hidden_characters
 
 GIT_READS = re.compile(r"(?i)^(?:.*/)?(?:\.gitattributes|\.gitmodules|\.githooks/.*|\.husky/.*)$")
-GIT_FOLDER = re.compile(r"(?i)^(?:\.git|git~\d+)[\s.]*$")
+GIT_FOLDER = re.compile(r"(?i)^(?:\.git|git~\d+)(?:[\s.]*|:.*)$")  # also as Windows takes it
 
 
 def write_patterns(definition: Mapping[str, Any]) -> tuple[str, ...]:
@@ -48,9 +48,15 @@ def _malformed(path: str) -> str | None:
         return "is not in its plain form (`..`, `.` or an empty part)"
     if hidden_characters(path) or any(unicodedata.category(c) == "Cc" for c in path):
         return "has control or invisible characters"
-    if any(GIT_FOLDER.match(unicodedata.normalize("NFKC", part)) for part in parts):
+    if any(GIT_FOLDER.match(_as_macs_see_it(part)) for part in parts):
         return "reaches into git's own folder"
     return None
+
+
+def _as_macs_see_it(part: str) -> str:
+    """Some file systems ignore characters that only steer how others are joined or shown."""
+    visible = "".join(c for c in part if unicodedata.category(c) != "Cf")
+    return unicodedata.normalize("NFKC", visible)
 
 
 @lru_cache(maxsize=512)

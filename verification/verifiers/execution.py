@@ -10,7 +10,7 @@ with 0.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,6 +27,7 @@ from verification.domain.paths import write_patterns
 from verification.domain.suites import NO_TESTS, TAIL_CHARS, Suite, regressions, says_nothing
 from verification.models import Baseline
 from verification.verifiers.base import Verifier
+from workers.beneath import write_below
 
 if TYPE_CHECKING:
     from workers.git import Repository
@@ -255,10 +256,9 @@ def _fill(folder: Path, case: Case, change: Change | None) -> None:
         return
     (folder / "output.json").write_text(canonical(case.report.get("output")))
     for artifact in case.report.get("artifacts") or ():
-        path = (folder / str(artifact["name"])).resolve()
-        if path.is_relative_to(folder.resolve()) and path != folder.resolve():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(case.blob(artifact["sha256"]))
+        # A name that is no path below the folder, or is taken: that one is not there to look at.
+        with suppress(OSError, ValueError):
+            write_below(folder, str(artifact["name"]), case.blob(artifact["sha256"]))
 
 
 def _compile_faults(repository: Repository, change: Change) -> list[str]:

@@ -7,6 +7,7 @@ fails the report, since a digest with an invented quote is worse than none.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 from verification.contracts import Case, Kind, VerdictDraft
 from verification.domain.grounding import claim_fault
 from verification.verifiers.base import Verifier
+from workers.beneath import open_below
 
 SOURCE_BYTES_MAX = 20_000_000
 Faults = dict[int, str]
@@ -89,14 +91,16 @@ def _corpora(inputs: Mapping[str, Any]) -> list[Path]:
 def _in_folder(folder: Path, name: str) -> str | None:
     """Never a file outside of the folder, whatever the claim calls its source."""
     root = folder.resolve()
-    path = (root / name).resolve()
-    if root.is_file() and root.name == name:
-        path = root
-    elif not path.is_relative_to(root):
+    if root.is_file():
+        root = root.parent if root.name == name else root
+    try:
+        handle = open_below(root, name)
+    except (OSError, ValueError):
         return None
-    if not path.is_file() or path.stat().st_size > SOURCE_BYTES_MAX:
-        return None
-    return _decoded(path.read_bytes())
+    with os.fdopen(handle, "rb") as file:
+        if os.fstat(handle).st_size > SOURCE_BYTES_MAX:
+            return None
+        return _decoded(file.read(SOURCE_BYTES_MAX))
 
 
 def _decoded(content: bytes) -> str | None:

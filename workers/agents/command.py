@@ -74,7 +74,10 @@ def _place(brief: Brief, ports: Ports) -> tuple[Path, bool]:
 
 
 def _inside(place: Path, relative: str) -> Path:
-    folder = (place / relative).resolve()
+    try:
+        folder = (place / relative).resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # NUL, a circle of links, over-long
+        raise BadInput(what="cwd", problems=[f"{relative[:200]!r}: {error}"]) from error
     if not folder.is_relative_to(place.resolve()):
         raise BadInput(what="cwd", problems=[f"`{relative}` leads out of the task's folder"])
     return folder

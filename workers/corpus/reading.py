@@ -7,14 +7,15 @@ cannot be read is said, not raised: one bad file must not cost the others.
 
 from __future__ import annotations
 
+import errno
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from agentsys.kernel.errors import AgentsysError, BadInput
 from agentsys.kernel.hashing import digest_bytes, plain
+from workers.beneath import open_below
 from workers.corpus.formats import Unreadable, reader_for
 from workers.corpus.suspicion import without_credentials
 from workers.patterns import matches
@@ -125,10 +126,10 @@ def _read(root: Path, source: str, seen: dict[str, str]) -> Document:
         return _bad(plain(source), "its name is not UTF-8")
     try:
         read = reader_for(source)
-        content = _content(root / source)
+        content = _content(root, source)
         text = plain(read(content))
     except (Unreadable, AgentsysError, OSError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
         return _bad(source, f"unreadable: {reason}"[:300])
     except Exception as error:  # the edge: any parser may choke on any file
         return _bad(source, f"unreadable: {type(error).__name__}: {error}"[:300])
@@ -147,20 +148,18 @@ def _bad(source: str, why: str, sha256: str = "") -> Document:
     return Document(source, sha256, source, "", why)
 
 
-def _content(path: Path) -> bytes:
+def _content(root: Path, source: str) -> bytes:
     """The bytes of a regular file: no link, no pipe, no device, and not too many."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        if path.is_symlink():
+        handle = open_below(root, source)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
             raise Unreadable("a link; links are not followed") from None
         raise
     with os.fdopen(handle, "rb") as file:
-        facts = os.fstat(handle)
-        if not stat.S_ISREG(facts.st_mode):
-            raise Unreadable("not a regular file")
-        if facts.st_size > FILE_BYTES_MAX:
-            raise Unreadable(f"{facts.st_size} bytes, over {FILE_BYTES_MAX}")
+        size = os.fstat(handle).st_size
+        if size > FILE_BYTES_MAX:
+            raise Unreadable(f"{size} bytes, over {FILE_BYTES_MAX}")
         return file.read(FILE_BYTES_MAX)
 
 

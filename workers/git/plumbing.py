@@ -21,6 +21,10 @@ HARDENED = (
     ("core.fsmonitor", "false"),
     ("core.attributesFile", "/dev/null"),
     ("core.excludesFile", "/dev/null"),
+    ("core.protectHFS", "true"),  # names that are `.git` on the file systems of others
+    ("core.protectNTFS", "true"),
+    ("core.sshCommand", "/bin/false"),
+    ("core.alternateRefsCommand", "/bin/false"),
     ("core.filesRefLockTimeout", "3000"),
     ("core.quotePath", "false"),
     ("protocol.allow", "never"),
@@ -45,6 +49,8 @@ ENV = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_NO_LAZY_FETCH": "1",
+    # Unlike protocol.allow, this cannot be set aside by protocol.NAME.allow in a repository.
+    "GIT_ALLOW_PROTOCOL": "none",
     "GIT_ASKPASS": "/bin/false",
     "GIT_EDITOR": "/bin/false",
     "GIT_AUTHOR_NAME": NAME,

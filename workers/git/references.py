@@ -9,6 +9,7 @@ from contextlib import suppress
 from agentsys.kernel.errors import BadInput
 from workers.errors import GitFailed
 from workers.git.plumbing import Plumbing, full_sha, is_sha
+from workers.git.structure import linked_part
 
 PREFIX = "agentsys/"
 LOCK_SECONDS_MAX = 60.0  # git holds a reference for milliseconds
@@ -30,11 +31,19 @@ class References(Plumbing):
 
     def _update(self, ref: str, *words: str) -> None:
         """Move one of our references, past a lock that a killed git left behind."""
+        if link := linked_part(self.common_dir, ref):
+            raise GitFailed(
+                command="update-ref",
+                path=str(self.path),
+                status="refused",
+                stderr=f"{link} is a link, and writing through it leads out of the repository",
+            )
         lock = self.common_dir / f"{ref}.lock"
         with suppress(FileNotFoundError):
             if time.time() - lock.stat().st_mtime > LOCK_SECONDS_MAX:
                 lock.unlink()
-        self._refs(["update-ref", *words])
+        # Of a reference that stands for another one, the other one must not move.
+        self._refs(["update-ref", "--no-deref", *words])
         self._give_back()
 
     def branch_create(self, name: str, at: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from agentsys.kernel.errors import BadInput, NotFound
 from workers.git.merging import Merging
 from workers.git.plumbing import full_sha, git_run
+from workers.git.structure import structure_faults
 from workers.git.worktrees import Worktrees
 
 
@@ -18,10 +19,14 @@ class Repository(Worktrees, Merging):
     @classmethod
     def open(cls, path: Path | str) -> Repository:
         """BadInput when `path` is not the top folder of a git repository; says what it is."""
-        folder = Path(path).expanduser()
-        if not folder.is_dir():
+        try:
+            folder = Path(path).expanduser()
+            is_folder = folder.is_dir()
+            folder = folder.resolve()
+        except (OSError, RuntimeError, ValueError) as error:  # over-long, a circle, NUL
+            raise _no_repository(f"{str(path)[:200]!r} is not a folder: {error}") from error
+        if not is_folder:
             raise _no_repository(f"{path} is not a folder; expected a git repository")
-        folder = folder.resolve()
         words = ["--git-dir", "--git-common-dir", "--is-bare-repository", "--show-object-format"]
         ended = git_run(["rev-parse", *words], cwd=folder, env={})
         if ended.returncode != 0:
@@ -38,6 +43,9 @@ class Repository(Worktrees, Merging):
             sha_format=sha_format,
         )
         found._check_top()
+        faults = structure_faults(folder, found.git_dir, found.common_dir, bare=found.bare)
+        if problem := next(faults, ""):
+            raise _no_repository(f"{folder} leads out of itself: {problem}")
         return found
 
     def _check_top(self) -> None:
@@ -59,7 +67,7 @@ class Repository(Worktrees, Merging):
         head = self.head()
         with self._compared(self.path, head) as tree:
             own = self.git_dir / "index"
-            if own.exists():
+            if own.is_file() and not own.is_symlink():
                 shutil.copyfile(own, tree.index)  # its time stamps spare reading every file
             base = head or self._empty_tree()
             staged = ["diff-index", "--cached", "--name-only", "--ignore-submodules", base, "--"]

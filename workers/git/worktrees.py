@@ -6,7 +6,6 @@ it or a crash would leave it. What changed is found by comparing with the commit
 
 from __future__ import annotations
 
-import shutil
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from agentsys.kernel.errors import BadInput
 from workers.git.plumbing import Plumbing, Tree, full_sha
+from workers.workspaces import folder_remove
 
 
 class Worktrees(Plumbing):
@@ -31,11 +31,7 @@ class Worktrees(Plumbing):
 
     def worktree_remove(self, path: Path) -> None:
         """Remove the folder. Nothing to remove is fine."""
-        folder = Path(path)
-        if folder.is_symlink():
-            folder.unlink()
-        elif folder.exists():
-            shutil.rmtree(folder)
+        folder_remove(Path(path))
 
     def worktree_changes(self, path: Path, base: str) -> list[str]:
         """Paths that differ from commit `base`: changed, added or removed; ignored files not."""

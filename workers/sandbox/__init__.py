@@ -10,8 +10,10 @@ What is guaranteed at the levels `bwrap+uid` and `bwrap+userns`:
   filter against the kernel's less travelled doors;
 - limits on address space, processes, file size, open files and processor time;
 - at the time limit, or when this process dies, everything inside is killed: it is the end of a
-  process-id namespace, so double forks and new sessions do not help;
-- all processes together are held to the memory limit of one, looked at five times a second;
+  process-id namespace, so double forks and new sessions do not help, and `run` returns only when
+  the kernel has said that nothing of it is left;
+- all processes together are held to the memory limit of one, to a number of processes and to what
+  they may write into the folders they were given, looked at five times a second;
 - output is read for ever but kept in bounded memory; a flood ends the program.
 
 As root the program runs under an unused user id of its own (`bwrap+uid`), since the kernel does not
@@ -29,11 +31,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from workers.sandbox import process
 from workers.sandbox.levels import SandboxLevel, chosen
-from workers.sandbox.spec import MEMORY_BYTES_MAX, Spec
+from workers.sandbox.process import Bounds, watch
+from workers.sandbox.spec import DISK_BYTES_MAX, MEMORY_BYTES_MAX, Spec
 
-__all__ = ["MEMORY_BYTES_MAX", "SandboxLevel", "SandboxResult", "level", "run"]
+__all__ = ["DISK_BYTES_MAX", "MEMORY_BYTES_MAX", "SandboxLevel", "SandboxResult", "level", "run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,8 @@ class SandboxResult:
     """How a program ended. Texts are UTF-8, undecodable bytes replaced, the middle left out when
     they were too long (`truncated`). `exit_code` is 128 + N after signal N.
 
-    `killed` says why it was ended from outside: "" | "timeout" | "output" | "memory" | "stopped".
+    `killed` says why it was ended from outside: "" | "timeout" | "output" | "memory" | "processes" |
+    "disk" | "stopped".
     """
 
     exit_code: int
@@ -71,6 +74,7 @@ def run(
     network: bool = False,
     stdin: bytes = b"",
     memory_bytes_max: int = MEMORY_BYTES_MAX,
+    disk_bytes_max: int = DISK_BYTES_MAX,
     should_stop: Callable[[], bool] | None = None,
 ) -> SandboxResult:
     """Run `argv` in `cwd`, which is readable even when no list names it.
@@ -91,13 +95,17 @@ def run(
     )
     started = time.monotonic()
     with chosen(spec).prepared(spec) as launch:
-        end = process.watch(
+        end = watch(
             launch,
+            Bounds(
+                timeout_seconds=timeout_seconds,
+                output_bytes_max=output_bytes_max,
+                memory_bytes_max=memory_bytes_max,
+                disk_bytes_max=disk_bytes_max,
+                writable=spec.writable,
+                should_stop=should_stop,
+            ),
             stdin=stdin,
-            timeout_seconds=timeout_seconds,
-            output_bytes_max=output_bytes_max,
-            memory_bytes_max=memory_bytes_max,
-            should_stop=should_stop,
         )
     return SandboxResult(
         exit_code=end.exit_code,

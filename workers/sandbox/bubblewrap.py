@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +21,7 @@ from workers.sandbox.spec import (
 
 LAUNCHER = Path("/run/agentsys/launcher.py")  # where it stands inside
 MAPPED_UID = 65534
+SWITCHES = ("sys", "sysrq-trigger", "irq", "bus")  # of /proc
 
 
 def options(spec: Spec, *, uid: int | None, launcher: Path) -> tuple[list[str], list[int]]:
@@ -42,17 +44,19 @@ def options(spec: Spec, *, uid: int | None, launcher: Path) -> tuple[list[str], 
     if (filter_program := seccomp.program()) is not None:
         handles.append(_memory_file(filter_program))
         words += ["--seccomp", str(handles[-1])]
-    words += _system(spec)
+    words += _system(spec, mapped=uid is None)
     words += _accounts(inside, handles)
     words += _folders(spec, launcher)
-    words += ["--remount-ro", "/", "--clearenv"]  # the root itself is a tmpfs without a limit
+    for place in ("/dev", "/"):  # each a tmpfs without a limit of its own
+        words += ["--remount-ro", place]
+    words += ["--clearenv"]
     for name, value in spec.env.items():
         words += ["--setenv", name, value]
     return [*words, "--chdir", "/"], handles
 
 
-def _system(spec: Spec) -> list[str]:
-    words = ["--proc", "/proc", "--dev", "/dev"]
+def _system(spec: Spec, *, mapped: bool) -> list[str]:
+    words = ["--proc", "/proc", *_proc(mapped=mapped), "--dev", "/dev"]
     for place in ("/tmp", "/dev/shm"):  # noqa: S108
         words += ["--perms", "1777", "--size", str(TMP_BYTES_MAX), "--tmpfs", place]
     for name in SYSTEM:
@@ -64,6 +68,26 @@ def _system(spec: Spec) -> list[str]:
     words += ["--perms", "0755", "--dir", "/etc", "--perms", "0755", "--dir", "/run"]
     for name in (*ETC, *(ETC_NETWORK if spec.network else ())):
         words += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
+    return words
+
+
+def _proc(*, mapped: bool) -> list[str]:
+    """The kernel's switches, read-only. Bubblewrap covers them itself where `access` says that
+    their folder can be written, which newer kernels never say of /proc/sys.
+
+    Root mapped to somebody else owns, without any capability, all of /proc that is root's: then
+    everything is covered that it could write, or could read and others cannot.
+    """
+    words = []
+    for entry in sorted(os.scandir("/proc"), key=lambda entry: entry.name):
+        if entry.name.isdigit() or entry.is_symlink():
+            continue
+        mode = entry.stat(follow_symlinks=False).st_mode
+        is_folder, all_of_it = stat.S_ISDIR(mode), mapped and os.geteuid() == 0
+        if all_of_it and not is_folder and not mode & 0o004:
+            words += ["--ro-bind-try", "/dev/null", entry.path]
+        elif entry.name in SWITCHES or (all_of_it and (is_folder or mode & 0o222)):
+            words += ["--ro-bind-try", entry.path, entry.path]
     return words
 
 
@@ -88,17 +112,20 @@ def _folders(spec: Spec, launcher: Path) -> list[str]:
     binds += [(path, "--bind", path) for path in spec.writable]
     binds += [(path, "--ro-bind", path) for path in interpreter_folders()]
     binds += [(LAUNCHER, "--ro-bind", launcher)]
+    binds += [(path, "--tmpfs", path) for path in spec.hidden]
     binds.sort(key=lambda bind: len(bind[0].parts))  # stable: keeps the order of equals
     words, made = [], {Path("/"), Path("/tmp"), Path("/etc"), Path("/run")}  # noqa: S108
-    lent: list[Path] = []
+    lent = {Path("/usr"): "--ro-bind"}
     for inside, kind, outside in binds:
         for parent in reversed(inside.parents):
-            covered = any(parent.is_relative_to(path) for path in (*lent, Path("/usr")))
-            if parent not in made and not covered:
+            on_top = [lent[path] for path in lent if parent.is_relative_to(path)][-1:]
+            if parent not in made and on_top in ([], ["--tmpfs"]):
                 made.add(parent)
                 words += ["--perms", "0755", "--dir", str(parent)]
-        words += [kind, str(outside), str(inside)]
-        lent.append(inside)
+        words += [kind, str(inside)] if kind == "--tmpfs" else [kind, str(outside), str(inside)]
+        lent[inside] = kind
+    for path in spec.hidden:  # only now: what is lent from below it has its place there
+        words += ["--remount-ro", str(path)]
     return words
 
 
@@ -124,12 +151,23 @@ def lent(folder: Path, uid: int) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(FileNotFoundError):  # that of an attempt that was taken back is gone
-            for _ in _each(folder, owner):
-                pass
+        _give_back(folder, owner)
         for path, pair in others.items():
             with suppress(OSError):
                 os.chown(path, *pair, follow_symlinks=False)
+
+
+def _give_back(folder: Path, owner: tuple[int, int]) -> None:
+    """The program may have nested folders deeper than Python or the open files allow for; then
+    coreutils' `chown`, which holds neither, does the rest."""
+    try:
+        for _ in _each(folder, owner):
+            pass
+    except FileNotFoundError:
+        pass  # that of an attempt that was taken back is gone
+    except (RecursionError, OSError):
+        words = ["chown", "--no-dereference", "--recursive", f"{owner[0]}:{owner[1]}", "--"]
+        subprocess.run([*words, str(folder)], check=False, capture_output=True)
 
 
 def _each(folder: Path, owner: tuple[int, int]) -> Iterator[tuple[str, tuple[int, int]]]:

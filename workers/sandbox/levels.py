@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shutil
@@ -17,11 +16,21 @@ from pathlib import Path
 
 from workers.errors import SandboxUnavailable
 from workers.sandbox import bubblewrap, launcher
-from workers.sandbox.process import Launch
+from workers.sandbox.process import Bounds, Gate, Launch, watch
 from workers.sandbox.spec import Spec
 
 LAUNCHER = Path(launcher.__file__).resolve()
 UID_FIRST, UID_COUNT = 1_900_000_000, 50_000_000  # no account is ever up there
+
+
+@cache
+def _has(name: str, option: str) -> bool:
+    """Whether a program of the system knows an option; busybox's often do not."""
+    path = Path("/usr/bin") / name
+    if not path.exists():
+        return False
+    said = subprocess.run([path, "--help"], capture_output=True, text=True, check=False, timeout=10)
+    return option in said.stdout
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +54,9 @@ class Isolation:
         """The process to start; while it runs, the writable folders are the program's own."""
         with ExitStack() as stack:
             uid = unused_uid() if self.drop_uid else None
-            python = [sys.executable, "-I", "-S"]
-            given = json.dumps({"uid": uid, "cwd": str(spec.cwd), "limits": dict(spec.limits)})
             if self.binary is None:
                 yield Launch(
-                    argv=[*python, str(LAUNCHER), given, *spec.argv],
+                    argv=[*_python(LAUNCHER, spec, limits=True), *spec.argv],
                     cwd=spec.cwd,
                     env=spec.env,
                     level=self.level.name,
@@ -62,18 +69,48 @@ class Isolation:
             options, handles = bubblewrap.options(spec, uid=uid, launcher=LAUNCHER)
             for handle in handles:
                 stack.callback(os.close, handle)
+            gate = stack.enter_context(Gate.made(spec.limits))
             yield Launch(
                 argv=[
-                    *(self.binary, *options, "--"),
-                    *(*python, str(bubblewrap.LAUNCHER), given),
+                    *(self.binary, *options, *gate.options, "--"),
+                    *(_first(spec, uid) or _python(bubblewrap.LAUNCHER, spec, uid)),
                     *spec.argv,
                 ],
                 cwd=Path("/"),
                 env={},
                 level=self.level.name,
                 isolated=True,
-                pass_fds=tuple(handles),
+                pass_fds=(*handles, *gate.handles),
+                gate=gate,
             )
+
+
+def _first(spec: Spec, uid: int | None) -> list[str]:
+    """Words that change to the user id and the folder and become the command, by the system's own
+    small programs; [] where these cannot do it.
+
+    Only then to the folder: it may be closed to anyone but this id.
+    """
+    if spec.network or "=" in spec.argv[0] or not _has("env", "--chdir"):
+        return []
+    if uid and not _has("setpriv", "--clear-groups"):
+        return []
+    change = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--"]
+    return [*(change if uid else ()), "env", "-C", str(spec.cwd), "--"]
+
+
+def _python(
+    launcher: Path, spec: Spec, uid: int | None = None, *, limits: bool = False
+) -> list[str]:
+    """The same by a program of our own, which takes the start of a Python longer."""
+    pairs = ",".join(f"{name}={value}" for name, value in spec.limits.items())
+    return [
+        *(sys.executable, "-I", "-S", str(launcher)),
+        "-" if uid is None else str(uid),
+        pairs if limits else "-",
+        "scoped" if spec.network and not limits else "-",
+        str(spec.cwd),
+    ]
 
 
 def chosen(spec: Spec | None = None) -> Isolation:
@@ -142,25 +179,17 @@ def _trial(isolation: Isolation) -> str:
         memory_bytes_max=4 * 1024**3,
         cpu_seconds_max=20,
     )
+    bounds = Bounds(
+        timeout_seconds=20, output_bytes_max=4096, memory_bytes_max=4 * 1024**3, disk_bytes_max=0
+    )
     try:
         with isolation.prepared(spec) as launch:
-            trial = subprocess.run(
-                launch.argv,
-                capture_output=True,
-                env={},
-                pass_fds=launch.pass_fds,
-                timeout=20,
-                check=False,
-                stdin=subprocess.DEVNULL,
-            )
-    except (OSError, subprocess.TimeoutExpired) as error:
+            end = watch(launch, bounds)
+    except (OSError, SandboxUnavailable) as error:
         return str(error)
-    if trial.returncode == 0 and trial.stdout.strip() == b"works":
+    if end.exit_code == 0 and end.stdout.strip() == "works":
         return ""
-    return (
-        trial.stderr.decode("utf-8", "replace").strip()[-300:].rstrip(".")
-        or f"exit {trial.returncode}"
-    )
+    return end.stderr.strip()[-300:].rstrip(".") or f"exit {end.exit_code}"
 
 
 def unused_uid() -> int:

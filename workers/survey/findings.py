@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import sys
 import tomllib
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from workers import sandbox
+from workers.beneath import open_below
 from workers.sandbox import SandboxResult
 
 FINDINGS_MAX = 500
@@ -86,10 +88,14 @@ class Checkout:
 
     def text(self, file: str) -> str | None:
         """What a small tracked file says; None when it is none, or too big to be what it seems."""
-        if file not in self.files or not self.is_regular(file):
+        if file not in self.files:
             return None
-        path = self.path / file
-        return path.read_text(errors="replace") if path.stat().st_size <= TEXT_BYTES_MAX else None
+        try:
+            handle = open_below(self.path, file)
+        except OSError:
+            return None
+        with os.fdopen(handle, errors="replace") as opened:
+            return opened.read() if os.fstat(handle).st_size <= TEXT_BYTES_MAX else None
 
     def toml(self, file: str) -> dict[str, Any]:
         """A TOML file as a table; {} when there is none. ValueError says why it cannot be read."""
