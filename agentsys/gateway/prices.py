@@ -28,8 +28,9 @@ class Given(NamedTuple):
     cached: float | None = None
 
 
-def cost_usd(provider: str, model: str, used: Used, given: Given) -> float:
-    """Long prompts are dearer with some models: the list knows, a given price is flat."""
+def cost_usd(provider: str | None, model: str, used: Used, given: Given) -> float:
+    """Long prompts are dearer with some models: the list knows, a given price is flat. Without a
+    provider the model's name must tell."""
     known = given.input is not None and given.output is not None
     listed_in, listed_out = (0.0, 0.0) if known else _listed(provider, model, *used)
     spent_in = listed_in if given.input is None else _flat(used, given)
@@ -43,7 +44,9 @@ def _flat(used: Used, given: Given) -> float:
     return ((used.input - used.cached) * price + used.cached * cached) / 1e6
 
 
-def _listed(provider: str, model: str, asked: int, said: int, cached: int) -> tuple[float, float]:
+def _listed(
+    provider: str | None, model: str, asked: int, said: int, cached: int
+) -> tuple[float, float]:
     """Dollars for the input and for the output. A newer model is not taken for the older one it is
     named after. The list takes half a second to import, so it is when it is first needed."""
     import genai_prices

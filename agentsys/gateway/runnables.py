@@ -9,8 +9,9 @@ from functools import cache
 from typing import Any
 
 from agentsys.gateway.errors import BadModelOutput, translated
-from agentsys.gateway.metering import Spent, tokens_of
-from agentsys.gateway.prices import price_of
+from agentsys.gateway.metering import Spent, Usage, tokens_of, usage_of
+from agentsys.gateway.prices import Given, Used, cost_usd
+from agentsys.gateway.redaction import redacted_value
 from agentsys.kernel.hashing import plain
 
 
@@ -23,12 +24,12 @@ class Ran:
 
 
 @dataclass(frozen=True, slots=True)
-class Used:
+class Call:
     """One model call inside a Runnable."""
 
     model: str
-    input_tokens: int
-    output_tokens: int
+    provider: str | None
+    usage: Usage
 
 
 def is_runnable(value: object) -> bool:
@@ -48,6 +49,7 @@ def runnable_run(runnable: Any, *, name: str, asked: Mapping[str, Any], prompt: 
 
     counter, started = _counter_class()(), time.monotonic()
     given: Any = prompt if isinstance(runnable, BaseChatModel) else dict(asked)
+    given = redacted_value(given)
     try:
         answer = runnable.invoke(given, config={"callbacks": [counter], "run_name": name})
     except Exception as error:  # the edge to other people's code and their providers
@@ -78,35 +80,30 @@ def _counter_class() -> Any:
 
     class Counter(BaseCallbackHandler):
         def __init__(self) -> None:
-            self.used: list[Used] = []  # appended to from any thread
+            self.used: list[Call] = []  # appended to from any thread
 
         def on_llm_end(self, response: Any, **_: Any) -> None:
             for generation in (g for several in response.generations for g in several):
                 message = getattr(generation, "message", None)
-                usage = getattr(message, "usage_metadata", None) or {}
                 facts = getattr(message, "response_metadata", None) or {}
-                self.used.append(
-                    Used(
-                        str(facts.get("model_name") or ""),
-                        int(usage.get("input_tokens") or 0),
-                        int(usage.get("output_tokens") or tokens_of(generation.text)),
-                    )
-                )
+                usage = usage_of(message, 0, tokens_of(generation.text))
+                model, provider = facts.get("model_name") or "", facts.get("model_provider")
+                self.used.append(Call(str(model), provider, usage))
 
     return Counter
 
 
-def _spent(name: str, used: Sequence[Used], seconds: float) -> Spent:
-    cost = 0.0
-    for call in used:
-        asks, says = price_of(call.model)
-        cost += (call.input_tokens * asks + call.output_tokens * says) / 1e6
+def _spent(name: str, calls: Sequence[Call], seconds: float) -> Spent:
+    used = [Used(c.usage.input, c.usage.output, c.usage.cached) for c in calls]
+    costs = (cost_usd(c.provider, c.model, u, Given()) for c, u in zip(calls, used, strict=True))
     return Spent(
         role=name,
-        model=", ".join(sorted({call.model for call in used if call.model})) or name,
+        model=", ".join(sorted({c.model for c in calls if c.model})) or name,
         outcome="ok",
-        input_tokens=sum(call.input_tokens for call in used),
-        output_tokens=sum(call.output_tokens for call in used),
-        cost_usd=cost,
+        input_tokens=sum(u.input for u in used),
+        output_tokens=sum(u.output for u in used),
+        cost_usd=sum(costs),
+        cached_tokens=sum(u.cached for u in used),
+        reasoning_tokens=sum(c.usage.reasoning for c in calls),
         latency_ms=int(seconds * 1000),
     )
