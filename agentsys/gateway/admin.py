@@ -33,12 +33,12 @@ class ProfileAdmin(ModelAdmin):
 
     @admin.display(description="state")
     def state(self, row: Profile) -> str:
-        """What would keep the first model from being asked now."""
+        """What each model lacks, or the state of its provider's breaker."""
         try:
-            first = row.chain()[0]
+            chain = row.chain()
         except GatewayError as error:
             return str(error)
-        return problem_of(first) or breakers.state_of(first.source).shown
+        return "; ".join(problem_of(p) or breakers.state_of(p.source).shown for p in chain)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)

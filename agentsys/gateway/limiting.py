@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache, lru_cache
+from typing import NamedTuple
 
 import redis
 from limits import RateLimitItemPerSecond
@@ -65,41 +66,48 @@ def _slot(profile: ModelProfile) -> str | None:
 
 def _count(profile: ModelProfile, tokens: int) -> None:
     wants = [
-        (kind, limit, cost)
+        _Want(kind, limit, cost)
         for kind, limit, cost in (
             ("tokens", profile.tokens_per_minute, tokens),
             ("requests", profile.requests_per_minute, 1),
         )
         if limit is not None
     ]
-    for kind, limit, cost in wants:
-        wait = _seconds_to_wait(profile, kind, limit, cost)
+    # Looked at first where there are two: one is not to count what the other refuses.
+    looks = [want._replace(counts=False) for want in wants] if len(wants) > 1 else []
+    for want in [*looks, *wants]:
+        wait = _seconds_to_wait(profile, want)
         if wait is not None:
-            raise _not_yet(profile, f"{limit} {kind} a minute are reached", wait)
+            raise _not_yet(profile, f"{want.limit} {want.kind} a minute are reached", wait)
 
 
-def _seconds_to_wait(profile: ModelProfile, kind: str, limit: int, cost: int) -> float | None:
-    """None when it was counted."""
+class _Want(NamedTuple):
+    kind: str
+    limit: int
+    cost: int
+    counts: bool = True  # or only looks
+
+
+def _seconds_to_wait(profile: ModelProfile, want: _Want) -> float | None:
+    """None when there is room, and it was counted."""
 
     def shared(ask: redis.Redis) -> float | None:
-        return _hit(_shared_window(ask), profile, kind, limit, cost)
+        return _room(_shared_window(ask), profile, want)
 
     def alone() -> float | None:
-        return _hit(_own_window(), profile, kind, _presence().share(limit), cost)
+        return _room(_own_window(), profile, want._replace(limit=_presence().share(want.limit)))
 
     return by_redis(shared, alone)
 
 
-def _hit(
-    window: MovingWindowRateLimiter, profile: ModelProfile, kind: str, limit: int, cost: int
-) -> float | None:
-    """None when it was counted, else the seconds until it may be tried again."""
-    amount = max(limit * MINUTE_SECONDS // 60, 1)
-    unit = max(amount // TOKEN_UNITS, 1) if kind == "tokens" else 1
-    item = RateLimitItemPerSecond(amount // unit, MINUTE_SECONDS + GUARD_SECONDS, kind)
+def _room(window: MovingWindowRateLimiter, profile: ModelProfile, want: _Want) -> float | None:
+    amount = max(want.limit * MINUTE_SECONDS // 60, 1)
+    unit = max(amount // TOKEN_UNITS, 1) if want.kind == "tokens" else 1
+    item = RateLimitItemPerSecond(amount // unit, MINUTE_SECONDS + GUARD_SECONDS, want.kind)
     # An estimate may be more than the limit itself: such a call waits for an empty window.
-    parts = min(-(-cost // unit), item.amount)
-    if window.hit(item, _name(profile), cost=parts):
+    parts = min(-(-want.cost // unit), item.amount)
+    has_room = window.hit if want.counts else window.test
+    if has_room(item, _name(profile), cost=parts):
         return None
     reset = window.get_window_stats(item, _name(profile)).reset_time
     return max(reset - _now(window), WAIT_SECONDS_MIN)

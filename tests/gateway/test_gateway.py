@@ -7,10 +7,8 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import asdict
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from agentsys import gateway
 from agentsys.gateway.answers import fitting
 from agentsys.gateway.calls import _text
 from agentsys.gateway.errors import translated
+from agentsys.gateway.loopback import Asked, Loopback, Raw
 from agentsys.gateway.providers import chat_model
 from agentsys.gateway.roles import profile_needed
 from agentsys.gateway.scripted import Say, Script, script, scripted
@@ -302,40 +301,29 @@ def test_calls_that_are_not_json_and_cut_off_answers_are_told(use: Any) -> None:
 # --- Over HTTP -----------------------------------------------------------------------------------
 
 
-class Fake(BaseHTTPRequestHandler):
-    """A loopback server that speaks the chat completions protocol."""
+class Fake:
+    """The loopback server, with answers that a test gives once it runs."""
 
-    answers: list[tuple[int, dict[str, str], dict[str, Any]]] = []
-    asked: list[dict[str, Any]] = []
+    def __init__(self) -> None:
+        self.answers: list[tuple[int, dict[str, str], dict[str, Any]]] = []
+        self.asked: list[dict[str, Any]] = []
 
-    def do_POST(self) -> None:
-        self.asked.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+    def turn(self, asked: Asked) -> Raw:
+        self.asked.append(asked.body)
         status, headers, body = self.answers.pop(0)
-        content = json.dumps(body).encode()
-        self.send_response(status)
-        for name, value in {**headers, "content-type": "application/json"}.items():
-            self.send_header(name, value)
-        self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, format: str, *args: Any) -> None: ...
+        return Raw(json.dumps(body).encode(), status, tuple(headers.items()))
 
 
 @pytest.fixture
-def openai(use: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Fake]]:
+def openai(use: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
+    """At the URL that the SDK's own variable names."""
     pytest.importorskip("langchain_openai")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Fake)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{server.server_port}/v1")
-    monkeypatch.setenv("OPENAI_API_KEY", "x")
-    use("openai:test-model?max_tokens=77&temperature=0")
-    Fake.asked = []
-    yield Fake
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    fake = Fake()
+    with Loopback(fake.turn) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        monkeypatch.setenv("OPENAI_API_KEY", "x")
+        use("openai:test-model?max_tokens=77&temperature=0")
+        yield fake
 
 
 def completion(text: str) -> dict[str, Any]:
@@ -347,7 +335,7 @@ def completion(text: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def test_the_openai_provider_works_over_http(openai: type[Fake]) -> None:
+def test_the_openai_provider_works_over_http(openai: Fake) -> None:
     openai.answers = [(200, {}, completion('{"n": 5}'))]
     assert gateway.structured(ASK, SCHEMA, role="planner") == {"n": 5}
     asked = openai.asked[0]
@@ -355,7 +343,7 @@ def test_the_openai_provider_works_over_http(openai: type[Fake]) -> None:
     assert 77 in (asked.get("max_tokens"), asked.get("max_completion_tokens"))
 
 
-def test_tools_go_over_http_and_their_results_come_back(openai: type[Fake]) -> None:
+def test_tools_go_over_http_and_their_results_come_back(openai: Fake) -> None:
     call = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"at": 1}'}}
     first = completion("")
     first["choices"][0]["message"]["tool_calls"] = [call]
@@ -374,7 +362,7 @@ def test_tools_go_over_http_and_their_results_come_back(openai: type[Fake]) -> N
     assert openai.asked[1]["messages"][-2]["tool_calls"][0]["id"] == "c1"
 
 
-def test_a_refused_key_is_not_repeated(openai: type[Fake]) -> None:
+def test_a_refused_key_is_not_repeated(openai: Fake) -> None:
     key = "sk-proj-" + "abcdefghijklmnop"
     openai.answers = [(401, {}, {"error": {"message": f"Incorrect API key provided: {key}"}})]
     with pytest.raises(gateway.ProviderMissing) as caught:
@@ -426,14 +414,14 @@ def test_the_other_providers_are_made_with_their_limits(
     assert 9 in (getattr(made, "max_tokens", None), getattr(made, "num_predict", None))
 
 
-def test_a_rate_limit_says_how_long_to_wait(openai: type[Fake]) -> None:
+def test_a_rate_limit_says_how_long_to_wait(openai: Fake) -> None:
     openai.answers = [(429, {"retry-after": "7"}, {"error": {"message": "slow down"}})]
     with pytest.raises(gateway.RateLimited) as caught:
         gateway.chat(ASK, role="model")
     assert caught.value.context["retry_after_seconds"] == 7.0
 
 
-def test_a_fault_of_the_provider_is_an_outage(openai: type[Fake]) -> None:
+def test_a_fault_of_the_provider_is_an_outage(openai: Fake) -> None:
     openai.answers = [(503, {}, {"error": {"message": "overloaded"}})]
     with pytest.raises(gateway.ProviderOutage):
         gateway.chat(ASK, role="model")

@@ -65,6 +65,14 @@ def test_a_call_larger_than_its_limit_waits_for_an_empty_window() -> None:
     assert taken(profile, tokens=5000) == 1
 
 
+def test_a_limit_does_not_count_what_the_other_one_refuses() -> None:
+    both = ModelProfile("openai", "m", requests_per_minute=1, tokens_per_minute=1000)
+    assert taken(both, tokens=100) == 1
+    for _ in range(5):
+        assert taken(both, tokens=100) == 0
+    assert taken(ModelProfile("openai", "m", tokens_per_minute=1000), tokens=900) == 1
+
+
 def test_models_and_places_have_limits_of_their_own() -> None:
     first = ModelProfile("openai", "m", requests_per_minute=2)
     assert taken(first) == 2

@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from agentsys import gateway
-from agentsys.gateway import roles
+from agentsys.gateway import breakers, roles
 from agentsys.gateway.models import Profile
 from agentsys.gateway.roles import chain_needed, profile_needed
 from agentsys.gateway.scripted import Say, scripted
@@ -117,7 +117,7 @@ def form(**fields: Any) -> dict[str, Any]:
 
 
 def test_a_superuser_adds_a_profile_and_it_serves_at_once(client: Client, use: Any) -> None:
-    use("")
+    use("", breaker_outages=1)
     assert gateway.profile_for("planner") is None
     page = signed_in(client, superuser=True)
     url = reverse("admin:agentsys_gateway_profile_add")
@@ -125,6 +125,10 @@ def test_a_superuser_adds_a_profile_and_it_serves_at_once(client: Client, use: A
     assert [str(p) for p in chain_needed("planner")] == ["openai:m", "ollama:b"]
     listed = page.get(reverse("admin:agentsys_gateway_profile_changelist"))
     assert b"openai:m" in listed.content
+    breakers.failed("ollama")
+    assert (
+        b"open: 1 outages" in page.get(reverse("admin:agentsys_gateway_profile_changelist")).content
+    )
 
 
 def test_a_wrong_profile_is_shown_with_what_would_do_and_not_kept(client: Client) -> None:

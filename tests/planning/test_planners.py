@@ -18,6 +18,8 @@ from orchestration.planners import make_plan
 from orchestration.planners.playbooks import playbook_files, playbook_find, playbooks_load
 from tests.planning.plans import plan, task
 
+pytestmark = pytest.mark.django_db  # model profiles are rows
+
 PARAMS = {
     "repo-care": {"repo": "/srv/r"},
     "research-digest": {"folder": "/srv/texts"},

@@ -12,6 +12,8 @@ from verification.contracts import VerdictOutcome
 from verification.domain.criteria import check, is_checkable
 from verification.domain.opinions import judged, lens_of, material_of, question
 
+pytestmark = pytest.mark.django_db  # model profiles are rows
+
 PASS, FAIL = VerdictOutcome.PASS, VerdictOutcome.FAIL
 REPORT = {
     "output": {
