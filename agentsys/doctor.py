@@ -81,7 +81,7 @@ def _sandbox() -> Check:
 
     level = sandbox.level()
     fix = "" if level.name != "none" else "unset AGENTSYS_SANDBOX: nothing isolates agents now"
-    return Check("sandbox", level.name, fix)
+    return Check("sandbox", f"{level.name} ({level.detail})", fix)
 
 
 def _disk() -> Check:

@@ -59,7 +59,7 @@ def action_apply(
     )
     result = asdict(ended)
     crashpoint("C09")
-    effect_confirm(key, result)
+    effect_confirm(key, result, level=ended.level)
     return result
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,10 @@ from workers.models import Blob, Effect, EffectState, ModelCall, Step
 log = structlog.get_logger(__name__)
 
 ARTIFACT_BYTES_MAX = 64 * 1024 * 1024  # all artifacts of one report together
+ARTIFACT_NAME_MAX = 300
+ARTIFACT_KINDS = ("file", "diff", "report", "log", "data")
+# type/subtype and parameters, by RFC 9110; no more than a header may hold.
+MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+(?:\s*;\s*[\w-]+=[\w\"!#$&^.+ -]+)*", re.ASCII)
 ERROR_CHARS_MAX = 2000
 
 
@@ -103,9 +108,10 @@ def effect_get(key: str) -> EffectView | None:
     return _effect_view(row, fresh=False) if row else None
 
 
-def effect_confirm(key: str, result: Any) -> bool:
-    """It happened, with this result. False when the effect had been settled before."""
-    return _effect_settle(key, EffectState.CONFIRMED, result)
+def effect_confirm(key: str, result: Any, *, level: str = "") -> bool:
+    """It happened, with this result, and under this sandbox level when that is said now. False
+    when the effect had been settled before."""
+    return _effect_settle(key, EffectState.CONFIRMED, result, **({"level": level} if level else {}))
 
 
 def effect_refuse(key: str, note: str) -> bool:
@@ -121,10 +127,10 @@ def effect_doubt(key: str, note: str) -> bool:
     return moved == 1
 
 
-def _effect_settle(key: str, state: EffectState, result: Any) -> bool:
+def _effect_settle(key: str, state: EffectState, result: Any, **fields: str) -> bool:
     unsettled = [EffectState.INTENT, EffectState.DOUBTFUL]
     moved = Effect.objects.filter(key=key, state__in=unsettled).update(
-        state=state, result=plain(result), settled_at=Now()
+        state=state, result=plain(result), settled_at=Now(), **fields
     )
     return moved == 1
 
@@ -304,10 +310,37 @@ def _bounded(report: Report, brief: Brief) -> Report:
     size = len(canonical(report.output)) if report.output else 0
     if size > brief.limits.output_bytes_max:
         return _too_large(report, "output", size, brief.limits.output_bytes_max)
+    if faults := _artifact_faults(report):
+        failure = _failed(FailureKind.BAD_OUTPUT, f"artifacts: {'; '.join(faults)}")
+        return replace(failure, usage=report.usage)
     size = sum(len(artifact.content) for artifact in report.artifacts)
     if size > ARTIFACT_BYTES_MAX:
         return _too_large(report, "artifacts", size, ARTIFACT_BYTES_MAX)
     return report
+
+
+def _artifact_faults(report: Report) -> list[str]:
+    """What keeps artifacts from being stored and shown: each needs a name of its own, one of the
+    known kinds, and a media type that says how its bytes are to be taken."""
+    names = [artifact.name for artifact in report.artifacts]
+    faults = [
+        f"two are called `{n[:100]}`" for n in sorted({n for n in names if names.count(n) > 1})
+    ]
+    for artifact in report.artifacts:
+        shown = artifact.name[:100]
+        if not 0 < len(artifact.name) <= ARTIFACT_NAME_MAX:
+            faults.append(
+                f"`{shown}` has {len(artifact.name)} characters, not 1 to {ARTIFACT_NAME_MAX}"
+            )
+        if artifact.kind not in ARTIFACT_KINDS:
+            faults.append(
+                f"`{shown}` is of kind `{artifact.kind}`, not {', '.join(ARTIFACT_KINDS)}"
+            )
+        if len(artifact.media_type) > 120 or not MEDIA_TYPE.fullmatch(artifact.media_type):
+            faults.append(
+                f"`{shown}` has no media type such as text/plain: `{artifact.media_type[:80]}`"
+            )
+    return faults
 
 
 def _too_large(report: Report, what: str, size: int, allowed: int) -> Report:

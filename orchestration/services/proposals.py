@@ -15,11 +15,9 @@ does not take an action that is still running for one that broke off.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -41,6 +39,7 @@ from orchestration.services.settle import accept_reported
 from workers.actions import TIMEOUT_SECONDS, Action, EffectInDoubt, action_apply
 from workers.errors import BranchBusy
 from workers.git import Repository
+from workers.workspaces import scratch
 
 log = structlog.get_logger(__name__)
 
@@ -213,16 +212,14 @@ def _act(proposal: Proposal) -> str:
     if _is_withdrawn(proposal):
         return "withdrawn"
     attempt = Attempt.objects.get(pk=proposal.attempt_id)
-    root = settings.AGENTSYS.home / "work"
-    root.mkdir(parents=True, exist_ok=True)
     try:
-        with tempfile.TemporaryDirectory(prefix="action-", dir=root) as folder:
+        with scratch("action") as folder:
             result = action_apply(
                 proposal.payload,
                 key=f"proposal-{proposal.pk}",
                 attempt_id=attempt.pk,
                 fence=attempt.fence,
-                workspace=Path(folder),
+                workspace=folder,
             )
     except EffectInDoubt as doubt:
         return _in_doubt(proposal, str(doubt))

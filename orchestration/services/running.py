@@ -7,7 +7,6 @@ held open while an agent runs: no transaction, no lock, only the lease.
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections import deque
@@ -48,6 +47,7 @@ from verification import services as verification
 from verification.contracts import Case, Ruling, RulingOutcome
 from workers.contracts import Brief, FailureKind, Outcome, Report, Usage, artifact_hash
 from workers.services import agent_output_schema, attempt_run, blob_get, blobs_put
+from workers.workspaces import folder_remove
 
 log = structlog.get_logger(__name__)
 
@@ -502,7 +502,7 @@ class AttemptPorts:
 
     def clean_up(self) -> None:
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            folder_remove(self._folder)
 
     def _lost(self, reason: str) -> LeaseLost:
         return LeaseLost(attempt_id=self._taken.attempt_id, fence=self._taken.fence, reason=reason)

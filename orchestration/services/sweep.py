@@ -28,6 +28,7 @@ from orchestration.services.budgets import reservations_release
 from orchestration.services.ending import task_fail, task_retry
 from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book, goal_locked
+from orchestration.services.leftovers import leftovers_due
 from orchestration.services.moves import attempts_move
 from orchestration.services.overtime import overtime, overtime_park
 from orchestration.services.pausing import deadline_passed, overdue, pauses_spread
@@ -327,6 +328,7 @@ PARTS: Mapping[str, Callable[[], int]] = {
     "overdue": lambda: _each("park", overdue(), deadline_passed),
     "pauses": lambda: pauses_spread(),
     "advanced": lambda: _each("advance", stalled(), lambda pk: advance(pk)),
+    "leftovers": lambda: leftovers_due(),
 }
 
 

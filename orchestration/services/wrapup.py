@@ -6,7 +6,6 @@ the next sweep does it again; every part may be repeated.
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import structlog
@@ -20,6 +19,7 @@ from orchestration.planners.playbooks import playbooks_load
 from workers.beneath import file_name
 from workers.git import Repository
 from workers.services import blob_get
+from workers.workspaces import folder_remove
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +36,7 @@ def wrap_up(goal_id: int) -> None:
     crashpoint("C18")
     reports_export(goal)
     remember(goal)
-    shutil.rmtree(settings.AGENTSYS.home / "work" / f"goal-{goal_id}", ignore_errors=True)
+    folder_remove(Path(settings.AGENTSYS.home) / "work" / f"goal-{goal_id}")
     refs_release(goal)
     Goal.objects.filter(pk=goal_id).update(publish_due_at=None)
 

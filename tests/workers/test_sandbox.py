@@ -17,10 +17,13 @@ from typing import Any
 import pytest
 
 from agentsys.kernel.errors import BadInput, LeaseLost
+from tests.workers.given import GivenPorts, a_brief
 from workers import sandbox
+from workers.contracts import FailureKind
 from workers.errors import SandboxUnavailable
 from workers.sandbox import bubblewrap, levels
 from workers.sandbox.process import Capture
+from workers.services import attempt_run
 
 
 @pytest.fixture(params=[isolation.level.name for isolation in levels._working()[0][:2]])
@@ -348,6 +351,19 @@ def test_without_isolation_it_refuses(place: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(levels, "_working", lambda: ((), ("bwrap: not allowed",)))
     with pytest.raises(SandboxUnavailable, match="AGENTSYS_SANDBOX=none"):
         run(place, "true")
+
+
+def test_agents_that_need_it_refuse_without_isolation(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a matter of policy: trying again does not help, and a person is told the way out."""
+    monkeypatch.setattr(levels, "_working", lambda: ((), ("bwrap: not allowed",)))
+    brief = a_brief("command", {"argv": ["touch", "made"]})
+    report = attempt_run(brief, GivenPorts(place))
+    assert report.failure is not None
+    assert report.failure.kind is FailureKind.POLICY
+    assert "AGENTSYS_SANDBOX=none" in report.failure.message
+    assert list(place.iterdir()) == []
 
 
 def test_none_is_said_out_loud(place: Path, settings: Any) -> None:

@@ -13,10 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.conf import settings
 from django.db import connection
 
 from agentsys.kernel.errors import NotFound
@@ -28,6 +26,7 @@ from verification.domain.suites import NO_TESTS, TAIL_CHARS, Suite, regressions,
 from verification.models import Baseline
 from verification.verifiers.base import Verifier
 from workers.beneath import write_below
+from workers.workspaces import scratch
 
 if TYPE_CHECKING:
     from workers.git import Repository
@@ -128,7 +127,7 @@ class ExecutionVerifier(Verifier):
         from workers import sandbox
 
         limit = float((case.definition.get("check") or {}).get("seconds_max") or CHECK_SECONDS_MAX)
-        with workspace() as outer:
+        with scratch("verify") as outer:
             folder = outer / "tree"
             folder.mkdir()
             _fill(folder, case, change)
@@ -225,7 +224,7 @@ def _one_at_a_time(name: str) -> Iterator[None]:
 def run_suite(repository: Repository, commit: str, command: Sequence[str]) -> Suite:
     from workers.testing import tests_run
 
-    with workspace() as folder:
+    with scratch("verify") as folder:
         result = tests_run(
             repository,
             commit,
@@ -234,15 +233,6 @@ def run_suite(repository: Repository, commit: str, command: Sequence[str]) -> Su
             workspace=folder,
         )
     return Suite.of(result.to_json(), ran=result.ran)
-
-
-@contextmanager
-def workspace() -> Iterator[Path]:
-    """An empty folder that is removed afterwards, whatever was left in it."""
-    root: Path = settings.AGENTSYS.home / "verify"
-    root.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=root, ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
 
 
 def _fill(folder: Path, case: Case, change: Change | None) -> None:

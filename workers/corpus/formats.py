@@ -8,12 +8,12 @@ from __future__ import annotations
 import codecs
 import re
 import sys
-import tempfile
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from workers import sandbox
 from workers.corpus.markup import text_of_html
+from workers.workspaces import scratch
 
 PDF_SECONDS_MAX = 60.0
 PDF_MEMORY_BYTES_MAX = 1024**3
@@ -68,10 +68,11 @@ def html_text(content: bytes) -> str:
 
 
 def pdf_text(content: bytes) -> str:
-    with tempfile.TemporaryDirectory(prefix="agentsys-pdf-") as empty:
+    with scratch("pdf") as empty:
+        empty.chmod(0o755)  # so that the program inside can have a user id of its own
         ended = sandbox.run(
             [sys.executable, "-I", "-c", _PDF_PROGRAM],
-            cwd=Path(empty),
+            cwd=empty,
             timeout_seconds=PDF_SECONDS_MAX,
             stdin=content,
             output_bytes_max=PDF_TEXT_BYTES_MAX,

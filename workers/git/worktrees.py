@@ -7,14 +7,13 @@ it or a crash would leave it. What changed is found by comparing with the commit
 from __future__ import annotations
 
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from agentsys.kernel.errors import BadInput
 from workers.git.plumbing import Plumbing, Tree, full_sha
-from workers.workspaces import folder_remove
+from workers.workspaces import folder_remove, scratch
 
 
 class Worktrees(Plumbing):
@@ -85,8 +84,8 @@ class Worktrees(Plumbing):
     @contextmanager
     def _compared(self, folder: Path, base: str) -> Iterator[Tree]:
         """The folder with a throw-away index that holds commit `base`."""
-        with tempfile.TemporaryDirectory(prefix="agentsys-index-") as place:
-            tree = Tree(folder=folder.absolute(), index=Path(place) / "index")
+        with scratch("index") as place:
+            tree = Tree(folder=folder.absolute(), index=place / "index")
             self._content(["read-tree", full_sha(base) if base else "--empty"], tree=tree)
             yield tree
 

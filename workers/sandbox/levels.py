@@ -152,11 +152,9 @@ def _candidates() -> Iterator[Isolation]:
     root = os.geteuid() == 0
     for binary in _binaries():
         if root:
-            detail = f"{binary}: namespaces, no network, a user id of its own"
+            detail = f"namespaces, no network, a user id of its own; by {binary}"
             yield Isolation(SandboxLevel("bwrap+uid", detail), binary, drop_uid=True)
-        detail = f"{binary}: namespaces, no network, mapped user ids"
-        if root:
-            detail += "; the number of processes is not limited for root"
+        detail = f"namespaces, no network, mapped user ids; by {binary}"
         yield Isolation(SandboxLevel("bwrap+userns", detail), binary)
 
 
