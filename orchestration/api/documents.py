@@ -118,6 +118,15 @@ class OverrideDocument(Shape):
 class StandingDocument(Shape):
     goals = serializers.IntegerField(help_text="Goals that changed.")
     in_flight = serializers.IntegerField(help_text="Attempts that come to their end.")
+    tasks = serializers.ListField(
+        child=serializers.CharField(), help_text="Keys of tasks that changed."
+    )
+    left = serializers.ListField(
+        child=serializers.CharField(), help_text="Keys of tasks to resume, so that all go on."
+    )
+    stands_with = serializers.CharField(
+        allow_blank=True, help_text="What holds goals still that were resumed."
+    )
 
 
 class MemoryHit(Shape):

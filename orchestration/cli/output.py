@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -17,15 +17,17 @@ from rich.text import Text
 from agentsys.kernel.errors import NotFound
 from orchestration.services.goals import project_join
 
-PIPE_WIDTH = 240
+PIPE_WIDTH = 400
+WHY_MAX = 240  # characters of a reason in a table; `why` has all of it
 STATE_STYLE = {
     "done": "green", "succeeded": "green", "accepted": "green", "applied": "green",
     "running": "cyan", "verifying": "blue", "ready": "cyan", "held": "yellow",
+    "paused": "yellow", "waiting": "yellow",
     "failed": "red", "rejected": "red", "cancelled": "dim", "blocked": "dim",
 }  # fmt: skip
 STATE_MARK = {
     "done": "✓", "running": "▶", "verifying": "?", "held": "‖", "failed": "✗", "ready": "·",
-    "blocked": "…", "cancelled": "–",
+    "blocked": "…", "cancelled": "–", "paused": "‖",
 }  # fmt: skip
 
 
@@ -134,19 +136,38 @@ def goal_table(goals: Sequence[Mapping[str, Any]]) -> Table:
     )
 
 
-def task_table(tasks: Sequence[Mapping[str, Any]]) -> Table:
+def task_table(tasks: Sequence[Mapping[str, Any]], goal: int) -> Table:
+    paused = {t["key"] for t in tasks if t["paused"]}
     return table(
         ("task", "state", "agent", "attempts", "needs", "verdicts", "why"),
         (
             (
                 t["key"],
-                state(t["state"]),
+                state("paused" if t["paused"] else t["state"]),
                 t["agent"],
                 t["attempts"],
                 ", ".join(t["depends_on"][:3]) + (" …" if len(t["depends_on"]) > 3 else ""),
-                " ".join(f"{v['verifier']}:{v['outcome'] or '…'}" for v in t["verdicts"]),
-                (t["reason"] or t["note"])[:80],
+                " ".join(map(verdict_word, t["verdicts"])),
+                _why(t, paused, goal),
             )
             for t in tasks
         ),
     )
+
+
+def verdict_word(v: Mapping[str, Any]) -> str:
+    """`semantic:fail`, and where a person said otherwise `semantic:fail→pass (ann)`."""
+    said = f"{v['verifier']}:{v['outcome'] or '…'}"
+    return f"{said}→{v['override_outcome']} ({v['overridden_by']})" if v["overridden_by"] else said
+
+
+def _why(t: Mapping[str, Any], paused: Set[str], goal: int) -> str:
+    """Why the task is not done yet, or not at all; nothing of one that is over without failing."""
+    if t["state"] in ("done", "cancelled"):
+        return ""
+    text = t["reason"] or ("" if t["state"] == "failed" else t["note"])
+    if t["paused"]:
+        first = [key for key in t["depends_on"] if key in paused]
+        way = f"with {first[0]}" if first else f"`goals resume --task {goal}/{t['key']}` goes on"
+        text = f"{t['state']}, {way}" + (f"; {text}" if text else "")
+    return text if len(text) <= WHY_MAX else text[: WHY_MAX - 2] + " …"

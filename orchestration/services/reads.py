@@ -127,7 +127,7 @@ def tasks_view(goal_id: int) -> list[dict[str, Any]]:
         .order_by("pk")
         .values(
             "id", "key", "state", "agent", "phase", "attempts_count", "started_at",
-            "finished_at", "reason", "optional", "priority", "due_at",
+            "finished_at", "reason", "optional", "priority", "due_at", "paused_at",
         )
     )  # fmt: skip
     needs = _needs(goal_id, {t["id"]: t["key"] for t in tasks})
@@ -149,6 +149,7 @@ def _task_line(
         "id": t["id"],
         "key": t["key"],
         "state": t["state"],
+        "paused": t["paused_at"] is not None and t["finished_at"] is None,
         "agent": t["agent"],
         "phase": t["phase"],
         "attempts": t["attempts_count"],
@@ -198,6 +199,7 @@ def verdict_view(view: Any) -> dict[str, Any]:
         "score": view.score,
         "reasons": list(view.reasons),
         "overridden_by": view.override.by if view.override else None,
+        "override_outcome": str(view.override.outcome) if view.override else None,
         "override_reason": view.override.reason if view.override else None,
     }
 

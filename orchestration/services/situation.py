@@ -107,7 +107,9 @@ SELECT jsonb_build_object(
             WHERE m.project_id = g.project_id AND m.role = ANY(%(deciders)s)
             ORDER BY u.username LIMIT %(names)s) x),
     'goal_paused', CASE WHEN g.paused_at IS NOT NULL THEN (
-        SELECT jsonb_build_object('actor', e.actor, 'at', e.at, 'reason', e.payload->>'reason')
+        SELECT jsonb_build_object(
+            'actor', e.actor, 'at', COALESCE(e.payload->'since', to_jsonb(e.at)),
+            'reason', e.payload->>'reason')
         FROM agentsys_orchestration_ledgerentry e
         WHERE e.goal_id = g.id AND e.event = 'goal.paused' ORDER BY e.seq DESC LIMIT 1) END,
     'task_paused', CASE WHEN t.paused_at IS NOT NULL THEN (
