@@ -105,6 +105,13 @@ class RevisionDocument(Shape):
     dropped = serializers.ListField(child=serializers.CharField())
     stopped = serializers.ListField(child=serializers.CharField())
     stale = serializers.ListField(child=serializers.CharField())
+    begun = serializers.ListField(
+        child=serializers.CharField(), help_text="Of `again`: those that have run before."
+    )
+    revives = serializers.BooleanField(help_text="The goal had failed, and goes on.")
+    changes = serializers.BooleanField()
+    tokens = serializers.IntegerField(help_text="Spent on what does not count any more.")
+    cost_usd = serializers.FloatField(help_text="The same.")
 
 
 class OverrideDocument(Shape):
