@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from agentsys.kernel.errors import NotFound
+from agentsys.kernel.errors import NoSuchName
 from orchestration.services.goals import project_join
 
 PIPE_WIDTH = 400
@@ -73,11 +73,13 @@ def actor() -> str:
 def person(name: str | None) -> User:
     """The person who decides: `--user`; else the account named after the operating system's user;
     else the first administrator; else, where nobody has an account yet, an approver of the default
-    project is made for the operating system's user. NotFound for an unknown `--user`."""
+    project is made for the operating system's user. NoSuchName for an unknown `--user`."""
     if name:
         named = User.objects.filter(username=name).first()
         if named is None:
-            raise NotFound(kind="user", id=name, listing="agentsys createsuperuser")
+            names = User.objects.filter(is_active=True).order_by("username")
+            known = list(names.values_list("username", flat=True)[:11])
+            raise NoSuchName(kind="user", name=name, names=known)
         return named
     own = User.objects.filter(username=actor(), is_active=True).first()
     first = User.objects.filter(is_superuser=True, is_active=True).order_by("pk").first()
@@ -122,18 +124,27 @@ def duration(seconds: float | None) -> str:
 
 def goal_table(goals: Sequence[Mapping[str, Any]]) -> Table:
     return table(
-        ("id", "state", "objective", "project", "created"),
+        ("id", "state", "objective", "project", "created", "asks"),
         (
             (
                 g["id"],
-                state("paused" if g["paused"] and not g["finished_at"] else g["state"]),
+                _goal_state(g),
                 g["objective"][:80],
                 g["project"],
                 g["created_at"][:16],
+                f"`inbox list`: {g['asks']}" if g["asks"] else "",
             )
             for g in goals
         ),
     )
+
+
+def _goal_state(g: Mapping[str, Any]) -> Text:
+    if g["finished_at"]:
+        return state(g["state"])
+    if g["paused"]:
+        return state("paused")
+    return Text("‖ waits for a person", style="yellow") if g["waits"] else state(g["state"])
 
 
 def task_table(tasks: Sequence[Mapping[str, Any]], goal: int) -> Table:

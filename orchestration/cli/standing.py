@@ -1,10 +1,11 @@
-"""What a pause or a resume did, for people."""
+"""What a pause, a resume or a fork did, for people."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from agentsys.kernel.wording import counted
+from orchestration.models import Goal, Task
 from orchestration.services.pausing import Standing
 
 SHOWN_MAX = 10
@@ -37,6 +38,15 @@ def standing_notes(standing: Standing, *, goal: int, paused: bool) -> Iterator[s
         yield f"still paused: {_keys(standing.left)}; {ways} goes on"
     if standing.stands_with and not goal:
         yield "what was resumed still stands: everything is paused; `goals resume --everything`"
+
+
+def fork_told(fork: Goal) -> str:
+    """Where a fork comes from, and what of that it begins with."""
+    kept = Task.objects.filter(goal=fork, state="done").order_by("pk")
+    keys = list(kept.values_list("key", flat=True)[: SHOWN_MAX + 1])
+    more = " …" if len(keys) > SHOWN_MAX else ""
+    what = f"done already: {', '.join(keys[:SHOWN_MAX])}{more}" if keys else "nothing is done yet"
+    return f"goal-{fork.pk} is forked from goal-{fork.forked_from_id}; {what}"
 
 
 def _keys(keys: Sequence[str]) -> str:

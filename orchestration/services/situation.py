@@ -9,6 +9,7 @@ from django.db import connection
 
 from agentsys.kernel.errors import NotFound
 from agentsys.kernel.ids import Ref
+from orchestration.models import Goal
 from orchestration.services.approvals import DECIDERS
 from orchestration.services.sessions import LOCK_CLASS
 
@@ -146,9 +147,10 @@ def situation(ref: Ref) -> SimpleNamespace:
             if row := cursor.fetchone():
                 seen: SimpleNamespace = json.loads(row[0], object_hook=_named)
                 return seen
-    if ref.key is not None:
+    if ref.key is not None and Goal.objects.filter(pk=ref.id).exists():
         raise NotFound(kind="task", id=str(ref), listing=f"goals show {ref.id}")
-    raise NotFound(kind=ref.kind, id=ref.id, listing="goals list")
+    kind = "goal" if ref.key is not None else ref.kind
+    raise NotFound(kind=kind, id=ref.id, listing="goals list")
 
 
 def _named(facts: dict[str, object]) -> SimpleNamespace:

@@ -187,8 +187,12 @@ def test_goals_are_listed(plan: str):
     goal = goal_of(plan, "--project", "mine")
     assert [g["id"] for g in Said("goals", "list", "--project", "mine", "--json").data] == [goal.pk]
     assert "to test" in Said("goals", "list").out
-    empty = Said("goals", "list", "--project", "other")
-    assert (empty.out, "no goals yet" in empty.err) == ("", True)
+    empty = Said("goals", "list", "--state", "failed")
+    assert (empty.out, "no goal is like that" in empty.err) == ("", True)
+
+
+def test_a_list_of_none_says_that_there_are_no_goals_yet():
+    assert "no goals yet" in Said("goals", "list").err
 
 
 def test_a_goal_is_paused_resumed_directed_and_cancelled(plan: str):

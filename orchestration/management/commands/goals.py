@@ -17,7 +17,8 @@ from orchestration.cli.output import Command as Base
 from orchestration.cli.output import actor, add_json, goal_table, person, positive, task_table
 from orchestration.cli.revising import add_dry_run, json_of, revision_text
 from orchestration.cli.showing import attempt_text, task_text
-from orchestration.cli.standing import standing_notes, standing_text
+from orchestration.cli.standing import fork_told, standing_notes, standing_text
+from orchestration.domain.lives import GoalState
 from orchestration.models import Attempt, Goal, Task
 from orchestration.planners.playbooks import playbook_find
 from orchestration.services import forks, goals, limits, overrides, pausing, reads, replan, why
@@ -36,7 +37,7 @@ class Command(Base):
         self._submit(verbs.add_parser("submit", help="hand in a goal"))
         rows = verbs.add_parser("list", help="goals, newest first")
         rows.add_argument("--project")
-        rows.add_argument("--state")
+        rows.add_argument("--state", help=", ".join(GoalState))
         rows.add_argument("--limit", type=positive, default=50)
         add_json(rows)
         for verb, text in (
@@ -106,7 +107,7 @@ class Command(Base):
         )
         add_limits(parser, "--budget", "a limit for the goal, such as tokens=500000 or cost_usd=5")
         parser.add_argument(
-            "--deadline", help="when it is to be over: 2026-11-24T18:00, 90m, 3h, 2d"
+            "--deadline", help="when it is to be over: 2026-11-24T18:00, 30s, 90m, 3h, 2d"
         )
         parser.add_argument("--idempotency-key")
         parser.add_argument("--wait", action="store_true", help="follow it to its end")
@@ -156,6 +157,11 @@ class Command(Base):
         sys.exit(code)
 
     def do_list(self, **options: Any) -> None:
+        if options["project"]:
+            project_named(options["project"])
+        if options["state"] not in (None, *GoalState):
+            problem = f"`{options['state']}` is no state; expected {', '.join(GoalState)}"
+            raise BadInput(what="--state", problems=[problem])
         rows = reads.goals_list(
             project=options["project"], state=options["state"], limit=options["limit"]
         )
@@ -163,6 +169,8 @@ class Command(Base):
             self.emit(rows, as_json=True)
         elif rows:
             self.show(goal_table(rows))
+        elif options["project"] or options["state"]:
+            self.note("no goal is like that; `goals list` shows all")
         else:
             self.note('no goals yet; try `make demo`, or `goals submit "…" --playbook repo-care`')
 
@@ -243,10 +251,16 @@ class Command(Base):
 
     def do_fork(self, **options: Any) -> None:
         fork = forks.goal_fork(goal_id(options["goal"]), at_seq=options["at_seq"], actor=actor())
+        self.note(fork_told(fork))
         self._said({**options, "goal": str(fork.pk)})
 
     def do_direct(self, **options: Any) -> None:
-        goals.goal_direct(goal_id(options["goal"]), options["text"], actor=actor())
+        told = goals.goal_direct(goal_id(options["goal"]), options["text"], actor=actor())
+        self.note(
+            f"directive {told.pk} is in every later brief of goal-{told.goal_id}; attempts of agents"
+            " with a model that run now read it at their next step, and agents without one take no"
+            " notice of it"
+        )
         self._said(options)
 
     def do_edit(self, **options: Any) -> None:
