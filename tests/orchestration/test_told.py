@@ -10,6 +10,7 @@ from django.utils import timezone
 from agentsys.kernel.errors import BadInput, ExitCode, NotFound
 from agentsys.kernel.wording import counted
 from orchestration.cli.limits import moment_of
+from orchestration.cli.output import verdict_word
 from orchestration.domain.settling import Ask, dispose_failure
 from orchestration.models import Task
 from orchestration.services.pausing import goal_pause
@@ -118,6 +119,20 @@ def test_a_question_about_a_budget_ends_its_sentence_first(message: str) -> None
     asked = dispose_failure({"kind": "budget", "message": message})
     assert isinstance(asked, Ask)
     assert asked.question["text"] == "Raise it to go on. Go on?"
+
+
+def test_a_verdict_that_a_person_overruled_is_marked() -> None:
+    said = {"verifier": "semantic", "outcome": "fail", "overridden_by": None}
+    assert verdict_word(said) == "semantic:fail"
+    said |= {"overridden_by": "ann", "override_outcome": "pass"}
+    assert verdict_word(said) == "semantic:fail→pass (ann)"
+
+
+def test_a_failed_goal_names_every_way_that_lets_it_go_on() -> None:
+    goal = pump(submit(node("a", **NEVER)))
+    said = Said("why", str(goal.pk)).out
+    for way in ("goals retry {}`", "goals edit {}/KEY", "goals override {}/KEY"):
+        assert way.format(goal.pk) in said
 
 
 def test_one_is_in_the_singular() -> None:
