@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from agentsys import embedded, supervisor
+from agentsys import embedded, ports, supervisor
 from agentsys.embedded import check_database, check_redis
 from agentsys.embedded.health import shown
 from agentsys.kernel.errors import AgentsysError, ServiceAway
@@ -195,12 +195,12 @@ def _stack() -> Check:
     found = supervisor.status(supervisor.Layout(settings.AGENTSYS.home))
     down = supervisor.down_of(found)
     if down:
-        fix = "`stack logs` says why; where a port is taken, stop and " + supervisor.OTHER_PORTS
+        fix = "`stack logs` says why; where a port is taken, stop and " + ports.OTHER_PORTS
         return Check("stack", f"{', '.join(down)} down", fix)
     if found["up"]:
         return Check("stack", ", ".join(found["services"]) + " up")
-    strange = [str(port) for port in supervisor.PORTS.values() if supervisor.taken(port)]
+    strange = [str(port) for port in ports.PORTS.values() if ports.taken(port)]
     if strange:
         told = f"not running; port {' and '.join(strange)} taken by other programs"
-        return Check("stack", told, "start it with " + supervisor.OTHER_PORTS, advice=True)
+        return Check("stack", told, "start it with " + ports.OTHER_PORTS, advice=True)
     return Check("stack", "not running")

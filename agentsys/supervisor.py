@@ -17,7 +17,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -30,9 +29,8 @@ from typing import Any
 
 from agentsys import processes
 from agentsys.kernel.errors import AgentsysError, ExitCode
+from agentsys.ports import taken
 
-PORTS = {"web": 8000, "flower": 5555}
-OTHER_PORTS = 'make up ARGS="--port 8010 --flower-port 5556"'
 TURN_SECONDS = 0.5
 HEAL_SECONDS = 5.0
 PAUSE_MAX_SECONDS = 30.0
@@ -93,15 +91,6 @@ class AlreadyUp(AgentsysError):
     exit_code = ExitCode.CONFLICT
 
 
-class PortTaken(AgentsysError):
-    code = "port-taken"
-    template = (
-        "port {port} of 127.0.0.1, for {service}, is taken by another program;"
-        f" {OTHER_PORTS} uses others ({{option}} is the one)"
-    )
-    exit_code = ExitCode.UNAVAILABLE
-
-
 class StillUp(AgentsysError):
     code = "still-up"
     template = (
@@ -129,22 +118,6 @@ def is_up(layout: Layout) -> bool:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return True
-    return False
-
-
-def port_free(port: int, *, service: str, option: str) -> None:
-    """PortTaken before anything is started, not in a log after it."""
-    if taken(port):
-        raise PortTaken(port=port, service=service, option=option)
-
-
-def taken(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
             return True
     return False
 

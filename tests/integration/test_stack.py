@@ -24,7 +24,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from agentsys import doctor, supervisor
+from agentsys import doctor, ports, supervisor
 from agentsys.management.commands.stack import Command
 from agentsys.supervisor import Layout, LogFile, Service, Supervisor
 from tests.acceptance.workers import wait_for
@@ -271,7 +271,7 @@ def test_a_stranger_on_the_port_is_not_taken_for_the_stack(
     settings.AGENTSYS = replace(settings.AGENTSYS, home=tmp_path)
     with closing(socket.create_server(("127.0.0.1", 0))) as stranger:
         port = stranger.getsockname()[1]
-        monkeypatch.setattr(supervisor, "PORTS", {"web": port})
+        monkeypatch.setattr(ports, "PORTS", {"web": port})
         told = doctor._stack()
     assert told.found == f"not running; port {port} taken by other programs"
     assert told.fix

@@ -15,15 +15,15 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import connection
 
-from agentsys import embedded, processes, supervisor
+from agentsys import embedded, ports, processes, supervisor
 from agentsys.kernel.errors import ExitCode
 from agentsys.supervisor import Layout, Supervisor
 
 UP_SECONDS = 180.0  # the first time makes a database
 LISTEN_SECONDS = 30.0  # until web and Flower do, of a stack that is up
 NUMBERS = (
-    ("--port", supervisor.PORTS["web"], "of the console and the API"),
-    ("--flower-port", supervisor.PORTS["flower"], "of Flower"),
+    ("--port", ports.PORTS["web"], "of the console and the API"),
+    ("--flower-port", ports.PORTS["flower"], "of Flower"),
     ("--workers", 1, "worker processes"),
     ("--concurrency", 8, "threads of each worker"),
 )
@@ -68,8 +68,8 @@ class Command(BaseCommand):
             self._detach(layout, options)
             return
         with supervisor.only_one(layout):
-            supervisor.port_free(options["port"], service="web", option="--port")
-            supervisor.port_free(options["flower_port"], service="Flower", option="--flower-port")
+            ports.port_free(options["port"], service="web", option="--port")
+            ports.port_free(options["flower_port"], service="Flower", option="--flower-port")
             call_command("migrate", verbosity=0, interactive=False)
             from orchestration.planners.playbooks import playbooks_load
 
