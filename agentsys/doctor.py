@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from agentsys import embedded
+from agentsys import embedded, ports, supervisor
 from agentsys.embedded import check_database, check_redis
 from agentsys.embedded.health import shown
 from agentsys.kernel.errors import AgentsysError, ServiceAway
@@ -41,7 +41,7 @@ def examine() -> Iterator[Check]:
     """Every check, in order; one that breaks is a finding itself."""
     checks: tuple[Callable[[], Check], ...] = (
         _python, _git, _sandbox, _disk, _servers, _database, _vector, _migrations, _redis,
-        _eviction, _visibility, _web, _secret, _embedder, _models, _breakers, _workers,
+        _eviction, _visibility, _web, _secret, _embedder, _models, _breakers, _workers, _stack,
     )  # fmt: skip
     for check in checks:
         yield _examined(check)
@@ -165,7 +165,8 @@ def _visibility() -> Check:
 def _web() -> Check:
     if settings.DEBUG:
         return Check("web", "DEBUG=1", "unset DEBUG: error pages show settings and code")
-    return Check("web", "behind TLS" if settings.TLS else "plain http, for this machine only")
+    how = "behind TLS" if settings.TLS else "plain http, for this machine only"
+    return Check("web", f"settings: {how}")
 
 
 def _secret() -> Check:
@@ -211,3 +212,19 @@ def _workers() -> Check:
     alive = len(sessions_alive())
     fix = "" if alive else "start one: `make up`"
     return Check("workers", f"{alive} running", fix, advice=True)
+
+
+def _stack() -> Check:
+    """Of this home: what answers on a port may be anybody's, so its processes are looked at."""
+    found = supervisor.status(supervisor.Layout(settings.AGENTSYS.home))
+    down = supervisor.down_of(found)
+    if down:
+        fix = "`stack logs` says why; where a port is taken, stop and " + ports.OTHER_PORTS
+        return Check("stack", f"{', '.join(down)} down", fix)
+    if found["up"]:
+        return Check("stack", ", ".join(found["services"]) + " up")
+    strange = [str(port) for port in ports.PORTS.values() if ports.taken(port)]
+    if strange:
+        told = f"not running; port {' and '.join(strange)} taken by other programs"
+        return Check("stack", told, "start it with " + ports.OTHER_PORTS, advice=True)
+    return Check("stack", "not running")

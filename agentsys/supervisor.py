@@ -17,7 +17,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -30,6 +29,7 @@ from typing import Any
 
 from agentsys import processes
 from agentsys.kernel.errors import AgentsysError, ExitCode
+from agentsys.ports import taken
 
 TURN_SECONDS = 0.5
 HEAL_SECONDS = 5.0
@@ -48,6 +48,7 @@ class Service:
     drain_seconds: float = 10.0
     env: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
+    port: int | None = None  # it listens there, on this machine only
     started: float = 0.0
     failures: int = 0
     next_start: float = 0.0
@@ -90,12 +91,6 @@ class AlreadyUp(AgentsysError):
     exit_code = ExitCode.CONFLICT
 
 
-class PortTaken(AgentsysError):
-    code = "port-taken"
-    template = "port {port} of 127.0.0.1, for {service}, is taken; give another with {option}"
-    exit_code = ExitCode.CONFLICT
-
-
 class StillUp(AgentsysError):
     code = "still-up"
     template = (
@@ -127,16 +122,6 @@ def is_up(layout: Layout) -> bool:
     return False
 
 
-def port_free(port: int, *, service: str, option: str) -> None:
-    """PortTaken before anything is started, not in a log after it."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise PortTaken(port=port, service=service, option=option) from error
-
-
 def services(
     layout: Layout, *, port: int, flower_port: int, workers: int, concurrency: int
 ) -> list[Service]:
@@ -148,6 +133,7 @@ def services(
             "web",
             [python, "-m", "uvicorn", "agentsys.asgi:application", "--host", "127.0.0.1",
              "--port", str(port), "--log-level", "warning", "--timeout-graceful-shutdown", "5"],
+            port=port,
         )
     ]  # fmt: skip
     found += [
@@ -165,6 +151,7 @@ def services(
             "flower",
             [*celery, "flower", "--address=127.0.0.1", f"--port={flower_port}"],
             env={"FLOWER_BASIC_AUTH": f"admin:{layout.secret('flower_password')}"},
+            port=flower_port,
         ),
     ]  # fmt: skip
     return found
@@ -230,10 +217,24 @@ class Supervisor:
             pause = min(2.0 ** (service.failures - 1), PAUSE_MAX_SECONDS) if service.failures else 0
             service.next_start = now + pause
             self._say(f"{service.name} ended with {process.returncode}; again in {pause:.0f} s")
-        if now >= service.next_start:
+        if now >= service.next_start and self._may_listen(service, now):
             log = self._logs[service.name].path
             service.process = processes.start(service.argv, log, env=service.env)
             service.started = now
+
+    def _may_listen(self, service: Service, now: float) -> bool:
+        """A service whose port somebody else has taken meanwhile waits for it, and says so in one
+        line, where starting it would only fill its log."""
+        if service.port is None or not taken(service.port):
+            return True
+        service.failures += 1
+        pause = min(2.0 ** (service.failures - 1), PAUSE_MAX_SECONDS)
+        service.next_start = now + pause
+        self._say(
+            f"{service.name} is down: port {service.port} is taken by another process;"
+            f" looked at again in {pause:.0f} s"
+        )
+        return False
 
     def _follow(self) -> None:
         """Show what the processes have written to their logs. They write there themselves, so that
@@ -265,6 +266,7 @@ class Supervisor:
                 s.name: {
                     "pid": s.process.pid if s.process else None,
                     "failures": s.failures,
+                    "port": s.port,
                 }
                 for s in self._services
             },
@@ -309,12 +311,18 @@ class LogFile:
 
 
 def status(layout: Layout) -> dict[str, Any]:
-    """What the state file says, with whether each process lives."""
+    """What the state file says, with whether each process lives, and listens where it should."""
     found = _state(layout) if is_up(layout) else {}
     services = found.get("services", {})
     for service in services.values():
-        service["up"] = service["pid"] is not None and alive(service["pid"])
+        lives = service["pid"] is not None and alive(service["pid"])
+        service["up"] = lives and (service.get("port") is None or taken(service["port"]))
     return {"up": bool(found), "pid": found.get("pid"), "services": services}
+
+
+def down_of(found: dict[str, Any]) -> list[str]:
+    """Names of the services of a stack that is up which are not."""
+    return [name for name, service in found["services"].items() if not service["up"]]
 
 
 def _state(layout: Layout) -> dict[str, Any]:

@@ -75,6 +75,22 @@ class NotFound(AgentsysError):
     exit_code = ExitCode.NOT_FOUND
 
 
+class NoSuchName(NotFound):
+    """No such thing, where the few that there are can be named."""
+
+    template = "no {kind} {name}; {known}"
+
+    def __init__(self, *, kind: str, name: str, names: Sequence[str]) -> None:
+        known = ", ".join(names[:10]) + (" …" if len(names) > 10 else "")
+        be = "is" if len(names) == 1 else "are"
+        known = f"there {be} {known}" if names else "there is none"
+        super().__init__(kind=kind, name=name, names=names, known=known)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        facts = {name: value for name, value in self.context.items() if name != "known"}
+        return partial(type(self), **facts), ()
+
+
 class BadInput(AgentsysError):
     """What a person or a plan gave cannot be used; nothing was written.
 

@@ -105,6 +105,13 @@ class RevisionDocument(Shape):
     dropped = serializers.ListField(child=serializers.CharField())
     stopped = serializers.ListField(child=serializers.CharField())
     stale = serializers.ListField(child=serializers.CharField())
+    begun = serializers.ListField(
+        child=serializers.CharField(), help_text="Of `again`: those that have run before."
+    )
+    revives = serializers.BooleanField(help_text="The goal had failed, and goes on.")
+    changes = serializers.BooleanField()
+    tokens = serializers.IntegerField(help_text="Spent on what does not count any more.")
+    cost_usd = serializers.FloatField(help_text="The same.")
 
 
 class OverrideDocument(Shape):
@@ -118,6 +125,15 @@ class OverrideDocument(Shape):
 class StandingDocument(Shape):
     goals = serializers.IntegerField(help_text="Goals that changed.")
     in_flight = serializers.IntegerField(help_text="Attempts that come to their end.")
+    tasks = serializers.ListField(
+        child=serializers.CharField(), help_text="Keys of tasks that changed."
+    )
+    left = serializers.ListField(
+        child=serializers.CharField(), help_text="Keys of tasks to resume, so that all go on."
+    )
+    stands_with = serializers.CharField(
+        allow_blank=True, help_text="What holds goals still that were resumed."
+    )
 
 
 class MemoryHit(Shape):

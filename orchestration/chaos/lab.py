@@ -11,7 +11,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +22,10 @@ from orchestration.chaos import plugin
 from orchestration.chaos.report import Outcome
 from orchestration.chaos.scenarios.base import Scenario
 from orchestration.chaos.servers import ROOT, Servers, migrations_mark
-from orchestration.chaos.stage import Order
+from orchestration.chaos.stage import PROGRESS, Order
 
 DATABASE = "chaos"
+SAY_SECONDS = 10.0
 LIMIT_SECONDS = 600.0  # on top of the ordered seconds, then a scenario is ended
 
 
@@ -40,6 +42,7 @@ class Lab:
 
     folder: Path
     servers: Servers
+    say: Callable[[str], None] = lambda _: None
 
     def play(self, scenario: Scenario, order: Order) -> Outcome:
         """Play it on a fresh database and an empty broker; ChaosBroke when it does not end."""
@@ -86,7 +89,7 @@ class Lab:
             argv, env=dict(env), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log  # type: ignore[call-overload]
         )  # fmt: skip
         try:
-            if process.wait(seconds):
+            if self._waited(process, name, seconds):
                 reason = f"it ended with {process.returncode}"
         except subprocess.TimeoutExpired:
             reason = f"it did not end in {seconds:.0f} s"
@@ -97,6 +100,20 @@ class Lab:
         if reason:
             raise ChaosBroke(scenario=name, reason=reason, logs=self.folder / name)
 
+    def _waited(self, process: subprocess.Popen[bytes], name: str, seconds: float) -> int:
+        """What the process ended with; says every few seconds how far it is. TimeoutExpired."""
+        progress = self.folder / name / PROGRESS
+        deadline = time.monotonic() + seconds
+        while True:
+            left = deadline - time.monotonic()
+            try:
+                return process.wait(max(0.0, min(left, SAY_SECONDS)))
+            except subprocess.TimeoutExpired:
+                if left <= SAY_SECONDS:
+                    raise
+                told = progress.read_text() if progress.exists() else ""
+                self.say(f"  {told or 'setting the stage …'}")
+
 
 def _without_settings(environ: Mapping[str, str]) -> dict[str, str]:
     """Defaults are what is to be shown; a scenario names its own settings itself."""
@@ -104,7 +121,7 @@ def _without_settings(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def lab_in(folder: Path) -> Iterator[Lab]:
+def lab_in(folder: Path, say: Callable[[str], None] = lambda _: None) -> Iterator[Lab]:
     """A lab whose servers run for as long as the context lasts; BadInput when it is in use."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lab.lock").open("a") as lock:
@@ -116,6 +133,6 @@ def lab_in(folder: Path) -> Iterator[Lab]:
         servers = Servers(folder / "servers")
         servers.start()
         try:
-            yield Lab(folder, servers)
+            yield Lab(folder, servers, say)
         finally:
             servers.stop()

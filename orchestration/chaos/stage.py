@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from agentsys.kernel.wording import counted
 from orchestration.chaos import plans
 from orchestration.chaos.agents import WITNESS
 from orchestration.chaos.asking import ask
@@ -22,6 +23,8 @@ from orchestration.services.goals import goal_submit
 
 SETTLE_SECONDS = 90.0
 FEED_SECONDS = 0.5
+TELL_SECONDS = 5.0
+PROGRESS = "progress.txt"  # in the folder of the scene: how far it is, for who waits
 Plan = Callable[..., Mapping[str, Any]]  # of lines, tasks in each, and what shapes them
 
 LINE_TASKS = 10  # tasks one after the other in one line of a goal
@@ -53,6 +56,7 @@ class Stage:
     _lines: int = 1
     _plan: Callable[[], Mapping[str, Any]] = dict
     _began: float = 0.0
+    _told: float = 0.0
 
     @property
     def dice(self) -> random.Random:
@@ -77,6 +81,7 @@ class Stage:
 
     def _feed(self) -> None:
         """Another goal when few tasks are left."""
+        self._tell()
         if ask(self._unfinished) < LINE_TASKS * self._lines // 2:
             self.goals += 1
             ask(lambda: self.submit(self._plan(), key=f"goal {self.goals}"))
@@ -136,7 +141,24 @@ class Stage:
             time.sleep(min(left, FEED_SECONDS))
             self._feed()
 
+    def _tell(self) -> None:
+        """Write down how far it is, now and then."""
+        now = time.monotonic()
+        if now - self._told < TELL_SECONDS:
+            return
+        self._told = now
+        done = ask(Task.objects.filter(state="done").count)
+        (self.folder / PROGRESS).write_text(self.progress(done, now - self._began))
+
+    def progress(self, done: int, seconds: float) -> str:
+        """A line: faults, tasks done, and the seconds in which faults are still made."""
+        faults = counted(len(self.faults.done), "fault")
+        left = self.order.seconds - seconds
+        still = f"{left:.0f} s left" if left > 0 else "waiting for the end of what is open"
+        return f"{faults} of at least {self.order.faults}, {counted(done, 'task')} done, {still}"
+
     def _none_open(self) -> bool:
+        self._tell()
         return not Goal.objects.filter(finished_at=None).exists()
 
 

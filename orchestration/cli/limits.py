@@ -15,8 +15,8 @@ from rich.table import Table
 from agentsys.kernel.errors import BadInput
 from orchestration.cli.output import table
 
-UNITS = {"m": "minutes", "h": "hours", "d": "days"}
-_SPAN = re.compile(r"(\d{1,6})([mhd])")
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_SPAN = re.compile(r"(\d{1,6})([smhd])")
 
 
 def add_limits(parser: CommandParser, flag: str, text: str) -> None:
@@ -50,7 +50,9 @@ def moment_of(text: str) -> datetime:
     except ValueError:
         moment = None
     if moment is None:
-        problem = f"`{text}` is no moment; expected 2026-11-24T18:00, or 90m, 3h, 2d from now on"
+        problem = (
+            f"`{text}` is no moment; expected 2026-11-24T18:00, or 30s, 90m, 3h, 2d from now on"
+        )
         raise BadInput(what="deadline", problems=[problem])
     moment = moment if timezone.is_aware(moment) else timezone.make_aware(moment)
     if moment <= timezone.now():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -14,18 +14,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from agentsys.kernel.errors import NotFound
+from agentsys.kernel.errors import NoSuchName
 from orchestration.services.goals import project_join
 
-PIPE_WIDTH = 240
+PIPE_WIDTH = 400
+WHY_MAX = 240  # characters of a reason in a table; `why` has all of it
 STATE_STYLE = {
     "done": "green", "succeeded": "green", "accepted": "green", "applied": "green",
     "running": "cyan", "verifying": "blue", "ready": "cyan", "held": "yellow",
+    "paused": "yellow", "waiting": "yellow",
     "failed": "red", "rejected": "red", "cancelled": "dim", "blocked": "dim",
 }  # fmt: skip
 STATE_MARK = {
     "done": "✓", "running": "▶", "verifying": "?", "held": "‖", "failed": "✗", "ready": "·",
-    "blocked": "…", "cancelled": "–",
+    "blocked": "…", "cancelled": "–", "paused": "‖",
 }  # fmt: skip
 
 
@@ -71,11 +73,13 @@ def actor() -> str:
 def person(name: str | None) -> User:
     """The person who decides: `--user`; else the account named after the operating system's user;
     else the first administrator; else, where nobody has an account yet, an approver of the default
-    project is made for the operating system's user. NotFound for an unknown `--user`."""
+    project is made for the operating system's user. NoSuchName for an unknown `--user`."""
     if name:
         named = User.objects.filter(username=name).first()
         if named is None:
-            raise NotFound(kind="user", id=name, listing="agentsys createsuperuser")
+            names = User.objects.filter(is_active=True).order_by("username")
+            known = list(names.values_list("username", flat=True)[:11])
+            raise NoSuchName(kind="user", name=name, names=known)
         return named
     own = User.objects.filter(username=actor(), is_active=True).first()
     first = User.objects.filter(is_superuser=True, is_active=True).order_by("pk").first()
@@ -120,33 +124,61 @@ def duration(seconds: float | None) -> str:
 
 def goal_table(goals: Sequence[Mapping[str, Any]]) -> Table:
     return table(
-        ("id", "state", "objective", "project", "created"),
+        ("id", "state", "objective", "project", "created", "asks"),
         (
             (
                 g["id"],
-                state("paused" if g["paused"] and not g["finished_at"] else g["state"]),
+                _goal_state(g),
                 g["objective"][:80],
                 g["project"],
                 g["created_at"][:16],
+                f"`inbox list`: {g['asks']}" if g["asks"] else "",
             )
             for g in goals
         ),
     )
 
 
-def task_table(tasks: Sequence[Mapping[str, Any]]) -> Table:
+def _goal_state(g: Mapping[str, Any]) -> Text:
+    if g["finished_at"]:
+        return state(g["state"])
+    if g["paused"]:
+        return state("paused")
+    return Text("‖ waits for a person", style="yellow") if g["waits"] else state(g["state"])
+
+
+def task_table(tasks: Sequence[Mapping[str, Any]], goal: int) -> Table:
+    paused = {t["key"] for t in tasks if t["paused"]}
     return table(
         ("task", "state", "agent", "attempts", "needs", "verdicts", "why"),
         (
             (
                 t["key"],
-                state(t["state"]),
+                state("paused" if t["paused"] else t["state"]),
                 t["agent"],
                 t["attempts"],
                 ", ".join(t["depends_on"][:3]) + (" …" if len(t["depends_on"]) > 3 else ""),
-                " ".join(f"{v['verifier']}:{v['outcome'] or '…'}" for v in t["verdicts"]),
-                (t["reason"] or t["note"])[:80],
+                " ".join(map(verdict_word, t["verdicts"])),
+                _why(t, paused, goal),
             )
             for t in tasks
         ),
     )
+
+
+def verdict_word(v: Mapping[str, Any]) -> str:
+    """`semantic:fail`, and where a person said otherwise `semantic:fail→pass (ann)`."""
+    said = f"{v['verifier']}:{v['outcome'] or '…'}"
+    return f"{said}→{v['override_outcome']} ({v['overridden_by']})" if v["overridden_by"] else said
+
+
+def _why(t: Mapping[str, Any], paused: Set[str], goal: int) -> str:
+    """Why the task is not done yet, or not at all; nothing of one that is over without failing."""
+    if t["state"] in ("done", "cancelled"):
+        return ""
+    text = t["reason"] or ("" if t["state"] == "failed" else t["note"])
+    if t["paused"]:
+        first = [key for key in t["depends_on"] if key in paused]
+        way = f"with {first[0]}" if first else f"`goals resume --task {goal}/{t['key']}` goes on"
+        text = f"{t['state']}, {way}" + (f"; {text}" if text else "")
+    return text if len(text) <= WHY_MAX else text[: WHY_MAX - 2] + " …"

@@ -36,8 +36,13 @@ def json_of(given: str, what: str) -> Any:
 
 def revision_text(revision: Revision) -> str:
     """A line for each thing that happens, or would."""
+    goal, version = revision.goal, revision.version
+    if not revision.changes:
+        return f"nothing changes: the plan of goal-{goal} stays at version {version}"
+    first = tuple(key for key in revision.again if key not in revision.begun)
     told = (
-        ("runs again", revision.again),
+        ("runs again", revision.begun),
+        ("runs, for the first time", first),
         ("is new", revision.new),
         ("is dropped", revision.dropped),
         ("is under way and stops", revision.stopped),
@@ -45,8 +50,14 @@ def revision_text(revision: Revision) -> str:
         ("is kept", revision.kept),
     )
     would = "would be" if revision.preview else "is"
-    head = f"plan of goal-{revision.goal} {would} at version {revision.version}"
-    return "\n".join([head, *(f"{what}: {_keys(keys)}" for what, keys in told if keys)])
+    head = [f"plan of goal-{goal} {would} at version {version}"]
+    if revision.revives:
+        goes_on = "would go on" if revision.preview else "goes on"
+        head.append(f"goal-{goal} had failed and {goes_on}")
+    if revision.tokens or revision.cost_usd:
+        spent = f"{revision.tokens:,} tokens, ${revision.cost_usd:.4f}"
+        head.append(f"spent on what does not count any more: {spent}")
+    return "\n".join([*head, *(f"{what}: {_keys(keys)}" for what, keys in told if keys)])
 
 
 def _keys(keys: tuple[str, ...]) -> str:

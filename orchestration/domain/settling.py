@@ -118,7 +118,7 @@ def dispose_failure(failure: Mapping[str, Any] | None) -> Disposition:
     failure = failure or {"kind": str(FailureKind.CRASH), "message": "no reason given"}
     facts = failure.get("facts") or {}
     if failure["kind"] == FailureKind.BUDGET:
-        text = f"{failure['message']} Go on?"
+        text = f"{failure['message'].rstrip(' .')}. Go on?"
         return Ask(question={"kind": "budget", "text": text, "risk": "write", "facts": facts})
     return Retry(
         reason=f"{failure['kind']}: {failure['message']}",

@@ -155,7 +155,7 @@ def _planned_anew(goal: Goal, seq: int, actor: str) -> Goal:
             goal_move(book, GoalEvent.SUBMITTED, actor=actor, payload=facts)
             Goal.objects.filter(pk=fork.pk).update(publish_due_at=book.now)
             _origin(book, goal, seq, actor)
-            new_goal_stands_still(book, actor=actor)
+            new_goal_stands_still(book)
     dispatch.send("orchestration.plan", fork.pk)
     fork.refresh_from_db()
     return fork
@@ -267,7 +267,7 @@ def _begin(book: Book, goal: Goal, past: _Past, actor: str, after: Followups) ->
         republish = settings.AGENTSYS.republish_seconds
         after.unlocked += roots_start(book, republish_seconds=republish)
         after.advance = True
-    new_goal_stands_still(book, actor=actor)
+    new_goal_stands_still(book)
 
 
 def _directives(book: Book, goal: Goal, seq: int) -> None:

@@ -255,7 +255,7 @@ def _begin(
             limits_move(book, budget_of("goal", goal_id), limits, actor=actor)
         if draft is not None:
             plan_take_up(book, draft, review=review, priority=goal.priority, after=after)
-        new_goal_stands_still(book, actor=actor)
+        new_goal_stands_still(book)
     return after
 
 

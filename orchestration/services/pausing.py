@@ -13,6 +13,7 @@ a goal whose project stands still leaves it paused by the project.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -27,15 +28,17 @@ from orchestration.services import dispatch
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.moves import goal_still_open
 from orchestration.services.requests import request_open
+from orchestration.services.standstill import (
+    EVERYTHING,
+    Wider,
+    paused_roots,
+    project_named,
+    stands_still,
+    wider_pause,
+)
 
-EVERYTHING = "everything"
-WIDTH = {
-    "goal": 0,
-    "deadline": 1,
-    "budget": 1,
-    "project": 2,
-    EVERYTHING: 3,
-}  # a narrower pause outlasts a wider
+# A narrower pause outlasts a wider one.
+WIDTH = {"goal": 0, "deadline": 1, "budget": 1, "project": 2, EVERYTHING: 3}
 DEADLINE_DAYS = 1.0  # what approving a passed deadline grants
 
 _DOWNSTREAM = """
@@ -54,10 +57,17 @@ SELECT id FROM found ORDER BY id
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a pause or a resume did: goals that changed, and attempts that are still running."""
+    """What a pause or a resume did: goals that changed, and attempts that are still running.
+
+    `tasks` are the keys of tasks that changed; `left` are those that must be resumed before all of
+    the goal's tasks go on; `stands_with` is what holds the goals still: "project" or "everything".
+    """
 
     goals: int
     in_flight: int
+    tasks: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    stands_with: str = ""
 
 
 def goal_pause(goal_id: int, *, actor: str, reason: str = "", by: str = "goal") -> Standing:
@@ -77,18 +87,20 @@ def goal_pause(goal_id: int, *, actor: str, reason: str = "", by: str = "goal") 
 
 
 def goal_resume(goal_id: int, *, actor: str, by: str = "goal") -> Standing:
-    """Go on, unless its project or everything stands still: then the goal waits for that."""
+    """Go on, unless its project or everything stands still: then a goal that was paused by itself
+    waits for that, and StandsStill where nothing would change."""
     with goal_locked(goal_id) as book:
         goal_still_open(book, "resume")
         goal = Goal.objects.select_related("project").get(pk=goal_id)
         flight = Attempt.objects.filter(goal_id=goal_id, state="running").count()
         if book.paused_at is None or WIDTH[by] > WIDTH.get(goal.paused_by, 0):
-            return Standing(0, flight)
-        wider = _wider_pause(goal.project, than=by)
-        if wider:
-            Goal.objects.filter(pk=goal_id).update(paused_by=wider)
-            book.record("goal.paused", actor=actor, payload={"by": wider, "running": flight})
-            return Standing(0, flight)
+            return Standing(0, flight, left=tuple(paused_roots(goal_id)))
+        wider = wider_pause(goal.project, than=by)
+        if wider is not None:
+            if by == "goal" and WIDTH[goal.paused_by] > WIDTH["deadline"]:
+                raise stands_still(goal_id, wider)
+            _stands_with(book, wider, flight)
+            return Standing(0, flight, stands_with=wider.by)
         if goal.paused_by == "budget":
             raise IllegalMove(
                 kind=f"goal-{goal_id}",
@@ -102,7 +114,15 @@ def goal_resume(goal_id: int, *, actor: str, by: str = "goal") -> Standing:
     dispatch.ring(1)
     dispatch.send("orchestration.sweep")
     dispatch.send("orchestration.integrate", goal_id)
-    return Standing(1, flight)
+    return Standing(1, flight, left=tuple(paused_roots(goal_id)))
+
+
+def _stands_with(book: Book, wider: Wider, running: int) -> None:
+    """The goal's own pause is over, or it is new; who paused what is wider is on record."""
+    Goal.objects.filter(pk=book.goal_id).update(
+        paused_at=book.paused_at or book.now, paused_by=wider.by
+    )
+    book.record("goal.paused", actor=wider.actor, payload=wider.facts(running))
 
 
 def _go_on(book: Book, goal: Goal, actor: str) -> None:
@@ -136,13 +156,15 @@ def task_pause(task_id: int, *, actor: str, reason: str = "") -> Standing:
     with goal_locked(_goal_of(task_id)) as book:
         goal_still_open(book, "pause of a task")
         tasks = Task.objects.filter(pk__in=downstream(task_id), finished_at__isnull=True)
-        ids = list(tasks.filter(paused_at__isnull=True).order_by("pk").values_list("pk", flat=True))
+        going = tasks.filter(paused_at__isnull=True).order_by("pk")
+        keys = dict(going.values_list("pk", "key"))
+        ids = list(keys)
         Task.objects.filter(pk__in=ids).update(paused_at=book.now)
         flight = Attempt.objects.filter(task_id__in=ids, state="running").count()
         if ids:
             facts = {"tasks": runs(ids), "reason": reason, "running": flight}
             book.record("tasks.paused", actor=actor, task_id=task_id, payload=facts)
-    return Standing(int(bool(ids)), flight)
+    return Standing(int(bool(ids)), flight, tasks=tuple(keys.values()))
 
 
 def task_resume(task_id: int, *, actor: str) -> Standing:
@@ -164,7 +186,8 @@ def task_resume(task_id: int, *, actor: str) -> Standing:
         goal_id = book.goal_id
     dispatch.send("orchestration.sweep")
     dispatch.send("orchestration.integrate", goal_id)
-    return Standing(int(bool(ids)), 0)
+    keys = tuple(task.key for task in tasks)
+    return Standing(int(bool(ids)), 0, tasks=keys, left=tuple(paused_roots(goal_id)))
 
 
 def _goal_of(task_id: int) -> int:
@@ -186,7 +209,7 @@ def downstream(task_id: int) -> list[int]:
 
 def project_pause(name: str, *, actor: str, reason: str = "") -> Standing:
     """Every goal of the project, and every new one from its first moment."""
-    project = _project(name)
+    project = project_named(name)
     Project.objects.filter(pk=project.pk, paused_at__isnull=True).update(paused_at=Now())
     return _each(
         project.goals.all(), lambda pk: goal_pause(pk, actor=actor, reason=reason, by="project")
@@ -194,7 +217,7 @@ def project_pause(name: str, *, actor: str, reason: str = "") -> Standing:
 
 
 def project_resume(name: str, *, actor: str) -> Standing:
-    project = _project(name)
+    project = project_named(name)
     Project.objects.filter(pk=project.pk).update(paused_at=None)
     paused = project.goals.filter(paused_by="project")
     return _each(paused, lambda pk: goal_resume(pk, actor=actor, by="project"))
@@ -224,49 +247,40 @@ def pauses_spread() -> int:
     late = late if still else late.filter(project_stands)
     left = goals.filter(paused_by="project").exclude(project_stands)
     over = goals.none() if still else goals.filter(paused_by=EVERYTHING)
-    who = still.actor if still else "orchestrator"
-    by = EVERYTHING if still else "project"
     spread = (
-        _each(late, lambda pk: goal_pause(pk, actor=who, by=by)),
+        _each(late, _pause_late),
         _each(left, lambda pk: goal_resume(pk, actor="orchestrator", by="project")),
         _each(over, lambda pk: goal_resume(pk, actor="orchestrator", by=EVERYTHING)),
     )
     return sum(standing.goals for standing in spread)
 
 
-def new_goal_stands_still(book: Book, *, actor: str) -> None:
+def _pause_late(goal_id: int) -> Standing:
+    goal = Goal.objects.select_related("project").get(pk=goal_id)
+    wider = wider_pause(goal.project, than="goal")
+    if wider is None:
+        return Standing(0, 0)
+    return goal_pause(goal_id, actor=wider.actor, reason=wider.reason, by=wider.by)
+
+
+def new_goal_stands_still(book: Book) -> None:
     """A goal that comes into a paused project, or while everything is paused, begins paused."""
-    wider = _wider_pause(Project.objects.get(pk=book.project_id), than="goal")
-    if wider:
-        Goal.objects.filter(pk=book.goal_id).update(paused_at=book.now, paused_by=wider)
-        book.record("goal.paused", actor=actor, payload={"by": wider, "running": 0})
-
-
-def _wider_pause(project: Project, *, than: str) -> str:
-    if than in ("goal", "deadline") and project.paused_at is not None:
-        return "project"
-    if than != EVERYTHING and Standstill.objects.exists():
-        return EVERYTHING
-    return ""
-
-
-def _project(name: str) -> Project:
-    found = Project.objects.filter(name=name).first()
-    if found is None:
-        raise NotFound(kind="project", id=name, listing="goals list")
-    return found
+    wider = wider_pause(Project.objects.get(pk=book.project_id), than="goal")
+    if wider is not None:
+        _stands_with(book, wider, 0)
 
 
 def _each(goals, act) -> Standing:  # type: ignore[no-untyped-def]
     """Goal by goal; one that ended meanwhile needs nothing."""
-    changed, flight = 0, 0
+    told: list[Standing] = []
     for pk in goals.filter(finished_at__isnull=True).order_by("pk").values_list("pk", flat=True):
-        try:
-            done = act(pk)
-        except IllegalMove:
-            continue
-        changed, flight = changed + done.goals, flight + done.in_flight
-    return Standing(changed, flight)
+        with suppress(IllegalMove):
+            told.append(act(pk))
+    return Standing(
+        sum(one.goals for one in told),
+        sum(one.in_flight for one in told),
+        stands_with=next((one.stands_with for one in told if one.stands_with), ""),
+    )
 
 
 # --- Deadlines -----------------------------------------------------------------------------------

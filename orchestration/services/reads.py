@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django.db.models import Sum
+from django.db.models import Count, Exists, OuterRef, Subquery, Sum
+from django.db.models.functions import Coalesce
 
 from agentsys.kernel.errors import AgentsysError, NotFound
 from agentsys.kernel.ids import Ref, parse_ref
@@ -46,6 +47,7 @@ def resolve(text: str, *, default: str = "goal") -> tuple[Ref, Any]:
     if ref.key is not None:
         row = Task.objects.filter(goal_id=ref.id, key=ref.key).exclude(state="superseded").first()
         if row is None:
+            found(Goal.objects, "goal", ref.id)
             raise NotFound(kind="task", id=str(ref), listing=f"goals show {ref.id}")
         return ref, row
     models: dict[str, Any] = {
@@ -109,15 +111,25 @@ def goals_list(
     limit: int = 50,
     before: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Newest first; `before` is an id, for the next page."""
+    """Newest first, each with its open questions (`asks`) and whether it goes on with none of its
+    tasks until a person decides (`waits`); `before` is an id, for the next page."""
+    open_now = ApprovalRequest.objects.filter(goal=OuterRef("pk"), state="open").order_by()
+    moves = Task.objects.filter(goal=OuterRef("pk"), state__in=("ready", "running", "verifying"))
     rows = Goal.objects.select_related("project").order_by("-pk")
+    rows = rows.annotate(
+        asks=Coalesce(Subquery(open_now.values("goal").annotate(n=Count("pk")).values("n")), 0),
+        moves=Exists(moves.filter(paused_at__isnull=True)),
+    )
     if project:
         rows = rows.filter(project__name=project)
     if state:
         rows = rows.filter(state=state)
     if before is not None:
         rows = rows.filter(pk__lt=before)
-    return [goal_line(goal) for goal in rows[: min(limit, LIST_MAX)]]
+    return [
+        {**goal_line(goal), "asks": goal.asks, "waits": bool(goal.asks) and not goal.moves}
+        for goal in rows[: min(limit, LIST_MAX)]
+    ]
 
 
 def tasks_view(goal_id: int) -> list[dict[str, Any]]:
@@ -128,7 +140,7 @@ def tasks_view(goal_id: int) -> list[dict[str, Any]]:
         .order_by("pk")
         .values(
             "id", "key", "state", "agent", "phase", "attempts_count", "started_at",
-            "finished_at", "reason", "optional", "priority", "due_at",
+            "finished_at", "reason", "optional", "priority", "due_at", "paused_at",
         )
     )  # fmt: skip
     needs = _needs(goal_id, {t["id"]: t["key"] for t in tasks})
@@ -150,6 +162,7 @@ def _task_line(
         "id": t["id"],
         "key": t["key"],
         "state": t["state"],
+        "paused": t["paused_at"] is not None and t["finished_at"] is None,
         "agent": t["agent"],
         "phase": t["phase"],
         "attempts": t["attempts_count"],
@@ -199,6 +212,7 @@ def verdict_view(view: Any) -> dict[str, Any]:
         "score": view.score,
         "reasons": list(view.reasons),
         "overridden_by": view.override.by if view.override else None,
+        "override_outcome": str(view.override.outcome) if view.override else None,
         "override_reason": view.override.reason if view.override else None,
     }
 
@@ -335,7 +349,10 @@ def ledger_view(goal_id: int, after: int = 0, limit: int = LIST_MAX) -> list[dic
     """Entries with seq above `after`, in order."""
     found(Goal.objects, "goal", goal_id)
     rows = LedgerEntry.objects.filter(goal_id=goal_id, seq__gt=after).order_by("seq")[:limit]
-    return [entry_view(r) for r in rows]
+    views = [entry_view(r) for r in rows]
+    named = Task.objects.filter(pk__in={view["task"] for view in views if view["task"]})
+    keys = dict(named.values_list("pk", "key"))
+    return [{**view, "task_key": keys.get(view["task"])} for view in views]
 
 
 def entry_view(entry: LedgerEntry) -> dict[str, Any]:

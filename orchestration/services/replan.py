@@ -17,9 +17,11 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import Sum
 
 from agentsys.kernel.errors import AgentsysError, BadInput, ExitCode, IllegalMove, NotFound
 from agentsys.kernel.hashing import digest_of_plain, plain
+from agentsys.kernel.wording import counted
 from orchestration.domain.expand import KEY_CHARS
 from orchestration.domain.fold import runs
 from orchestration.domain.lives import AttemptEvent, GoalEvent, TaskEvent, TaskState
@@ -82,6 +84,11 @@ class Revision:
     dropped: tuple[str, ...]
     stopped: tuple[str, ...]  # under way now, and stopped
     stale: tuple[str, ...]  # done and kept, although what they were made from is replaced
+    begun: tuple[str, ...] = ()  # of `again`: those that have run before
+    revives: bool = False  # the goal had failed, and goes on
+    changes: bool = True
+    tokens: int = 0  # spent on attempts whose work does not count any more
+    cost_usd: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -146,7 +153,10 @@ def plan_extend(goal_id: int, document: Any, *, actor: str, preview: bool = Fals
         if taken:
             raise BadInput(what="plan", problems=[f"key `{key}` is taken" for key in taken])
         drafts = {k: task.draft for k, task in standing.items() if task.parent is None}
-        return {**drafts, **more}, added.rationale or f"{len(more)} tasks were added"
+        return {
+            **drafts,
+            **more,
+        }, added.rationale or f"{counted(len(more), 'task was', 'tasks were')} added"
 
     return _change(goal_id, extend, actor=actor, only_add=True, preview=preview)
 
@@ -322,7 +332,8 @@ def _change(
             change.kept, change.revived = change.kept + change.revived, []
         _check_needs(change, drafts)
         if preview:
-            return _told(goal_id, active.version + 1, standing, change, preview=True)
+            version = active.version + (not change.is_nothing)
+            return _told(book, version, standing, change, preview=True)
         revision = _carry_out(book, standing, drafts, change, actor, rationale, after)
     after.publish(goal_id)
     return revision
@@ -358,21 +369,36 @@ def _check_needs(change: Change, drafts: Mapping[str, TaskDraft]) -> None:
 
 
 def _told(
-    goal_id: int, version: int, standing: Mapping[str, Standing], change: Change, *, preview: bool
+    book: Book, version: int, standing: Mapping[str, Standing], change: Change, *, preview: bool
 ) -> Revision:
+    """What `change` does; to be asked before it is carried out, as it looks at what has run."""
     under_way = (TaskState.RUNNING, TaskState.VERIFYING, TaskState.HELD)
     placed = {*change.fresh, *change.revived}
+    again = tuple(key for key in (*change.fresh, *change.revived) if key in standing)
+    spent = _spent({standing[key].id for key in (*change.gone, *change.revived)})
     return Revision(
-        goal=goal_id,
+        goal=book.goal_id,
         version=version,
         preview=preview,
-        again=tuple(key for key in (*change.fresh, *change.revived) if key in standing),
+        again=again,
         new=tuple(key for key in change.fresh if key not in standing),
         kept=tuple(change.kept),
         dropped=tuple(key for key in change.gone if key not in placed),
         stopped=tuple(key for key in change.gone if standing[key].state in under_way),
         stale=tuple(change.stale),
+        begun=tuple(key for key in again if standing[key].id in spent),
+        revives=book.goal_state == "failed" and not change.is_nothing,
+        changes=not change.is_nothing,
+        tokens=sum(tokens for tokens, _ in spent.values()),
+        cost_usd=float(sum(cost for _, cost in spent.values())),
     )
+
+
+def _spent(task_ids: set[int]) -> dict[int, tuple[int, Any]]:
+    """Task → tokens and cost of its attempts, for those that have run."""
+    ran = Attempt.objects.filter(task_id__in=task_ids, started_at__isnull=False)
+    sums = ran.values("task_id").annotate(t=Sum("tokens"), c=Sum("cost_usd"))
+    return {row["task_id"]: (row["t"], row["c"]) for row in sums}
 
 
 def _carry_out(
@@ -386,7 +412,8 @@ def _carry_out(
 ) -> Revision:
     active = _active(book, ("running", "failed"))
     if change.is_nothing:
-        return _told(book.goal_id, active.version, standing, change, preview=False)
+        return _told(book, active.version, standing, change, preview=False)
+    told = _told(book, active.version + 1, standing, change, preview=False)
     if book.goal_state == "failed":
         goal_move(book, GoalEvent.REVIVED, actor=actor)
         Goal.objects.filter(pk=book.goal_id).update(publish_due_at=None, reason="")
@@ -407,7 +434,7 @@ def _carry_out(
     republish = settings.AGENTSYS.republish_seconds
     after.unlocked += roots_start(book, republish_seconds=republish, only=begin)
     after.advance = True
-    return _told(book.goal_id, plan.version, standing, change, preview=False)
+    return told
 
 
 def _placed(change: Change) -> list[str]:

@@ -9,6 +9,7 @@ from django.db import connection
 
 from agentsys.kernel.errors import NotFound
 from agentsys.kernel.ids import Ref
+from orchestration.models import Goal
 from orchestration.services.approvals import DECIDERS
 from orchestration.services.sessions import LOCK_CLASS
 
@@ -107,7 +108,9 @@ SELECT jsonb_build_object(
             WHERE m.project_id = g.project_id AND m.role = ANY(%(deciders)s)
             ORDER BY u.username LIMIT %(names)s) x),
     'goal_paused', CASE WHEN g.paused_at IS NOT NULL THEN (
-        SELECT jsonb_build_object('actor', e.actor, 'at', e.at, 'reason', e.payload->>'reason')
+        SELECT jsonb_build_object(
+            'actor', e.actor, 'at', COALESCE(e.payload->'since', to_jsonb(e.at)),
+            'reason', e.payload->>'reason')
         FROM agentsys_orchestration_ledgerentry e
         WHERE e.goal_id = g.id AND e.event = 'goal.paused' ORDER BY e.seq DESC LIMIT 1) END,
     'task_paused', CASE WHEN t.paused_at IS NOT NULL THEN (
@@ -144,9 +147,10 @@ def situation(ref: Ref) -> SimpleNamespace:
             if row := cursor.fetchone():
                 seen: SimpleNamespace = json.loads(row[0], object_hook=_named)
                 return seen
-    if ref.key is not None:
+    if ref.key is not None and Goal.objects.filter(pk=ref.id).exists():
         raise NotFound(kind="task", id=str(ref), listing=f"goals show {ref.id}")
-    raise NotFound(kind=ref.kind, id=ref.id, listing="goals list")
+    kind = "goal" if ref.key is not None else ref.kind
+    raise NotFound(kind=kind, id=ref.id, listing="goals list")
 
 
 def _named(facts: dict[str, object]) -> SimpleNamespace:

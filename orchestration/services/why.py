@@ -93,7 +93,12 @@ def _goal(seen: SimpleNamespace) -> str:
     if goal.finished:
         rest = f": {goal.reason}" if goal.reason else ""
         again = goal.state == "failed" and _counts(seen).get("failed")
-        way = f"; `goals retry {goal.id}` tries the failed tasks again" if again else ""
+        way = (
+            f"; `goals retry {goal.id}` tries the failed tasks again; `goals edit {goal.id}/KEY` and"
+            f" `goals override {goal.id}/KEY` on one let it go on, too"
+            if again
+            else ""
+        )
         return f"{name} {goal.state}{rest}{way}"
     if goal.paused:
         return f"{name} is paused {_by_whom(seen.goal_paused)}; {_way_on(seen)}"

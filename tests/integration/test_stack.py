@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import shutil
@@ -15,14 +16,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from agentsys import supervisor
+from agentsys import doctor, ports, supervisor
 from agentsys.management.commands.stack import Command
 from agentsys.supervisor import Layout, LogFile, Service, Supervisor
 from tests.acceptance.workers import wait_for
@@ -100,6 +102,8 @@ def stack(home: Path) -> Iterator[Stack]:
 def test_it_serves_brings_back_what_dies_and_ends_in_order(stack: Stack) -> None:
     found = stack.status()
     assert found["up"]
+    assert [name for name, one in found["services"].items() if not one["up"]] == []
+    assert stack.manage("stack", "status").returncode == 0
     assert set(found["services"]) == SERVICES
     assert found["servers"] == {"postgres": True, "valkey": True}
 
@@ -164,9 +168,10 @@ def test_a_taken_port_is_said_before_anything_starts(home: Path) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
         ended = command(home, "stack", "up", "--port", str(port))
-    assert ended.returncode == 7
-    assert f"port {port}" in ended.stderr
-    assert "--port" in ended.stderr
+    assert ended.returncode == 69
+    assert f"port {port} of 127.0.0.1, for web, is taken" in ended.stderr
+    assert 'make up ARGS="--port 8010 --flower-port 5556"' in ended.stderr
+    assert "console" not in ended.stderr
     assert not supervisor.is_up(Layout(home))
 
 
@@ -224,6 +229,52 @@ print("told", len(told), flush=True)
     wait_for(ready)
     keeper._end()
     assert "worker-0   told 1" in said
+
+
+def test_a_port_that_is_taken_meanwhile_is_one_line_and_no_start(tmp_path: Path) -> None:
+    said: list[str] = []
+    keeper = supervised(tmp_path, "print('here', flush=True)", say=said.append)
+    with closing(socket.create_server(("127.0.0.1", 0))) as stranger:
+        keeper._services[0].port = port = stranger.getsockname()[1]
+        for _ in range(3):
+            keeper._turn()
+    keeper._end()
+    assert [line for line in said if "is down" in line] == [
+        f"worker-0 is down: port {port} is taken by another process; looked at again in 1 s"
+    ]
+    assert keeper._services[0].process is None
+
+
+def test_a_stack_of_which_a_part_is_down_has_an_exit_code_of_its_own(
+    tmp_path: Path, settings: Any
+) -> None:
+    settings.AGENTSYS = replace(settings.AGENTSYS, home=tmp_path)
+    layout = Layout(tmp_path)
+    services = {
+        "web": {"pid": os.getpid(), "failures": 0, "port": free_port()},
+        "beat": {"pid": os.getpid(), "failures": 0, "port": None},
+    }
+    with supervisor.only_one(layout):
+        layout.state.write_text(json.dumps({"pid": os.getpid(), "services": services}))
+        out = io.StringIO()
+        with pytest.raises(SystemExit) as ended:
+            call_command("stack", "status", stdout=out)
+        told = doctor._stack()
+    assert ended.value.code == 69
+    assert "stack up, but web is not" in out.getvalue()
+    assert (told.found, bool(told.fix), told.advice) == ("web down", True, False)
+
+
+def test_a_stranger_on_the_port_is_not_taken_for_the_stack(
+    tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.AGENTSYS = replace(settings.AGENTSYS, home=tmp_path)
+    with closing(socket.create_server(("127.0.0.1", 0))) as stranger:
+        port = stranger.getsockname()[1]
+        monkeypatch.setattr(ports, "PORTS", {"web": port})
+        told = doctor._stack()
+    assert told.found == f"not running; port {port} taken by other programs"
+    assert told.fix
 
 
 def test_a_state_file_without_its_supervisor_means_down(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def goal_of(plan: str, *words: str) -> Goal:
 
 def test_a_plan_file_becomes_a_running_goal(plan: str):
     said = Said("goals", "submit", "--plan", plan, "--json", "--priority", "7")
-    assert said.data == {"id": said.data["id"], "state": "running"}
+    assert said.data == {"id": said.data["id"], "state": "running", "paused": False}
     goal = Goal.objects.get(pk=said.data["id"])
     assert (goal.objective, goal.priority, goal.created_by) == ("to test", 7, getpass.getuser())
     assert "no worker is running" in said.err
@@ -187,8 +187,12 @@ def test_goals_are_listed(plan: str):
     goal = goal_of(plan, "--project", "mine")
     assert [g["id"] for g in Said("goals", "list", "--project", "mine", "--json").data] == [goal.pk]
     assert "to test" in Said("goals", "list").out
-    empty = Said("goals", "list", "--project", "other")
-    assert (empty.out, "no goals yet" in empty.err) == ("", True)
+    empty = Said("goals", "list", "--state", "failed")
+    assert (empty.out, "no goal is like that" in empty.err) == ("", True)
+
+
+def test_a_list_of_none_says_that_there_are_no_goals_yet():
+    assert "no goals yet" in Said("goals", "list").err
 
 
 def test_a_goal_is_paused_resumed_directed_and_cancelled(plan: str):
@@ -218,7 +222,7 @@ def test_a_failed_goal_is_retried_and_forked(tmp_path: Path):
     goal = pump(goal_of(str(path)))
     assert goal.state == "failed"
     assert Said("goals", "watch", str(goal.pk)).code == ExitCode.GOAL_FAILED
-    assert "1 tasks are tried again" in Said("goals", "retry", str(goal.pk)).err
+    assert "1 task is tried again" in Said("goals", "retry", str(goal.pk)).err
     fork = Said("goals", "fork", str(goal.pk), "--json").data
     assert Goal.objects.get(pk=fork["id"]).forked_from_id == goal.pk
 

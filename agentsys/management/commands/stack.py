@@ -15,14 +15,15 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import connection
 
-from agentsys import embedded, processes, supervisor
+from agentsys import embedded, ports, processes, supervisor
 from agentsys.kernel.errors import ExitCode
 from agentsys.supervisor import Layout, Supervisor
 
 UP_SECONDS = 180.0  # the first time makes a database
+LISTEN_SECONDS = 30.0  # until web and Flower do, of a stack that is up
 NUMBERS = (
-    ("--port", 8000, "of the console and the API"),
-    ("--flower-port", 5555, "of Flower"),
+    ("--port", ports.PORTS["web"], "of the console and the API"),
+    ("--flower-port", ports.PORTS["flower"], "of Flower"),
     ("--workers", 1, "worker processes"),
     ("--concurrency", 8, "threads of each worker"),
 )
@@ -52,7 +53,9 @@ class Command(BaseCommand):
             help="do not repeat here what the processes write to their logs",
         )
         verbs.add_parser("down", help="stop a stack and the embedded servers")
-        status = verbs.add_parser("status", help="what is running")
+        status = verbs.add_parser(
+            "status", help="what is running; exit code 69 when a part of the stack is down"
+        )
         status.add_argument("--json", action="store_true")
         logs = verbs.add_parser("logs", help="the end of the logs")
         logs.add_argument("--lines", type=int, default=20)
@@ -65,8 +68,8 @@ class Command(BaseCommand):
             self._detach(layout, options)
             return
         with supervisor.only_one(layout):
-            supervisor.port_free(options["port"], service="web", option="--port")
-            supervisor.port_free(options["flower_port"], service="Flower", option="--flower-port")
+            ports.port_free(options["port"], service="web", option="--port")
+            ports.port_free(options["flower_port"], service="Flower", option="--flower-port")
             call_command("migrate", verbosity=0, interactive=False)
             from orchestration.planners.playbooks import playbooks_load
 
@@ -102,7 +105,10 @@ class Command(BaseCommand):
                 self.stderr.write("\n".join(said.news()))
                 sys.exit(processes.end(child) or ExitCode.ERROR)
             time.sleep(0.1)
-        self._say("\n".join(said.news()[:-1]))
+        listen = time.monotonic() + LISTEN_SECONDS
+        while supervisor.down_of(supervisor.status(layout)) and time.monotonic() < listen:
+            time.sleep(0.1)
+        self._say("\n".join(said.news()))
         child.returncode = 0  # it lives on without us
         self.stdout.write(f"up (pid {child.pid}); `stack status`, `stack logs`, `stack down`")
 
@@ -133,8 +139,15 @@ class Command(BaseCommand):
         found = {**supervisor.status(layout), "servers": embedded.running()}
         if options["json"]:
             self.stdout.write(json.dumps(found, indent=2))
-            return
-        self.stdout.write("stack " + ("up" if found["up"] else "down"))
+        else:
+            self._show_status(found)
+        if supervisor.down_of(found):
+            sys.exit(ExitCode.UNAVAILABLE)
+
+    def _show_status(self, found: dict[str, Any]) -> None:
+        down = supervisor.down_of(found)
+        part = f", but {', '.join(down)} {'is' if len(down) == 1 else 'are'} not" if down else ""
+        self.stdout.write(f"stack {'up' if found['up'] else 'down'}{part}")
         for name, service in found["services"].items():
             self.stdout.write(
                 f"  {name:10} {'up' if service['up'] else 'down'}  pid {service['pid']}"

@@ -29,10 +29,20 @@ class Command(Base):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("scenario", help=HELP)
         parser.add_argument("--quick", action="store_true", help="the small amounts")
-        parser.add_argument("--full", action="store_true", help="the full amounts (the default)")
-        parser.add_argument("--tasks", type=int)
-        parser.add_argument("--faults", type=int)
-        parser.add_argument("--seconds", type=float, help="about how long faults are made")
+        parser.add_argument(
+            "--full",
+            action="store_true",
+            help="the full amounts, minutes for each scenario: the default of this command, and so of"
+            ' `make chaos ARGS="…"`; only `make chaos` without ARGS is --quick',
+        )
+        parser.add_argument("--tasks", type=int, help="at least so many tasks")
+        parser.add_argument(
+            "--faults",
+            type=int,
+            help="at least so many faults: they go on until there were so many tasks too, or until"
+            " the seconds are over",
+        )
+        parser.add_argument("--seconds", type=float, help="about how long faults are made at most")
         parser.add_argument("--seed", type=int, help="chooses the moments of the faults")
         parser.add_argument("--report", type=Path, help="write a Markdown section to this file")
         add_json(parser)
@@ -45,7 +55,7 @@ class Command(Base):
             outcomes = _last(folder)
         else:
             orders = [(s, _order(s, options)) for s in _chosen(options["scenario"])]
-            with lab_in(folder) as lab:
+            with lab_in(folder, self.note) as lab:
                 outcomes = [self._play(lab, *each) for each in orders]
         if options["report"]:
             options["report"].write_text(markdown(outcomes, heading="Chaos"))

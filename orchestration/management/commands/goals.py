@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import CommandParser
 
-from agentsys.kernel.errors import BadInput, NotFound
+from agentsys.kernel.errors import BadInput
 from agentsys.kernel.ids import parse_ref
+from agentsys.kernel.wording import counted
 from orchestration.cli import watch
 from orchestration.cli.limits import add_limits, budget_table, limits_given, moment_of
 from orchestration.cli.output import Command as Base
 from orchestration.cli.output import actor, add_json, goal_table, person, positive, task_table
 from orchestration.cli.revising import add_dry_run, json_of, revision_text
 from orchestration.cli.showing import attempt_text, task_text
-from orchestration.models import Attempt, Goal, Project, Task
+from orchestration.cli.standing import fork_told, standing_notes, standing_text
+from orchestration.domain.lives import GoalState
+from orchestration.models import Attempt, Goal, Task
 from orchestration.planners.playbooks import playbook_find
 from orchestration.services import forks, goals, limits, overrides, pausing, reads, replan, why
 from orchestration.services.limits import KINDS
 from orchestration.services.sessions import sessions_alive
+from orchestration.services.standstill import project_named
 
 WIDTHS = ("goal", "task", "project", "everything")
 
@@ -32,7 +37,7 @@ class Command(Base):
         self._submit(verbs.add_parser("submit", help="hand in a goal"))
         rows = verbs.add_parser("list", help="goals, newest first")
         rows.add_argument("--project")
-        rows.add_argument("--state")
+        rows.add_argument("--state", help=", ".join(GoalState))
         rows.add_argument("--limit", type=positive, default=50)
         add_json(rows)
         for verb, text in (
@@ -102,7 +107,7 @@ class Command(Base):
         )
         add_limits(parser, "--budget", "a limit for the goal, such as tokens=500000 or cost_usd=5")
         parser.add_argument(
-            "--deadline", help="when it is to be over: 2026-11-24T18:00, 90m, 3h, 2d"
+            "--deadline", help="when it is to be over: 2026-11-24T18:00, 30s, 90m, 3h, 2d"
         )
         parser.add_argument("--idempotency-key")
         parser.add_argument("--wait", action="store_true", help="follow it to its end")
@@ -133,10 +138,13 @@ class Command(Base):
         if goal.finished_at is None and not sessions_alive():
             self.note("no worker is running: start one with `make up`; the goal waits for it")
         if not options["wait"]:
+            paused = goal.paused_at is not None
             self.emit(
-                {"id": goal.pk, "state": goal.state},
+                {"id": goal.pk, "state": goal.state, "paused": paused},
                 as_json=options["json"],
-                text=f"goal-{goal.pk} {goal.state}",
+                text=why.why(f"goal-{goal.pk}").sentence
+                if paused
+                else f"goal-{goal.pk} {goal.state}",
             )
             return
         code = watch.wait(goal.pk, timeout=options["timeout"])
@@ -149,6 +157,11 @@ class Command(Base):
         sys.exit(code)
 
     def do_list(self, **options: Any) -> None:
+        if options["project"]:
+            project_named(options["project"])
+        if options["state"] not in (None, *GoalState):
+            problem = f"`{options['state']}` is no state; expected {', '.join(GoalState)}"
+            raise BadInput(what="--state", problems=[problem])
         rows = reads.goals_list(
             project=options["project"], state=options["state"], limit=options["limit"]
         )
@@ -156,6 +169,8 @@ class Command(Base):
             self.emit(rows, as_json=True)
         elif rows:
             self.show(goal_table(rows))
+        elif options["project"] or options["state"]:
+            self.note("no goal is like that; `goals list` shows all")
         else:
             self.note('no goals yet; try `make demo`, or `goals submit "…" --playbook repo-care`')
 
@@ -180,7 +195,7 @@ class Command(Base):
             f" {view['cost']['tokens']} tokens, ${view['cost']['cost_usd']:.4f}",
             *([f"branch {view['branch']} in {view['repository']}"] if view["repository"] else []),
             *([f"report {view['report']}"] if view["report"] else []),
-            task_table(view["tasks"]),
+            task_table(view["tasks"], view["id"]),
         )
 
     def do_watch(self, **options: Any) -> None:
@@ -201,7 +216,7 @@ class Command(Base):
                 standing = pausing.project_pause(named, **who)
             case _:
                 standing = pausing.everything_pause(**who)
-        self._stands(options, standing, "stand still")
+        self._stands(options, standing, paused=True)
 
     def do_resume(self, **options: Any) -> None:
         match _width(options):
@@ -213,17 +228,17 @@ class Command(Base):
                 standing = pausing.project_resume(named, actor=actor())
             case _:
                 standing = pausing.everything_resume(actor=actor())
-        self._stands(options, standing, "go on")
+        self._stands(options, standing, paused=False)
 
-    def _stands(self, options: dict[str, Any], standing: pausing.Standing, how: str) -> None:
+    def _stands(self, options: dict[str, Any], standing: pausing.Standing, *, paused: bool) -> None:
         if options["goal"]:
             self._said(options)
         else:
-            text = f"{standing.goals} goals {how}"
-            facts = {"goals": standing.goals, "in_flight": standing.in_flight}
+            text = standing_text(standing, task=options["task"], paused=paused)
+            facts = asdict(standing)
             self.emit(facts, as_json=options["json"], text=text)
-        if standing.in_flight:
-            self.note(f"{standing.in_flight} attempts are in flight and come to their end")
+        for line in standing_notes(standing, goal=_goal_meant(options), paused=paused):
+            self.note(line)
 
     def do_cancel(self, **options: Any) -> None:
         goals.goal_cancel(goal_id(options["goal"]), actor=actor(), reason=options["reason"])
@@ -231,15 +246,21 @@ class Command(Base):
 
     def do_retry(self, **options: Any) -> None:
         count = goals.goal_retry(goal_id(options["goal"]), actor=actor())
-        self.note(f"{count} tasks are tried again")
+        self.note(f"{counted(count, 'task is', 'tasks are')} tried again")
         self._said(options)
 
     def do_fork(self, **options: Any) -> None:
         fork = forks.goal_fork(goal_id(options["goal"]), at_seq=options["at_seq"], actor=actor())
+        self.note(fork_told(fork))
         self._said({**options, "goal": str(fork.pk)})
 
     def do_direct(self, **options: Any) -> None:
-        goals.goal_direct(goal_id(options["goal"]), options["text"], actor=actor())
+        told = goals.goal_direct(goal_id(options["goal"]), options["text"], actor=actor())
+        self.note(
+            f"directive {told.pk} is in every later brief of goal-{told.goal_id}; attempts of agents"
+            " with a model that run now read it at their next step, and agents without one take no"
+            " notice of it"
+        )
         self._said(options)
 
     def do_edit(self, **options: Any) -> None:
@@ -296,14 +317,18 @@ def _width(options: dict[str, Any]) -> tuple[str, str]:
     return given[0]
 
 
+def _goal_meant(options: dict[str, Any]) -> int:
+    """The goal of which one task or all are meant; 0 for a project and everything."""
+    if options["task"]:
+        return task_named(options["task"]).goal_id
+    return goal_id(options["goal"]) if options["goal"] else 0
+
+
 def _budget_ref(options: dict[str, Any]) -> str:
     if bool(options["of"]) == bool(options["project"]):
         raise BadInput(what="goals budget", problems=["name a goal, a task or --project"])
     if not options["of"]:
-        found = Project.objects.filter(name=options["project"]).first()
-        if found is None:
-            raise NotFound(kind="project", id=options["project"], listing="goals list")
-        return f"project-{found.pk}"
+        return f"project-{project_named(options['project']).pk}"
     ref, row = reads.resolve(options["of"])
     if not isinstance(row, Goal | Task):
         raise BadInput(what="id", problems=[f"`{ref}` is neither a goal nor a task"])

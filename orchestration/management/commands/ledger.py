@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from agentsys.kernel.errors import ExitCode
+from agentsys.kernel.wording import counted
 from orchestration.cli.output import Command as Base
 from orchestration.cli.output import add_json, positive, table
 from orchestration.management.commands.goals import goal_id
@@ -47,9 +49,11 @@ class Command(Base):
             self.emit(rows, as_json=True)
             return
         columns = ("seq", "at", "event", "actor", "task", "payload")
-        self.show(
-            table(columns, ([r["seq"], r["at"][:19], *(r[c] for c in columns[2:])] for r in rows))
+        cells = (
+            (r["seq"], r["at"][:19], r["event"], r["actor"], r["task_key"], _payload(r["payload"]))
+            for r in rows
         )
+        self.show(table(columns, cells))
 
     def do_verify(self, **options: Any) -> None:
         self._each(ledger_verify, "intact: {}", options)
@@ -71,7 +75,12 @@ class Command(Base):
         self.emit(
             {"goals": len(ids), "problems": problems},
             as_json=options["json"],
-            text=text or fine.format(f"{len(ids)} ledger{'s' if len(ids) != 1 else ''}"),
+            text=text or fine.format(counted(len(ids), "ledger")),
         )
         if problems:
             sys.exit(ExitCode.ERROR)
+
+
+def _payload(payload: Mapping[str, Any]) -> str:
+    """JSON on one line; nothing where there is nothing."""
+    return json.dumps(payload, separators=(",", ":"), ensure_ascii=False) if payload else ""

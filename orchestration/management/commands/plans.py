@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from agentsys.kernel.errors import BadInput
+from agentsys.kernel.wording import counted
 from orchestration.cli.output import Command as Base
 from orchestration.cli.output import actor, add_json, safe, table
 from orchestration.cli.revising import add_dry_run, revision_text
@@ -15,6 +16,7 @@ from orchestration.management.commands.goals import goal_id, params_of, plan_of
 from orchestration.planners import make_plan
 from orchestration.planners.playbooks import playbook_files, playbook_find
 from orchestration.services import reads
+from orchestration.services.planfile import plan_file
 from orchestration.services.plans import plan_document
 from orchestration.services.replan import Revision, plan_extend, plan_revise
 
@@ -26,7 +28,13 @@ class Command(Base):
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
         show = verbs.add_parser("show", help="a goal's plan")
         show.add_argument("goal")
-        show.add_argument("--version", dest="plan_version", type=int)
+        one = show.add_mutually_exclusive_group()
+        one.add_argument("--version", dest="plan_version", type=int)
+        one.add_argument(
+            "--file",
+            action="store_true",
+            help="the plan in force as a plan file, to edit and hand in with `plans revise`",
+        )
         add_json(show)
         check = verbs.add_parser("validate", help="say what is wrong with a plan; writes nothing")
         check.add_argument("plan", nargs="?", help="a plan file, or -")
@@ -55,6 +63,12 @@ class Command(Base):
         getattr(self, f"do_{verb}")(**options)
 
     def do_show(self, **options: Any) -> None:
+        if options["file"]:
+            told = plan_file(goal_id(options["goal"]))
+            self.emit(told.document, as_json=True)
+            way = f"`plans revise {told.goal} FILE --base {told.version}` hands it in again"
+            self.note(f"version {told.version} of the plan; {way}")
+            return
         view = reads.plan_view(goal_id(options["goal"]), options["plan_version"])
         if options["json"]:
             self.emit(view, as_json=True)
@@ -86,7 +100,7 @@ class Command(Base):
         self.emit(
             {"valid": True, **plan_document(draft)},
             as_json=options["json"],
-            text=f"valid: {len(draft.tasks)} tasks",
+            text=f"valid: {counted(len(draft.tasks), 'task')}",
         )
 
     def do_revise(self, **options: Any) -> None:
