@@ -1,0 +1,54 @@
+"""The tools that an agent's brief gives it: one place that puts them together.
+
+What a task may use of them is for its definition to say (`tools`); what each call may do, for the
+gate. Without a repository there is none that touches files; without write scopes none that changes
+any.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agentsys.kernel.errors import BadInput
+from workers.contracts import Brief, Ports, Report
+from workers.tools.base import Tool
+from workers.tools.bench import Bench
+from workers.tools.editing import editing_tools
+from workers.tools.output import READ_MORE
+from workers.tools.reading import Checkout, reading_tools, recall_tool
+from workers.tools.trees import git_tools, running_tools
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """`finished` adds what the tools made to the report of the agent that used them."""
+
+    tools: tuple[Tool, ...]
+    bench: Bench | None = None
+
+    @classmethod
+    def of(cls, brief: Brief, ports: Ports) -> Kit:
+        """BadInput when the task is granted a tool that there is not."""
+        bench = None
+        tools = [recall_tool(brief)]
+        if brief.repository is not None and brief.repository.base:
+            bench = Bench(brief, ports)
+            tools += _on(bench, brief)
+        known = {tool.name for tool in tools} | {READ_MORE}
+        wrong = [g.name for g in brief.tools or () if g.name not in known]
+        if wrong:
+            listed = ", ".join(sorted(known))
+            problems = [f"there is no tool `{n}` for this task; there are {listed}" for n in wrong]
+            raise BadInput(what="tools", problems=problems)
+        return cls(tuple(tools), bench)
+
+    def finished(self, report: Report) -> Report:
+        return report if self.bench is None else self.bench.handed_in(report)
+
+
+def _on(bench: Bench, brief: Brief) -> list[Tool]:
+    def checkout() -> Checkout:
+        return Checkout(bench.repository, bench.state, brief.scopes)
+
+    tools = [*reading_tools(checkout), *git_tools(bench), *running_tools(bench)]
+    return [*tools, *editing_tools(bench)] if bench.patterns else tools
