@@ -44,6 +44,7 @@ class Config:
     model: str = ""  # provider:model, e.g. openai:gpt-5-mini or ollama:llama3.2
     embedder: str = "wordllama"  # wordllama | hashing
     sandbox: str = "auto"  # auto | none (runs without isolation; never with untrusted input)
+    fetch_hosts: str = ""  # that agents may fetch pages from, e.g. docs.example.org,*.example.net
     playbooks: Path = ROOT / "orchestration" / "playbooks"
     log_format: str = "console"  # console | json
     log_level: str = "WARNING"

@@ -127,6 +127,7 @@ class Brief:
     model: str = ""  # instead of the one that is configured for the agent's role
     tools: tuple[ToolGrant, ...] | None = None  # None: what the agent usually has
     stated: Mapping[str, Any] = field(default_factory=dict)  # inputs before references
+    authored: bool = True  # people wrote this task: objective, criteria and stated inputs
 
 
 @dataclass(frozen=True, slots=True)

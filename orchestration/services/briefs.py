@@ -104,7 +104,14 @@ def brief_build(
         model=model_of(claim.task_id) if slow and claim.number > 1 else "",
         tools=grants_of(definition.get("tools")),
         stated=definition.get("inputs") or {},
+        authored=not slow or _authored(claim.task_id),
     )
+
+
+def _authored(task_id: int) -> bool:
+    """Whether people wrote the task: not a planner's model, and not a fan-out over an output."""
+    tasks = Task.objects.filter(pk=task_id, parent=None)
+    return tasks.exclude(plan__planner="model").exists()
 
 
 def model_of(task_id: int) -> str:

@@ -65,7 +65,7 @@ def finish(text: str = "done") -> Say:
 def model_brief(repo: GivenRepository | None = None, *scopes: str, **rest: Any) -> Brief:
     ref = repo.ref() if repo is not None else None
     values = {"lineage": "t2.1", "namespace": "project-1", **rest}
-    return a_brief("model", repository=ref, scopes=scopes, **values)
+    return replace(a_brief("model", repository=ref, scopes=scopes), **values)
 
 
 def work(brief: Brief, folder: Path, stops_at: int = 0) -> Report:

@@ -12,7 +12,7 @@ from workers.contracts import Brief, Risk, ScopeGrant, ToolGrant
 from workers.patterns import matches, write_patterns
 from workers.policy.deciding import Facts
 from workers.policy.grants import fixed, host_matches
-from workers.policy.kinds import Kind, leaves
+from workers.policy.kinds import NAMED, Kind, leaves
 from workers.policy.provenance import Provenance, host_of
 
 
@@ -68,6 +68,13 @@ class Policy:
             unasked=not grant.ask,
         )
 
+    def approved(self, rule: Rule, args: Mapping[str, Any]) -> None:
+        """A person saw these very arguments and approved them: now they have named them."""
+        for name, kind in rule.kinds.items():
+            if kind in NAMED:
+                for text in leaves(args.get(name)):
+                    self.provenance.hear(text, vouched=True)
+
     def _outside(
         self, rule: Rule, args: Mapping[str, Any], hosts: Sequence[str] | None
     ) -> Iterable[str]:
@@ -112,13 +119,11 @@ def path_problem(path: str) -> str:
 
 def people_said(brief: Brief) -> list[str]:
     """Texts that people wrote: what they name is named."""
+    task = [brief.objective, *brief.acceptance, *brief.non_goals, *leaves(brief.stated)]
     return [
-        brief.objective,
         *leaves(brief.contract),
-        *brief.acceptance,
-        *brief.non_goals,
         *brief.directives,
-        *leaves(brief.stated),
+        *(task if brief.authored else ()),
         *(str(a.get("reason") or "") for a in brief.answers),
         *(text for a in brief.answers for text in leaves(a.get("payload"))),
     ]
@@ -126,7 +131,8 @@ def people_said(brief: Brief) -> list[str]:
 
 def came_from_elsewhere(brief: Brief) -> list[str]:
     """Texts in the brief that others wrote: outputs, memory, reasons that quote them."""
-    resolved = [] if brief.inputs == brief.stated else list(leaves(brief.inputs))
+    same = brief.authored and brief.inputs == brief.stated
+    resolved = [] if same else [brief.objective, *leaves(brief.inputs)]
     return [
         *leaves({k: v for k, v in brief.needs.items() if v is not None}),
         *(m.text for m in brief.recalled),

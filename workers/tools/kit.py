@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.conf import settings
+
 from agentsys.kernel.errors import BadInput
 from workers.contracts import Brief, Ports, Report
 from workers.tools.base import Tool
 from workers.tools.bench import Bench
 from workers.tools.editing import editing_tools
+from workers.tools.fetching import fetching_tools
 from workers.tools.output import READ_MORE
 from workers.tools.reading import Checkout, reading_tools, recall_tool
 from workers.tools.trees import git_tools, running_tools
@@ -30,7 +33,8 @@ class Kit:
     def of(cls, brief: Brief, ports: Ports) -> Kit:
         """BadInput when the task is granted a tool that there is not."""
         bench = None
-        tools = [recall_tool(brief)]
+        hosts = [h.strip() for h in settings.AGENTSYS.fetch_hosts.split(",") if h.strip()]
+        tools = [recall_tool(brief), *fetching_tools(hosts)]
         if brief.repository is not None and brief.repository.base:
             bench = Bench(brief, ports)
             tools += _on(bench, brief)
