@@ -17,11 +17,13 @@ from agentsys.gateway.errors import (
 )
 from agentsys.gateway.metering import Estimate, Meter, Spent
 from agentsys.gateway.profiles import ModelProfile, profile_for
+from agentsys.gateway.tools import ForeignTool, foreign_tool
 
 __all__ = [
     "BadModelOutput",
     "ChatResult",
     "Estimate",
+    "ForeignTool",
     "GatewayError",
     "Meter",
     "ModelProfile",
@@ -34,6 +36,7 @@ __all__ = [
     "ToolCall",
     "chat",
     "check_schema",
+    "foreign_tool",
     "profile_for",
     "structured",
     "violations",

@@ -54,7 +54,7 @@ class StopsAt(GivenPorts):
             raise LeaseLost(attempt_id=1, fence=1, reason="killed by the test")
 
 
-def call(name: str, **args: Any) -> Say:
+def call(name: str, /, **args: Any) -> Say:
     return Say(calls=((name, args),))
 
 

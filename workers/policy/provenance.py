@@ -36,6 +36,11 @@ class Provenance:
         self._named = [folded(text) for text in named if text]
         self._elsewhere = [folded(text) for text in elsewhere if text.strip()]
 
+    @property
+    def from_elsewhere(self) -> bool:
+        """Whether anything was read that no person wrote."""
+        return bool(self._elsewhere)
+
     def hear(self, text: str, *, vouched: bool) -> None:
         """A result was read; `vouched` by the installer, or from elsewhere."""
         (self._named if vouched else self._elsewhere).append(folded(text))

@@ -16,7 +16,7 @@ from django.db import DatabaseError, InterfaceError
 
 from agentsys.kernel.errors import AgentsysError, LeaseLost
 from workers.contracts import ProposalDraft, Risk
-from workers.policy import Kind, Rule
+from workers.policy import Kind, Provenance, Rule
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +62,7 @@ class Tool:
     approvable: bool = False
     hosts: tuple[str, ...] | None = None
     replayed: Callable[[Mapping[str, Any], str], None] | None = None
+    attached: Callable[[Provenance], None] | None = None  # told what the attempt reads
 
     @property
     def rule(self) -> Rule:

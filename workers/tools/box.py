@@ -56,6 +56,9 @@ class Box:
         offered = [tool for tool in tools if self._policy.offers(tool.name)]
         self._own = self._shelf.tool()
         self._tools = {tool.name: tool for tool in [*offered, self._own]}
+        for tool in offered:
+            if tool.attached is not None:
+                tool.attached(self._policy.provenance)
 
     def specs(self) -> list[dict[str, Any]]:
         return [tool.spec() for tool in self._tools.values()]

@@ -7,19 +7,26 @@ any.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from django.conf import settings
 
 from agentsys.kernel.errors import BadInput
-from workers.contracts import Brief, Ports, Report
+from workers.contracts import Brief, Outcome, Ports, Report
 from workers.tools.base import Tool
 from workers.tools.bench import Bench
 from workers.tools.editing import editing_tools
 from workers.tools.fetching import fetching_tools
+from workers.tools.handing import follow_up_plan, handing_tools
 from workers.tools.output import READ_MORE
+from workers.tools.plugins import installed_tools
 from workers.tools.reading import Checkout, reading_tools, recall_tool
 from workers.tools.trees import git_tools, running_tools
+
+TAKEN = ("finish", "ask_person")  # what the loop itself answers to
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +34,8 @@ class Kit:
     """`finished` adds what the tools made to the report of the agent that used them."""
 
     tools: tuple[Tool, ...]
+    brief: Brief
+    follow_ups: list[dict[str, Any]]
     bench: Bench | None = None
 
     @classmethod
@@ -34,20 +43,34 @@ class Kit:
         """BadInput when the task is granted a tool that there is not."""
         bench = None
         hosts = [h.strip() for h in settings.AGENTSYS.fetch_hosts.split(",") if h.strip()]
-        tools = [recall_tool(brief), *fetching_tools(hosts)]
+        follow_ups: list[dict[str, Any]] = []
+        tools = [recall_tool(brief), *handing_tools(brief, follow_ups), *fetching_tools(hosts)]
         if brief.repository is not None and brief.repository.base:
             bench = Bench(brief, ports)
             tools += _on(bench, brief)
+        tools += installed_tools(brief)
+        _distinct(tools)
         known = {tool.name for tool in tools} | {READ_MORE}
         wrong = [g.name for g in brief.tools or () if g.name not in known]
         if wrong:
             listed = ", ".join(sorted(known))
             problems = [f"there is no tool `{n}` for this task; there are {listed}" for n in wrong]
             raise BadInput(what="tools", problems=problems)
-        return cls(tuple(tools), bench)
+        return cls(tuple(tools), brief, follow_ups, bench)
 
     def finished(self, report: Report) -> Report:
+        if self.follow_ups and report.outcome is Outcome.DONE:
+            plan = follow_up_plan(self.brief, self.follow_ups)
+            report = replace(report, artifacts=(*report.artifacts, plan))
         return report if self.bench is None else self.bench.handed_in(report)
+
+
+def _distinct(tools: Sequence[Tool]) -> None:
+    counted = Counter([*(tool.name for tool in tools), READ_MORE, *TAKEN])
+    twice = [name for name, number in counted.items() if number > 1]
+    if twice:
+        problem = f"two tools are called {', '.join(twice)}; uninstall one, or rename it"
+        raise BadInput(what="tools", problems=[problem])
 
 
 def _on(bench: Bench, brief: Brief) -> list[Tool]:
