@@ -47,6 +47,7 @@ class Config:
     breaker_seconds: float = 30.0  # the first such pause; doubles up to five minutes
     embedder: str = "wordllama"  # wordllama | hashing
     sandbox: str = "auto"  # auto | none (runs without isolation; never with untrusted input)
+    fetch_hosts: str = ""  # that agents may fetch pages from, e.g. docs.example.org,*.example.net
     playbooks: Path = ROOT / "orchestration" / "playbooks"
     log_format: str = "console"  # console | json
     log_level: str = "WARNING"

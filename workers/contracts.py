@@ -54,6 +54,18 @@ class ScopeGrant:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolGrant:
+    """A tool that a task may use, within bounds: JSON Schemas that the arguments satisfy, and hosts
+    (`docs.example.org`, `*.example.org`; None leaves them to the installation). `ask` False: its
+    risk alone needs no approval."""
+
+    name: str
+    args: tuple[Mapping[str, Any], ...] = ()
+    hosts: tuple[str, ...] | None = None
+    ask: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     seconds_max: float = 300.0
     output_bytes_max: int = 256_000
@@ -113,6 +125,9 @@ class Brief:
     namespace: str = ""  # memory namespace, e.g. "project-1"
     lineage: str = ""  # journal key shared by an attempt and those that take over from it
     model: str = ""  # instead of the one that is configured for the agent's role
+    tools: tuple[ToolGrant, ...] | None = None  # None: what the agent usually has
+    stated: Mapping[str, Any] = field(default_factory=dict)  # inputs before references
+    authored: bool = True  # people wrote this task: objective, criteria and stated inputs
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,9 +36,10 @@ from workers.contracts import (
 from workers.conversation import Conversation
 from workers.journal import Journal
 from workers.metering import AttemptMeter
+from workers.policy.approvals import is_approval
 from workers.prompts import answer_shown, marked, regrounding, system_prompt
 from workers.services import failure_of
-from workers.tools import Tool, ToolFailed, gate
+from workers.tools import Box, Tool
 
 REPEATS_MAX = 3
 CALLS_MAX = 20  # tool calls in one answer
@@ -58,13 +59,13 @@ class Loop:
         self._brief = brief
         self._ports = ports
         self._schema = schema
-        self._tools = {tool.name: tool for tool in tools}
-        self._specs = [tool.spec() for tool in tools] + [_finish_spec(schema), _ask_spec()]
+        self._proposals: list[ProposalDraft] = []
+        self._box = Box(brief, tools, self._proposals)
+        self._specs = [*self._box.specs(), _finish_spec(schema), _ask_spec()]
         self._journal = Journal(brief.lineage, brief.attempt_id, brief.fence, ports.guard)
         self._meter = AttemptMeter(brief, ports)
         self._seen: Counter[str] = Counter()
         self._usage = Usage()
-        self._proposals: list[ProposalDraft] = []
         self._wrong_outputs = self._questions = 0
         self._seconds_before = 0.0  # what the replayed calls took when they were made
         self._started = time.monotonic()
@@ -109,7 +110,8 @@ class Loop:
         self._sent = 1  # the prompt stands in the journal already
         self._told: list[str] = list(first["directives"])
         since = brief.answers[first["answers"] :]
-        self._answers = [a for a in since if a.get("kind") == "question"]
+        asked = [a for a in since if a.get("kind") == "question"]
+        self._answers = [a for a in asked if not is_approval(a)]
         raised = [a for a in since if a.get("kind") == "budget" and a.get("decision") != "reject"]
         self._allowance = 1 + len(raised)
 
@@ -204,24 +206,19 @@ class Loop:
             return self._failed(
                 FailureKind.BAD_OUTPUT, f"the same call {REPEATS_MAX} times: {name}"
             )
-        self._talk.result(call["id"], self._use(name, args))
+        found = self._use(name, args)
+        if isinstance(found, Question):
+            return self._report(Outcome.ASKS, question=found, summary=f"asks to call {name}")
+        self._talk.result(call["id"], found)
         return None
 
-    def _use(self, name: str, args: Mapping[str, Any]) -> str:
-        tool = self._tools.get(name)
-        if tool is None:
-            return f"there is no tool `{name}`; there are: {', '.join(self._tools)}"
+    def _use(self, name: str, args: Mapping[str, Any]) -> str | Question:
+        """What the model is told, or what a person must decide before the call."""
         self._usage += Usage(tool_calls=1)
-        try:
-            gate(tool, args)
-            if tool.proposes is not None:
-                self._proposals.append(tool.proposes(args))
-                return "proposed: people decide on it after you finish; it is not done yet"
-            found = self._journal.step("tool", tool.name, dict(args), lambda: tool.use(args))
-        except ToolFailed as error:
-            return f"failed: {error}"
-        text = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
-        return marked(text, f"(result of {name}, untrusted)")
+        told = self._box.use(name, args, self._journal)
+        if isinstance(told, Question):
+            return told
+        return marked(told.text, told.label) if told.label else told.text
 
     def _finish(self, call_id: str, output: Mapping[str, Any]) -> Report | None:
         wrong = gateway.violations(dict(output), self._schema)

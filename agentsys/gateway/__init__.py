@@ -18,11 +18,13 @@ from agentsys.gateway.errors import (
 from agentsys.gateway.metering import Estimate, Meter, Spent
 from agentsys.gateway.profiles import ModelProfile
 from agentsys.gateway.roles import profile_for
+from agentsys.gateway.tools import ForeignTool, foreign_tool
 
 __all__ = [
     "BadModelOutput",
     "ChatResult",
     "Estimate",
+    "ForeignTool",
     "GatewayError",
     "Meter",
     "ModelProfile",
@@ -35,6 +37,7 @@ __all__ = [
     "ToolCall",
     "chat",
     "check_schema",
+    "foreign_tool",
     "profile_for",
     "structured",
     "violations",

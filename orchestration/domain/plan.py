@@ -42,6 +42,7 @@ class TaskDraft:
     check: Mapping[str, Any] | None = None
     phase: str = ""
     remember: str = ""
+    tools: tuple[Any, ...] | None = None
 
     def definition(self) -> dict[str, Any]:
         """What is frozen and hashed: everything that says what the task is, where it was said.
@@ -78,7 +79,7 @@ _DEFINING = tuple(
 )
 TASK_FIELDS = {f.name for f in fields(TaskDraft)}
 PLAN_FIELDS = {"objective", "tasks", "rationale", "repository"}
-_TUPLES = ("depends_on", "acceptance", "non_goals", "scopes", "verify")
+_TUPLES = ("depends_on", "acceptance", "non_goals", "scopes", "verify", "tools")
 _KINDS: dict[str, tuple[type, ...]] = {
     "key": (str,),
     "agent": (str,),
@@ -100,6 +101,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "check": (dict,),
     "phase": (str,),
     "remember": (str,),
+    "tools": (list,),
 }
 
 

@@ -23,12 +23,20 @@ from orchestration.domain.plan import (
 )
 from orchestration.domain.plan_retry import RUNGS, rung_problems, swarm_problems
 from orchestration.domain.plan_scopes import scope_problems
+from orchestration.domain.plan_tools import tool_problems
 from orchestration.domain.refs import DOLLAR, references, task_of
 
 KEY = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._\[\]/-]{0,119}$")
 TEXT_MAX = 20_000
 PHASE_MAX = 80
-LENGTHS = {"acceptance": 100, "non_goals": 100, "scopes": 100, "verify": 20, "depends_on": 10_000}
+LENGTHS = {
+    "acceptance": 100,
+    "non_goals": 100,
+    "scopes": 100,
+    "verify": 20,
+    "tools": 50,
+    "depends_on": 10_000,
+}
 RESOURCE_MAX = 300
 PRIORITY_MAX = 1000
 LIMITS = {
@@ -150,6 +158,7 @@ def _task_problems(
         _agent_problems(task, other, agents, problems)
     _size_problems(task, name, problems)
     _scope_form_problems(task, name, problems)
+    problems += tool_problems(task, name)
     if task.fan_out is not None:
         _fan_out_problems(task, keys, agents, verifiers, problems)
 

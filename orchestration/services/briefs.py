@@ -30,6 +30,7 @@ from orchestration.services.ledger import Book
 from verification import services as verification
 from workers.contracts import Brief, Limits, Recollection, RepositoryRef, ScopeGrant
 from workers.git import Repository
+from workers.policy import grants_of
 
 RECALLS = frozenset({"model", "planner"})  # agents whose brief carries recalled memory
 REASONS_MAX = 5
@@ -101,7 +102,16 @@ def brief_build(
         namespace=namespace,
         lineage=claim.lineage,
         model=model_of(claim.task_id) if slow and claim.number > 1 else "",
+        tools=grants_of(definition.get("tools")),
+        stated=definition.get("inputs") or {},
+        authored=not slow or _authored(claim.task_id),
     )
+
+
+def _authored(task_id: int) -> bool:
+    """Whether people wrote the task: not a planner's model, and not a fan-out over an output."""
+    tasks = Task.objects.filter(pk=task_id, parent=None)
+    return tasks.exclude(plan__planner="model").exists()
 
 
 def model_of(task_id: int) -> str:
@@ -175,10 +185,16 @@ def _answers(task_id: int) -> tuple[dict[str, Any], ...]:
         Decision.objects.filter(request__task_id=task_id)
         .order_by("pk")
         .values(
-            "decision", "reason", "payload", kind=F("request__kind"), asked=F("request__question")
+            "decision",
+            "reason",
+            "payload",
+            "at",
+            kind=F("request__kind"),
+            asked=F("request__question"),
+            state=F("request__state"),
         )
     )
-    return tuple(dict(row) for row in rows)
+    return tuple({**row, "at": row["at"].isoformat()} for row in rows)
 
 
 def _reasons(task_id: int) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ from workers.services import agent_info
 
 EDITABLE = (
     "objective", "inputs", "acceptance", "non_goals", "output_schema", "scopes", "verify",
-    "limits", "retry", "approval", "check", "unproven",
+    "limits", "retry", "approval", "check", "unproven", "tools",
 )  # fmt: skip
 
 

@@ -267,3 +267,27 @@ def test_the_check_of_ten_thousand_tasks_costs_about_ten_times_that_of_a_thousan
 
     cost(500)  # what is only paid once
     assert cost(10_000) < 40 * cost(1_000)
+
+
+@pytest.mark.parametrize(
+    ("tools", "wrong"),
+    [
+        ([], "`tools` is empty"),
+        ([3], "tool 3 is neither a name nor an object"),
+        (["two words"], "tool name 'two words' is not usable"),
+        (["a", "a"], "tool `a` is named twice"),
+        ([{"name": "a", "host": ["x"]}], "unknown field `host`; did you mean `hosts`?"),
+        ([{"name": "a", "hosts": ["http://x/"]}], "hosts is ['http://x/']"),
+        ([{"name": "a", "args": {"type": "nonsense"}}], "args is no JSON Schema of an object"),
+        ([{"name": "a", "ask": "no"}], "ask is 'no'; expected true or false"),
+    ],
+)
+def test_an_allow_list_of_tools_says_what_is_wrong_with_it(tools: list[Any], wrong: str) -> None:
+    found = problems_of(task("a", tools=tools))
+    assert any(wrong in problem for problem in found), found
+
+
+def test_an_allow_list_of_tools_is_part_of_the_definition() -> None:
+    tools = ["read_file", {"name": "edit_file", "args": {"maxProperties": 3}}]
+    draft = plan_from_json({"objective": "o", "tasks": [task("a", tools=tools)]})
+    assert draft.tasks[0].definition()["tools"] == tools

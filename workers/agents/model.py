@@ -8,7 +8,7 @@ from agentsys.gateway import check_schema
 from workers.agents.base import Agent
 from workers.contracts import Brief, Ports, Report
 from workers.loop import Loop
-from workers.tools import tools_for
+from workers.tools import Kit
 
 DEFAULT_OUTPUT: dict[str, Any] = {
     "type": "object",
@@ -21,8 +21,9 @@ class ModelAgent(Agent):
     name = "model"
     role = "reasoning"
     description = (
-        "Works with a language model and read-only tools towards an output of the task's own"
-        " schema. Needs AGENTSYS_MODEL."
+        "Works with a language model and tools towards an output of the task's own schema; with"
+        " write scopes it changes files in a tree of its own and proposes the change. Needs"
+        " AGENTSYS_MODEL."
     )
     inputs_schema: ClassVar = {"type": "object"}
     output_schema: ClassVar = {"type": "object"}
@@ -30,4 +31,5 @@ class ModelAgent(Agent):
     def run(self, brief: Brief, ports: Ports) -> Report:
         schema = brief.output_schema or DEFAULT_OUTPUT
         check_schema(schema)
-        return Loop(brief, ports, tools_for(brief), schema).run()
+        kit = Kit.of(brief, ports)
+        return kit.finished(Loop(brief, ports, kit.tools, schema).run())

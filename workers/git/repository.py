@@ -108,6 +108,12 @@ class Repository(Worktrees, Merging):
         counted = [(int(plus), int(minus)) for plus, minus in rows if plus != "-"]
         return sum(plus for plus, _ in counted), sum(minus for _, minus in counted)
 
+    def log(self, commit: str, count: int, path: str = "") -> str:
+        """The latest `count` commits up to this one, of one path where it is given."""
+        form = "--format=%h %as %an: %s"
+        words = ["log", "--no-show-signature", "--no-color", "-n", str(count), form]
+        return self._content([*words, full_sha(commit), "--", *([path] if path else [])])
+
     def _between(self, words: list[str], base: str, commit: str, paths: Iterable[str]) -> str:
         old = full_sha(base) if base else self._empty_tree()
         extra = ["--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules=none"]

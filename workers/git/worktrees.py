@@ -37,6 +37,14 @@ class Worktrees(Plumbing):
         with self._compared(Path(path), base) as tree:
             return self._touched(tree)
 
+    def worktree_restore(self, path: Path, at: str, paths: Iterable[str]) -> None:
+        """Give these paths, which commit `at` has, back the content that it gives them."""
+        listed = "\0".join(paths).encode("utf-8", "surrogateescape")
+        if listed:
+            with self._compared(Path(path), at) as tree:
+                words = ["checkout-index", "--force", "--quiet", "-z", "--stdin"]
+                self._content(words, tree=tree, stdin=listed)
+
     def commit_all(
         self,
         worktree: Path,

@@ -1,22 +1,22 @@
 """What a tool is: a name, a schema, a risk, and a function from arguments to text.
 
-The gate decides whether a call is carried out. What reads is; what changes something is only when
-it may be repeated, because a call that a crash cut off is made again; what cannot be undone is
-never carried out here: such a tool gives a proposal, and people decide on it.
+The gate (`workers.policy`) decides whether a call is carried out. What reads is; what changes
+something is only when it may be repeated, because a call that a crash cut off is made again; what
+cannot be undone is proposed, or approved by a person before it is carried out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 from django.db import DatabaseError, InterfaceError
 
-from agentsys.gateway import violations
 from agentsys.kernel.errors import AgentsysError, LeaseLost
 from workers.contracts import ProposalDraft, Risk
+from workers.policy import Kind, Provenance, Rule
 
 log = structlog.get_logger(__name__)
 
@@ -29,9 +29,25 @@ class ToolFailed(AgentsysError):
 
 
 @dataclass(frozen=True, slots=True)
+class Changed:
+    """The result of a tool that changed the attempt's own working tree; `state` is the commit that
+    holds what it left, so that a replay comes to the same files without doing it again."""
+
+    text: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tool:
     """`idempotent` tools may be called again after a crash without asking anybody. `proposes`
-    makes the proposal that stands for a call of a tool that must not act itself."""
+    makes the proposal that stands for a call of a tool that must not act itself.
+
+    `kinds` says what arguments stand for, so that the gate can bound them. `origin` says where
+    results come from; `vouched` that what they name is as good as named by a person: only for
+    sources that nobody else can write to. `approvable`: may be carried out once a person approved
+    these very bytes. `replayed` is told arguments and recorded state when a call was answered from
+    the journal.
+    """
 
     name: str
     description: str
@@ -40,6 +56,27 @@ class Tool:
     risk: Risk = Risk.READ
     idempotent: bool = True
     proposes: Callable[[Mapping[str, Any]], ProposalDraft] | None = None
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
+    origin: str = "tool"
+    vouched: bool = False
+    approvable: bool = False
+    hosts: tuple[str, ...] | None = None
+    replayed: Callable[[Mapping[str, Any], str], None] | None = None
+    attached: Callable[[Provenance], None] | None = None  # told what the attempt reads
+
+    @property
+    def rule(self) -> Rule:
+        """What the gate knows of it."""
+        return Rule(
+            name=self.name,
+            parameters=self.parameters,
+            kinds=self.kinds,
+            risk=self.risk,
+            repeatable=self.idempotent,
+            proposes=self.proposes is not None,
+            approvable=self.approvable,
+            hosts=self.hosts,
+        )
 
     def spec(self) -> dict[str, Any]:
         """What the model is told."""
@@ -64,11 +101,11 @@ class Tool:
             raise ToolFailed(tool=self.name, reason=reason) from error
 
 
-def gate(tool: Tool, args: Mapping[str, Any]) -> None:
-    """ToolFailed unless this call may go on, to be carried out or to be proposed."""
-    if wrong := violations(dict(args), tool.parameters):
-        raise ToolFailed(tool=tool.name, reason="; ".join(wrong))
-    if tool.risk is Risk.IRREVERSIBLE and tool.proposes is None:
-        raise ToolFailed(tool=tool.name, reason="it cannot be undone, so it is only ever proposed")
-    if tool.risk is Risk.WRITE and not tool.idempotent and tool.proposes is None:
-        raise ToolFailed(tool=tool.name, reason="a crash could repeat it, so it is never done here")
+def arguments(required: Mapping[str, Any], **optional: Any) -> dict[str, Any]:
+    """The schema of an object with these arguments and no others."""
+    return {
+        "type": "object",
+        "properties": {**required, **optional},
+        "required": list(required),
+        "additionalProperties": False,
+    }

@@ -8,7 +8,7 @@ scopes name; a task without sees the whole commit.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +16,7 @@ from memory import services as memory
 from workers.contracts import Brief, ScopeGrant
 from workers.git import Repository
 from workers.patterns import matches
-from workers.tools.base import Tool, ToolFailed
+from workers.tools.base import Tool, ToolFailed, arguments
 
 LINES_MAX = 400
 TEXT_MAX = 20_000
@@ -30,10 +30,11 @@ COUNT = {"type": "integer", "minimum": 1}
 
 def tools_for(brief: Brief) -> list[Tool]:
     """What the agent of this brief may use: nothing here can change anything."""
-    tools = [_recall(brief)]
+    tools = [recall_tool(brief)]
     if brief.repository is not None and brief.repository.base:
         repository = Repository.open(brief.repository.path)
-        tools += _tools(Checkout(repository, brief.repository.base, brief.scopes))
+        checkout = Checkout(repository, brief.repository.base, brief.scopes)
+        tools += reading_tools(lambda: checkout)
     return tools
 
 
@@ -102,41 +103,43 @@ class Checkout:
         return [f"{path}:{n}: {line[:200]}" for n, line in enumerate(lines, 1) if needle in line]
 
 
-def _object(required: Mapping[str, Any], **optional: Any) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": {**required, **optional},
-        "required": list(required),
-        "additionalProperties": False,
-    }
-
-
-def _recall(brief: Brief) -> Tool:
+def recall_tool(brief: Brief) -> Tool:
     def call(args: Mapping[str, Any]) -> list[dict[str, Any]]:
         found = memory.recall(brief.namespace, args["query"], k=8)
         return [{"text": m.text, "trust": m.trust, "source": m.source} for m in found]
 
-    return Tool("recall", "Search the project's memory.", _object({"query": STRING}), call)
+    return Tool(
+        "recall",
+        "Search the project's memory.",
+        arguments({"query": STRING}),
+        call,
+        origin="memory",
+    )
 
 
-def _tools(checkout: Checkout) -> list[Tool]:
+def reading_tools(checkout: Callable[[], Checkout]) -> list[Tool]:
+    """On the commit that `checkout` gives at each call."""
+    origin = "the repository"
     return [
         Tool(
             "list_files",
             "Paths of the repository's files; `prefix` narrows them.",
-            _object({}, prefix=STRING),
-            checkout.listed,
+            arguments({}, prefix=STRING),
+            lambda args: checkout().listed(args),
+            origin=origin,
         ),
         Tool(
             "read_file",
             f"A file's text from line `line` on, at most {LINES_MAX} lines at once.",
-            _object({"path": STRING}, line=COUNT, lines={**COUNT, "maximum": LINES_MAX}),
-            checkout.read,
+            arguments({"path": STRING}, line=COUNT, lines={**COUNT, "maximum": LINES_MAX}),
+            lambda args: checkout().read(args),
+            origin=origin,
         ),
         Tool(
             "search_files",
             "Lines that hold exactly this text.",
-            _object({"text": STRING}, prefix=STRING),
-            checkout.search,
+            arguments({"text": STRING}, prefix=STRING),
+            lambda args: checkout().search(args),
+            origin=origin,
         ),
     ]

@@ -1,0 +1,81 @@
+"""The tools that an agent's brief gives it: one place that puts them together.
+
+What a task may use of them is for its definition to say (`tools`); what each call may do, for the
+gate. Without a repository there is none that touches files; without write scopes none that changes
+any.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.conf import settings
+
+from agentsys.kernel.errors import BadInput
+from workers.contracts import Brief, Outcome, Ports, Report
+from workers.tools.base import Tool
+from workers.tools.bench import Bench
+from workers.tools.editing import editing_tools
+from workers.tools.fetching import fetching_tools
+from workers.tools.handing import follow_up_plan, handing_tools
+from workers.tools.output import READ_MORE
+from workers.tools.plugins import installed_tools
+from workers.tools.reading import Checkout, reading_tools, recall_tool
+from workers.tools.trees import git_tools, running_tools
+
+TAKEN = ("finish", "ask_person")  # what the loop itself answers to
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """`finished` adds what the tools made to the report of the agent that used them."""
+
+    tools: tuple[Tool, ...]
+    brief: Brief
+    follow_ups: list[dict[str, Any]]
+    bench: Bench | None = None
+
+    @classmethod
+    def of(cls, brief: Brief, ports: Ports) -> Kit:
+        """BadInput when the task is granted a tool that there is not."""
+        bench = None
+        hosts = [h.strip() for h in settings.AGENTSYS.fetch_hosts.split(",") if h.strip()]
+        follow_ups: list[dict[str, Any]] = []
+        tools = [recall_tool(brief), *handing_tools(brief, follow_ups), *fetching_tools(hosts)]
+        if brief.repository is not None and brief.repository.base:
+            bench = Bench(brief, ports)
+            tools += _on(bench, brief)
+        tools += installed_tools(brief)
+        _distinct(tools)
+        known = {tool.name for tool in tools} | {READ_MORE}
+        wrong = [g.name for g in brief.tools or () if g.name not in known]
+        if wrong:
+            listed = ", ".join(sorted(known))
+            problems = [f"there is no tool `{n}` for this task; there are {listed}" for n in wrong]
+            raise BadInput(what="tools", problems=problems)
+        return cls(tuple(tools), brief, follow_ups, bench)
+
+    def finished(self, report: Report) -> Report:
+        if self.follow_ups and report.outcome is Outcome.DONE:
+            plan = follow_up_plan(self.brief, self.follow_ups)
+            report = replace(report, artifacts=(*report.artifacts, plan))
+        return report if self.bench is None else self.bench.handed_in(report)
+
+
+def _distinct(tools: Sequence[Tool]) -> None:
+    counted = Counter([*(tool.name for tool in tools), READ_MORE, *TAKEN])
+    twice = [name for name, number in counted.items() if number > 1]
+    if twice:
+        problem = f"two tools are called {', '.join(twice)}; uninstall one, or rename it"
+        raise BadInput(what="tools", problems=[problem])
+
+
+def _on(bench: Bench, brief: Brief) -> list[Tool]:
+    def checkout() -> Checkout:
+        return Checkout(bench.repository, bench.state, brief.scopes)
+
+    tools = [*reading_tools(checkout), *git_tools(bench), *running_tools(bench)]
+    return [*tools, *editing_tools(bench)] if bench.patterns else tools
