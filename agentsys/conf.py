@@ -43,6 +43,7 @@ class Config:
     plan_tasks_max: int = 20_000
     model: str = ""  # provider:model, e.g. openai:gpt-5-mini or ollama:llama3.2
     embedder: str = "wordllama"  # wordllama | hashing
+    on_drift: str = "restart"  # restart | ask: what follows when a model agent left its task
     sandbox: str = "auto"  # auto | none (runs without isolation; never with untrusted input)
     playbooks: Path = ROOT / "orchestration" / "playbooks"
     log_format: str = "console"  # console | json
@@ -51,6 +52,7 @@ class Config:
 
 CHOICES = {
     "sandbox": ("auto", "none"),
+    "on_drift": ("restart", "ask"),
     "embedder": ("wordllama", "hashing"),
     "log_format": ("console", "json"),
     "log_level": ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),

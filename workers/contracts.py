@@ -107,6 +107,7 @@ class Brief:
     needs: Mapping[str, Any]  # key of each dependency -> its accepted output (None if it failed)
     acceptance: tuple[str, ...] = ()
     non_goals: tuple[str, ...] = ()
+    plan: tuple[str, ...] = ()  # the decided plan, a line a task, where the agent reads it
     output_schema: Mapping[str, Any] | None = None
     scopes: tuple[ScopeGrant, ...] = ()
     limits: Limits = Limits()
