@@ -75,7 +75,7 @@ class Compass:
         key = _gist(done.name, done.args)
         changes = done.risk in (Risk.WRITE, Risk.IRREVERSIBLE) and not done.failed
         fact = ActionFact(
-            done.name,
+            done.name if done.risk else "no such tool",  # reasons hold no word of the model's
             off_scope=self.off_scope(done),
             repeated=key in self._seen,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agentsys import gateway
-from agentsys.gateway.scripted import Say, Script, scripted
+from agentsys.gateway.scripted import Say, Script
 from agentsys.kernel.errors import AgentsysError, LeaseLost
 from agentsys.kernel.hashing import digest, digest_bytes
 from tests.workers.given import GivenRepository
@@ -83,20 +83,6 @@ def brief(**fields: Any) -> Brief:
         "namespace": "project-1", "lineage": "t1.1",
     }  # fmt: skip
     return Brief(**{**values, **fields})
-
-
-@pytest.fixture
-def speak(settings: Any) -> Iterator[Any]:
-    """Makes the model say these turns; each must have been asked for when the test ends."""
-    scripts: list[Script] = []
-
-    def speak(*turns: Any) -> Script:
-        settings.AGENTSYS = replace(settings.AGENTSYS, model="scripted:agent", embedder="hashing")
-        scripts.append(scripted("agent", turns))
-        return scripts[-1]
-
-    yield speak
-    assert [script.remaining for script in scripts] == [0] * len(scripts)
 
 
 def finish(text: str = "hello") -> Say:
