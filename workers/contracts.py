@@ -35,6 +35,9 @@ class FailureKind(StrEnum):
     BUDGET = "budget"
     TIMEOUT = "timeout"
     CRASH = "crash"  # the agent's own code raised
+    DRIFT = "drift"  # it left its task: a fresh attempt, with the reasons
+    CONTEXT = "context"  # what must be said does not fit the model
+    HANDED_BACK = "handed_back"  # the agent itself says that it is not the one to do it
 
 
 class Risk(StrEnum):
@@ -72,6 +75,8 @@ class Limits:
     steps_max: int = 40
     tokens_max: int = 200_000
     cost_usd_max: float = 5.0
+    context_tokens_max: int = 80_000  # of one prompt; old steps make room before it is reached
+    drift_max: float = 0.6  # score from which an attempt counts as drifted; 1 is never
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,7 @@ class Brief:
     needs: Mapping[str, Any]  # key of each dependency -> its accepted output (None if it failed)
     acceptance: tuple[str, ...] = ()
     non_goals: tuple[str, ...] = ()
+    plan: tuple[str, ...] = ()  # the decided plan, a line a task, where the agent reads it
     output_schema: Mapping[str, Any] | None = None
     scopes: tuple[ScopeGrant, ...] = ()
     limits: Limits = Limits()

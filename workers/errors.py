@@ -63,3 +63,13 @@ class BranchBusy(AgentsysError):
     code = "branch-busy"
     template = "branch {branch} cannot be moved: {reason}"
     exit_code = ExitCode.CONFLICT
+
+
+class StepsTooMany(AgentsysError):
+    """A tool that runs side by side with others journaled more than its one step."""
+
+    code = "steps-too-many"
+    template = (
+        "a call that runs side by side with others made a second step in the journal {lineage};"
+        " a tool that needs several must not be one that only reads"
+    )

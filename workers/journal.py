@@ -20,16 +20,20 @@ finds one raises LeaseLost.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from agentsys.gateway.redaction import redacted, redacted_value
 from agentsys.kernel.crashpoints import crashpoint
 from agentsys.kernel.errors import LeaseLost
 from agentsys.kernel.hashing import canonical, digest, plain
+from workers.errors import StepsTooMany
 from workers.models import Step, StepState
 from workers.services import blob_get, blob_put
 
@@ -51,7 +55,8 @@ WHERE step.fence <= excluded.fence AND step.state <> 'done'
 
 
 class Journal:
-    """One attempt's walk along its lineage. Not for concurrent use: steps have one order.
+    """One attempt's walk along its lineage. Steps have one order: threads that walk side by side
+    are each given their place before they start (`places`, `at`).
 
     `guard` is called before each live step and raises LeaseLost when the attempt is not ours.
     """
@@ -66,6 +71,40 @@ class Journal:
         self._guard = guard
         self._index = 0
         self._stored: dict[int, Step] | None = None
+        self._lock = threading.RLock()
+        self._here = threading.local()  # the place that a thread was given
+
+    @property
+    def ahead(self) -> str:
+        """The kind of the next step that is on record as done; "" when the next one is live."""
+        stored = self._steps().get(self._index)
+        return stored.kind if stored is not None and stored.state == StepState.DONE else ""
+
+    def places(self, count: int) -> list[range]:
+        """One place for each of `count` threads; each gets to make one step there, or none."""
+        first, self._index = self._index, self._index + count
+        self._steps()  # read before there are threads
+        return [range(index, first + count) for index in range(first, first + count)]
+
+    @contextmanager
+    def at(self, place: range) -> Iterator[None]:
+        """Within it, this thread's one step has this place."""
+        self._here.place = place
+        try:
+            yield
+        finally:
+            self._here.place = None
+
+    def _place(self) -> range:
+        """Where the next step goes, and up to where its siblings are."""
+        place: range | None = getattr(self._here, "place", None)
+        if place is None:
+            index, self._index = self._index, self._index + 1
+            return range(index, index + 1)
+        if not place:
+            raise StepsTooMany(lineage=self.lineage)
+        self._here.place = range(0)
+        return place
 
     def step(
         self, kind: str, name: str, request: Mapping[str, Any], call: Callable[[], Any]
@@ -75,13 +114,15 @@ class Journal:
         The outcome must have a JSON form and is returned in it, so that a replay cannot differ
         from the first run. What `call` raises is journaled and raised; a replay calls again.
         """
-        index, self._index = self._index, self._index + 1
+        place = self._place()
+        index = place.start
         request_hash = digest({"kind": kind, "name": name, "request": request})
         stored = self._steps().get(index)
         if stored is not None and stored.request_hash != request_hash:
-            self._leave_course(index)
+            self._leave_course(place)
         elif stored is not None and stored.state == StepState.DONE:
-            self.replayed += 1
+            with self._lock:
+                self.replayed += 1
             return _value(stored)
         self._guard()
         self._begin(index, kind, name, request, request_hash)
@@ -144,18 +185,23 @@ class Journal:
         if moved != 1 and state is StepState.DONE:
             raise self._overtaken(index)
 
-    def _leave_course(self, index: int) -> None:
-        """Move the stored steps from `index` on to a lineage of their own."""
-        aside = f"{self.lineage}~{self.attempt_id}"
-        left_before = Step.objects.filter(lineage__startswith=aside, index=index).count()
-        if left_before:
-            aside = f"{aside}.{left_before}"
-        with transaction.atomic(durable=True):
-            rows = Step.objects.filter(lineage=self.lineage, index__gte=index)
-            if rows.filter(fence__gt=self.fence).exists():
-                raise self._overtaken(index)
-            rows.update(lineage=aside)
-        self._stored = {i: row for i, row in self._steps().items() if i < index}
+    def _leave_course(self, place: range) -> None:
+        """Move the stored steps from here on to a lineage of their own; not those that stand at
+        the places of siblings, which may be under way."""
+        index = place.start
+        with self._lock:
+            aside = f"{self.lineage}~{self.attempt_id}"
+            left_before = Step.objects.filter(lineage__startswith=aside, index=index).count()
+            if left_before:
+                aside = f"{aside}.{left_before}"
+            with transaction.atomic(durable=True):
+                here = Q(index=index) | Q(index__gte=place.stop)
+                rows = Step.objects.filter(here, lineage=self.lineage)
+                if rows.filter(fence__gt=self.fence).exists():
+                    raise self._overtaken(index)
+                rows.update(lineage=aside)
+            for left in [i for i in self._steps() if i == index or i >= place.stop]:
+                self._steps().pop(left)
 
     def _overtaken(self, index: int) -> LeaseLost:
         return LeaseLost(

@@ -1,9 +1,10 @@
-"""The bounded loop of a model agent: ask, use tools, until `finish` or a limit.
+"""The runner of a model agent: carries out what `workers.domain.deciding` decides.
 
-Every model call and every tool call is a journaled step, and so is the prompt that it begins with:
-whoever takes the lineage over (after a crash, a question to a person, the end of a slice) comes to
-the same messages and pays for no call twice, whatever memory holds by then. What people tell the
-goal meanwhile is read inside a model step, for the same reason.
+Every model call and every tool call is a journaled step, and so are the prompt that it begins
+with, each drift checkpoint and each place where another process took over: whoever takes the
+lineage over (after a crash, a question to a person, the end of a slice) comes to the same messages
+and pays for no call twice, whatever memory holds by then. What people tell the goal meanwhile is
+read inside a model step, for the same reason.
 
 Budget is reserved before a call and settled after it. The guard is asked before each live step.
 """
@@ -12,16 +13,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, assert_never
 
 from django.conf import settings
 
 from agentsys import gateway
+from agentsys.gateway.embeddings import embedder
 from agentsys.kernel.errors import AgentsysError, LeaseLost
 from agentsys.kernel.hashing import digest
+from workers import claims
+from workers.compass import Compass, Done
 from workers.contracts import (
     Brief,
     Failure,
@@ -31,23 +34,23 @@ from workers.contracts import (
     ProposalDraft,
     Question,
     Report,
+    Risk,
     Usage,
 )
 from workers.conversation import Conversation
+from workers.domain import course as c
+from workers.domain import drift
+from workers.domain.context import tokens
+from workers.domain.deciding import CALLS_MAX, FINISH, decide
 from workers.journal import Journal
 from workers.metering import AttemptMeter
+from workers.owntools import ask_spec, finish_spec, hand_back_spec, overflow_of, read_back
 from workers.policy.approvals import is_approval
-from workers.prompts import answer_shown, marked, regrounding, system_prompt
-from workers.services import failure_of
-from workers.tools import Box, Tool
+from workers.prompts import READ_BACK, answer_shown, layout, marked, regrounding, tail
+from workers.services import blob_get, blob_put, drift_record, failure_of
+from workers.tools import Box, Told, Tool, ToolFailed
 
-REPEATS_MAX = 3
-CALLS_MAX = 20  # tool calls in one answer
-MENDS_MAX = 2  # wrong outputs that are given back
-QUESTIONS_MAX = 3
-REGROUND_STEPS = 10
-FINISH = "finish"
-ASK = "ask_person"
+TEXT = "text/plain; charset=utf-8"
 
 
 class Loop:
@@ -61,14 +64,19 @@ class Loop:
         self._schema = schema
         self._proposals: list[ProposalDraft] = []
         self._box = Box(brief, tools, self._proposals)
-        self._specs = [*self._box.specs(), _finish_spec(schema), _ask_spec()]
+        self._read_back = read_back(self._behind)
+        self._specs = [*self._box.specs(), self._read_back.spec()]
+        self._specs += [finish_spec(schema), ask_spec(), hand_back_spec()]
+        self._specs_tokens = tokens(json.dumps(self._specs))
         self._journal = Journal(brief.lineage, brief.attempt_id, brief.fence, ports.guard)
         self._meter = AttemptMeter(brief, ports)
-        self._seen: Counter[str] = Counter()
         self._usage = Usage()
-        self._wrong_outputs = self._questions = 0
+        self._compass = Compass(brief, lambda texts: _embedder().embed(texts))
+        self._heard: dict[str, str] = {}  # what each call brought, for claims to quote
+        self._remarks: list[tuple[str, bool]] = []  # and whether a person says it
         self._seconds_before = 0.0  # what the replayed calls took when they were made
         self._started = time.monotonic()
+        self._resumed = False
 
     def run(self) -> Report:
         """A report in any case, except that LeaseLost goes through."""
@@ -81,171 +89,329 @@ class Loop:
             return self._report(Outcome.FAILED, failure=failure, summary=failure.message[:200])
 
     def _run(self) -> Report:
-        self._begin()
-        limits = self._brief.limits
-        for step in range(limits.steps_max):
-            if (over := self._over()) is not None:
-                return over
-            self._ports.progress(f"step {step + 1}", step / limits.steps_max)
-            if step and (self._talk.make_room() or step % REGROUND_STEPS == 0):
-                self._talk.say(regrounding(self._brief, self._told))
-            report = self._turn(self._ask())
-            if report is not None:
-                return report
-        return self._failed(FailureKind.BAD_OUTPUT, f"no `finish` within {limits.steps_max} steps")
+        seen: c.Observation = self._begin()
+        course = c.Course(self._terms(), allowance=self._allowance)
+        while True:
+            course, action = decide(course, seen, self._gauge())
+            done = self._carry_out(action, course)
+            if isinstance(done, Report):
+                return done
+            seen = done
 
-    def _begin(self) -> None:
+    def _carry_out(  # noqa: C901 - every action has its line
+        self, action: c.Action, course: c.Course
+    ) -> c.Observation | Report:
+        match action:
+            case c.AskModel():
+                return self._resume(course) or self._ask(course)
+            case c.UseTools(calls):
+                return self._use_all(calls)
+            case c.Reply(call, text):
+                self._talk.result(call.id, text)
+                return c.Replied()
+            case c.Finish(call):
+                return self._finish(call)
+            case c.AskPerson(question, call):
+                return self._ask_person(question, call)
+            case c.HandBack(reason):
+                return self._failed(FailureKind.HANDED_BACK, f"the agent hands it back: {reason}")
+            case c.CloseTurn():
+                for text, from_person in self._remarks:
+                    self._talk.say(text, from_person=from_person)
+                self._remarks = []
+                return c.Closed()
+            case c.Checkpoint():
+                return self._checkpoint(course.steps)
+            case c.Reground(why):
+                self._talk.say(regrounding(self._brief, self._told, _WHY[why]))
+                return c.Grounded()
+            case c.Compact(hard):
+                return self._compact(hard)
+            case c.Yield():
+                return self._report(Outcome.YIELDED, summary="its slice is used up")
+            case c.Fail(kind, message):
+                return self._failed(kind, message)
+            case c.Restart(reasons):
+                message = f"it left its task: {'; '.join(reasons) or 'its drift is over the limit'}"
+                return self._failed(FailureKind.DRIFT, message)
+            case _:
+                assert_never(action)
+
+    # --- The beginning, and where another process takes over -------------------------------------
+
+    def _begin(self) -> c.Began:
         brief = self._brief
-        first = self._journal.step(
+
+        def first() -> dict[str, Any]:
+            laid = layout(brief)
+            for text in laid.left_out.values():
+                blob_put(text.encode(), TEXT)
+            return {
+                "text": laid.text,
+                "misfit": laid.misfit,
+                "handles": list(laid.left_out),
+                "directives": list(brief.directives),
+                "answers": len(brief.answers),
+            }
+
+        prompt = self._journal.step(
             "prompt",
             brief.agent,
             {"contract": brief.contract_hash, "definition": brief.definition_hash},
-            lambda: {
-                "text": system_prompt(brief),
-                "directives": list(brief.directives),
-                "answers": len(brief.answers),
-            },
+            first,
         )
-        self._talk = Conversation(first["text"])
-        self._sent = 1  # the prompt stands in the journal already
-        self._told: list[str] = list(first["directives"])
-        since = brief.answers[first["answers"] :]
+        self._talk = Conversation(prompt["text"], prompt.get("handles", ()))
+        self._told: list[str] = list(prompt["directives"])
+        since = brief.answers[prompt["answers"] :]
         asked = [a for a in since if a.get("kind") == "question"]
         self._answers = [a for a in asked if not is_approval(a)]
+        self._decided = [dict(a) for a in since if a.get("kind") != "question"]
         raised = [a for a in since if a.get("kind") == "budget" and a.get("decision") != "reject"]
         self._allowance = 1 + len(raised)
+        self._decisions_told = 0
+        return c.Began(prompt.get("misfit", ""))
 
-    def _over(self) -> Report | None:
-        """A report when a limit is reached: the task's own, or that of one message."""
-        limits = self._brief.limits
+    def _terms(self) -> c.Terms:
+        limits, config = self._brief.limits, settings.AGENTSYS
+        return c.Terms(
+            steps_max=limits.steps_max,
+            seconds_max=limits.seconds_max,
+            tokens_max=limits.tokens_max,
+            cost_usd_max=limits.cost_usd_max,
+            context_tokens_max=limits.context_tokens_max,
+            slice_seconds=config.slice_seconds,
+            together=self._box.together,
+            asks_on_drift=config.on_drift == "ask",
+        )
+
+    def _gauge(self) -> c.Gauge:
         here = time.monotonic() - self._started
-        if self._seconds_before + here > limits.seconds_max:
-            return self._failed(FailureKind.TIMEOUT, f"over {limits.seconds_max:.0f} s")
-        tokens = self._usage.input_tokens + self._usage.output_tokens
-        if tokens > limits.tokens_max * self._allowance:
-            return self._failed(
-                FailureKind.BUDGET, f"{tokens} of its {limits.tokens_max} tokens are used."
-            )
-        if self._usage.cost_usd > limits.cost_usd_max * self._allowance:
-            spent = f"${self._usage.cost_usd:.2f} of its ${limits.cost_usd_max:.2f} are spent."
-            return self._failed(FailureKind.BUDGET, spent)
-        if here > settings.AGENTSYS.slice_seconds:
-            return self._report(Outcome.YIELDED, summary="its slice is used up")
-        return None
+        return c.Gauge(self._seconds_before + here, here, self._talk.tokens + self._specs_tokens)
 
-    def _ask(self) -> dict[str, Any]:
-        """One model call: reserved, made, settled, journaled."""
-        role, messages = self._brief.agent, self._talk.messages
+    def _resume(self, course: c.Course) -> c.Resumed | None:
+        """Where the journal ends, once; and where it once ended for somebody before us."""
+        again = self._journal.ahead == "resume"
+        if not again:
+            if self._journal.ahead or self._resumed or not self._journal.replayed:
+                return None
+            self._resumed = True
+            if not course.steps or (
+                self._just_resumed == course.steps and len(self._decided) <= self._decisions_told
+            ):
+                return None  # nothing was said since it was told last
+        found = self._journal.step(
+            "resume",
+            self._brief.agent,
+            {"step": course.steps},
+            lambda: {"decided": self._decided[self._decisions_told :], "told": len(self._decided)},
+        )
+        self._just_resumed, self._decisions_told = course.steps, found["told"]
+        for decision in found["decided"]:
+            self._talk.say(f"A person decided: {answer_shown(decision)}", from_person=True)
+        return c.Resumed(decided=bool(found["decided"]) or self._person_spoke)
+
+    _just_resumed = -1
+    _person_spoke = False  # in the turn that has just ended
+
+    # --- The model -------------------------------------------------------------------------------
+
+    def _ask(self, course: c.Course) -> c.Observation:
+        """One model call: reserved, made, settled, journaled. A prompt that the model finds too
+        long is an outcome, too, so that a replay comes to the same."""
+        role, messages = self._brief.agent, self._talk.prompt(tail(self._brief))
+        limits = self._brief.limits
+        self._ports.progress(f"step {course.steps + 1}", course.steps / limits.steps_max)
 
         def call() -> dict[str, Any]:
-            said = gateway.chat(
-                messages, role=role, tools=self._specs, meter=self._meter, model=self._brief.model
-            )
+            try:
+                said = gateway.chat(
+                    messages,
+                    role=role,
+                    tools=self._specs,
+                    meter=self._meter,
+                    model=self._brief.model,
+                )
+            except gateway.GatewayError as error:
+                if not (message := overflow_of(error)):
+                    raise
+                return {"overflow": message}
             return {**asdict(said), "directives": list(self._ports.directives())}
 
+        request = {
+            "new": self._talk.take_new(),
+            "transcript": digest(messages),
+            "tools": digest(self._specs),
+        }
         replayed = self._journal.replayed
-        answer: dict[str, Any] = self._journal.step("model", role, self._request(), call)
+        answer: dict[str, Any] = self._journal.step("model", role, request, call)
+        if "overflow" in answer:
+            return c.Overflowed(answer["overflow"])
         if self._journal.replayed > replayed:
             self._seconds_before += answer["latency_ms"] / 1000
         self._usage += Usage(
             answer["input_tokens"], answer["output_tokens"], answer["cost_usd"], 1, 0
         )
-        return answer
+        return self._answered(answer)
 
-    def _request(self) -> dict[str, Any]:
-        """What a model step asks: what is new, and digests that stand for the rest."""
-        messages, before = self._talk.messages, self._sent
-        self._sent = len(messages)
-        return {
-            "new": messages[before:],
-            "transcript": digest(messages),
-            "tools": digest(self._specs),
-        }
-
-    def _turn(self, answer: Mapping[str, Any]) -> Report | None:
-        calls = list(answer["tool_calls"])
+    def _answered(self, answer: Mapping[str, Any]) -> c.Answered:
+        self._person_spoke = False
         news = answer["directives"][len(self._told) :]
         self._told += news
-        self._talk.answer(answer["text"], calls)
-        for number, call in enumerate(calls):
-            if number >= CALLS_MAX:
-                self._talk.result(call["id"], f"not done: over {CALLS_MAX} calls in one answer")
-                continue
-            report = self._call(call, news)
-            if report is not None:
-                return report
-        for remark in self._remarks(answer, news):
-            self._talk.say(remark)
-        return None
+        self._compass.told(news)
+        calls = self._talk.answer(answer["text"], answer["tool_calls"])
+        self._compass.answered(idle=not calls)
+        for call in calls[CALLS_MAX:]:
+            self._talk.result(call["id"], f"not done: over {CALLS_MAX} calls in one answer")
+        self._remarks = [(f"A person tells you: {text}", True) for text in news]
+        self._remarks += [(text, False) for text in _remarks(answer)]
+        if not calls and not self._remarks:
+            self._remarks.append((f"Use a tool, or call `{FINISH}` with the output.", False))
+        chosen = tuple(c.Call(x["id"], x["name"], x["args"]) for x in calls[:CALLS_MAX])
+        spent = answer["input_tokens"] + answer["output_tokens"]
+        return c.Answered(chosen, spent, answer["cost_usd"], news=bool(news))
 
-    def _remarks(self, answer: Mapping[str, Any], news: Sequence[str]) -> list[str]:
-        """What the model is told after its answer, beside the results of its calls."""
-        remarks = [f"A person tells you: {text}" for text in news]
-        if answer["malformed"]:
-            names = ", ".join(answer["malformed"])
-            remarks.append(f"The arguments of your call of {names} are not JSON. Call again.")
-        if answer["cut_off"]:
-            remarks.append("Your answer was cut off at the token limit. Be brief.")
-        if not answer["tool_calls"] and not remarks:
-            remarks.append(f"Use a tool, or call `{FINISH}` with the output.")
-        return remarks
+    # --- Tools -----------------------------------------------------------------------------------
 
-    def _call(self, call: Mapping[str, Any], news: Sequence[str]) -> Report | None:
-        """Carry out one tool call; a report when it ends the attempt."""
-        name, args = call["name"], call["args"]
-        if name == FINISH and not news:
-            return self._finish(call["id"], args)
-        if name == FINISH:
-            self._talk.result(call["id"], "not yet: a person has something to say, see below")
-            return None
-        if name == ASK:
-            return self._ask_person(call["id"], str(args.get("question") or "The agent asks."))
-        mark = json.dumps([name, args], sort_keys=True)
-        self._seen[mark] += 1
-        if self._seen[mark] >= REPEATS_MAX:
-            return self._failed(
-                FailureKind.BAD_OUTPUT, f"the same call {REPEATS_MAX} times: {name}"
-            )
-        found = self._use(name, args)
-        if isinstance(found, Question):
-            return self._report(Outcome.ASKS, question=found, summary=f"asks to call {name}")
-        self._talk.result(call["id"], found)
-        return None
-
-    def _use(self, name: str, args: Mapping[str, Any]) -> str | Question:
-        """What the model is told, or what a person must decide before the call."""
-        self._usage += Usage(tool_calls=1)
-        told = self._box.use(name, args, self._journal)
-        if isinstance(told, Question):
-            return told
-        return marked(told.text, told.label) if told.label else told.text
-
-    def _finish(self, call_id: str, output: Mapping[str, Any]) -> Report | None:
-        wrong = gateway.violations(dict(output), self._schema)
-        if not wrong:
-            summary = "finished by the model"
-            return self._report(
-                Outcome.DONE, output, proposals=tuple(self._proposals), summary=summary
-            )
-        self._wrong_outputs += 1
-        if self._wrong_outputs > MENDS_MAX:
-            return self._failed(FailureKind.BAD_OUTPUT, f"wrong output: {'; '.join(wrong)}")
-        self._talk.result(call_id, f"not accepted: {'; '.join(wrong)}. Call `{FINISH}` again.")
-        return None
-
-    def _ask_person(self, call_id: str, question: str) -> Report | None:
-        """The answer, where a person has given it; else the attempt waits for one."""
-        self._questions += 1
-        if self._questions > QUESTIONS_MAX:
-            self._talk.result(call_id, "nobody is asked any more: decide, or finish with what is")
-        elif self._answers:
-            asked = self._answers[0].get("asked")
-            said = [a for a in self._answers if a.get("asked") == asked]
-            self._answers = self._answers[len(said) :]
-            self._talk.result(call_id, "\n".join(map(answer_shown, said)))
+    def _use_all(self, calls: Sequence[c.Call]) -> c.Used | Report:
+        """Carry out these calls, side by side where there are several; results in their order. A call
+        that a person must decide on first ends the attempt's turn at work."""
+        if len(calls) > 1:
+            asked = [(call.name, call.args) for call in calls]
+            told = [_shown(each) for each in self._box.use_together(asked, self._journal)]
         else:
+            found = self._use(calls[0])
+            if isinstance(found, Question):
+                summary = f"asks to call {calls[0].name}"
+                return self._report(Outcome.ASKS, question=found, summary=summary)
+            told = [found]
+        done = [self._done(call, text) for call, text in zip(calls, told, strict=True)]
+        self._usage += Usage(tool_calls=sum(each.risk is not None for each in done))
+        for call, each in zip(calls, done, strict=True):
+            self._heard[call.id] = each.result
+            self._talk.result(call.id, each.result)
+            self._compass.did(each)
+        writes = (Risk.WRITE, Risk.IRREVERSIBLE)
+        return c.Used(
+            len(calls),
+            changed=any(d.risk in writes and not d.failed for d in done),
+            off_scope=any(map(self._compass.off_scope, done)),
+        )
+
+    def _use(self, call: c.Call) -> str | Question:
+        """What the model is told, or what a person must decide before the call."""
+        if call.name == READ_BACK:
+            return self._read(call.args)
+        told = self._box.use(call.name, call.args, self._journal)
+        return told if isinstance(told, Question) else _shown(told)
+
+    def _read(self, args: Mapping[str, Any]) -> str:
+        """What this conversation itself has left out: heard before, so no tool of the box."""
+        if wrong := gateway.violations(dict(args), self._read_back.parameters):
+            return f"failed: {'; '.join(wrong)}"
+        try:
+            text = self._journal.step(
+                "tool", READ_BACK, dict(args), lambda: self._read_back.use(args)
+            )
+        except ToolFailed as error:
+            return f"failed: {error}"
+        return marked(str(text), f"(result of {READ_BACK}, untrusted)")
+
+    def _done(self, call: c.Call, text: str) -> Done:
+        own = Risk.READ if call.name == READ_BACK else None
+        risk = self._box.risk_of(call.name) or own
+        return Done(call.name, call.args, text, risk, text.startswith("failed: "))
+
+    def _behind(self, handle: str) -> str | None:
+        """The text behind a handle of this conversation; of no other, whoever names it."""
+        return blob_get(handle).decode() if handle in self._talk.handles else None
+
+    # --- The end, and people ---------------------------------------------------------------------
+
+    def _finish(self, call: c.Call) -> c.NotAccepted | Report:
+        output, given = claims.taken_apart(call.args, self._schema)
+        wrong = gateway.violations(output, self._schema)
+        wrong += [f"claims {each}" for each in gateway.violations(given, claims.SCHEMA)]
+        if wrong:
+            return c.NotAccepted(tuple(wrong))
+        stand, sources, wrong = claims.held(given, self._source())
+        if wrong:
+            return c.NotAccepted(tuple(wrong))
+        return self._report(
+            Outcome.DONE,
+            output,
+            claims=tuple(stand),
+            artifacts=tuple(sources),
+            proposals=tuple(self._proposals),
+            summary="finished by the model",
+        )
+
+    def _source(self) -> claims.Read:
+        in_files: list[claims.Read] = []
+
+        def read(name: str) -> str | None:
+            if name in self._heard:
+                return self._heard[name]
+            if not in_files:
+                in_files.append(claims.file_reader(self._brief))
+            return in_files[0](name)
+
+        return read
+
+    def _ask_person(self, question: str, call: c.Call | None) -> c.Observation | Report:
+        """The answer, where a person has given it; else the attempt waits for one."""
+        if not self._answers:
             return self._report(Outcome.ASKS, question=Question(question), summary=question[:200])
-        return None
+        asked = self._answers[0].get("asked")
+        said = [a for a in self._answers if a.get("asked") == asked]
+        self._answers = self._answers[len(said) :]
+        text = "\n".join(map(answer_shown, said))
+        self._person_spoke = True
+        self._compass.told([text])
+        if call is not None:
+            self._talk.result(call.id, text, from_person=True)
+            return c.Replied()
+        self._compass.forgive()
+        self._talk.say(f"A person looked at your course: {text}", from_person=True)
+        return c.Resumed(decided=True)
+
+    # --- Context and drift -----------------------------------------------------------------------
+
+    def _compact(self, hard: bool) -> c.Compacted:
+        def put(text: str) -> None:
+            blob_put(text.encode(), TEXT)
+
+        window = self._brief.limits.context_tokens_max - self._specs_tokens
+        freed = self._talk.compact(put, window=window, hard=hard)
+        self._compass.compacted()
+        return c.Compacted(freed)
+
+    def _checkpoint(self, step: int) -> c.Checked:
+        limit = self._brief.limits.drift_max
+
+        def check() -> dict[str, Any]:
+            found = self._compass.check()
+            outcome = (
+                "drifted"
+                if drift.drifted(found.score, limit)
+                else "leaning"
+                if drift.leaning(found.score, limit)
+                else "on"
+            )
+            facts = {**asdict(found), "reasons": list(found.reasons), "outcome": outcome}
+            drift_record(
+                lineage=self._journal.lineage,
+                step=step,
+                attempt_id=self._brief.attempt_id,
+                limit=limit,
+                **facts,
+            )
+            return facts
+
+        found = self._journal.step("drift", self._brief.agent, {"step": step}, check)
+        outcome = found["outcome"]
+        return c.Checked(outcome == "drifted", outcome == "leaning", tuple(found["reasons"]))
+
+    # --- Reports ---------------------------------------------------------------------------------
 
     def _failed(self, kind: FailureKind, message: str) -> Report:
         return self._report(Outcome.FAILED, failure=Failure(kind, message), summary=message[:200])
@@ -256,21 +422,30 @@ class Loop:
         return Report(outcome, output=dict(output or {}), usage=self._usage, **rest)
 
 
-def _finish_spec(schema: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "name": FINISH,
-        "description": "Hand in the output; the task ends.",
-        "parameters": {"type": "object", **schema},
-    }
+def _shown(told: Told) -> str:
+    return marked(told.text, told.label) if told.label else told.text
 
 
-def _ask_spec() -> dict[str, Any]:
-    return {
-        "name": ASK,
-        "description": "Ask a person and wait. Only when the task cannot be done without.",
-        "parameters": {
-            "type": "object",
-            "required": ["question"],
-            "properties": {"question": {"type": "string"}},
-        },
-    }
+_WHY: Mapping[c.Why, str] = {
+    c.Why.STEPS: "",
+    c.Why.COMPACTION: "Earlier steps were replaced by facts with handles, to make room.",
+    c.Why.RESUME: "You go on where you stopped.",
+    c.Why.APPROVAL: "A person has decided; see above.",
+    c.Why.SCOPE: "You reached for what is outside of your task, or is not there.",
+    c.Why.DRIFT: "Your last steps lead away from your task.",
+}
+
+
+def _remarks(answer: Mapping[str, Any]) -> list[str]:
+    """What the model is told of its answer, beside the results of its calls."""
+    remarks = []
+    if answer["malformed"]:
+        names = ", ".join(answer["malformed"])
+        remarks.append(f"The arguments of your call of {names} are not JSON. Call again.")
+    if answer["cut_off"]:
+        remarks.append("Your answer was cut off at the token limit. Be brief.")
+    return remarks
+
+
+def _embedder() -> Any:
+    return embedder(settings.AGENTSYS.embedder)

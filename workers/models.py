@@ -131,3 +131,34 @@ class ModelCall(models.Model):
             models.Index(fields=["goal_id", "created_at"], name="modelcall_goal"),
             models.Index(fields=["created_at"], name="modelcall_created"),
         ]
+
+
+class DriftScore(models.Model):
+    """How far a model agent had left its task at a checkpoint. `outcome`: what followed."""
+
+    lineage = models.CharField(max_length=200)
+    step = models.IntegerField()  # answers of the model so far
+    attempt_id = models.BigIntegerField()
+    score = models.FloatField()
+    limit = models.FloatField()
+    coverage = models.FloatField()
+    off_scope = models.FloatField()
+    repeated = models.FloatField()
+    far = models.FloatField()
+    idle = models.FloatField()
+    distance = models.FloatField()
+    outcome = models.CharField(max_length=10)  # on | leaning | drifted
+    reasons = models.JSONField(default=list)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["lineage", "step"], name="drift_once_per_step"),
+            models.CheckConstraint(
+                condition=Q(score__gte=0, score__lte=1), name="drift_score_in_range"
+            ),
+            models.CheckConstraint(
+                condition=Q(outcome__in=["on", "leaning", "drifted"]), name="drift_outcome"
+            ),
+        ]
+        indexes = [models.Index(fields=["attempt_id"], name="drift_attempt")]

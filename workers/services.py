@@ -18,7 +18,7 @@ from agentsys.kernel.hashing import canonical, digest, digest_bytes, plain
 from workers import registry
 from workers.contracts import Brief, Failure, FailureKind, Outcome, Ports, Report
 from workers.errors import EffectMismatch, SandboxUnavailable
-from workers.models import Blob, Effect, EffectState, ModelCall, Step
+from workers.models import Blob, DriftScore, Effect, EffectState, ModelCall, Step
 
 log = structlog.get_logger(__name__)
 
@@ -382,6 +382,24 @@ def effects_in_doubt(attempt_ids: Iterable[int]) -> list[dict[str, Any]]:
     states = (EffectState.INTENT, EffectState.DOUBTFUL)
     rows = Effect.objects.filter(attempt_id__in=list(attempt_ids), state__in=states).order_by("pk")
     return _plain_rows(rows.values("key", "kind", "state", "request"))
+
+
+def drift_record(*, lineage: str, step: int, attempt_id: int, **fields: Any) -> None:
+    """Keep a checkpoint's score; one that is taken again, after a crash, counts once."""
+    DriftScore.objects.update_or_create(
+        lineage=lineage, step=step, defaults={"attempt_id": attempt_id, **fields}
+    )
+
+
+def drift_of(lineage: str) -> list[dict[str, Any]]:
+    """The checkpoints of an attempt and of those it took over from, in order."""
+    rows = DriftScore.objects.filter(lineage=lineage).order_by("step")
+    return _plain_rows(
+        rows.values(
+            "step", "score", "limit", "outcome", "coverage", "off_scope", "repeated", "far", "idle",
+            "distance", "reasons",
+        )
+    )  # fmt: skip
 
 
 def model_calls_of(goal_id: int) -> list[dict[str, Any]]:

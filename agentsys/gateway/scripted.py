@@ -38,7 +38,7 @@ class Say:
 Turn = str | dict[str, Any] | Say | Exception
 
 
-@dataclass
+@dataclass(repr=False)  # langchain prints its model at each call, and this holds all of them
 class Script:
     """Turns to take, and what was asked at each. Safe for several threads.
 

@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
 from orchestration.admin.base import Window, allowed, attempted, said, signed_in
+from orchestration.admin.driftchart import chart
 from orchestration.admin.evidence import verdicts
 from orchestration.admin.filters import by
 from orchestration.api.access import Act, may
@@ -26,6 +27,7 @@ from orchestration.show import brief, chip, document, visible
 from workers.services import blob_get
 
 STEPS_MAX = 200
+CHECKPOINTS_MAX = 200
 PREVIEW_BYTES_MAX = 200_000
 TEXTUAL = ("text/", "application/json", "application/x-diff", "application/yaml")
 
@@ -139,7 +141,8 @@ class AttemptAdmin(Window):
         row = self.get_object(request, object_id)
         if row is None:
             return self.gone(request, object_id)
-        steps = reads.attempt_view(row.pk).get("steps") or []
+        view = reads.attempt_view(row.pk)
+        steps, checkpoints = view["steps"], view["drift"]
         context = {
             **self.admin_site.each_context(request),
             "title": f"{row} of {row.task}",
@@ -148,6 +151,8 @@ class AttemptAdmin(Window):
             "report": document(row.report) if row.report else "",
             "verdicts": verdicts(row.pk),
             "steps": [_step(step) for step in steps[:STEPS_MAX]],
+            "drift": chart(checkpoints),
+            "checkpoints": checkpoints[: -CHECKPOINTS_MAX - 1 : -1],
             "steps_left_out": max(len(steps) - STEPS_MAX, 0),
             "artifacts": list(row.artifacts.order_by("name")),
             "may_overrule": may(request.user, Act.OVERRULE, row.goal.project_id),

@@ -35,10 +35,27 @@ def attempt_text(view: Mapping[str, Any], sentence: str) -> str:
     if report.get("output") is not None:
         lines.append(f"output: {value_text(report['output'])}")
     lines += verdict_lines(view["verdicts"])
+    lines += drift_lines(view["drift"])
     lines += [
         f"step {step['index']}: {step['name']} {step['state']}" for step in view["steps"][:20]
     ]
     return "\n".join(lines)
+
+
+def drift_lines(checkpoints: list[Mapping[str, Any]]) -> list[str]:
+    """The latest checkpoint, and the worst where that is another."""
+    if not checkpoints:
+        return []
+    shown = {c["step"]: c for c in (max(checkpoints, key=_score), checkpoints[-1])}
+    return [
+        f"drift at step {c['step']}: {c['score']:.2f} of {c['limit']:.2f}, {c['outcome']}"
+        f"{': ' if c['reasons'] else ''}{'; '.join(c['reasons'])}"
+        for _, c in sorted(shown.items())
+    ]
+
+
+def _score(checkpoint: Mapping[str, Any]) -> float:
+    return float(checkpoint["score"])
 
 
 def asked_lines(view: Mapping[str, Any]) -> Iterator[str]:

@@ -45,11 +45,14 @@ LIMITS = {
     "steps_max": (1, 10_000),
     "tokens_max": (1, 100_000_000),
     "cost_usd_max": (0, 100_000),
+    "context_tokens_max": (500, 10_000_000),
+    "drift_max": (0.1, 1),
 }
 RETRY = {"attempts_max": (1, 100), "backoff_seconds": (0, 86_400), "forgiven_max": (1, 10_000)}
 APPROVAL = {"quorum": (1, 20), "days": (0.0001, 365)}
 APPROVAL_FLAGS = ("required", "four_eyes")
-WHOLE = ("attempts_max", "forgiven_max", "quorum", "steps_max", "tokens_max", "output_bytes_max")
+WHOLE = ("attempts_max", "forgiven_max", "quorum", "steps_max", "tokens_max", "output_bytes_max",
+         "context_tokens_max")  # fmt: skip
 REF_ROOTS = ("tasks", "goal", "repository")
 GOAL_FIELDS = ("id", "branch", "objective")
 FAN_OUT = ("over", "as", "key", "max", "task", "budget")

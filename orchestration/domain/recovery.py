@@ -35,6 +35,7 @@ class FailureClass(StrEnum):
     POISON = "poison"
     POLICY = "policy"
     BUDGET = "budget"
+    UNFIT = "unfit"
 
 
 CLASS_OF: Mapping[FailureKind, FailureClass] = {
@@ -45,6 +46,10 @@ CLASS_OF: Mapping[FailureKind, FailureClass] = {
     # Brought nothing usable: a fresh attempt may.
     FailureKind.TIMEOUT: FailureClass.BAD_OUTPUT,
     FailureKind.CRASH: FailureClass.BAD_OUTPUT,
+    FailureKind.DRIFT: FailureClass.BAD_OUTPUT,
+    # Not for this agent with this model; another, or smaller steps, may do it.
+    FailureKind.CONTEXT: FailureClass.UNFIT,
+    FailureKind.HANDED_BACK: FailureClass.UNFIT,
     # The same again comes to the same end.
     FailureKind.BAD_INPUT: FailureClass.POLICY,
     FailureKind.REFUSED: FailureClass.POLICY,
@@ -143,6 +148,7 @@ RULES: Mapping[FailureClass, Rule] = {
     FailureClass.POISON: Rule(tries=False),
     FailureClass.POLICY: Rule(tries=False),
     FailureClass.BUDGET: Rule(tries=False),
+    FailureClass.UNFIT: Rule(),
 }
 
 
@@ -231,6 +237,8 @@ def recover(
 
 
 def _patient(failure: FailureClass, history: History, terms: Terms) -> bool:
+    if failure is FailureClass.UNFIT:
+        return False  # the same again comes to the same end: straight to the next rung
     if not RULES[failure].forgiven:
         return history.counted < terms.attempts_max
     if failure is FailureClass.OUTAGE and _next_model(history, terms):

@@ -34,6 +34,7 @@ from workers.policy import grants_of
 
 RECALLS = frozenset({"model", "planner"})  # agents whose brief carries recalled memory
 REASONS_MAX = 5
+PLAN_LINES_MAX, PLAN_CHARS_MAX = 40, 120
 
 
 @lru_cache(maxsize=256)
@@ -88,6 +89,7 @@ def brief_build(
         needs=needs,
         acceptance=tuple(definition.get("acceptance") or ()),
         non_goals=tuple(definition.get("non_goals") or ()),
+        plan=_plan(claim.task_id) if claim.agent == "model" else (),
         output_schema=definition.get("output_schema"),
         scopes=tuple(
             ScopeGrant(s["resource"], s.get("mode", "write"))
@@ -201,6 +203,21 @@ def _reasons(task_id: int) -> tuple[str, ...]:
     rows = Attempt.objects.filter(task_id=task_id, state__in=("rejected", "failed", "lost"))
     latest = rows.exclude(reason="").order_by("-pk").values_list("reason", flat=True)
     return tuple(reversed(list(latest[:REASONS_MAX])))
+
+
+def _plan(task_id: int) -> tuple[str, ...]:
+    """The decided plan as this task's agent reads it: the tasks before, beside and after it. Only
+    as many as can be read; a task's own needs come with their outputs anyway."""
+    plan_id = Task.objects.values_list("plan_id", flat=True).get(pk=task_id)
+    rows = Task.objects.filter(plan_id=plan_id, parent=None).order_by("pk")
+    tasks = list(rows.values_list("pk", "key", "definition__objective")[:PLAN_LINES_MAX])
+    if len(tasks) < 2:
+        return ()
+    return tuple(
+        f"{key}: {' '.join((text or '').split())[:PLAN_CHARS_MAX]}"
+        f"{' (this task)' if pk == task_id else ''}"
+        for pk, key, text in tasks
+    )
 
 
 def _recalled(namespace: str, claim: Claimed) -> tuple[Recollection, ...]:

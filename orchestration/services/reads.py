@@ -27,7 +27,7 @@ from orchestration.services.progress import progress_of
 from orchestration.services.wrapup import goal_folder
 from verification import services as verification
 from workers.git import Repository
-from workers.services import blob_get, effects_of, model_calls_of, steps_of
+from workers.services import blob_get, drift_of, effects_of, model_calls_of, steps_of
 
 LIST_MAX = 200
 LISTINGS = {"goal": "goals list", "approval": "inbox list"}
@@ -463,6 +463,7 @@ def attempt_view(attempt_id: int) -> dict[str, Any]:
         "artifact_hash": row.artifact_hash,
         "report": row.report,
         "steps": steps_of(row.lineage),
+        "drift": drift_of(row.lineage),
         "effects": effects_of(row.pk),
         "verdicts": [verdict_view(v) for v in verification.verdicts_of([row.pk])[row.pk]],
         "artifacts": artifacts_view(row.goal_id, row.pk),

@@ -19,7 +19,7 @@ from orchestration.models import (
     WorkerSession,
 )
 from tests.api.people import goal, held, person
-from workers.services import blob_put
+from workers.services import blob_put, drift_record
 
 pytestmark = pytest.mark.django_db
 
@@ -181,3 +181,19 @@ def test_limits_moved_in_the_console_are_in_the_ledger(request_row):
     assert admin.get(reverse(f"{ADMIN}budget_change", args=[foreign.pk])).status_code == 302
     told = goal.ledger.filter(event="budget.set", actor="amy")
     assert {e.payload["budget"].split("-")[0] for e in told} == {"project", "goal", "task"}
+
+
+def test_an_attempts_page_charts_its_drift(root, request_row):
+    attempt = request_row.attempt
+    url = reverse(f"{ADMIN}attempt_change", args=[attempt.pk])
+    assert b"as-drift" not in root.get(url).content
+    facts = dict.fromkeys(("coverage", "off_scope", "repeated", "far", "idle", "distance"), 0.5)
+    for step, score, outcome in ((3, 0.1, "on"), (6, 0.5, "leaning"), (9, 0.9, "drifted")):
+        drift_record(
+            lineage=attempt.lineage, step=step, attempt_id=attempt.pk, score=score, limit=0.6,
+            outcome=outcome, reasons=["<b>far</b>"], **facts,
+        )  # fmt: skip
+    page = root.get(url).content.decode()
+    assert page.count("<circle") == 3
+    assert "step 9: 0.90, drifted" in page
+    assert "<b>far</b>" not in page

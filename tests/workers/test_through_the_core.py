@@ -117,7 +117,7 @@ def test_a_question_is_answered_by_a_person_and_no_call_is_made_twice(settings: 
     )
     pump(goal)
     assert attempt_of(goal, "think").report["output"] == {"text": "blue"}
-    assert "I like blue best" in str(lines.asked[2][-1].content)
+    assert "I like blue best" in "\n".join(str(m.content) for m in lines.asked[2])
     assert ModelCall.objects.count() == len(lines.asked) == 3
 
 
@@ -138,3 +138,33 @@ def test_a_directive_reaches_the_prompt(settings: Any) -> None:
     goal_direct(goal.pk, "prefer green", actor="ada")
     pump(goal)
     assert "- prefer green" in lines.asked[0][0].content
+
+
+def test_an_agent_that_left_its_task_begins_afresh_with_the_reasons(settings: Any) -> None:
+    astray = [Say(calls=((f"browse_{n}", {"page": n}),)) for n in range(6)]
+    lines = speak(settings, *astray, Say(calls=(("finish", {"text": "red"}),)))
+    goal = pump(submit(model_task()))
+    first, second = Attempt.objects.filter(goal=goal).order_by("number")
+    assert first.report["failure"]["kind"] == "drift"
+    assert first.lineage != second.lineage
+    assert second.report["output"] == {"text": "red"}
+    fresh = lines.asked[6]
+    assert "6 of its last 6 actions were outside its scopes" in fresh[0].content
+    assert len(fresh) == 2  # nothing of the failed transcript
+
+
+def test_a_task_that_is_handed_back_is_not_tried_again_by_the_same_agent(settings: Any) -> None:
+    speak(settings, Say(calls=(("hand_back", {"reason": "no eyes"}),)))
+    goal = pump(submit(model_task()))
+    assert goal.state == "failed"
+    assert Attempt.objects.filter(goal=goal).count() == 1
+    assert "no eyes" in attempt_of(goal, "think").reason
+
+
+def test_the_decided_plan_stands_in_the_prompt(settings: Any) -> None:
+    lines = speak(settings, Say(calls=(("finish", {"text": "red"}),)))
+    submitted = submit(model_task(), node("paint", agent="noop", depends_on=["think"]))
+    pump(submitted)
+    prompt = lines.asked[0][0].content
+    assert "## The decided plan; others do the rest of it\n- think: Choose a colour" in prompt
+    assert "(this task)\n- paint" in prompt

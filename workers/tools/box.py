@@ -14,11 +14,12 @@ from typing import Any
 
 from agentsys.kernel.clock import Clock, SystemClock
 from agentsys.kernel.hashing import digest
-from workers.contracts import Brief, ProposalDraft, Question
+from workers.contracts import Brief, ProposalDraft, Question, Risk
 from workers.errors import EffectInDoubt
 from workers.journal import Journal
 from workers.models import EffectState
-from workers.policy import Allow, Approval, Ask, Facts, Policy, Propose, Refuse, decide
+from workers.parallel import side_by_side
+from workers.policy import Allow, Approval, Ask, Facts, Kind, Policy, Propose, Refuse, decide
 from workers.policy.approvals import SHOWN_MAX as APPROVAL_MAX
 from workers.services import effect_begin, effect_confirm, effect_doubt, effect_refuse
 from workers.tools.base import Tool, ToolFailed
@@ -26,6 +27,7 @@ from workers.tools.output import Output, Shelf
 
 ASKS_MAX = 10  # approvals that one lineage may ask for: nobody reads the eleventh
 FAILED_MAX = 600
+HARMLESS = frozenset({Kind.PATH, Kind.TEXT})  # kinds of arguments that are never asked about
 PROPOSED = "proposed: people decide on it after you finish; it is not done yet"
 
 
@@ -35,6 +37,11 @@ class Told:
 
     text: str
     label: str = ""
+
+
+def _nothing() -> Output:
+    """Stands where a call was refused."""
+    return Output("")
 
 
 class Box:
@@ -88,6 +95,53 @@ class Box:
             case _:
                 return Told(f"failed: {tool.name}: it was not approved")
 
+    @property
+    def together(self) -> frozenset[str]:
+        """Tools that change nothing and never ask: several of their calls may be under way."""
+        return frozenset(
+            name
+            for name, tool in self._tools.items()
+            if tool.risk is Risk.READ and tool.idempotent and tool is not self._own
+            and set(tool.kinds.values()) <= HARMLESS and tool.proposes is None
+        )  # fmt: skip
+
+    def risk_of(self, name: str) -> Risk | None:
+        """None for a tool that there is not."""
+        return self._tools[name].risk if name in self._tools else None
+
+    def use_together(
+        self, calls: Sequence[tuple[str, Mapping[str, Any]]], journal: Journal
+    ) -> list[Told]:
+        """The results of calls of `together` tools, in order: decided and kept as if one were made
+        after the other, and carried out side by side."""
+        decided = [(self._tools[name], args, self._allowed(name, args)) for name, args in calls]
+        places = journal.places(len(calls))
+        outputs = side_by_side(
+            [
+                partial(self._output_at, tool, args, journal, place)
+                if refused is None
+                else _nothing
+                for (tool, args, refused), place in zip(decided, places, strict=True)
+            ]
+        )
+        told = []
+        for (tool, _, refused), output in zip(decided, outputs, strict=True):
+            told.append(refused or self._kept(tool, output))
+        return told
+
+    def _allowed(self, name: str, args: Mapping[str, Any]) -> Told | None:
+        decision = decide(self._facts(self._tools[name], args))
+        if isinstance(decision, Allow):
+            return None
+        reason = decision.reason if isinstance(decision, Refuse) else "a person must approve it"
+        return Told(f"failed: {name}: {reason}")
+
+    def _output_at(
+        self, tool: Tool, args: Mapping[str, Any], journal: Journal, place: range
+    ) -> Output | ToolFailed:
+        with journal.at(place):
+            return self._output(tool, args, journal)
+
     def _facts(self, tool: Tool, args: Mapping[str, Any]) -> Facts:
         facts = self._policy.facts(tool.rule, args)
         if tool is self._own:
@@ -140,20 +194,30 @@ class Box:
     def _carry_out(
         self, tool: Tool, args: Mapping[str, Any], journal: Journal, *, once: bool
     ) -> Told:
+        replayed = journal.replayed
+        output = self._output(tool, args, journal, once=once)
+        if journal.replayed > replayed and tool.replayed is not None and isinstance(output, Output):
+            tool.replayed(args, output.state)
+        return self._kept(tool, output)
+
+    def _output(
+        self, tool: Tool, args: Mapping[str, Any], journal: Journal, *, once: bool = False
+    ) -> Output | ToolFailed:
         def call() -> dict[str, Any]:
             single = once and not tool.idempotent
             found = self._once(tool, args, journal) if single else tool.use(args)
             return Output.of(found).to_json()
 
-        replayed = journal.replayed
         try:
-            output = Output.stored(journal.step("tool", tool.name, dict(args), call))
+            return Output.stored(journal.step("tool", tool.name, dict(args), call))
         except ToolFailed as error:
-            said = " ".join(str(error).split())[:FAILED_MAX]
+            return error
+
+    def _kept(self, tool: Tool, output: Output | ToolFailed) -> Told:
+        if isinstance(output, ToolFailed):
+            said = " ".join(str(output).split())[:FAILED_MAX]
             self._label(tool, said)
             return Told(f"failed: {said}")
-        if journal.replayed > replayed and tool.replayed is not None:
-            tool.replayed(args, output.state)
         self._shelf.put(output, vouched=tool.vouched)
         return Told(output.shown, self._label(tool, output.shown))
 

@@ -16,6 +16,7 @@ from django.conf import settings
 
 from agentsys.kernel.errors import BadInput
 from workers.contracts import Brief, Outcome, Ports, Report
+from workers.prompts import READ_BACK
 from workers.tools.base import Tool
 from workers.tools.bench import Bench
 from workers.tools.editing import editing_tools
@@ -26,7 +27,7 @@ from workers.tools.plugins import installed_tools
 from workers.tools.reading import Checkout, reading_tools, recall_tool
 from workers.tools.trees import git_tools, running_tools
 
-TAKEN = ("finish", "ask_person")  # what the loop itself answers to
+TAKEN = ("finish", "ask_person", "hand_back", READ_BACK)  # what the loop itself answers to
 
 
 @dataclass(frozen=True, slots=True)
