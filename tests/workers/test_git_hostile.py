@@ -200,7 +200,8 @@ def test_missing_objects_are_fetched_from_nowhere(
     missing_objects(given)
     monkeypatch.delitem(plumbing.ENV, "GIT_NO_LAZY_FETCH")
     opened = Repository.open(given.repo.path)
-    opened.resolve("refs/heads/gone")
+    with suppress(AgentsysError):  # that it cannot fetch may end git
+        opened.resolve("refs/heads/gone")
     with pytest.raises(AgentsysError):
         opened.branch_create(BRANCH, "1234567890" * 4)
     assert not (given.repo.path.parent / "mark").exists()
