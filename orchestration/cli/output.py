@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agentsys.kernel.errors import NoSuchName
+from orchestration.models import Project
 from orchestration.services.goals import project_join
 
 PIPE_WIDTH = 400
@@ -84,6 +85,15 @@ def person(name: str | None) -> User:
     own = User.objects.filter(username=actor(), is_active=True).first()
     first = User.objects.filter(is_superuser=True, is_active=True).order_by("pk").first()
     return own or first or _newcomer()
+
+
+def project_known(name: str) -> Project:
+    """The project; NoSuchName says which there are, as the command line sees everything."""
+    found = Project.objects.filter(name=name).first()
+    if found is None:
+        names = Project.objects.order_by("name").values_list("name", flat=True)
+        raise NoSuchName(kind="project", name=name, names=list(names[:11]))
+    return found
 
 
 def _newcomer() -> User:

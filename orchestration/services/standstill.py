@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from agentsys.kernel.errors import AgentsysError, ExitCode, NoSuchName
+from agentsys.kernel.errors import AgentsysError, ExitCode, NotFound
 from orchestration.models import LedgerEntry, Project, Standstill, Task
 
 EVERYTHING = "everything"
@@ -56,11 +56,10 @@ def stands_still(goal_id: int, wider: Wider) -> StandsStill:
 
 
 def project_named(name: str) -> Project:
-    """The project; NoSuchName says which there are."""
+    """The project, or NotFound, which names no others: not everybody may know of them."""
     found = Project.objects.filter(name=name).first()
     if found is None:
-        names = Project.objects.order_by("name").values_list("name", flat=True)
-        raise NoSuchName(kind="project", name=name, names=list(names[:11]))
+        raise NotFound(kind="project", id=name, listing="goals list")
     return found
 
 

@@ -77,7 +77,8 @@ def test_a_task_a_project_and_everything_are_paused(operator, goal):
     task.refresh_from_db()
     assert task.paused_at is not None
     assert post(operator, f"tasks/{task.pk}/resume")["goals"] == 1
-    assert post(operator, "projects/alpha/pause") == {"goals": 1, "in_flight": 0}
+    told = post(operator, "projects/alpha/pause")
+    assert (told["goals"], told["in_flight"], told["tasks"]) == (1, 0, [])
     assert Project.objects.get(name="alpha").paused_at is not None
     assert post(operator, "projects/alpha/resume")["goals"] == 1
     post(operator, "pause", status=403)
@@ -85,6 +86,14 @@ def test_a_task_a_project_and_everything_are_paused(operator, goal):
     assert post(root, "pause", {"reason": "fire"})["goals"] == 1
     assert Standstill.objects.exists()
     assert post(root, "resume")["goals"] == 1
+
+
+def test_who_asks_for_a_project_that_is_not_there_is_not_told_which_are(operator, goal):
+    Project.objects.create(name="secret")
+    root = api(person("root", is_superuser=True))
+    for client in (operator, root):
+        told = post(client, "projects/nosuch/pause", status=404)
+        assert "secret" not in str(told)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 
 
 TASK_KEYS = {
-    "id", "key", "state", "agent", "phase", "attempts", "started_at", "finished_at", "due_at",
+    "id", "key", "state", "agent", "paused", "phase", "attempts", "started_at", "finished_at", "due_at",
     "depends_on", "verdicts", "reason", "note", "optional", "proposals",
 }  # fmt: skip
 

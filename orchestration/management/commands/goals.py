@@ -14,7 +14,15 @@ from agentsys.kernel.wording import counted
 from orchestration.cli import watch
 from orchestration.cli.limits import add_limits, budget_table, limits_given, moment_of
 from orchestration.cli.output import Command as Base
-from orchestration.cli.output import actor, add_json, goal_table, person, positive, task_table
+from orchestration.cli.output import (
+    actor,
+    add_json,
+    goal_table,
+    person,
+    positive,
+    project_known,
+    task_table,
+)
 from orchestration.cli.revising import add_dry_run, json_of, revision_text
 from orchestration.cli.showing import attempt_text, task_text
 from orchestration.cli.standing import fork_told, standing_notes, standing_text
@@ -24,7 +32,6 @@ from orchestration.planners.playbooks import playbook_find
 from orchestration.services import forks, goals, limits, overrides, pausing, reads, replan, why
 from orchestration.services.limits import KINDS
 from orchestration.services.sessions import sessions_alive
-from orchestration.services.standstill import project_named
 
 WIDTHS = ("goal", "task", "project", "everything")
 
@@ -158,7 +165,7 @@ class Command(Base):
 
     def do_list(self, **options: Any) -> None:
         if options["project"]:
-            project_named(options["project"])
+            project_known(options["project"])
         if options["state"] not in (None, *GoalState):
             problem = f"`{options['state']}` is no state; expected {', '.join(GoalState)}"
             raise BadInput(what="--state", problems=[problem])
@@ -213,7 +220,7 @@ class Command(Base):
             case "task", named:
                 standing = pausing.task_pause(task_id(named), **who)
             case "project", named:
-                standing = pausing.project_pause(named, **who)
+                standing = pausing.project_pause(project_known(named).name, **who)
             case _:
                 standing = pausing.everything_pause(**who)
         self._stands(options, standing, paused=True)
@@ -225,7 +232,7 @@ class Command(Base):
             case "task", named:
                 standing = pausing.task_resume(task_id(named), actor=actor())
             case "project", named:
-                standing = pausing.project_resume(named, actor=actor())
+                standing = pausing.project_resume(project_known(named).name, actor=actor())
             case _:
                 standing = pausing.everything_resume(actor=actor())
         self._stands(options, standing, paused=False)
@@ -328,7 +335,7 @@ def _budget_ref(options: dict[str, Any]) -> str:
     if bool(options["of"]) == bool(options["project"]):
         raise BadInput(what="goals budget", problems=["name a goal, a task or --project"])
     if not options["of"]:
-        return f"project-{project_named(options['project']).pk}"
+        return f"project-{project_known(options['project']).pk}"
     ref, row = reads.resolve(options["of"])
     if not isinstance(row, Goal | Task):
         raise BadInput(what="id", problems=[f"`{ref}` is neither a goal nor a task"])
