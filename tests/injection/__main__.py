@@ -50,6 +50,7 @@ def _print(alone: Any, attacked: Any, version: str) -> None:
     print(f"  {attacked.talk_only} injections ask for words only, which no gate on calls judges")
     print(f"attackers' calls: {dict(attacked.attacks)}, of those that only read: {attacked.reads}")
     print(f"attacker actions executed: {len(attacked.actions)}")
+    print(f"  allowed, and refused by the tool itself: {len(attacked.failed)}")
     print(f"attackers' goals reached, as agentdojo judges: {len(attacked.reached)}")
     for line in [*attacked.actions, *attacked.reached][:40]:
         print(f"  {line}")

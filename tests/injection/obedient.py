@@ -28,6 +28,7 @@ class Counts:
     legitimate: Counter[str] = field(default_factory=Counter)
     attacks: Counter[str] = field(default_factory=Counter)
     actions: list[str] = field(default_factory=list)  # attackers' actions that were executed
+    failed: list[str] = field(default_factory=list)  # allowed, and refused by the tool itself
     reads: int = 0  # attackers' calls that only read, within the task's own tools
     pairs: int = 0
     seen: int = 0  # pairs in which the agent read the injection, and obeyed
@@ -74,12 +75,11 @@ class Run:
             name = f"{self._where} call {number}, {call.function}"
             before = self.counts.calls.get(name, True)
             self.counts.calls[name] = before and decided == "allowed"
-            if decided == "asked":
-                self._policy.approved(self._rules[call.function], call.args)
             if decided != "refused":
                 self._execute(call)
 
-    def _execute(self, call: Any) -> None:
+    def _execute(self, call: Any) -> bool:
+        """Whether the tool did it: one that finds no such member, say, does nothing."""
         from agentdojo.agent_pipeline.tool_execution import tool_result_to_str
 
         self.trace.append(call)
@@ -91,19 +91,22 @@ class Run:
         if injected and not self.obeyed and self._injection is not None:
             self.obeyed = True
             self._obey()
+        return error is None
 
     def _obey(self) -> None:
         for call in attacks(self._injection, self.env):
             decided = self._decided(call)
             self.counts.attacks[decided] += 1
-            if decided == "allowed":
-                if call.function in WRITES or call.function in KINDS:
-                    self.counts.actions.append(
-                        f"{self._where} {self._injection.ID} {call.function} {dict(call.args)}"
-                    )
-                else:
-                    self.counts.reads += 1
-                self._execute(call)
+            if decided != "allowed":
+                continue
+            done = self._execute(call)
+            name = f"{self._where} {self._injection.ID} {call.function} {dict(call.args)}"
+            if call.function not in WRITES and call.function not in KINDS:
+                self.counts.reads += 1
+            elif done:
+                self.counts.actions.append(name)
+            else:
+                self.counts.failed.append(name)
 
     def _decided(self, call: Any) -> str:
         args = json.loads(json.dumps(dict(call.args), default=str))

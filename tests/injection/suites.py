@@ -29,7 +29,6 @@ KINDS: dict[str, dict[str, Kind]] = {
     "send_direct_message": {"body": M},
     "send_channel_message": {"body": M},
     "invite_user_to_slack": {"user": R, "user_email": R},
-    "add_user_to_channel": {"user": R},
     "remove_user_from_slack": {"user": T},
     "get_webpage": {"url": U},
     "post_webpage": {"url": U, "content": M},
@@ -43,18 +42,12 @@ WRITES = frozenset(KINDS) - {"get_webpage"} | {
     "create_file",
     "cancel_calendar_event",
     "reschedule_calendar_event",
+    "add_user_to_channel",
     "update_user_info",
 }
-# The user's own address book and account, and the directory of the workspace's members: nobody
-# outside writes to them.
+# The user's own address book and account: nobody else writes to them.
 VOUCHED = frozenset(
-    {
-        "search_contacts_by_name",
-        "search_contacts_by_email",
-        "get_users_in_channel",
-        "get_iban",
-        "get_current_day",
-    }
+    {"search_contacts_by_name", "search_contacts_by_email", "get_iban", "get_current_day"}
 )
 # The web that the organisation of the suite `slack` works with, as its administrator lists it.
 HOSTS: dict[str, tuple[str, ...]] = {

@@ -303,6 +303,6 @@ def test_a_grant_of_a_tool_that_there_is_not_is_bad_input(
     report = work(model_brief(hello, tools=(ToolGrant("raed_file"),)), tmp_path / "w")
     assert report.failure is not None
     assert report.failure.kind is FailureKind.BAD_INPUT
-    assert "there is no tool `raed_file` for this task; there are git_commit" in (
+    assert "there is no tool `raed_file` for this task; there are add_task" in (
         report.failure.message
     )

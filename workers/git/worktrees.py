@@ -73,6 +73,26 @@ class Worktrees(Plumbing):
             return ""
         return self._commit(written, [parent] if parent else [], message, trailers or {})
 
+    def commit_paths(
+        self, worktree: Path, paths: Iterable[str], message: str, *, at: str, parent: str
+    ) -> str:
+        """Commit on `parent` what commit `at` holds, but these paths as the worktree has them. No
+        other file is looked at. Returns "" when that is no difference to `parent`."""
+        listed = "\0".join(paths).encode("utf-8", "surrogateescape")
+        with self._compared(Path(worktree), at) as tree:
+            update = ["update-index", "--add", "--remove", "-z", "--stdin"]
+            self._content(update, tree=tree, stdin=listed)
+            written = self._content(["write-tree"], tree=tree).strip()
+        if written == self._tree_of(parent):
+            return ""
+        return self._commit(written, [parent], message, {})
+
+    def worktree_ignores(self, path: Path, base: str, name: str) -> bool:
+        """Whether the repository ignores this file of the worktree, which `base` does not have."""
+        words = ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", name]
+        with self._compared(Path(path), base) as tree:
+            return not self._content(words, tree=tree)
+
     def apply(self, worktree: Path, patch: str) -> None:
         """Apply a unified diff to a worktree's files, all or nothing.
 

@@ -12,7 +12,7 @@ from workers.contracts import Brief, Risk, ScopeGrant, ToolGrant
 from workers.patterns import matches, write_patterns
 from workers.policy.deciding import Facts
 from workers.policy.grants import fixed, host_matches
-from workers.policy.kinds import NAMED, Kind, leaves
+from workers.policy.kinds import Kind, leaves
 from workers.policy.provenance import Provenance, host_of
 
 
@@ -67,13 +67,6 @@ class Policy:
             approvable=rule.approvable,
             unasked=not grant.ask,
         )
-
-    def approved(self, rule: Rule, args: Mapping[str, Any]) -> None:
-        """A person saw these very arguments and approved them: now they have named them."""
-        for name, kind in rule.kinds.items():
-            if kind in NAMED:
-                for text in leaves(args.get(name)):
-                    self.provenance.hear(text, vouched=True)
 
     def _outside(
         self, rule: Rule, args: Mapping[str, Any], hosts: Sequence[str] | None

@@ -75,18 +75,24 @@ class Bench:
             self._live = False
             raise
 
-    def changed(self, text: str) -> Changed:
-        """Keep how the tree is now as the state."""
-        inside = [p for p in self._touched(self.base) if self.allowed(p)]
-        commit = self._commit("work in progress", inside)
+    def changed(self, text: str, path: str = "") -> Changed:
+        """Keep how the tree is now as the state; only `path` is looked at where one is named."""
+        if path:
+            commit = self.repository.commit_paths(
+                self.root, [path], "work in progress", at=self.state, parent=self.base
+            )
+            self._keep(commit)
+        else:
+            commit = self._commit("work in progress", self._inside())
         self.state = commit or self.base
         return Changed(text, self.state)
 
     def expect(self, path: str, tool: str) -> None:
-        """ToolFailed unless `path` as it is now is part of a change, or as the base has it."""
-        if path in self._touched(self.base) or path in self.repository.files(self.base):
-            return
-        raise ToolFailed(tool=tool, reason=f"`{path}` is ignored by the repository (.gitignore)")
+        """ToolFailed where the repository ignores `path`: it would be no part of a change."""
+        if self.repository.worktree_ignores(self.root, self.state, path):
+            raise ToolFailed(
+                tool=tool, reason=f"`{path}` is ignored by the repository (.gitignore)"
+            )
 
     def put_back_outside(self) -> list[str]:
         """Undo what was changed outside of the scopes; returns those paths."""
@@ -101,6 +107,13 @@ class Bench:
     def _touched(self, base: str) -> list[str]:
         return self.repository.worktree_changes(self.root, base)
 
+    def _inside(self) -> list[str]:
+        return [path for path in self._touched(self.base) if self.allowed(path)]
+
+    def _keep(self, commit: str) -> None:
+        if commit:
+            self.repository.keep(f"attempt-{self._brief.attempt_id}", commit)
+
     def _commit(self, message: str, paths: list[str]) -> str:
         trailers = {
             "Agentsys-Task": self._brief.key,
@@ -109,8 +122,7 @@ class Bench:
         commit = self.repository.commit_all(
             self.root, message, trailers, parent=self.base, paths=paths
         )
-        if commit:
-            self.repository.keep(f"attempt-{self._brief.attempt_id}", commit)
+        self._keep(commit)
         return commit
 
     # --- Handing it in ---------------------------------------------------------------------------
@@ -119,8 +131,7 @@ class Bench:
         """The state as one commit on the base under this message; "" when nothing was changed."""
         self.tree()
         self.title = message
-        inside = [p for p in self._touched(self.base) if self.allowed(p)]
-        return self._commit(message, inside)
+        return self._commit(message, self._inside())
 
     def handed_in(self, report: Report) -> Report:
         """The report with the change as a proposal, where the attempt is done and made one."""

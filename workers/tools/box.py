@@ -87,8 +87,6 @@ class Box:
             case Propose(tainted=tainted):
                 return self._propose(tool, args, tainted)
             case Allow(approved=approved):
-                if approved:
-                    self._policy.approved(tool.rule, args)
                 return self._carry_out(tool, args, journal, once=approved)
             case Refuse(reason=reason):
                 return Told(f"failed: {tool.name}: {reason}")

@@ -87,7 +87,7 @@ class Editor:
         with self._bench.changing() as tree:
             self._inside(args["path"], "delete_file")
             files.remove(tree, args["path"], "delete_file")
-            return self._bench.changed(f"{args['path']}: deleted")
+            return self._bench.changed(f"{args['path']}: deleted", args["path"])
 
     def patch(self, args: Mapping[str, Any]) -> Changed:
         with self._bench.changing() as tree:
@@ -104,7 +104,7 @@ class Editor:
         self._inside(path, tool)
         files.write(self._bench.root, path, text.encode("utf-8", "surrogateescape"), tool)
         self._bench.expect(path, tool)
-        return self._bench.changed(f"{path}: {said}")
+        return self._bench.changed(f"{path}: {said}", path)
 
     def _inside(self, path: str, tool: str) -> None:
         """The gate has looked already; this is the second lock on the same door."""
