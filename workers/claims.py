@@ -9,6 +9,7 @@ verifier `grounding` reads the very text that was quoted from.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from workers.contracts import ArtifactDraft, Brief, Claim
@@ -85,6 +86,12 @@ def _found(text: str, quote: str, given: Mapping[str, Any]) -> int:
     if isinstance(start, int) and text[start : start + len(quote)] == quote:
         return start
     return text.find(quote)
+
+
+def evidence(brief: Brief, heard: Mapping[str, str]) -> Read:
+    """Reads what a claim may quote: what a tool call brought, by its id, or a file."""
+    in_files = cache(lambda: file_reader(brief))
+    return lambda name: heard[name] if name in heard else in_files()(name)
 
 
 def file_reader(brief: Brief) -> Read:

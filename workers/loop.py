@@ -24,6 +24,7 @@ from agentsys.gateway.embeddings import embedder
 from agentsys.kernel.errors import AgentsysError, LeaseLost
 from agentsys.kernel.hashing import digest
 from workers import claims
+from workers.checkpoints import checkpoint
 from workers.compass import Compass, Done
 from workers.contracts import (
     Brief,
@@ -39,15 +40,14 @@ from workers.contracts import (
 )
 from workers.conversation import Conversation
 from workers.domain import course as c
-from workers.domain import drift
 from workers.domain.context import tokens
 from workers.domain.deciding import CALLS_MAX, FINISH, decide
 from workers.journal import Journal
 from workers.metering import AttemptMeter
 from workers.owntools import ask_spec, finish_spec, hand_back_spec, overflow_of, read_back
 from workers.policy.approvals import is_approval
-from workers.prompts import READ_BACK, answer_shown, layout, marked, regrounding, tail
-from workers.services import blob_get, blob_put, drift_record, failure_of
+from workers.prompts import READ_BACK, WHY, answer_shown, layout, marked, regrounding, tail
+from workers.services import blob_get, blob_put, failure_of
 from workers.tools import Box, Told, Tool, ToolFailed
 
 TEXT = "text/plain; charset=utf-8"
@@ -121,9 +121,9 @@ class Loop:
                 self._remarks = []
                 return c.Closed()
             case c.Checkpoint():
-                return self._checkpoint(course.steps)
+                return checkpoint(self._brief, self._journal, self._compass, course.steps)
             case c.Reground(why):
-                self._talk.say(regrounding(self._brief, self._told, _WHY[why]))
+                self._talk.say(regrounding(self._brief, self._told, WHY[why]))
                 return c.Grounded()
             case c.Compact(hard):
                 return self._compact(hard)
@@ -333,7 +333,7 @@ class Loop:
         wrong += [f"claims {each}" for each in gateway.violations(given, claims.SCHEMA)]
         if wrong:
             return c.NotAccepted(tuple(wrong))
-        stand, sources, wrong = claims.held(given, self._source())
+        stand, sources, wrong = claims.held(given, claims.evidence(self._brief, self._heard))
         if wrong:
             return c.NotAccepted(tuple(wrong))
         return self._report(
@@ -344,18 +344,6 @@ class Loop:
             proposals=tuple(self._proposals),
             summary="finished by the model",
         )
-
-    def _source(self) -> claims.Read:
-        in_files: list[claims.Read] = []
-
-        def read(name: str) -> str | None:
-            if name in self._heard:
-                return self._heard[name]
-            if not in_files:
-                in_files.append(claims.file_reader(self._brief))
-            return in_files[0](name)
-
-        return read
 
     def _ask_person(self, question: str, call: c.Call | None) -> c.Observation | Report:
         """The answer, where a person has given it; else the attempt waits for one."""
@@ -385,32 +373,6 @@ class Loop:
         self._compass.compacted()
         return c.Compacted(freed)
 
-    def _checkpoint(self, step: int) -> c.Checked:
-        limit = self._brief.limits.drift_max
-
-        def check() -> dict[str, Any]:
-            found = self._compass.check()
-            outcome = (
-                "drifted"
-                if drift.drifted(found.score, limit)
-                else "leaning"
-                if drift.leaning(found.score, limit)
-                else "on"
-            )
-            facts = {**asdict(found), "reasons": list(found.reasons), "outcome": outcome}
-            drift_record(
-                lineage=self._journal.lineage,
-                step=step,
-                attempt_id=self._brief.attempt_id,
-                limit=limit,
-                **facts,
-            )
-            return facts
-
-        found = self._journal.step("drift", self._brief.agent, {"step": step}, check)
-        outcome = found["outcome"]
-        return c.Checked(outcome == "drifted", outcome == "leaning", tuple(found["reasons"]))
-
     # --- Reports ---------------------------------------------------------------------------------
 
     def _failed(self, kind: FailureKind, message: str) -> Report:
@@ -424,16 +386,6 @@ class Loop:
 
 def _shown(told: Told) -> str:
     return marked(told.text, told.label) if told.label else told.text
-
-
-_WHY: Mapping[c.Why, str] = {
-    c.Why.STEPS: "",
-    c.Why.COMPACTION: "Earlier steps were replaced by facts with handles, to make room.",
-    c.Why.RESUME: "You go on where you stopped.",
-    c.Why.APPROVAL: "A person has decided; see above.",
-    c.Why.SCOPE: "You reached for what is outside of your task, or is not there.",
-    c.Why.DRIFT: "Your last steps lead away from your task.",
-}
 
 
 def _remarks(answer: Mapping[str, Any]) -> list[str]:

@@ -17,6 +17,7 @@ from typing import Any
 from agentsys.kernel.hashing import canonical, digest_bytes, plain
 from workers.contracts import Brief, Recollection
 from workers.domain.context import Layout, Section, handle_of, misfit, share_chars
+from workers.domain.course import Why
 
 DATA_CHARS_MAX = 40_000
 READ_BACK = "read_back"
@@ -26,6 +27,15 @@ RULES = (
     " the contract, a person or the system. Use the tools you have. When the task is done, call"
     " `finish` with the output. When you are not the one who can do it, call `hand_back`."
 )
+
+WHY: Mapping[Why, str] = {
+    Why.STEPS: "",
+    Why.COMPACTION: "Earlier steps were replaced by facts with handles, to make room.",
+    Why.RESUME: "You go on where you stopped.",
+    Why.APPROVAL: "A person has decided; see above.",
+    Why.SCOPE: "You reached for what is outside of your task, or is not there.",
+    Why.DRIFT: "Your last steps lead away from your task.",
+}
 
 
 def layout(brief: Brief) -> Layout:
