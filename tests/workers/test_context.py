@@ -232,7 +232,7 @@ def test_a_model_that_finds_it_too_long_gets_less_and_then_it_is_a_failure(
 def test_a_result_that_alone_is_too_long_becomes_a_handle(speak: Any, tmp_path: Path) -> None:
     read = a_tool("read_file", "w" * 39_000)
     lines = speak(does("read_file", path="a"), finish())
-    report = run(tmp_path, a_brief(limits=narrow(context_tokens_max=9_000)), [read])
+    report = run(tmp_path, a_brief(limits=narrow(context_tokens_max=5500)), [read])
     assert report.outcome is Outcome.DONE
     assert "characters; handle " in prompt(lines, 1)
 
@@ -265,7 +265,7 @@ def test_the_task_is_said_again_to_whoever_takes_over(speak: Any, tmp_path: Path
 
 
 def test_a_decision_on_something_else_is_told_once(speak: Any, tmp_path: Path) -> None:
-    busy = gateway.RateLimited(model="m", reason="slow", retry_after_seconds=1.0)
+    busy = gateway.RateLimited(model="m", reason="slow", retry_after_seconds=600.0)
     lines = speak(does("read_file", path="a"), busy, busy, busy, finish())
     assert run(tmp_path, a_brief(), [a_tool("read_file")]).outcome is Outcome.FAILED
     said = {"kind": "proposal", "decision": "reject", "asked": "Delete?", "reason": "no"}

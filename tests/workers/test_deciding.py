@@ -95,12 +95,12 @@ FINISH = call("finish", text="x")
         (NEW, Closed(), Gauge(here_seconds=601), Yield()),
         (
             replace(NEW, tokens=200_001), Closed(), CALM,
-            Fail(FailureKind.BUDGET, "200001 tokens are used."),
+            Fail(FailureKind.BUDGET, "200001 of its 200000 tokens are used."),
         ),
         (replace(NEW, tokens=200_001, allowance=2), Closed(), CALM, AskModel()),
         (
             replace(NEW, cost_usd=5.01), Closed(), CALM,
-            Fail(FailureKind.BUDGET, "$5.01 are spent."),
+            Fail(FailureKind.BUDGET, "$5.01 of its $5.00 are spent."),
         ),
         (
             replace(NEW, steps=40, checked_at=40), Closed(), CALM,
