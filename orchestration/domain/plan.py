@@ -42,6 +42,7 @@ class TaskDraft:
     check: Mapping[str, Any] | None = None
     phase: str = ""
     remember: str = ""
+    swarm: Mapping[str, Any] | None = None
 
     def definition(self) -> dict[str, Any]:
         """What is frozen and hashed: everything that says what the task is, where it was said.
@@ -100,6 +101,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "check": (dict,),
     "phase": (str,),
     "remember": (str,),
+    "swarm": (dict,),
 }
 
 
