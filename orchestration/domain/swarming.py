@@ -73,6 +73,6 @@ def _merged(values: Sequence[Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for value in values:
         if not isinstance(value, Mapping):
-            raise ValueError(f"{value!r} is no object, and cannot be merged")
+            raise ValueError(f"{value!r} is no object, and cannot be merged")  # noqa: TRY004
         found.update(value)
     return found

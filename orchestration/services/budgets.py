@@ -38,7 +38,7 @@ IN_FLIGHT = f"""CASE WHEN r.shift_id IS NOT NULL
                  WHERE w.id = r.shift_id AND w.ended_at IS NULL)
     WHEN r.attempt_id IS NULL
     THEN r.created_at > clock_timestamp() - make_interval(secs => {ABANDONED_SECONDS})
-    ELSE a.state = 'running' AND a.fence = r.fence END"""
+    ELSE a.state = 'running' AND a.fence = r.fence END"""  # noqa: S608
 
 CHAIN = f"""
 up AS (

@@ -22,7 +22,7 @@ from orchestration.services.swarms import Leased, Settled
 from workers.micro import Answer, Item, ItemRefused, MicroAgent
 from workers.micro.base import answer_of
 
-LINGER_SECONDS = 0.05  # results that come at about the same time are settled together
+LINGER_SECONDS = 0.02  # results that come at about the same time are settled together
 BACKOFF_SECONDS = 0.2  # after a try that raised; doubles
 AWAY_SECONDS = 5.0  # a provider that is away, or full, is asked again after this
 OUTPUT_BYTES_MAX = 64_000  # of one item

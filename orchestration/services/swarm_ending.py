@@ -7,7 +7,7 @@ the goal's lock, after looking again. So two workers that conclude at once do it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,11 +47,9 @@ _UNDER_WAY = f"""
 SELECT EXISTS (SELECT 1 FROM {ITEM} WHERE task_id = %(task)s AND state = 'open')
     OR EXISTS (SELECT 1 FROM {ITEM} WHERE task_id = %(task)s AND state = 'leased')
 """  # noqa: S608
-_OUTPUTS = f"""
-SELECT i.path, o.state, o.output, o.reason FROM {ITEM} i
-JOIN {ITEM} o ON o.task_id = i.task_id AND o.input_hash = i.input_hash AND o.state <> 'twin'
-WHERE i.task_id = %s ORDER BY i.path
-"""  # noqa: S608
+# Twins find the item whose output they have here, not by a join: statistics of a table that was just
+# filled tempt the planner to one that takes minutes.
+_OUTPUTS = f"SELECT path, input_hash, state, output, reason FROM {ITEM} WHERE task_id = %s"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,17 +217,15 @@ def _conclude(
 def _reduced(task_id: int, seen: Standing) -> dict[str, Any]:
     """Counts, the result, and the blob with one line for each item, in the order of their places."""
     outputs, lines, failures, states = [], [], [], {"accepted": 0, "failed": 0}
-    with connection.cursor() as cursor:
-        cursor.execute(_OUTPUTS, [task_id])
-        for path, state, text, reason in cursor.fetchall():
-            states[state] = states.get(state, 0) + 1
-            shown = ".".join(map(str, path))
-            if state == "accepted":
-                outputs.append(_json(text))
-                lines.append(f'{{"item":"{shown}","output":{text}}}')
-            else:
-                failures.append({"item": shown, "reason": reason[:300]})
-                lines.append(canonical_of_plain({"item": shown, "failed": reason}))
+    for path, state, text, reason in _ended(task_id):
+        states[state] += 1
+        shown = ".".join(map(str, path))
+        if state == "accepted":
+            outputs.append(_json(text))
+            lines.append(f'{{"item":"{shown}","output":{text}}}')
+        else:
+            failures.append({"item": shown, "reason": reason[:300]})
+            lines.append(canonical_of_plain({"item": shown, "failed": reason}))
     try:
         result = reduced(seen.terms.reduce, seen.terms.of, outputs)
     except ValueError as error:
@@ -241,6 +237,16 @@ def _reduced(task_id: int, seen: Standing) -> dict[str, Any]:
         "result": result,
         "items_sha256": blob_put("\n".join(lines).encode(), "application/x-ndjson"),
     }
+
+
+def _ended(task_id: int) -> Iterator[tuple[list[int], str, str | None, str]]:
+    """(path, state, output as text, reason) of every item, in order; a twin with what the other has."""
+    with connection.cursor() as cursor:
+        cursor.execute(_OUTPUTS, [task_id])
+        rows = sorted(cursor.fetchall())
+    run = {row[1]: row[2:] for row in rows if row[2] != "twin"}
+    for path, hashed, *_ in rows:
+        yield (path, *run[hashed])
 
 
 def _json(text: str | None) -> Any:

@@ -44,7 +44,8 @@ from workers.micro import Item, MicroAgent, micro_agent
 log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 0.5  # a shift that has nothing to settle looks whether it may go on
-HOLD_SECONDS = 1.0  # a longer wait is a row with a time: the shift ends
+HOLD_SECONDS = 2.0  # who has waited that long for an item leaves: a bell comes when it is time
+NAP_SECONDS = 0.1
 COMMIT_PATIENCE = (0.1, 0.5, 2.0)
 T = TypeVar("T")
 _here: set[tuple[int, int]] = set()  # (session, task) of the shifts of this process
@@ -119,6 +120,7 @@ def _is_open(task_id: int) -> bool:
 def _run(shift: _Shift, crew: Crew, slots: int, session: Session) -> int:
     deadline = time.monotonic() + settings.AGENTSYS.slice_seconds
     drain_by = None
+    idle_since: float | None = None
     done: list[Settled] = []
     served = 0
     while not session.failing:
@@ -134,9 +136,13 @@ def _run(shift: _Shift, crew: Crew, slots: int, session: Session) -> int:
         if shift.over or out_of_time:
             break
         if not crew.under_way:
-            if stops or shift.next_in is None or not 0 < shift.next_in <= HOLD_SECONDS:
+            idle_since = idle_since or time.monotonic()
+            waited = time.monotonic() - idle_since
+            if stops or shift.next_in is None or waited + shift.next_in > HOLD_SECONDS:
                 break
-            time.sleep(shift.next_in)
+            time.sleep(max(shift.next_in, NAP_SECONDS))
+        else:
+            idle_since = None
         done = crew.collect(0.0 if leased and len(leased) < room else LOOK_SECONDS)
     if not session.failing:
         _surely(shift, lambda book: _leave(book, shift))

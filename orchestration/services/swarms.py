@@ -263,7 +263,7 @@ def items_claim(
 ) -> list[Leased]:
     """Lease up to `room` items, as far as the swarm's concurrency and rate allow. `holds` are those
     that this shift runs already: a suspect is taken only by a shift that holds nothing."""
-    limit = min(room, seen.terms.chunk, _free(task_id, seen.terms), _allowed(book, seen))
+    limit = min(room, seen.terms.chunk, _free(task_id, seen.terms, holds), _allowed(book, seen))
     if limit <= 0 or not SwarmShift.objects.filter(pk=shift_id, ended_at=None).exists():
         return []
     values: dict[str, Any] = {"task": task_id, "shift": shift_id, "now": book.now}
@@ -301,14 +301,18 @@ def next_in(book: Book, task_id: int, seen: Standing) -> float | None:
     return max(0.0, float(due), missing)
 
 
-def _free(task_id: int, terms: Terms) -> int:
+def _free(task_id: int, terms: Terms, holds: int) -> int:
+    """Room within the concurrency, of which each shift has its equal part: a worker that comes later
+    gets its own as items end, and one that is lost takes no more than its own with it."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT count(*) FROM {ITEM} WHERE task_id = %s AND state = 'leased'",  # noqa: S608
-            [task_id],
+            f"SELECT (SELECT count(*) FROM {ITEM} WHERE task_id = %(task)s AND state = 'leased'),"  # noqa: S608
+            f" (SELECT count(*) FROM {SHIFT} WHERE task_id = %(task)s AND ended_at IS NULL)",
+            {"task": task_id},
         )
-        (leased,) = cursor.fetchone()
-    return terms.concurrency - int(leased)
+        leased, shifts = cursor.fetchone()
+    part = -(-terms.concurrency // max(1, shifts))
+    return min(terms.concurrency - int(leased), part - holds)
 
 
 def _room_now(book: Book, seen: Standing) -> float:
