@@ -134,6 +134,14 @@ def goal_table(goals: Sequence[Mapping[str, Any]]) -> Table:
     )
 
 
+def _swarm(t: Mapping[str, Any]) -> str:
+    """How far a task's swarm is, while it is under way."""
+    from orchestration.services.swarm_views import swarm_sentence
+
+    seen = t.get("swarm")
+    return swarm_sentence(seen) if seen and seen["state"] == "mapping" else ""
+
+
 def task_table(tasks: Sequence[Mapping[str, Any]]) -> Table:
     return table(
         ("task", "state", "agent", "attempts", "needs", "verdicts", "why"),
@@ -145,7 +153,7 @@ def task_table(tasks: Sequence[Mapping[str, Any]]) -> Table:
                 t["attempts"],
                 ", ".join(t["depends_on"][:3]) + (" …" if len(t["depends_on"]) > 3 else ""),
                 " ".join(f"{v['verifier']}:{v['outcome'] or '…'}" for v in t["verdicts"]),
-                (t["reason"] or t["note"])[:80],
+                (t["reason"] or t["note"] or _swarm(t))[:80],
             )
             for t in tasks
         ),

@@ -7,10 +7,12 @@ the goal's lock, after looking again. So two workers that conclude at once do it
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
 
 from agentsys.kernel.crashpoints import crashpoint
@@ -192,8 +194,6 @@ def _finish(goal_id: int, task_id: int, seen: Standing) -> None:
 def _conclude(
     book: Book, task_id: int, result: dict[str, Any], problem: str, after: Followups
 ) -> None:
-    from django.conf import settings
-
     Swarm.objects.filter(pk=task_id, state="mapping").update(
         state="failed" if problem else "done",
         result=None if problem else result,
@@ -250,6 +250,4 @@ def _ended(task_id: int) -> Iterator[tuple[list[int], str, str | None, str]]:
 
 
 def _json(text: str | None) -> Any:
-    import json
-
     return None if text is None else json.loads(text)

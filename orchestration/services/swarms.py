@@ -20,9 +20,10 @@ ranges of ids. Shifts and items are no tasks: the ledger's fold passes over `swa
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -34,6 +35,7 @@ from orchestration.domain.plan_swarm import ITEMS_MAX, Terms, terms_of
 from orchestration.domain.refs import resolve
 from orchestration.domain.swarming import ranges
 from orchestration.models import Swarm, SwarmShift, Task
+from orchestration.services.budgets import reservations_release
 from orchestration.services.ledger import Book
 from orchestration.services.moves import ORCHESTRATOR
 from workers.micro import settings_problems
@@ -312,7 +314,7 @@ def _free(task_id: int, terms: Terms, holds: int) -> int:
         )
         leased, shifts = cursor.fetchone()
     part = -(-terms.concurrency // max(1, shifts))
-    return min(terms.concurrency - int(leased), part - holds)
+    return min(terms.concurrency - int(leased), int(part) - holds)
 
 
 def _room_now(book: Book, seen: Standing) -> float:
@@ -459,16 +461,13 @@ def shift_end(book: Book, task_id: int, shift_id: int, *, lost: bool = False) ->
     )
     if ended:
         items_give_back(book, task_id, shift_id, lost=lost)
+        reservations_release(goal_id=book.goal_id)
     return bool(ended)
 
 
 def _later(now: datetime, seconds: float) -> datetime:
-    from datetime import timedelta
-
     return now + timedelta(seconds=seconds)
 
 
 def _json(value: Any) -> Any:
-    import json
-
     return json.loads(value) if isinstance(value, str) else value

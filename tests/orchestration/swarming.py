@@ -54,5 +54,7 @@ def sound(goal: Goal) -> None:
 
 
 def output(goal: Goal) -> dict[str, Any]:
-    found: dict[str, Any] = task_named(goal, "map").accepted_attempt.report["output"]
+    accepted = task_named(goal, "map").accepted_attempt
+    assert accepted is not None and accepted.report is not None
+    found: dict[str, Any] = accepted.report["output"]
     return found

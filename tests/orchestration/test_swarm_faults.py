@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
+from django.db.models.functions import Now
 
 from agentsys.kernel import crashpoints
-from orchestration.models import Budget, Goal, Reservation, Swarm, SwarmItem, SwarmShift
+from orchestration.models import Budget, Goal, Reservation, SwarmItem, SwarmShift
 from orchestration.services.advance import advance
 from orchestration.services.approvals import approval_decide
 from orchestration.services.fsck import fsck
-from orchestration.services.goals import goal_cancel
+from orchestration.services.goals import goal_cancel, goal_retry
 from orchestration.services.ledger import goal_locked
-from orchestration.services.limits import budget_set
 from orchestration.services.pausing import goal_pause, goal_resume
-from orchestration.services.sessions import Session, session_close, session_use
+from orchestration.services.sessions import Session, session_use
 from orchestration.services.swarm_running import swarm_serve
-from orchestration.services.swarm_sweep import shifts_lost, shifts_take_back, swarms_publish
+from orchestration.services.swarm_sweep import shifts_lost, shifts_take_back
 from orchestration.services.swarms import (
     Settled,
     items_claim,
@@ -30,7 +32,15 @@ from orchestration.services.swarms import (
 )
 from orchestration.services.why import why
 from tests.orchestration.pump import asked_about, at_once, submit, task_named
-from tests.orchestration.swarming import forget_micro_agents, items_of, output, over, ring, run, sound
+from tests.orchestration.swarming import (
+    forget_micro_agents,
+    items_of,
+    output,
+    over,
+    ring,
+    run,
+    sound,
+)
 from workers.micro import Answer, Bound, Item, MicroAgent, micro_register
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -140,11 +150,8 @@ def test_a_worker_may_die_anywhere_and_every_item_is_accepted_once(point: str, h
     die_at(point, hit)
     session = Session()
     session.enter()
-    with session_use(session):
-        try:
-            swarm_serve(task_id)
-        except Died:
-            pass
+    with session_use(session), suppress(Died):
+        swarm_serve(task_id)
     crashpoints.arm(None)
     SwarmShift.objects.filter(ended_at=None).update(owner=10**9)  # its session is gone
     shifts_take_back()
@@ -185,7 +192,7 @@ def test_doubled_bells_run_nothing_twice() -> None:
 
 
 def test_a_paused_swarm_leases_nothing_and_goes_on_when_it_may() -> None:
-    goal, task_id = opened(["a", "b"])
+    goal, _ = opened(["a", "b"])
     goal_pause(goal.pk, actor="p", reason="wait")
     ring(goal)
     assert items_of(goal, state="open").count() == 2
@@ -231,6 +238,7 @@ def test_items_are_paid_by_every_budget_above_and_nothing_stays_reserved() -> No
 
 
 def test_a_swarm_without_budget_asks_a_person_and_goes_on_when_it_is_raised() -> None:
+    user = get_user_model().objects.create_superuser("boss")
     micro_register("priced", Priced)
     goal, task_id = opened(list(range(30)), micro="priced", budget={"tokens": 105})
     goal = run(goal)
@@ -245,7 +253,7 @@ def test_a_swarm_without_budget_asks_a_person_and_goes_on_when_it_is_raised() ->
     goal.refresh_from_db()
     assert goal.ledger_seq == before  # it waits, and costs nothing
     approval_decide(
-        asked.pk, decision="edit", payload={"tokens_max": 1000}, actor="p", reason="go on"
+        asked.pk, user=user, decision="edit", payload={"tokens_max": 1000}, reason="go on"
     )
     goal = run(goal)
     assert goal.state == "succeeded"
@@ -259,9 +267,8 @@ def test_what_a_lost_shift_had_reserved_is_given_back() -> None:
     die_at("C04")
     session = Session()
     session.enter()
-    with session_use(session):
-        with pytest.raises(Died):
-            swarm_serve(task_id)
+    with session_use(session), pytest.raises(Died):
+        swarm_serve(task_id)
     crashpoints.arm(None)
     assert Reservation.objects.get().tokens == 80
     SwarmShift.objects.update(owner=10**9)
@@ -287,8 +294,6 @@ def test_the_rate_is_shared_by_all_shifts() -> None:
 
 
 def test_a_swarm_that_failed_goes_on_with_what_failed_when_a_person_retries() -> None:
-    from orchestration.services.goals import goal_retry
-
     broken = {2}
 
     def sometimes(given: int) -> int:
@@ -310,8 +315,6 @@ def test_a_swarm_that_failed_goes_on_with_what_failed_when_a_person_retries() ->
 def test_fsck_finds_items_that_are_leased_by_a_shift_that_is_over() -> None:
     goal, task_id = opened(["a"])
     shift, _ = leased(goal, task_id, owner=10**9, count=1)
-    from django.db.models.functions import Now
-
     SwarmShift.objects.filter(pk=shift).update(ended_at=Now())
     assert {f.invariant for f in fsck(goal.pk)} == {"swarm-leases-have-shifts"}
     fsck(goal.pk, repair=True)

@@ -55,11 +55,9 @@ class Command(Base):
         for name, (default, text) in SIZES.items():
             help_text = f"{text} (default {default})"
             parser.add_argument(f"--{name}", type=int, default=default, help=help_text)
-        for name, (default, text) in SWARM.items():
-            kind = type(default)
-            parser.add_argument(
-                f"--{name}", type=kind, default=default, help=f"{text} (default {default})"
-            )
+        for name, (given, text) in SWARM.items():
+            help_text = f"{text} (default {given})"
+            parser.add_argument(f"--{name}", type=type(given), default=given, help=help_text)
         add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
