@@ -29,6 +29,7 @@ from orchestration.services.proposals import proposal_apply
 from orchestration.services.running import serve, task_serve
 from orchestration.services.settle import attempt_settle
 from orchestration.services.swarm_running import swarm_serve
+from orchestration.services.swarm_sweep import swarms_join
 from orchestration.services.sweep import Sweeper
 from orchestration.services.sweep import sweep as sweep_once
 from orchestration.services.verdicts import attempt_verify
@@ -124,6 +125,7 @@ def _ready(**_: Any) -> None:
     from orchestration.services import dispatch
 
     dispatch.ring(1)
+    _edge("join", swarms_join)
 
 
 def _collect_seldom() -> None:

@@ -21,6 +21,7 @@ from orchestration.bench.measure import PROJECT, BenchFailed
 from orchestration.models import Goal, Swarm, SwarmItem, Task
 from orchestration.services.fsck import fsck
 from orchestration.services.goals import goal_submit
+from orchestration.services.sessions import sessions_alive
 from orchestration.services.swarm_views import swarms_progress
 
 POLL_SECONDS = 0.1
@@ -76,7 +77,9 @@ def swarm(
     restart: Callable[[], subprocess.Popen[bytes]],
     timeout: float,
 ) -> Timed:
-    """Kill a worker that has items under way, `kills` times, at even distances; start another."""
+    """Kill the worker with most items under way, `kills` times, at even distances, and start another
+    in its place. The next is killed only when that is up: how long a process takes to start is no
+    property of a swarm."""
     goal = goal_submit(
         objective="", document=_plan(items, concurrency, call_seconds), actor="bench",
         project=PROJECT,
@@ -93,7 +96,8 @@ def swarm(
         if time.monotonic() > deadline:
             raise BenchFailed(what="swarm", problem=f"not at its end after {timeout:g} s")
         done = SwarmItem.objects.filter(task=task).exclude(state__in=("open", "leased")).count()
-        if killed < kills and done >= items * (killed + 1) / (kills + 1):
+        due = killed < kills and done >= items * (killed + 1) / (kills + 1)
+        if due and len(sessions_alive()) >= len(workers):
             victim = _busy(task.pk, workers)
             gone += cpu.spent({victim.pid})
             os.kill(victim.pid, signal.SIGKILL)

@@ -43,7 +43,8 @@ UPDATE {ITEM} i SET verdict = '', output = NULL, output_hash = '', reason = g.re
     state = CASE WHEN i.attempts >= %(most)s THEN 'failed' ELSE 'open' END,
     finished_at = CASE WHEN i.attempts >= %(most)s THEN %(now)s END
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS g(id bigint, reason text)
-WHERE i.id = g.id AND i.task_id = %(task)s AND i.state = 'answered' RETURNING i.id, i.state
+WHERE i.id = g.id AND i.task_id IS NOT DISTINCT FROM %(task)s
+  AND i.state IS NOT DISTINCT FROM 'answered' RETURNING i.id, i.state
 """  # noqa: S608
 _UNDER_WAY = f"""
 SELECT EXISTS (SELECT 1 FROM {ITEM} WHERE task_id = %(task)s AND state = 'open')

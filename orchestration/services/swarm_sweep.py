@@ -29,7 +29,7 @@ _DUE = """
 SELECT s.task_id FROM agentsys_orchestration_swarm s
 JOIN agentsys_orchestration_task t ON t.id = s.task_id
 JOIN agentsys_orchestration_goal g ON g.id = s.goal_id
-WHERE s.state = 'mapping' AND s.publish_due_at <= clock_timestamp()
+WHERE s.state = 'mapping' AND (%(all)s OR s.publish_due_at <= clock_timestamp())
   AND t.state = 'blocked' AND t.expands AND t.unmet = 0 AND t.paused_at IS NULL
   AND g.state = 'running' AND g.paused_at IS NULL
   AND NOT EXISTS (SELECT 1 FROM agentsys_orchestration_approvalrequest r
@@ -69,10 +69,22 @@ def shifts_take_back() -> int:
     return count
 
 
-def swarms_publish() -> int:
+def swarms_join() -> int:
+    """A worker that has come up rings for a place at each swarm that is under way."""
+    under_way = _due(every=True)
+    for task_id in under_way:
+        dispatch.send("orchestration.swarm", task_id)
+    return len(under_way)
+
+
+def _due(*, every: bool = False) -> list[int]:
     with connection.cursor() as cursor:
-        cursor.execute(_DUE)
-        due = [row[0] for row in cursor.fetchall()]
+        cursor.execute(_DUE, {"all": every})
+        return [row[0] for row in cursor.fetchall()]
+
+
+def swarms_publish() -> int:
+    due = _due()
     for task_id in due:
         dispatch.ring_swarm(task_id)
     if due:

@@ -79,6 +79,8 @@ JOIN agentsys_orchestration_goal g ON g.id = s.goal_id
 WHERE s.task_id = %s
 """
 
+# Items are found by primary key, as in `hotpath`: guards that no index answers leave the planner, whose
+# statistics know nothing of a table that was just filled, no other choice.
 # What killed two workers may kill the next: it runs alone, so that it takes nothing with it.
 _CLAIM = f"""
 WITH picked AS MATERIALIZED (
@@ -87,7 +89,7 @@ WITH picked AS MATERIALIZED (
     ORDER BY id LIMIT %(limit)s
 )
 UPDATE {ITEM} i SET state = 'leased', shift_id = %(shift)s, attempts = i.attempts + 1, due_at = NULL
-FROM picked WHERE i.id = picked.id AND i.state = 'open'
+FROM picked WHERE i.id = picked.id AND i.state IS NOT DISTINCT FROM 'open'
 RETURNING i.id, i.path, i.input, i.attempts, i.reason, i.losses
 """  # noqa: S608
 
@@ -107,7 +109,8 @@ UPDATE {ITEM} i SET
                   THEN %(now)s + make_interval(secs => g.wait) END,
     finished_at = CASE WHEN NOT g.ok AND (g.final OR NOT g.forgiven AND i.attempts >= %(most)s)
                        THEN %(now)s END
-FROM given g WHERE i.id = g.id AND i.shift_id = %(shift)s AND i.state = 'leased'
+FROM given g WHERE i.id = g.id AND i.shift_id IS NOT DISTINCT FROM %(shift)s
+  AND i.state IS NOT DISTINCT FROM 'leased'
 RETURNING i.id, i.path, i.state, i.output_hash
 """  # noqa: S608
 
