@@ -116,7 +116,7 @@ def _plan(items: int, concurrency: int, call_seconds: float) -> dict[str, Any]:
             {
                 "key": "map", "agent": "swarm", "verify": ["schema"], "swarm": {
                     "over": [f"item {n}" for n in range(items)], "micro": "wait",
-                    "with": {"seconds": call_seconds}, "concurrency": concurrency,
+                    "with": {"seconds": call_seconds}, "concurrency": concurrency, "chunk": 100,
                     "sample": min(100, items), "reduce": "count", "verify": ["schema"],
                 },
             }
