@@ -24,6 +24,7 @@ app.conf.task_queues = [Queue(name) for name in QUEUES]
 app.conf.task_routes = {
     "orchestration.task_run": {"queue": "agents"},
     "orchestration.work": {"queue": "agents"},
+    "orchestration.swarm": {"queue": "agents"},
     "orchestration.verify": {"queue": "verify"},
     "orchestration.*": {"queue": "control"},
     "memory.*": {"queue": "memory"},

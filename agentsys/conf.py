@@ -35,6 +35,7 @@ class Config:
     slice_seconds: float = 600.0  # longest stretch of work behind one message
     drain_seconds: float = 5.0  # after SIGTERM: what is not finished by then is given back
     batch_max: int = 200  # cheap deterministic tasks settled at once
+    swarm_slots: int = 1000  # items of a swarm that one process has under way at once
     attempts_max: int = 3
     lost_max: int = 3  # workers lost to one task before it is quarantined
     backoff_seconds: float = 2.0

@@ -28,6 +28,8 @@ from orchestration.services.goals import goal_plan
 from orchestration.services.proposals import proposal_apply
 from orchestration.services.running import serve, task_serve
 from orchestration.services.settle import attempt_settle
+from orchestration.services.swarm_running import swarm_serve
+from orchestration.services.swarm_sweep import swarms_join
 from orchestration.services.sweep import Sweeper
 from orchestration.services.sweep import sweep as sweep_once
 from orchestration.services.verdicts import attempt_verify
@@ -59,6 +61,12 @@ def work() -> int | None:
 def task_run(task_id: int, fence: int, follows: int | None = None) -> str | None:
     """One agent task; `follows` is the next link's task in a chain."""
     return _edge("task_run", lambda: task_serve(task_id, fence, coming=follows), task_id=task_id)
+
+
+@app.task(name="orchestration.swarm")
+def swarm(task_id: int) -> int | None:
+    """A bell of a swarm: items of it can be leased, or what was answered can be concluded."""
+    return _edge("swarm", lambda: swarm_serve(task_id), task_id=task_id)
 
 
 @app.task(name="orchestration.integrate")
@@ -117,6 +125,7 @@ def _ready(**_: Any) -> None:
     from orchestration.services import dispatch
 
     dispatch.ring(1)
+    _edge("join", swarms_join)
 
 
 def _collect_seldom() -> None:

@@ -39,6 +39,7 @@ BUILT_IN = {
         "planner",
         "surveyor",
         "triage",
+        "swarm",
     )
 }
 

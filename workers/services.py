@@ -18,6 +18,7 @@ from agentsys.kernel.hashing import canonical, digest, digest_bytes, plain
 from workers import registry
 from workers.contracts import Brief, Failure, FailureKind, Outcome, Ports, Report
 from workers.errors import EffectMismatch, SandboxUnavailable
+from workers.micro import micro_agents
 from workers.models import Blob, DriftScore, Effect, EffectState, ModelCall, Step
 
 log = structlog.get_logger(__name__)
@@ -198,6 +199,7 @@ class AgentInfo:
     output_schema: Mapping[str, Any]
     description: str
     scope_mode: str
+    maps: tuple[str, ...] = ()  # the micro-agents that a swarm can map
 
 
 def agent_info() -> dict[str, AgentInfo]:
@@ -212,6 +214,7 @@ def agent_info() -> dict[str, AgentInfo]:
             output_schema=agent.output_schema,
             description=agent.description,
             scope_mode=agent.scope_mode,
+            maps=tuple(sorted(micro_agents())) if name == "swarm" else (),
         )
         for name, agent in registry.agents().items()
     }

@@ -157,6 +157,14 @@ def _goal_state(g: Mapping[str, Any]) -> Text:
     return Text("‖ waits for a person", style="yellow") if g["waits"] else state(g["state"])
 
 
+def _swarm(t: Mapping[str, Any]) -> str:
+    """How far a task's swarm is, while it is under way."""
+    from orchestration.services.swarm_views import swarm_sentence
+
+    seen = t.get("swarm")
+    return swarm_sentence(seen) if seen and seen["state"] == "mapping" else ""
+
+
 def task_table(tasks: Sequence[Mapping[str, Any]], goal: int) -> Table:
     paused = {t["key"] for t in tasks if t["paused"]}
     return table(

@@ -93,7 +93,12 @@ def _moving(goal: Goal, progress: Progress) -> int:
         leases = ScopeLease.objects.filter(project_id=goal.project_id, space=goal.repository)
         if leases.exclude(Q(task__state="held") & Exists(asked.filter(task=OuterRef("task")))):
             refused = 0
-    return progress.running + progress.verifying + progress.ready - refused + decided
+    # A swarm's task is blocked while its items run; one that asked for budget waits for a person.
+    swarms = Task.objects.filter(
+        ~Exists(asked.filter(task=OuterRef("pk"))),
+        goal=goal, state="blocked", paused_at=None, swarm__state="mapping",
+    ).count()  # fmt: skip
+    return progress.running + progress.verifying + progress.ready - refused + decided + swarms
 
 
 def exit_code(glance: Glance) -> int | None:

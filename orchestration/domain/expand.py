@@ -12,7 +12,7 @@ from orchestration.domain.refs import resolve, settled
 
 CHILDREN_MAX = 1000
 KEY_CHARS = 110  # of a child's key, so that a number put behind it still fits
-LATER = ("inputs", "fan_out")  # resolved once more, when the task runs or is expanded
+LATER = ("inputs", "fan_out", "swarm")  # resolved once more, when the task runs or is expanded
 _UNUSABLE = re.compile(r"[^A-Za-z0-9._/-]+")
 
 
@@ -50,8 +50,8 @@ def expand(key: str, fan_out: Mapping[str, Any], items: Any) -> list[TaskDraft]:
 
 
 def resolved_row(row: Mapping[str, Any], scope: Mapping[str, Any]) -> dict[str, Any]:
-    """A task's row with what `scope` knows put in; only `inputs` and `fan_out` are resolved again
-    later, so that everything else is final here."""
+    """A task's row with what `scope` knows put in; only `inputs`, `fan_out` and `swarm` are resolved
+    again later, so that everything else is final here."""
     found = resolve(dict(row), scope, partial=True)
     return {k: v if k in LATER else settled(v) for k, v in found.items()}
 

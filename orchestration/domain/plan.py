@@ -43,6 +43,7 @@ class TaskDraft:
     phase: str = ""
     remember: str = ""
     tools: tuple[Any, ...] | None = None
+    swarm: Mapping[str, Any] | None = None
 
     def definition(self) -> dict[str, Any]:
         """What is frozen and hashed: everything that says what the task is, where it was said.
@@ -102,6 +103,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "phase": (str,),
     "remember": (str,),
     "tools": (list,),
+    "swarm": (dict,),
 }
 
 

@@ -23,6 +23,7 @@ from orchestration.domain.plan import (
 )
 from orchestration.domain.plan_retry import RUNGS, rung_problems, swarm_problems
 from orchestration.domain.plan_scopes import scope_problems
+from orchestration.domain.plan_swarm import swarm_problems as micro_problems
 from orchestration.domain.plan_tools import tool_problems
 from orchestration.domain.refs import DOLLAR, references, task_of
 
@@ -162,6 +163,7 @@ def _task_problems(
     _size_problems(task, name, problems)
     _scope_form_problems(task, name, problems)
     problems += tool_problems(task, name)
+    problems += micro_problems(task, getattr(agents.get("swarm"), "maps", ()))
     if task.fan_out is not None:
         _fan_out_problems(task, keys, agents, verifiers, problems)
 
@@ -332,7 +334,7 @@ def _template_problems(
 def _reference_problems(
     tasks: Sequence[TaskDraft], needs: Mapping[str, Collection[str]]
 ) -> list[str]:
-    wanted = {t.key: names for t in tasks if (names := references([t.inputs, t.fan_out]))}
+    wanted = {t.key: names for t in tasks if (names := references([t.inputs, t.fan_out, t.swarm]))}
     named = sorted({key for names in wanted.values() for n in names if (key := task_of(n))})
     bit = {key: 1 << i for i, key in enumerate(named)}
     upper = ancestors_of(needs, named) if named else {}

@@ -19,6 +19,7 @@ from orchestration.models.control import (
 from orchestration.models.goals import Goal, Membership, Plan, Project
 from orchestration.models.ledger import LedgerEntry
 from orchestration.models.recovery import Outage, Recovery
+from orchestration.models.swarms import Swarm, SwarmItem, SwarmShift
 from orchestration.models.tasks import Artifact, Attempt, Dependency, Task, WorkerSession
 
 __all__ = [
@@ -41,6 +42,9 @@ __all__ = [
     "Scope",
     "ScopeLease",
     "Standstill",
+    "Swarm",
+    "SwarmItem",
+    "SwarmShift",
     "Task",
     "WorkerSession",
 ]

@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from orchestration.domain.lives import PROPOSAL
 from orchestration.models.goals import Goal, Project
 from orchestration.models.states import known, one_of, state_field
+from orchestration.models.swarms import SwarmShift
 from orchestration.models.tasks import Attempt, Task
 
 DECISIONS = ("approve", "edit", "reject", "respond")
@@ -216,12 +217,13 @@ class Budget(models.Model):
 class Reservation(models.Model):
     """What a call in flight has set aside in each budget above it. Gone once it is settled.
 
-    Without an attempt it belongs to the goal itself: planning, verifying.
+    Without an attempt it belongs to a swarm's shift, or to the goal itself: planning, verifying.
     """
 
     goal = models.ForeignKey(Goal, models.CASCADE, related_name="+")
     task = models.ForeignKey(Task, models.CASCADE, null=True, related_name="+")
     attempt = models.ForeignKey(Attempt, models.CASCADE, null=True, related_name="+")
+    shift = models.ForeignKey(SwarmShift, models.CASCADE, null=True, related_name="+")
     fence = models.PositiveBigIntegerField(default=0)
     tokens = models.PositiveBigIntegerField()
     cost_usd = models.DecimalField(max_digits=14, decimal_places=6)

@@ -13,11 +13,11 @@ from django.db.models import Q
 
 from orchestration.domain.advancing import Expand, Fall, Observed, Start, Succeed, Wait, decide
 from orchestration.domain.lives import GoalEvent, TaskEvent
-from orchestration.models import Goal, Task
+from orchestration.models import Goal, Swarm, Task
 from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.moves import ORCHESTRATOR, goal_move, tasks_move
-from orchestration.services.plans import fan_out_expand, roots_start
+from orchestration.services.plans import fan_out_expand, roots_start, swarm_begin
 from orchestration.services.wrapup import wrap_up
 
 TURNS_MAX = 50
@@ -45,6 +45,9 @@ def _turn(book: Book, after: Followups) -> bool:
     match decide(observe(book)):
         case Expand(task_ids=ids):
             for task in Task.objects.filter(pk__in=ids).order_by("pk"):
+                if task.definition.get("swarm") is not None:
+                    swarm_begin(book, task, after)
+                    continue
                 after.unlocked += fan_out_expand(book, task, republish_seconds=republish)
             return True
         case Start(task_ids=ids):
@@ -72,10 +75,17 @@ def observe(book: Book) -> Observed:
     unfinished = Task.objects.filter(goal_id=book.goal_id)
     blocked = unfinished.filter(state="blocked")
     free = list(blocked.filter(unmet=0, paused_at__isnull=True).values_list("pk", "expands"))
+    # A swarm under way moves; one that failed, whose task a person retries, is opened again.
+    expandable = [pk for pk, expands in free if expands]
+    swarms = set(
+        Swarm.objects.filter(pk__in=expandable, state="mapping").values_list("pk", flat=True)
+        if expandable
+        else ()
+    )
     # What is paused by itself will go on some day: it counts as moving.
     under_way = Q(state__in=("ready", "running", "verifying", "held"))
     stands_still = Q(state="blocked", unmet=0, paused_at__isnull=False)
-    moving = unfinished.filter(under_way | stands_still).count()
+    moving = unfinished.filter(under_way | stands_still).count() + len(swarms)
     failed: tuple[str, ...] = ()
     waiting = 0
     if not moving and not free:
@@ -86,7 +96,7 @@ def observe(book: Book) -> Observed:
             .values_list("key", flat=True)[:6]
         )
     return Observed(
-        expandable=tuple(pk for pk, expands in free if expands),
+        expandable=tuple(pk for pk in expandable if pk not in swarms),
         startable=tuple(pk for pk, expands in free if not expands),
         moving=moving,
         blocked=waiting,

@@ -23,6 +23,7 @@ from orchestration.models import (
     Goal,
     Proposal,
     Recovery,
+    Swarm,
     Task,
 )
 from orchestration.services.hotpath import Claimed
@@ -135,10 +136,17 @@ def _inputs(book: Book, claim: Claimed, terms: Mapping[str, Any]) -> dict[str, A
         "repository": book.repository,
     }
     inputs = resolve(inputs, scope)  # also where nothing is referred to: `$${` is unescaped
+    if claim.agent == "swarm":
+        inputs = {**inputs, "swarm": _swarmed(claim.task_id)}
     if claim.agent == "documenter":
         dirty = bool(book.repository) and Repository.open(book.repository).is_dirty()
         inputs = {**inputs, "outcomes": _outcomes(claim.task_id), "dirty": dirty}
     return dict(inputs)
+
+
+def _swarmed(task_id: int) -> Any:
+    """What a swarm came to; None for a task that has none."""
+    return Swarm.objects.filter(pk=task_id, state="done").values_list("result", flat=True).first()
 
 
 def _task_key(reference: str) -> str:

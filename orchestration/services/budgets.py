@@ -31,12 +31,16 @@ BUDGET = "agentsys_orchestration_budget"
 RESERVATION = "agentsys_orchestration_reservation"
 ABANDONED_SECONDS = 900  # a reservation without an attempt: no call takes so long
 IN_ORDER = "b.project_id NULLS LAST, b.goal_id NULLS LAST, b.task_id"
-# A reservation `r` is in flight while its attempt `a` runs under its fence; without one, a while.
-IN_FLIGHT = f"""CASE WHEN r.attempt_id IS NULL
+# A reservation `r` is in flight while its attempt `a` runs under its fence, or the shift of a swarm
+# goes on; without either, a while.
+IN_FLIGHT = f"""CASE WHEN r.shift_id IS NOT NULL
+    THEN EXISTS (SELECT 1 FROM agentsys_orchestration_swarmshift w
+                 WHERE w.id = r.shift_id AND w.ended_at IS NULL)
+    WHEN r.attempt_id IS NULL
     THEN r.created_at > clock_timestamp() - make_interval(secs => {ABANDONED_SECONDS})
-    ELSE a.state = 'running' AND a.fence = r.fence END"""
+    ELSE a.state = 'running' AND a.fence = r.fence END"""  # noqa: S608
 
-_CHAIN = f"""
+CHAIN = f"""
 up AS (
     SELECT id, parent_id, definition FROM agentsys_orchestration_task
     WHERE id = %(task)s::bigint AND goal_id = %(goal)s::bigint
@@ -69,8 +73,9 @@ MADE = """(
     WHERE t.goal_id = c.goal_id OR t.id = c.task_id OR t.parent_id = c.task_id)"""
 
 _RESERVE = f"""
-WITH RECURSIVE {_CHAIN}, unopened AS (
-    SELECT 'task' AS level, up.id FROM up WHERE up.definition->'fan_out'->'budget' IS NOT NULL
+WITH RECURSIVE {CHAIN}, unopened AS (
+    SELECT 'task' AS level, up.id FROM up
+    WHERE COALESCE(up.definition->'fan_out', up.definition->'swarm')->'budget' IS NOT NULL
       AND NOT EXISTS (SELECT 1 FROM {BUDGET} s WHERE s.task_id = up.id)
     UNION ALL
     SELECT 'project', p.id FROM agentsys_orchestration_goal g
@@ -116,7 +121,7 @@ UNION ALL
 """  # noqa: S608
 
 _SETTLE = f"""
-WITH RECURSIVE {_CHAIN}, gone AS (
+WITH RECURSIVE {CHAIN}, gone AS (
     DELETE FROM {RESERVATION} WHERE id = ANY(ARRAY(
         SELECT r.id FROM {RESERVATION} r
         WHERE r.goal_id = %(goal)s::bigint AND r.attempt_id IS NOT DISTINCT FROM %(attempt)s::bigint
@@ -247,15 +252,17 @@ def budget_reserve(
     *,
     tokens: int,
     cost_usd: float,
+    calls: int = 1,
     task_id: int | None = None,
     attempt_id: int | None = None,
 ) -> int:
-    """Set aside an upper bound for one call in every budget above the task; the reservation's id.
+    """Set aside an upper bound for one call, or several, in every budget above the task; the
+    reservation's id.
 
     BudgetExceeded names the outermost limit without room. Without a task only the project and
     the goal pay.
     """
-    values = _values(goal_id, task_id, attempt_id, tokens, cost_usd)
+    values = {**_values(goal_id, task_id, attempt_id, tokens, cost_usd), "calls": calls}
     kept, short = _reserve(values)
     if short and reservations_release(goal_id=None if short.level == "project" else goal_id):
         kept, short = _reserve(values)  # a dead worker had held what was missing

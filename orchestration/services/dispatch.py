@@ -26,6 +26,7 @@ from orchestration.services.hotpath import Unlocked
 log = structlog.get_logger(__name__)
 
 AWAY_SECONDS = 2.0
+SWARM_BELLS = 4
 
 _STRETCH = """
 WITH RECURSIVE line AS (
@@ -112,6 +113,12 @@ def ring(ready: int) -> None:
     batches = -(-ready // settings.AGENTSYS.batch_max)
     for _ in range(min(batches, 4)):
         send("orchestration.work")
+
+
+def ring_swarm(task_id: int) -> None:
+    """Bells for some workers; one that finds no room for more of the swarm's items leaves at once."""
+    for _ in range(SWARM_BELLS):
+        send("orchestration.swarm", task_id)
 
 
 def send(name: str, *args: Any) -> None:

@@ -17,12 +17,14 @@ class Followups:
     verify: list[tuple[int, tuple[tuple[str, str], ...]]] = field(default_factory=list)
     apply: list[int] = field(default_factory=list)
     advance: bool = False
+    swarms: list[int] = field(default_factory=list)
 
     def __iadd__(self, other: Followups) -> Followups:
         self.unlocked += other.unlocked
         self.verify += other.verify
         self.apply += other.apply
         self.advance = self.advance or other.advance
+        self.swarms += other.swarms
         return self
 
     def publish(self, goal_id: int, *, coming: int | None = None) -> None:
@@ -33,5 +35,7 @@ class Followups:
             dispatch.publish_verifiers(attempt_id, pairs)
         for proposal_id in self.apply:
             dispatch.send("orchestration.apply", proposal_id)
+        for task_id in self.swarms:
+            dispatch.ring_swarm(task_id)
         if self.advance:
             dispatch.send("orchestration.integrate", goal_id)

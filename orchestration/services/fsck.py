@@ -34,6 +34,13 @@ from orchestration.services.ledger import Book, goal_locked, ledger_verify
 from orchestration.services.moves import attempts_move
 from orchestration.services.rebuild import rebuild_check
 from orchestration.services.scopes import scopes_release
+from orchestration.services.swarm_invariants import (
+    begun_before_its_swarm_was_done,
+    done_but_incomplete,
+    item_reopen,
+    leases_without_shift,
+    twins_without_item,
+)
 
 T = "agentsys_orchestration_task"
 A = "agentsys_orchestration_attempt"
@@ -302,6 +309,22 @@ INVARIANTS = (
     Invariant(
         "doubts-are-asked", "attempt", "may have brought about {fact}, and no person is asked",
         doubts_nobody_is_asked_about,
+    ),
+    Invariant(
+        "swarm-leases-have-shifts", "item", "is leased by shift {fact}, which is over",
+        leases_without_shift, item_reopen,
+    ),
+    Invariant(
+        "swarm-done-is-complete", "task", "has a swarm that is done with {fact} items that are not",
+        done_but_incomplete,
+    ),
+    Invariant(
+        "swarm-twins-have-items", "item", "is a twin, and no item with its input is run",
+        twins_without_item,
+    ),
+    Invariant(
+        "swarm-before-task", "task", "is {fact}, and its swarm is not done",
+        begun_before_its_swarm_was_done,
     ),
 )  # fmt: skip
 

@@ -196,7 +196,7 @@ def budget_open(level: str, pk: int) -> None:
     """
     if level == "task":
         definition = Task.objects.values_list("definition", flat=True).get(pk=pk)
-        given = definition["fan_out"]["budget"]
+        given = (definition.get("fan_out") or definition["swarm"])["budget"]
     else:
         given = Project.objects.values_list("policy", flat=True).get(pk=pk)["budget"]
     try:

@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from django.db import transaction
+
 from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import canonical_of_plain, digest, digest_bytes, digest_of_plain, plain
 from agentsys.prepared import fetch
@@ -17,9 +19,12 @@ from orchestration.domain.plan_checks import children_problems
 from orchestration.domain.refs import resolve
 from orchestration.models import Plan, Task
 from orchestration.services.briefs import outputs_of
+from orchestration.services.ending import task_fail
+from orchestration.services.followups import Followups
 from orchestration.services.hotpath import Unlocked, unlock
 from orchestration.services.ledger import Book
 from orchestration.services.moves import ORCHESTRATOR, tasks_move
+from orchestration.services.swarms import swarm_open
 from verification.services import verifier_names
 from workers.services import agent_info
 
@@ -148,8 +153,8 @@ class _Prepared:
         """The row for `_INSERT`. What holds scopes is never served in a batch: they are taken one
         task at a time."""
         draft = self.draft
-        fan_out = bool(draft.fan_out)
-        scoped = not fan_out and any(s.get("mode", "write") == "write" for s in draft.scopes)
+        expands = bool(draft.fan_out or draft.swarm is not None)
+        scoped = not draft.fan_out and any(s.get("mode", "write") == "write" for s in draft.scopes)
         facts = {
             "key": draft.key,
             "phase": plain(draft.phase),
@@ -157,7 +162,7 @@ class _Prepared:
             "lane": "agent" if scoped else lane,
             "hash": digest_bytes(self.text.encode()),
             "unmet": len(set(draft.depends_on)),
-            "expands": fan_out,
+            "expands": expands,
             "optional": draft.optional,
             "scoped": scoped,
             "priority": priority + draft.priority,
@@ -268,6 +273,17 @@ def fan_out_expand(book: Book, task: Task, *, republish_seconds: float) -> Unloc
     )
     only = [*ids.values(), task.pk]
     return roots_start(book, republish_seconds=republish_seconds, only=only)
+
+
+def swarm_begin(book: Book, task: Task, after: Followups) -> None:
+    """Put the items of a swarm in; what its list holds came from an agent, as with a fan-out."""
+    try:
+        with transaction.atomic():
+            swarm_open(book, task, outputs_of(task.goal_id))
+    except Exception as error:  # an agent's output: anything may be wrong with it
+        task_fail(book, task.pk, reason=f"the swarm cannot begin: {error}"[:2000], after=after)
+        return
+    after.swarms.append(task.pk)
 
 
 def _children(task: Task, known: Collection[str]) -> list[TaskDraft]:

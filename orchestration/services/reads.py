@@ -24,6 +24,7 @@ from orchestration.models import (
     Task,
 )
 from orchestration.services.progress import progress_of
+from orchestration.services.swarm_views import swarms_progress
 from orchestration.services.wrapup import goal_folder
 from verification import services as verification
 from workers.git import Repository
@@ -147,7 +148,9 @@ def tasks_view(goal_id: int) -> list[dict[str, Any]]:
     last = _last_attempts(goal_id)
     views = verification.verdicts_of([pk for pk, _ in last.values()])
     proposals = _proposals(goal_id)
-    return [_task_line(t, needs, last, views, proposals) for t in tasks]
+    lines = [_task_line(t, needs, last, views, proposals) for t in tasks]
+    swarms = swarms_progress([t["id"] for t in tasks if t["agent"] == "swarm"])
+    return [{**line, "swarm": swarms.get(line["id"])} for line in lines]
 
 
 def _task_line(

@@ -67,6 +67,7 @@ class Session:
         self.quiet = threading.Event()  # draining, and nothing is held any more
         self.on_beat: Callable[[], None] | None = None  # done after each beat, by whoever beats
         self._held: set[int] = set()
+        self._shifts: set[int] = set()
         self._held_lock = threading.Lock()
 
     def enter(self) -> None:
@@ -87,6 +88,17 @@ class Session:
                 self._held -= ids
                 if self.draining and not self._held:
                     self.quiet.set()
+
+    @contextmanager
+    def hold_shift(self, shift_id: int) -> Iterator[None]:
+        """Renew the lease of this shift at a swarm for as long as the context lasts."""
+        with self._held_lock:
+            self._shifts.add(shift_id)
+        try:
+            yield
+        finally:
+            with self._held_lock:
+                self._shifts.discard(shift_id)
 
     @property
     def held(self) -> frozenset[int]:
@@ -113,7 +125,7 @@ class Session:
         if not self._locked:
             self._lock()
         with self._held_lock:
-            held = sorted(self._held)
+            held, shifts = sorted(self._held), sorted(self._shifts)
         with connection.cursor() as cursor:
             cursor.execute(
                 "UPDATE agentsys_orchestration_attempt SET lease_until ="
@@ -121,6 +133,13 @@ class Session:
                 " WHERE owner = %s AND state = 'running' AND id = ANY(%s)",
                 [settings.AGENTSYS.lease_seconds, self.id, held],
             )
+            if shifts:
+                cursor.execute(
+                    "UPDATE agentsys_orchestration_swarmshift SET lease_until ="
+                    " clock_timestamp() + make_interval(secs => %s)"
+                    " WHERE owner = %s AND ended_at IS NULL AND id = ANY(%s)",
+                    [settings.AGENTSYS.lease_seconds, self.id, shifts],
+                )
             cursor.execute(
                 "UPDATE agentsys_orchestration_workersession SET seen_at = clock_timestamp()"
                 " WHERE id = %s",

@@ -51,10 +51,13 @@ _ASKED = {
 
 _SITUATION = """
 WITH asked AS ({asked}),
-about AS (  -- of a goal: the ready task that is due next
+about AS (  -- of a goal: the ready task that is due next, or a swarm
     SELECT asked.*, COALESCE(asked.task_id, (
         SELECT t.id FROM agentsys_orchestration_task t
         WHERE t.goal_id = asked.goal_id AND t.state = 'ready' ORDER BY t.due_at, t.id LIMIT 1
+    ), (
+        SELECT s.task_id FROM agentsys_orchestration_swarm s
+        WHERE s.goal_id = asked.goal_id AND s.state = 'mapping' ORDER BY s.task_id LIMIT 1
     )) AS about_id FROM asked
 )
 SELECT jsonb_build_object(
@@ -78,6 +81,9 @@ SELECT jsonb_build_object(
         JOIN agentsys_orchestration_task n ON n.id = d.needs_id
         WHERE d.task_id = t.id AND t.state = 'blocked' AND n.state <> 'done'
           AND NOT (n.state = 'failed' AND n.optional)),
+    'swarm', (
+        SELECT s.state FROM agentsys_orchestration_swarm s
+        WHERE s.task_id = t.id AND t.state = 'blocked'),
     'attempt', (
         SELECT jsonb_build_object(
             'id', a.id, 'number', a.number, 'state', a.state, 'publishes', a.publishes,

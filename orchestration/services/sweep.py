@@ -40,6 +40,7 @@ from orchestration.services.sessions import (
     sessions_cut,
 )
 from orchestration.services.settle import attempt_settle
+from orchestration.services.swarm_sweep import shifts_take_back, swarms_publish
 from orchestration.services.wrapup import wrap_up
 from verification import services as verification
 
@@ -316,8 +317,10 @@ def _push(table: str, field: str, ids: list[int]) -> None:
 
 PARTS: Mapping[str, Callable[[], int]] = {
     "taken_back": lambda: _take_back(lost_attempts()),
+    "shifts": lambda: shifts_take_back(),
     "settled": lambda: _each("settle", unsettled(), _settle),
     "published": lambda: attempts_publish(),
+    "swarms": lambda: swarms_publish(),
     "verdicts": lambda: verdicts_publish(),
     "proposals": _proposals_publish,
     "planned": _plans_publish,

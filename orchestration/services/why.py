@@ -14,6 +14,7 @@ from typing import Any
 
 from agentsys.kernel.ids import parse_ref
 from orchestration.services.situation import NAMES_MAX, situation
+from orchestration.services.swarm_views import swarm_sentence, swarms_progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +170,25 @@ def _task(seen: SimpleNamespace) -> str:
 def _needed(seen: SimpleNamespace) -> str:
     if seen.goal.state == "plan_review":
         return f"a person to look at the plan{_inbox(seen, seen.approval)}"
+    if seen.swarm is not None:
+        return _swarm(seen)
     names = [f"{need.key} ({need.state})" for need in seen.needs or ()]
     if not names:
         return "the orchestrator, which will look at it within seconds" + _no_worker(seen)
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more
+
+
+def _swarm(seen: SimpleNamespace) -> str:
+    counts = swarms_progress([seen.task.id]).get(seen.task.id)
+    if counts is None:
+        return "the orchestrator"
+    far = f"its swarm: {swarm_sentence(counts)}"
+    if seen.task_approval is not None:
+        return f"its swarm, which {seen.task.reason}{_inbox(seen, seen.task_approval)}; {far}"
+    if counts["leased"] or not counts["open"]:
+        return far + _no_worker(seen)
+    return f"{far}; a worker with room is rung for" + _no_worker(seen)
 
 
 def _ready(seen: SimpleNamespace) -> str:

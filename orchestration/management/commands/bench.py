@@ -17,7 +17,7 @@ from django.core.management.base import CommandParser
 
 from agentsys import processes
 from agentsys.kernel.errors import BadInput, ServiceAway
-from orchestration.bench import cpu, measure, plans, tasks
+from orchestration.bench import cpu, measure, plans, swarm, tasks
 from orchestration.cli.output import Command as Base
 from orchestration.cli.output import add_json, table
 from orchestration.models import Goal
@@ -39,6 +39,12 @@ SIZES: Mapping[str, tuple[int, str]] = {
     "rounds": (3, "rounds; what is reported is the middle one"),
     "workers": (2, "worker processes of ours"),
 }
+SWARM: Mapping[str, tuple[float, str]] = {  # with --swarm only that is measured
+    "swarm": (0, "items of a swarm, with workers killed on the way; 0: everything else instead"),
+    "concurrency": (1000, "items of the swarm at once, in all workers together"),
+    "call-seconds": (1.0, "what the call for an item takes"),
+    "kills": (2, "workers killed while the swarm runs"),
+}
 Round = dict[str, float]
 
 
@@ -49,6 +55,9 @@ class Command(Base):
         for name, (default, text) in SIZES.items():
             help_text = f"{text} (default {default})"
             parser.add_argument(f"--{name}", type=int, default=default, help=help_text)
+        for name, (given, text) in SWARM.items():
+            help_text = f"{text} (default {given})"
+            parser.add_argument(f"--{name}", type=type(given), default=given, help=help_text)
         add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -63,6 +72,9 @@ class Command(Base):
         if waiting.exists():
             problem = "goals wait here, and would be worked on; give a database of its own"
             raise BadInput(what="bench", problems=[problem])
+        if options["swarm"]:
+            self._swarm(options)
+            return
         sizes = {name: options[name] for name in SIZES}
         with self._peer():
             with self._workers(sizes["workers"]) as pids:
@@ -76,6 +88,37 @@ class Command(Base):
             self.emit(found, as_json=True)
         else:
             self._show(found)
+
+    def _swarm(self, options: Mapping[str, Any]) -> None:
+        items, at_once = options["swarm"], options["concurrency"]
+        log = settings.AGENTSYS.home / "logs" / "bench-ours.log"
+        names = iter(range(1000))
+
+        def start() -> subprocess.Popen[bytes]:
+            name = f"bench{next(names)}@%h"
+            return processes.start(processes.worker_argv(concurrency=2, name=name), log)
+
+        started = [start() for _ in range(options["workers"])]
+        try:
+            _until_up(lambda: len(sessions_alive()) >= options["workers"], started)
+            found = swarm.swarm(
+                items,
+                concurrency=at_once,
+                call_seconds=options["call_seconds"],
+                kills=options["kills"],
+                workers=started,
+                restart=start,
+                timeout=60 + 5 * items * options["call_seconds"] / at_once,
+            ).to_json()
+        finally:
+            for process in started:
+                processes.end(process)
+        if options["json"]:
+            self.emit(found, as_json=True)
+        else:
+            self.show(
+                table(("what", "figure"), [(k.replace("_", " "), v) for k, v in found.items()])
+            )
 
     @contextmanager
     def _peer(self) -> Iterator[None]:

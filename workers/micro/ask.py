@@ -1,0 +1,76 @@
+"""Asks the model once for each item. The gateway is synchronous: each call waits in a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from agentsys.gateway import Estimate, Spent, chat, profile_for, structured
+from agentsys.gateway.metering import estimate_of
+from agentsys.kernel.errors import BadInput
+from agentsys.kernel.hashing import canonical
+from workers.micro.base import Answer, Bound, Item, MicroAgent
+
+REPAIRS_MAX = 2  # of an answer that does not fit the schema: calls that are reserved, too
+
+
+class AskMicroAgent(MicroAgent):
+    """With a `schema` the answer is an object that fits it; without, text."""
+
+    name: ClassVar[str] = "ask"
+    description: ClassVar[str] = "asks the model about each item"
+    settings_schema: ClassVar = {
+        "type": "object",
+        "properties": {
+            "prompt": {"type": "string", "minLength": 1, "maxLength": 20_000},
+            "schema": {"type": "object"},
+            "role": {"type": "string"},
+        },
+        "required": ["prompt"],
+        "additionalProperties": False,
+    }
+
+    def run(self, item: Item) -> Answer:
+        meter, role = _Sum(), str(item.settings.get("role", "swarm"))
+        schema = item.settings.get("schema")
+        output: Any
+        if schema:
+            output = structured(
+                _messages(item), schema, role=role, repairs_max=REPAIRS_MAX, meter=meter
+            )
+        else:
+            output = {"text": chat(_messages(item), role=role, meter=meter).text}
+        return Answer(output, (), meter.tokens, meter.cost_usd, meter.calls)
+
+    def bound(self, item: Item) -> Bound:
+        profile = profile_for(str(item.settings.get("role", "swarm")))
+        if profile is None:
+            raise BadInput(what="micro-agent ask", problems=["no model: set AGENTSYS_MODEL"])
+        one = estimate_of(profile, _messages(item))
+        calls = 1 + (REPAIRS_MAX if item.settings.get("schema") else 0)
+        return Bound(one.tokens * calls, one.cost_usd * calls, calls)
+
+
+def _messages(item: Item) -> Sequence[Mapping[str, Any]]:
+    """The item is data, in a message of its own behind what is asked."""
+    shown = item.input if isinstance(item.input, str) else canonical(item.input)
+    why = f"\nAn earlier answer was refused: {item.reason}" if item.reason else ""
+    return [
+        {"role": "system", "content": f"{item.settings['prompt']}{why}"},
+        {"role": "user", "content": shown},
+    ]
+
+
+class _Sum:
+    """What the calls for one item used. Room was reserved for all of them before."""
+
+    def __init__(self) -> None:
+        self.tokens = self.calls = 0
+        self.cost_usd = 0.0
+
+    def reserve(self, estimate: Estimate) -> None: ...
+
+    def settle(self, estimate: Estimate, spent: Spent) -> None:
+        self.calls += 1
+        self.tokens += spent.input_tokens + spent.output_tokens
+        self.cost_usd += spent.cost_usd
