@@ -194,7 +194,7 @@ def _why(t: Mapping[str, Any], paused: Set[str], goal: int) -> str:
     """Why the task is not done yet, or not at all; nothing of one that is over without failing."""
     if t["state"] in ("done", "cancelled"):
         return ""
-    text = t["reason"] or ("" if t["state"] == "failed" else t["note"])
+    text = t["reason"] or ("" if t["state"] == "failed" else t["note"] or _swarm(t))
     if t["paused"]:
         first = [key for key in t["depends_on"] if key in paused]
         way = f"with {first[0]}" if first else f"`goals resume --task {goal}/{t['key']}` goes on"
