@@ -1,7 +1,8 @@
 """How agentdojo's tools look to the gate: what a person who installs them would declare.
 
-Kinds and risk of each tool that sends, pays, invites, deletes or books, once for all tasks. What is
-here is not about any attack, and nothing of it is taken from what a task's ground truth says.
+Kinds and risk of each tool that sends, pays, invites, deletes or books, once for all tasks. They were
+tuned on this very benchmark: two tasks got bounds after an attack on them had passed, and a guard was
+taken off a tool where it cost more than it held. So the figures are no held-out measurement.
 """
 
 from __future__ import annotations
