@@ -441,7 +441,7 @@ def test_a_plan_is_revised_and_extended(plan: str, tmp_path: Path):
 def test_a_task_is_edited_with_a_preview(plan: str):
     goal = goal_of(plan)
     words = ("goals", "edit", f"{goal.pk}/a", "--inputs", '{"n": 2}')
-    assert "would be at version 2\nruns again: a, b" in Said(*words, "--preview").out
+    assert "would be at version 2\nruns, for the first time: a, b" in Said(*words, "--preview").out
     assert Task.objects.filter(goal=goal).count() == 2
     assert Said(*words, "--json").data["again"] == ["a", "b"]
     changed = Task.objects.exclude(state="superseded").get(goal=goal, key="a")

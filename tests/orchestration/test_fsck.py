@@ -26,6 +26,7 @@ from orchestration.models import (
 from orchestration.services.budgets import budget_reserve
 from orchestration.services.fsck import INVARIANTS, fsck
 from tests import factories as given
+from tests.orchestration.test_swarm_faults import BREAKAGES as SWARM_BREAKAGES
 from workers.models import Effect, Step
 
 pytestmark = pytest.mark.django_db
@@ -233,6 +234,7 @@ def test_each_breakage_is_found(breakage: Callable[[Goal], None], name: str):
 
 def test_every_invariant_has_a_test_that_breaks_it():
     elsewhere = {"budget-is-settled", "running-goal-has-work"}
+    elsewhere |= {"swarm-leases-have-shifts", *SWARM_BREAKAGES}
     assert {name for _, name in BREAKAGES} | elsewhere == {i.name for i in INVARIANTS}
 
 

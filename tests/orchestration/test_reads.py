@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 TASK_KEYS = {
     "id", "key", "state", "agent", "paused", "phase", "attempts", "started_at", "finished_at", "due_at",
-    "depends_on", "verdicts", "reason", "note", "optional", "proposals",
+    "depends_on", "verdicts", "reason", "note", "optional", "proposals", "swarm",
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from django.contrib.auth import get_user_model
 from django.db.models.functions import Now
 
 from agentsys.kernel import crashpoints
-from orchestration.models import Budget, Goal, Reservation, SwarmItem, SwarmShift
+from orchestration.models import Budget, Goal, Reservation, Swarm, SwarmItem, SwarmShift
 from orchestration.services.advance import advance
 from orchestration.services.approvals import approval_decide
 from orchestration.services.fsck import fsck
@@ -320,3 +320,21 @@ def test_fsck_finds_items_that_are_leased_by_a_shift_that_is_over() -> None:
     fsck(goal.pk, repair=True)
     assert fsck(goal.pk) == []
     assert items_of(goal).get().state == "open"
+
+
+BREAKAGES = {
+    "swarm-done-is-complete": lambda pk: SwarmItem.objects.filter(pk=pk).update(state="open"),
+    "swarm-twins-have-items": lambda pk: SwarmItem.objects.filter(pk=pk).update(
+        state="twin", input_hash="0" * 64
+    ),
+    "swarm-before-task": lambda pk: Swarm.objects.update(state="mapping", finished_at=None),
+}
+
+
+@pytest.mark.parametrize("name", sorted(BREAKAGES))
+def test_fsck_finds_what_a_swarm_may_never_be(name: str) -> None:
+    goal, _ = opened(["a", "b"])
+    ring(goal)
+    assert task_named(goal, "map").state == "ready"  # its items ended; its result is not handed in
+    BREAKAGES[name](items_of(goal).first().pk)
+    assert name in {f.invariant for f in fsck(goal.pk)}
