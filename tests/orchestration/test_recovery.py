@@ -305,6 +305,35 @@ def waits(goal: Goal) -> list[float]:
     return sorted((d - timezone.now()).total_seconds() for d in dues if d is not None)
 
 
+def answer_the_probe(goal: Goal) -> None:
+    """The provider is back: the one that asks first is answered."""
+    probe = Task.objects.filter(goal=goal).order_by("due_at")[0]
+    time_passes(60)
+    claimed = take(goal, probe.pk)
+    paid = {"task_id": probe.pk, "attempt_id": claimed.attempt_id, "tokens": 10, "cost_usd": 0}
+    budget_reserve(goal.pk, **paid)
+    budget_settle(goal.pk, **paid, usage=Usage(5, 5, 0.0, 1, 0))
+
+
+def test_two_hours_without_a_provider_burn_no_attempt(settings: Any) -> None:
+    settings.AGENTSYS = replace(settings.AGENTSYS, backoff_seconds=20.0)
+    goal = outage_of(3)
+    asked = 0
+    for _ in range(720):  # two hours, ten seconds each
+        time_passes(10)
+        for pk in due(goal):
+            asked += 1
+            fail(goal, take(goal, pk), FailureClass.OUTAGE, model=AWAY)
+    assert 120 <= asked <= 360
+    assert set(Task.objects.filter(goal=goal).values_list("state", flat=True)) == {"ready"}
+    counts = Task.objects.filter(goal=goal).values_list("attempts_count", "attempts_forgiven")
+    assert all(made - forgiven == 1 for made, forgiven in counts)
+    lineages = Attempt.objects.filter(task__goal=goal).values_list("task_id", "lineage")
+    assert len(set(lineages)) == 3  # one journal each: nothing is paid for twice
+    answer_the_probe(goal)
+    assert max(waits(goal)) <= 30.0
+
+
 def test_an_outage_of_a_hundred_tasks_makes_no_storm(settings: Any) -> None:
     settings.AGENTSYS = replace(settings.AGENTSYS, backoff_seconds=20.0)  # longer than this takes
     goal = outage_of(100)
@@ -325,19 +354,7 @@ def test_an_outage_of_a_hundred_tasks_makes_no_storm(settings: Any) -> None:
     assert all(made - forgiven == 1 for made, forgiven in counts)
     assert max(made for made, _ in counts) <= 3  # the probes take turns
 
-    probe = Task.objects.filter(goal=goal).order_by("due_at")[0]
-    time_passes(60)
-    claimed = take(goal, probe.pk)
-    budget_reserve(goal.pk, tokens=10, cost_usd=0, task_id=probe.pk, attempt_id=claimed.attempt_id)
-    usage = Usage(5, 5, 0.0, 1, 0)
-    budget_settle(
-        goal.pk,
-        tokens=10,
-        cost_usd=0,
-        usage=usage,
-        task_id=probe.pk,
-        attempt_id=claimed.attempt_id,
-    )
+    answer_the_probe(goal)
     assert not Outage.objects.exists()
     back = waits(goal)
     assert len(back) == 99
