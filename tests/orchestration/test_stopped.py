@@ -156,7 +156,7 @@ def test_a_worker_that_was_stopped_with_locks_costs_the_others_one_lease_not_one
         began = time.monotonic()
         with goal_locked(goal.pk):
             pass
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 5
         assert scalar(WAITING, f"{NAME}{session}") == 0
 
 
