@@ -51,6 +51,16 @@ SET ledger_seq = %(seq)s::bigint, ledger_head = %(head)s,
     claimed_at = CASE WHEN %(served)s::boolean THEN %(now)s::timestamptz ELSE claimed_at END
 WHERE id = %(goal)s::bigint AND {when}
 """
+# `domain.chain.hash_of` in SQL, for statements that write the entry `told` in one go with taking the
+# goal's lock, and so learn seq, head and time themselves. `told.payload` is canonical JSON.
+ENTRY_HASH = """
+encode(sha256(convert_to(
+    '["' || {before} || '",' || %(goal)s::bigint || ',' || (book.seq + told.n)
+    || ',' || to_json(told.event)::text || ',' || to_json(told.actor)::text
+    || ',"' || to_char(book.now AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US') || '+00:00",'
+    || coalesce(told.task_id::text, 'null') || ',' || coalesce(told.attempt_id::text, 'null')
+    || ',' || told.payload || ']', 'UTF8')), 'hex') AS hash
+"""
 _APPEND = (
     f"WITH appended AS ({ENTRIES_INSERT.format(when='true')}) {HEAD_UPDATE.format(when='true')}"
 )

@@ -42,7 +42,7 @@ from orchestration.services.hotpath import Claimed, claim, goal_next
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.scopes import scopes_take
 from orchestration.services.sessions import Session, session_current
-from orchestration.services.settle import Finished, finish
+from orchestration.services.settle import Finished, finish, finish_alone
 from verification import services as verification
 from verification.contracts import Case, Ruling, RulingOutcome
 from workers.contracts import Brief, FailureKind, Outcome, Report, Usage, artifact_hash
@@ -172,7 +172,7 @@ def _settle_cheap(
     goal_id: int, session: Session, batch: Sequence[_Run], limit: int, *, last: bool
 ) -> tuple[Followups, list[Claimed], list[Brief | AgentsysError]]:
     """Settle the batch and claim up to `limit` more in the same transaction. The `last` of what was
-    claimed looks whether anything is left that could go on.
+    claimed looks whether anything is left that could go on; one that is neither has the short way.
 
     When there is one among them whose report PostgreSQL refuses, each is settled by itself and
     nothing more is claimed: one bad report must not cost the others their attempt.
@@ -185,6 +185,8 @@ def _settle_cheap(
             look_for_the_end(book, after)
         return after, claims, _briefs(book, claims)
 
+    if len(batch) == 1 and not last and (after := _settle_shortly(goal_id, batch[0].finished)):
+        return after, [], []
     try:
         return _surely(goal_id, session, settle)
     except (DataError, IntegrityError) as error:
@@ -193,6 +195,19 @@ def _settle_cheap(
     for item in batch:
         after += _settle_alone(goal_id, session, item.finished)
     return after, [], []
+
+
+def _settle_shortly(goal_id: int, finished: Finished) -> Followups | None:
+    """None when it must be tried the long way: that finds out what an error means, and whether what
+    was written before the connection broke."""
+    try:
+        return finish_alone(goal_id, finished)
+    except (OperationalError, InterfaceError) as error:
+        log.warning("a commit is in doubt", goal=goal_id, error=str(error).strip())
+        connection.close()
+    except (DataError, IntegrityError) as error:
+        log.warning("a report cannot be stored as it is", goal=goal_id, error=str(error))
+    return None
 
 
 def _settle_alone(goal_id: int, session: Session, finished: Finished) -> Followups:

@@ -33,7 +33,7 @@ from orchestration.models import Artifact, Attempt, Task
 from orchestration.services.ending import look_for_the_end, task_fail
 from orchestration.services.followups import Followups
 from orchestration.services.holding import proposals_open, review_ask
-from orchestration.services.hotpath import Accepted, Claimed, Unlocked, accept
+from orchestration.services.hotpath import Accepted, Claimed, Unlocked, accept, accept_alone
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.moves import attempts_move, tasks_move
 from orchestration.services.parking import budget_ask
@@ -70,26 +70,46 @@ def finish(book: Book, batch: Sequence[Finished]) -> Followups:
     return after
 
 
+def finish_alone(goal_id: int, finished: Finished) -> Followups | None:
+    """`finish` of one attempt in one trip to the database; None when that is not how it can end, and
+    nothing was written. Not for the last one of a goal's turn: it does not look for the end."""
+    if not isinstance(finished.disposition, Accept) or finished.report["artifacts"]:
+        return None
+    crashpoint("C10")
+    unlocked = accept_alone(
+        goal_id,
+        _accepted(finished),
+        finished.verdicts,
+        republish_seconds=settings.AGENTSYS.republish_seconds,
+    )
+    if unlocked is None:
+        return None
+    crashpoint("C11")
+    return Followups(unlocked=unlocked)
+
+
 def _accept(book: Book, batch: Sequence[Finished], after: Followups) -> None:
     done, unlocked = accept(
         book,
-        [
-            Accepted(
-                task_id=f.claim.task_id,
-                attempt_id=f.claim.attempt_id,
-                fence=f.claim.fence,
-                artifact_hash=f.artifact_hash,
-                report=canonical_of_plain(f.report),
-                why={"verdicts": {v.verifier: str(v.draft.outcome) for v in f.verdicts if v.draft}},
-                **_spent(f.report),
-            )
-            for f in batch
-        ],
+        [_accepted(f) for f in batch],
         [row for f in batch for row in f.verdicts],
         republish_seconds=settings.AGENTSYS.republish_seconds,
     )
     _artifacts_insert(book, [f for f in batch if f.claim.task_id in done])
     after.unlocked += unlocked
+
+
+def _accepted(finished: Finished) -> Accepted:
+    spoken = {v.verifier: str(v.draft.outcome) for v in finished.verdicts if v.draft}
+    return Accepted(
+        task_id=finished.claim.task_id,
+        attempt_id=finished.claim.attempt_id,
+        fence=finished.claim.fence,
+        artifact_hash=finished.artifact_hash,
+        report=canonical_of_plain(finished.report),
+        why={"verdicts": spoken},
+        **_spent(finished.report),
+    )
 
 
 def _spent(report: Mapping[str, Any]) -> dict[str, Any]:

@@ -195,13 +195,13 @@ def test_what_was_claimed_with_a_long_task_is_given_back_for_others_to_do(
     session_close()
     settings.AGENTSYS = replace(settings.AGENTSYS, heartbeat_seconds=0.05)
     monkeypatch.setattr(running, "LONG_SECONDS", 0.1)
-    long = node("long", agent="sleeper", inputs={"seconds": 3}, priority=5)
+    long = node("long", agent="sleeper", inputs={"seconds": 6}, priority=5)
     goal = submit(long, *(node(f"t{n}") for n in range(5)))
     thread = threading.Thread(target=_serve_and_close)
     thread.start()
     try:
         wait_for(lambda: task_named(goal, "long").state == "running")
-        until = time.monotonic() + 2.5
+        until = time.monotonic() + 5.5
         others = Task.objects.filter(goal=goal).exclude(key="long")
         while time.monotonic() < until and others.exclude(state="done").exists():
             with session_use(other := Session()):

@@ -40,22 +40,10 @@ from orchestration.services.sweep import (
     stalled,
     sweep,
 )
+from tests.orchestration.connections import another_connection
 from tests.orchestration.pump import attempt_of, node, pump, submit, task_named
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@contextmanager
-def another_connection(options: str = "") -> Iterator[psycopg.Connection[Any]]:
-    names = connection.get_connection_params()
-    with psycopg.connect(
-        dbname=names["dbname"],
-        host=names.get("host"),
-        user=names.get("user"),
-        options=options,
-        autocommit=True,
-    ) as other:
-        yield other
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from django.db.models.functions import Now
 from orchestration import tasks
 from orchestration.domain.settling import Accept, Disposition
 from orchestration.models import Attempt, Task
-from orchestration.services import hotpath, running, settle, sweep
+from orchestration.services import hotpath, running, settle, statements, sweep
 from orchestration.services.hotpath import Accepted, Claimed, Unlocked
 from orchestration.services.ledger import Book
 from tests.simulation import agents
@@ -51,16 +51,22 @@ def fence_not_checked_at_commit() -> AbstractContextManager[None]:
         "a.id = (SELECT max(x.id) FROM agentsys_orchestration_attempt x"
         " JOIN agentsys_orchestration_attempt o ON o.task_id = x.task_id WHERE o.id = given.id)"
     )
-    planted, found = re.subn(
-        r"a\.id = given\.id\s+AND a\.fence = given\.fence", latest, hotpath._ACCEPT
+
+    def planted(statement: str) -> str:
+        fence = r"a\.id = given\.id\s+AND a\.fence = given\.fence"
+        statement, found = re.subn(fence, latest, statement)
+        assert found == 1, "the statement has changed; plant the bug anew"
+        for guard, open_states in (
+            ("'running', 'reported'", "'queued', "),
+            ("'running', 'verifying', 'held'", "'ready', "),
+        ):
+            statement = statement.replace(f"({guard})", f"({open_states}{guard})")
+        return statement
+
+    return _patched(
+        mock.patch.object(statements, "ACCEPT", planted(statements.ACCEPT)),
+        mock.patch.object(statements, "ACCEPT_ALONE", planted(statements.ACCEPT_ALONE)),
     )
-    assert found == 1, "the statement has changed; plant the bug anew"
-    for guard, open_states in (
-        ("'running', 'reported'", "'queued', "),
-        ("'running', 'verifying', 'held'", "'ready', "),
-    ):
-        planted = planted.replace(f"({guard})", f"({open_states}{guard})")
-    return _patched(mock.patch.object(hotpath, "_ACCEPT", planted))
 
 
 def intent_not_written() -> AbstractContextManager[None]:

@@ -1,0 +1,179 @@
+"""One attempt accepted in one statement: the same as under the goal's lock, or nothing at all."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from orchestration.models import Attempt, Goal, LedgerEntry
+from orchestration.services import statements
+from orchestration.services.fsck import fsck
+from orchestration.services.hotpath import Accepted, Claimed, accept, accept_alone, claim
+from orchestration.services.ledger import goal_locked, ledger_verify
+from tests.acceptance.workers import wait_for
+from tests.orchestration.connections import another_connection
+from tests.orchestration.rows import queue_roots, running_goal, task_of
+from verification.contracts import Kind, VerdictDraft, VerdictOutcome
+from verification.services import VerdictRow, verdicts_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+DIAMOND: dict[str, list[str]] = {"a": [], "left": ["a"], "right": ["a"], "join": ["left", "right"]}
+GATE = 471_100  # the advisory lock that a statement is held up by, after it began
+
+
+def taken(goal: Goal) -> list[Claimed]:
+    with goal_locked(goal.pk) as book:
+        return claim(book, owner=1, lease_seconds=30, lane="cheap", limit=10)
+
+
+def item(one: Claimed) -> Accepted:
+    why = {"verdicts": {"schema": "pass"}, "said": 'naïve "quotes" \\ 日本\n'}
+    return Accepted(
+        one.task_id, one.attempt_id, one.fence, "h", '{"outcome":"done"}', 7, 0.5, why=why
+    )
+
+
+def verdict(goal: Goal, one: Claimed) -> VerdictRow:
+    draft = VerdictDraft("schema", Kind.SCHEMA, VerdictOutcome.PASS, reasons=("fits",))
+    return VerdictRow(one.attempt_id, goal.pk, draft, "schema", "", Kind.SCHEMA, "s", "h")
+
+
+def alone(goal: Goal, one: Claimed) -> Any:
+    return accept_alone(goal.pk, item(one), [verdict(goal, one)], republish_seconds=5)
+
+
+def entries(goal: Goal) -> list[tuple[Any, ...]]:
+    rows = LedgerEntry.objects.filter(goal=goal).order_by("seq")
+    return list(rows.values_list("seq", "event", "actor", "payload"))
+
+
+def test_it_leaves_what_accepting_under_the_lock_leaves() -> None:
+    left = []
+    for way in ("alone", "locked"):
+        goal = running_goal(DIAMOND)
+        queue_roots(goal)
+        while claims := taken(goal):
+            for one in claims:
+                if way == "alone":
+                    assert alone(goal, one) is not None
+                else:
+                    with goal_locked(goal.pk) as book:
+                        accept(book, [item(one)], [verdict(goal, one)], republish_seconds=5)
+        assert ledger_verify(goal.pk) == []
+        assert fsck(goal.pk) == []
+        attempts = Attempt.objects.filter(goal=goal).order_by("pk")
+        assert all(len(v) == 1 for v in verdicts_of([a.pk for a in attempts]).values())
+        first = attempts[0].pk
+        left.append(
+            (
+                [(e[0], e[1], e[2], _relative(e[3], first, goal)) for e in entries(goal)],
+                list(
+                    attempts.values_list(
+                        "state", "task__state", "task__unmet", "task__key", "report", "tokens",
+                        "cost_usd", "artifact_hash", "number", "lane", "publishes",
+                    )
+                ),
+            )
+        )  # fmt: skip
+    assert left[0] == left[1]
+    assert [e[1] for e in left[0][0]].count("tasks.unblocked") == 2
+
+
+def _relative(payload: Any, first: int, goal: Goal) -> Any:
+    """With ids counted from the goal's first, so that two goals can be compared."""
+    root = task_of(goal, "a").pk
+    if "tasks" in payload:
+        return {"tasks": [task - root for task in payload["tasks"]]}
+    if "claims" in payload:
+        return [[task - root, attempt - first, fence] for task, attempt, fence in payload["claims"]]
+    return payload
+
+
+def test_it_says_what_it_unlocked() -> None:
+    goal = running_goal(DIAMOND)
+    queue_roots(goal)
+    (root,) = taken(goal)
+    unlocked = alone(goal, root)
+    assert unlocked.cheap == (task_of(goal, "left").pk, task_of(goal, "right").pk)
+    assert (unlocked.agents, unlocked.expandable) == ((), ())
+
+
+def test_twice_or_under_an_old_fence_it_writes_nothing() -> None:
+    goal = running_goal(DIAMOND)
+    queue_roots(goal)
+    (root,) = taken(goal)
+    stale = Accepted(root.task_id, root.attempt_id, root.fence - 1, "h", "{}")
+    before = entries(goal)
+    assert accept_alone(goal.pk, stale, [verdict(goal, root)], republish_seconds=5) is None
+    assert entries(goal) == before
+    assert verdicts_of([root.attempt_id]).get(root.attempt_id, []) == []
+    assert alone(goal, root) is not None
+    after = entries(goal)
+    assert alone(goal, root) is None
+    assert entries(goal) == after
+
+
+def test_a_goal_that_is_locked_is_left_alone() -> None:
+    goal = running_goal(DIAMOND)
+    queue_roots(goal)
+    (root,) = taken(goal)
+    with another_connection() as other, other.transaction():
+        other.execute(
+            "SELECT 1 FROM agentsys_orchestration_goal WHERE id = %s FOR NO KEY UPDATE", [goal.pk]
+        )
+        assert alone(goal, root) is None
+        assert task_of(goal, "a").state == "running"
+    assert alone(goal, root) is not None
+
+
+def test_a_goal_that_was_changed_after_the_statement_began_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the statement sees may be older than the lock that it then gets at once."""
+    goal = running_goal(DIAMOND)
+    queue_roots(goal)
+    (root,) = taken(goal)
+    held_up = statements.ACCEPT_ALONE.replace(
+        "WITH book AS MATERIALIZED (",
+        f"WITH gate AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared({GATE}) AS passed),"
+        " book AS MATERIALIZED (",
+    ).replace(
+        "FOR NO KEY UPDATE SKIP LOCKED",
+        "AND (SELECT passed FROM gate) IS NOT NULL FOR NO KEY UPDATE SKIP LOCKED",
+    )
+    monkeypatch.setattr(statements, "ACCEPT_ALONE", held_up)
+    said: list[Any] = []
+
+    def settle() -> None:
+        try:
+            said.append(alone(goal, root))
+        finally:
+            connection.close()
+
+    with another_connection() as gate, gate.transaction():
+        gate.execute("SELECT pg_advisory_xact_lock(%s)", [GATE])
+        thread = threading.Thread(target=settle)
+        thread.start()
+        wait_for(_somebody_waits)
+        with goal_locked(goal.pk) as book:
+            book.record("directive.given", actor="somebody", payload={"text": "in between"})
+    thread.join()
+    assert said == [None]
+    assert task_of(goal, "a").state == "running"
+    assert ledger_verify(goal.pk) == []
+    monkeypatch.undo()
+    assert alone(goal, root) is not None
+    assert ledger_verify(goal.pk) == []
+
+
+def _somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = %s",
+            [GATE],
+        )
+        return bool(cursor.fetchone()[0])
