@@ -10,18 +10,35 @@ errors, but they are not seen by `execute_wrapper` or `connection.queries`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import psycopg
 from django.db import connection
 
+_NAME = re.compile(r"%\((\w+)\)s")
+
 
 def fetch(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """The statement's rows; [] when it returns none. jsonb comes as text."""
+    """The statement's rows; [] when it returns none. jsonb comes as text.
+
+    `statement` has `%(name)s` where a value goes, as psycopg has it, and no other `%`.
+    """
     connection.ensure_connection()
     connection.validate_no_broken_transaction()
-    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-        cursor.execute(statement, values, prepare=True)
+    numbered, names = _numbered(statement)
+    with connection.wrap_database_errors, psycopg.RawCursor(connection.connection) as cursor:
+        cursor.execute(numbered, [values[name] for name in names], prepare=True)
         result = cursor.pgresult  # `description` would make an object for each column
         return cursor.fetchall() if result is not None and result.nfields else []
+
+
+@cache
+def _numbered(statement: str) -> tuple[bytes, tuple[str, ...]]:
+    """The statement with `$1`, `$2` … as PostgreSQL has it, and the names in that order. psycopg
+    would look for them each time, for it remembers no statement of more than 4,096 characters."""
+    names = tuple(dict.fromkeys(_NAME.findall(statement)))
+    number = {name: f"${n}" for n, name in enumerate(names, 1)}
+    return _NAME.sub(lambda found: number[found[1]], statement).encode(), names

@@ -29,6 +29,8 @@ from orchestration.services import statements
 from orchestration.services.ledger import Book
 from verification.services import VerdictRow, verdicts_json
 
+ALONE_TRIES = 3  # of `accept_alone`, when others change the goal meanwhile
+
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
@@ -173,23 +175,21 @@ def accept_alone(
     """`accept` of one item in a transaction of its own, which is over when this returns; what that
     unlocks.
 
-    None when nothing was written: somebody else is or was just busy with the goal, or the item
-    would not move. `accept` under the goal's lock then tells which.
+    None when nothing was written: others change the goal too often, or the item would not move.
+    `accept` under the goal's lock then tells which.
     """
-    rows = fetch(
-        statements.ACCEPT_ALONE,
-        {
-            "goal": goal_id,
-            "items": f"[{_as_json(item)}]",
-            "verdicts": verdicts_json(verdicts),
-            "republish": republish_seconds,
-            "actor": item.actor,
-            "payload": canonical(item.facts),
-        },
-    )
-    if not rows:
-        return None
-    return _unlocked_of(sorted(row for row in rows if row[1] != "done"))
+    values = {
+        "goal": goal_id,
+        "items": f"[{_as_json(item)}]",
+        "verdicts": verdicts_json(verdicts),
+        "republish": republish_seconds,
+        "actor": item.actor,
+        "payload": canonical(item.facts),
+    }
+    for _ in range(ALONE_TRIES):
+        if rows := fetch(statements.ACCEPT_ALONE, values):
+            return _unlocked_of(sorted(row for row in rows if row[1] != "done"))
+    return None
 
 
 def _record_accepted(book: Book, items: Sequence[Accepted]) -> None:

@@ -55,7 +55,7 @@ SCOPE_SECONDS = 1.0  # a task whose scopes are held is tried again after this
 T = TypeVar("T")
 COMMIT_PATIENCE = (0.1, 0.5, 2.0)  # seconds before a transaction that broke is tried again
 BATCH_TARGET_SECONDS = 0.25  # a batch of cheap tasks should take about this long
-AHEAD = 8  # are claimed at once, also where each is settled by itself
+AHEAD = 16  # are claimed at once, also where each is settled by itself
 LONG_SECONDS = 1.0  # what was claimed with a task that takes longer is given back
 
 

@@ -108,7 +108,7 @@ _ACCEPTED = f"""
 given AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(%(items)s::jsonb)
         AS g(id bigint, fence bigint, report jsonb, hash text, tokens bigint, cost numeric)
-    WHERE {{when}}
+    WHERE (g.id > 0) IS NOT DISTINCT FROM true {{when}}
 ), accepted AS (
     UPDATE agentsys_orchestration_attempt a
     SET state = 'accepted', report = COALESCE(given.report, a.report),
@@ -142,7 +142,7 @@ SELECT id, state, fence, lane, expands AND unmet = 0 FROM counted
 # The ledger's entries are prepared in the belief that every item moves, and written only when it did.
 _ALL_MOVED = "(SELECT count(*) FROM done) = %(count)s::bigint"
 ACCEPT = f"""
-WITH {_ACCEPTED.format(now=_NOW, when="(g.id > 0) IS NOT DISTINCT FROM true")},
+WITH {_ACCEPTED.format(now=_NOW, when="")},
 appended AS ({ENTRIES_INSERT.format(when=_ALL_MOVED)}),
 headed AS ({HEAD_UPDATE.format(when=_ALL_MOVED)})
 {_MOVED}
@@ -155,20 +155,20 @@ book.now, {ENTRY_HASH}
 """
 
 # The same for one item, in a statement that is a transaction of its own: one trip instead of four.
-# It takes the goal's lock, and what a lock is taken for is to see what its last holder wrote. A
-# statement sees what was there when it began; so `book` is empty, and nothing happens at all, where
-# somebody holds the lock, or held it since: each holder that changes anything moves `ledger_seq`.
+# It takes the goal's lock, and what a lock is taken for is to see what its last holder wrote. But a
+# statement sees what was there when it began. So `book` is empty, and nothing happens at all, where
+# the goal was changed since: whoever changes anything in a goal moves its `ledger_seq`.
 # The ledger's hashes are made here, where seq, head and time are known.
 ACCEPT_ALONE = f"""
 WITH book AS MATERIALIZED (
     SELECT locked.*, clock_timestamp() AS now FROM (
         SELECT g.id, g.ledger_seq AS seq, g.ledger_head AS head
         FROM agentsys_orchestration_goal g WHERE g.id = %(goal)s::bigint
-        FOR NO KEY UPDATE SKIP LOCKED
+        FOR NO KEY UPDATE
     ) locked
     WHERE locked.seq = (SELECT seen.ledger_seq FROM agentsys_orchestration_goal seen
                         WHERE seen.id = %(goal)s::bigint)
-), {_ACCEPTED.format(now="(SELECT now FROM book)", when="EXISTS (SELECT FROM book)")},
+), {_ACCEPTED.format(now="(SELECT now FROM book)", when="AND EXISTS (SELECT FROM book)")},
 told AS (
     SELECT 1 AS n, 'task.accepted' AS event, %(actor)s::text AS actor, done.id AS task_id,
            done.attempt_id, %(payload)s::text AS payload FROM done

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 
 from orchestration.models import Attempt, Goal, LedgerEntry
-from orchestration.services import statements
+from orchestration.services import hotpath, statements
 from orchestration.services.fsck import fsck
 from orchestration.services.hotpath import Accepted, Claimed, accept, accept_alone, claim
 from orchestration.services.ledger import goal_locked, ledger_verify
@@ -22,6 +22,10 @@ from verification.services import VerdictRow, verdicts_of
 pytestmark = pytest.mark.django_db(transaction=True)
 
 DIAMOND: dict[str, list[str]] = {"a": [], "left": ["a"], "right": ["a"], "join": ["left", "right"]}
+WAITING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%book%'
+"""
 GATE = 471_100  # the advisory lock that a statement is held up by, after it began
 
 
@@ -117,63 +121,61 @@ def test_twice_or_under_an_old_fence_it_writes_nothing() -> None:
     assert entries(goal) == after
 
 
-def test_a_goal_that_is_locked_is_left_alone() -> None:
+@pytest.mark.parametrize(("tries", "settled"), [(1, False), (2, True)])
+def test_a_goal_that_its_last_holder_changed_is_looked_at_again(
+    monkeypatch: pytest.MonkeyPatch, tries: int, settled: bool
+) -> None:
+    monkeypatch.setattr(hotpath, "ALONE_TRIES", tries)
     goal = running_goal(DIAMOND)
     queue_roots(goal)
     (root,) = taken(goal)
-    with another_connection() as other, other.transaction():
-        other.execute(
-            "SELECT 1 FROM agentsys_orchestration_goal WHERE id = %s FOR NO KEY UPDATE", [goal.pk]
-        )
-        assert alone(goal, root) is None
-        assert task_of(goal, "a").state == "running"
-    assert alone(goal, root) is not None
+    with goal_locked(goal.pk) as book:
+        thread, said = begun(goal, root)
+        book.record("directive.given", actor="somebody", payload={"text": "in between"})
+    thread.join()
+    assert [found is not None for found in said] == [settled]
+    assert task_of(goal, "a").state == ("done" if settled else "running")
+    assert ledger_verify(goal.pk) == []
 
 
 def test_a_goal_that_was_changed_after_the_statement_began_is_left_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What the statement sees may be older than the lock that it then gets at once."""
+    monkeypatch.setattr(hotpath, "ALONE_TRIES", 1)
     goal = running_goal(DIAMOND)
     queue_roots(goal)
     (root,) = taken(goal)
-    held_up = statements.ACCEPT_ALONE.replace(
+    gated = statements.ACCEPT_ALONE.replace(
         "WITH book AS MATERIALIZED (",
         f"WITH gate AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared({GATE}) AS passed),"
         " book AS MATERIALIZED (",
-    ).replace(
-        "FOR NO KEY UPDATE SKIP LOCKED",
-        "AND (SELECT passed FROM gate) IS NOT NULL FOR NO KEY UPDATE SKIP LOCKED",
-    )
-    monkeypatch.setattr(statements, "ACCEPT_ALONE", held_up)
-    said: list[Any] = []
-
-    def settle() -> None:
-        try:
-            said.append(alone(goal, root))
-        finally:
-            connection.close()
-
+    ).replace("FOR NO KEY", "AND (SELECT passed FROM gate) IS NOT NULL FOR NO KEY")
+    monkeypatch.setattr(statements, "ACCEPT_ALONE", gated)
     with another_connection() as gate, gate.transaction():
         gate.execute("SELECT pg_advisory_xact_lock(%s)", [GATE])
-        thread = threading.Thread(target=settle)
-        thread.start()
-        wait_for(_somebody_waits)
+        thread, said = begun(goal, root)
         with goal_locked(goal.pk) as book:
             book.record("directive.given", actor="somebody", payload={"text": "in between"})
     thread.join()
     assert said == [None]
     assert task_of(goal, "a").state == "running"
-    assert ledger_verify(goal.pk) == []
-    monkeypatch.undo()
     assert alone(goal, root) is not None
     assert ledger_verify(goal.pk) == []
 
 
-def _somebody_waits() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = %s",
-            [GATE],
-        )
-        return bool(cursor.fetchone()[0])
+def begun(goal: Goal, one: Claimed) -> tuple[threading.Thread, list[Any]]:
+    """`alone` in a thread that waits for a lock by now; the list has what it returns."""
+    said: list[Any] = []
+
+    def settle() -> None:
+        try:
+            said.append(alone(goal, one))
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=settle)
+    thread.start()
+    with another_connection() as watch:  # of its own: in a transaction activity is seen once
+        wait_for(lambda: bool(watch.execute(WAITING).fetchone()[0]))
+    return thread, said

@@ -83,7 +83,7 @@ def rigged() -> Iterator[Rig]:
     rig = Rig(SteppedTime())
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="agentsys-sim-")))
-        config = replace(settings.AGENTSYS, home=home, batch_max=3, embedder="hashing")
+        config = replace(settings.AGENTSYS, home=home, embedder="hashing")
         stack.enter_context(override_settings(AGENTSYS=config))
         stack.enter_context(_stepped(rig))
         stack.enter_context(captured(lambda signature: rig.publish(signature)))
