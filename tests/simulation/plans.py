@@ -18,6 +18,8 @@ VERIFY = (
 def random_plan(chance: Random, name: str) -> dict[str, Any]:
     """A plan document; task keys begin with `name`."""
     tasks = _diamond(chance, name) if chance.random() < 0.5 else _dag(chance, name)
+    if chance.random() < 0.2:
+        tasks += _flock(chance, name)
     return {"objective": f"to simulate {name}", "tasks": tasks}
 
 
@@ -41,6 +43,16 @@ def _diamond(chance: Random, name: str) -> list[dict[str, Any]]:
         key = f"{name}-side{number}"
         sides.append({"key": key, "objective": key, "verify": verify, **steps})
     return [*sides, _task(chance, f"{name}-join", [side["key"] for side in sides])]
+
+
+def _flock(chance: Random, name: str) -> list[dict[str, Any]]:
+    """Cheap ones that are claimed together, and one that waits for some of them."""
+    keys = [f"{name}-flock{number}" for number in range(chance.randint(2, 5))]
+    cheap = {"agent": "sim-cheap", "verify": ["schema"]}
+    return [
+        *({"key": key, "objective": key, **cheap} for key in keys),
+        _task(chance, f"{name}-flocked", chance.sample(keys, 2)),
+    ]
 
 
 def _needs(chance: Random, keys: list[str]) -> list[str]:
