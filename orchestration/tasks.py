@@ -33,6 +33,7 @@ from orchestration.services.swarm_sweep import swarms_join
 from orchestration.services.sweep import Sweeper
 from orchestration.services.sweep import sweep as sweep_once
 from orchestration.services.verdicts import attempt_verify
+from orchestration.services.wrapup import wrap_up as goal_wrap_up
 
 log = structlog.get_logger(__name__)
 
@@ -73,6 +74,12 @@ def swarm(task_id: int) -> int | None:
 def integrate(goal_id: int) -> str | None:
     """The callback of chords of siblings: look at the goal."""
     return _edge("integrate", lambda: advance(goal_id), goal_id=goal_id)
+
+
+@app.task(name="orchestration.wrap_up")
+def wrap_up(goal_id: int) -> None:
+    """The goal is over: its reports, its memories, its workspaces."""
+    _edge("wrap_up", lambda: goal_wrap_up(goal_id), goal_id=goal_id)
 
 
 @app.task(name="orchestration.verify")

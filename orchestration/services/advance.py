@@ -14,11 +14,11 @@ from django.db.models import Q
 from orchestration.domain.advancing import Expand, Fall, Observed, Start, Succeed, Wait, decide
 from orchestration.domain.lives import GoalEvent, TaskEvent
 from orchestration.models import Goal, Swarm, Task
+from orchestration.services import dispatch
 from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.moves import ORCHESTRATOR, goal_move, tasks_move
 from orchestration.services.plans import fan_out_expand, roots_start, swarm_begin
-from orchestration.services.wrapup import wrap_up
 
 TURNS_MAX = 50
 
@@ -35,7 +35,7 @@ def advance(goal_id: int) -> str:
         state = book.goal_state
     after.publish(goal_id)
     if state in ("succeeded", "failed", "cancelled"):
-        wrap_up(goal_id)
+        dispatch.send("orchestration.wrap_up", goal_id)  # other goals' ends need not wait for it
     return state
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agentsys.kernel.crashpoints import crashpoint
 from orchestration.services import dispatch
@@ -26,6 +26,12 @@ class Followups:
         self.advance = self.advance or other.advance
         self.swarms += other.swarms
         return self
+
+    def looks(self) -> bool:
+        """Whether the goal is to be looked at; the caller does so, and no message is sent for it."""
+        looks = self.advance or bool(self.unlocked.expandable)
+        self.advance, self.unlocked = False, replace(self.unlocked, expandable=())
+        return looks
 
     def publish(self, goal_id: int, *, coming: int | None = None) -> None:
         crashpoint("C01")

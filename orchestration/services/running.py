@@ -33,6 +33,7 @@ from agentsys.kernel.errors import AgentsysError, LeaseLost
 from agentsys.kernel.hashing import plain
 from orchestration.domain.settling import dispose_report, failed
 from orchestration.models import Attempt, Directive, Task
+from orchestration.services.advance import advance
 from orchestration.services.briefs import brief_build, briefs_build
 from orchestration.services.budgets import budget_reserve, budget_settle
 from orchestration.services.draining import attempts_release
@@ -108,7 +109,10 @@ def _serve_goal(goal_id: int, session: Session, size: int, deadline: float) -> t
                     # this worker goes on with the cheap ones itself
                     mine = after.unlocked
                     after.unlocked = type(mine)(mine.agents, mine.cheap[size:], mine.expandable)
+                looks = not claims and after.looks()
                 after.publish(goal_id)
+                if looks:
+                    advance(goal_id)  # at once: a message would come after this worker's turn
     return served, size
 
 

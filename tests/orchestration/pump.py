@@ -16,6 +16,7 @@ from orchestration.services.proposals import proposal_apply
 from orchestration.services.running import serve, task_serve
 from orchestration.services.settle import attempt_settle
 from orchestration.services.verdicts import attempt_verify
+from orchestration.services.wrapup import wrap_up
 from verification.models import Verdict
 
 
@@ -38,6 +39,7 @@ def turn(goal: Goal) -> None:
     for pk in Proposal.objects.filter(goal=goal, state="approved").values_list("pk", flat=True):
         proposal_apply(pk)
     advance(goal.pk)
+    wrap_up(goal.pk)
 
 
 def judge(goal: Goal) -> None:

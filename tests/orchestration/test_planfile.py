@@ -12,6 +12,7 @@ from agentsys.kernel.errors import NotFound
 from orchestration.models import Attempt, Task
 from orchestration.services.fsck import fsck
 from orchestration.services.goals import goal_submit
+from orchestration.services.pausing import task_pause, task_resume
 from orchestration.services.planfile import plan_file
 from orchestration.services.replan import plan_extend, plan_revise, task_edit
 from tests.orchestration.pump import node, pump, submit, turn
@@ -29,10 +30,13 @@ def test_it_validates_and_handed_in_as_it_is_it_changes_nothing(tmp_path: Path) 
         node("last", "fan", phase="end", priority=2),
     )
     task_edit(goal.pk, "seed", {"inputs": {"items": [1, 2, 3]}}, actor="ann")
+    last = Task.objects.get(goal=goal, key="last", state="blocked").pk
+    task_pause(last, actor="ann")
     while not Task.objects.filter(goal=goal, parent__isnull=False).exists():
         turn(goal)
     goal.refresh_from_db()
     assert goal.state == "running"
+    task_resume(last, actor="ann")
     plan_extend(goal.pk, {"tasks": [node("more", "seed")]}, actor="ann")
     path, version = tmp_path / "p.json", plan_file(goal.pk).version
     said = Said("plans", "show", str(goal.pk), "--file")

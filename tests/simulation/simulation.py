@@ -51,6 +51,7 @@ MESSAGES: dict[str, Callable[..., object]] = {
     "orchestration.work": tasks.work.run,
     "orchestration.task_run": tasks.task_run.run,
     "orchestration.integrate": tasks.integrate.run,
+    "orchestration.wrap_up": tasks.wrap_up.run,
     "orchestration.verify": tasks.verify.run,
     "orchestration.settle": tasks.settle.run,
     "orchestration.apply": tasks.apply.run,
