@@ -10,12 +10,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from datetime import timedelta
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 from django.conf import settings
@@ -30,25 +28,20 @@ from django.db import (
 
 from agentsys.kernel.crashpoints import crashpoint
 from agentsys.kernel.errors import AgentsysError, LeaseLost
-from agentsys.kernel.hashing import plain
-from orchestration.domain.settling import dispose_report, failed
-from orchestration.models import Attempt, Directive, Task
+from orchestration.domain.settling import failed
+from orchestration.models import Attempt, Task
 from orchestration.services.advance import advance
-from orchestration.services.briefs import brief_build, briefs_build
-from orchestration.services.budgets import budget_reserve, budget_settle
+from orchestration.services.attempting import Ran, attempt_do, blobs_store, briefs_of, broken
 from orchestration.services.draining import attempts_release
 from orchestration.services.ending import look_for_the_end
 from orchestration.services.followups import Followups
 from orchestration.services.hotpath import Claimed, claim, goal_next
 from orchestration.services.ledger import Book, goal_locked
+from orchestration.services.ports import AttemptPorts
 from orchestration.services.scopes import scopes_take
 from orchestration.services.sessions import Session, session_current
 from orchestration.services.settle import Finished, finish, finish_alone
-from verification import services as verification
-from verification.contracts import Case, Ruling, RulingOutcome
-from workers.contracts import Brief, FailureKind, Outcome, Report, Usage, artifact_hash
-from workers.services import agent_output_schema, attempt_run, blob_get, blobs_put
-from workers.workspaces import folder_remove
+from workers.contracts import Brief, FailureKind
 
 log = structlog.get_logger(__name__)
 
@@ -88,7 +81,7 @@ def _serve_goal(goal_id: int, session: Session, size: int, deadline: float) -> t
 
     def take(book: Book) -> tuple[list[Claimed], list[Brief | AgentsysError]]:
         claimed = _claim_cheap(book, session, max(size, AHEAD))
-        return claimed, _briefs(book, claimed)
+        return claimed, briefs_of(book, claimed)
 
     claims, briefs = _surely(goal_id, session, take)
     turn_ends = min(deadline, time.monotonic() + 2.0)  # other goals get their turn
@@ -97,7 +90,7 @@ def _serve_goal(goal_id: int, session: Session, size: int, deadline: float) -> t
         started, count = time.monotonic(), len(claims)
         with session.hold(c.attempt_id for c in claims), ahead.of(claims, briefs):
             while batch := ahead.run(config.batch_max):
-                _store_blobs(batch)
+                blobs_store(batch)
                 served += len(batch)
                 claims, briefs, limit = [], [], 0
                 if last := not ahead.waiting:
@@ -144,15 +137,15 @@ class _Ahead:
     def waiting(self) -> bool:
         return bool(self._claims)
 
-    def run(self, most: int) -> list[_Run]:
+    def run(self, most: int) -> list[Ran]:
         """What of it is run now: up to `most`, and no longer than a batch should take."""
-        done: list[_Run] = []
+        done: list[Ran] = []
         ends = time.monotonic() + BATCH_TARGET_SECONDS
         while len(done) < most and (not done or time.monotonic() < ends):
             taken = self._next()
             if taken is None:
                 break
-            done.append(_run(*taken, None))
+            done.append(attempt_do(*taken, None))
         return done
 
     def _next(self) -> tuple[Claimed, Brief | AgentsysError] | None:
@@ -173,7 +166,7 @@ class _Ahead:
 
 
 def _settle_cheap(
-    goal_id: int, session: Session, batch: Sequence[_Run], limit: int, *, last: bool
+    goal_id: int, session: Session, batch: Sequence[Ran], limit: int, *, last: bool
 ) -> tuple[Followups, list[Claimed], list[Brief | AgentsysError]]:
     """Settle the batch and claim up to `limit` more in the same transaction. The `last` of what was
     claimed looks whether anything is left that could go on; one that is neither has the short way.
@@ -187,7 +180,7 @@ def _settle_cheap(
         claims = _claim_cheap(book, session, limit) if limit else []
         if last and not claims:
             look_for_the_end(book, after)
-        return after, claims, _briefs(book, claims)
+        return after, claims, briefs_of(book, claims)
 
     if len(batch) == 1 and not last and (after := _settle_shortly(goal_id, batch[0].finished)):
         return after, [], []
@@ -224,8 +217,8 @@ def _settle_alone(goal_id: int, session: Session, finished: Finished) -> Followu
         return _surely(goal_id, session, settle)
     except (DataError, IntegrityError) as error:
         facts = failed(FailureKind.BAD_OUTPUT, f"its report cannot be stored: {error}"[:500])
-        broken = _broken(finished.claim, facts)
-        return _surely(goal_id, session, lambda book: settle(book, broken))
+        refused = broken(finished.claim, facts)
+        return _surely(goal_id, session, lambda book: settle(book, refused))
 
 
 def _surely(goal_id: int, session: Session, act: Callable[[Book], T]) -> T:
@@ -279,7 +272,7 @@ def task_serve(task_id: int, fence: int, *, coming: int | None = None) -> str:
 
     def take(book: Book) -> tuple[Claimed | None, list[Brief | AgentsysError]]:
         claimed = _claim_one(book, session, task_id, fence, scoped=row["scoped"])
-        return claimed, _briefs(book, [claimed] if claimed else [])
+        return claimed, briefs_of(book, [claimed] if claimed else [])
 
     taken, briefs = _surely(row["goal_id"], session, take)
     if taken is None:
@@ -288,8 +281,8 @@ def task_serve(task_id: int, fence: int, *, coming: int | None = None) -> str:
     ports = AttemptPorts(taken, row["goal_id"], session)
     try:
         with session.hold([taken.attempt_id]):
-            item = _run(taken, briefs[0], ports)
-            _store_blobs([item])
+            item = attempt_do(taken, briefs[0], ports)
+            blobs_store([item])
             after = _settle_alone(row["goal_id"], session, item.finished)
     except LeaseLost as lost:
         log.warning("lease lost", task=task_id, reason=str(lost))
@@ -337,214 +330,3 @@ def _wait_for_scopes(book: Book, task_id: int, reason: str) -> None:
     Task.objects.filter(pk=task_id, state="ready").update(reason=reason)
     soon = book.now + timedelta(seconds=SCOPE_SECONDS)
     Attempt.objects.filter(task_id=task_id, state="queued").update(publish_due_at=soon)
-
-
-def _briefs(book: Book, claims: Sequence[Claimed]) -> list[Brief | AgentsysError]:
-    """A brief for each claim, or the reason why it cannot have one."""
-    if not claims:
-        return []
-    try:
-        return list(briefs_build(book, claims))
-    except AgentsysError:
-        return [_brief(book, c) for c in claims]
-
-
-def _brief(book: Book, taken: Claimed) -> Brief | AgentsysError:
-    try:
-        return brief_build(book, taken)
-    except AgentsysError as error:
-        return error
-
-
-class _Run:
-    """A finished attempt with the artifact bytes that are still to be stored."""
-
-    __slots__ = ("blobs", "finished")
-
-    def __init__(self, finished: Finished, blobs: list[tuple[bytes, str]]) -> None:
-        self.finished = finished
-        self.blobs = blobs
-
-
-def _run(taken: Claimed, brief: Brief | AgentsysError, ports: AttemptPorts | None) -> _Run:
-    if isinstance(brief, AgentsysError):
-        return _Run(_broken(taken, failed(FailureKind.BAD_INPUT, str(brief))), [])
-    report = attempt_run(brief, ports or _NO_PORTS)
-    blobs = [(a.content, a.media_type) for a in report.artifacts]
-    try:
-        facts = report.to_json()
-        if report.outcome is not Outcome.DONE:
-            return _Run(_broken(taken, facts, report), blobs)
-        return _Run(_judged(taken, brief, report, facts), blobs)
-    except (TypeError, ValueError) as error:  # what an agent handed in may be anything
-        what = f"its report has no JSON form: {error}"[:500]
-        return _Run(_broken(taken, failed(FailureKind.BAD_OUTPUT, what)), [])
-
-
-def _broken(taken: Claimed, facts: dict[str, Any], report: Report | None = None) -> Finished:
-    return Finished(
-        claim=taken,
-        report=facts,
-        artifact_hash=artifact_hash(facts) if report else "",
-        verdicts=(),
-        disposition=dispose_report(facts, None, ()),
-    )
-
-
-def _judged(taken: Claimed, brief: Brief, report: Report, facts: dict[str, Any]) -> Finished:
-    """The verdicts that cost nothing, and what follows from them."""
-    case = case_of(taken, brief, report, facts)
-    definition = case.definition
-    policy = verification.policy_for(definition)
-    spoken = verification.inline_verdicts(case, policy)
-    costly = verification.costly(case, policy, spoken)
-    views = [verification.VerdictView.of(draft) for draft in spoken]
-    ruling = (
-        Ruling(RulingOutcome.PENDING)
-        if costly
-        else verification.decide(policy, views, unproven=definition.get("unproven") or "ask")
-    )
-    return Finished(
-        claim=taken,
-        report={**facts, "inputs": plain(_small(brief.inputs))},
-        artifact_hash=case.artifact_hash,
-        verdicts=tuple(
-            verification.verdict_rows(
-                case, spoken, costly, publish_due_seconds=settings.AGENTSYS.republish_seconds
-            )
-        ),
-        disposition=dispose_report(facts, ruling, costly),
-    )
-
-
-def _small(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Resolved inputs, kept beside the report for verifiers that run later."""
-    return {k: v for k, v in inputs.items() if k != "outcomes"}
-
-
-def case_of(taken: Claimed, brief: Brief, report: Report, facts: Mapping[str, Any]) -> Case:
-    contents = {
-        a["sha256"]: d.content for a, d in zip(facts["artifacts"], report.artifacts, strict=True)
-    }
-    return Case(
-        goal_id=brief.goal_id,
-        task_id=brief.task_id,
-        attempt_id=brief.attempt_id,
-        fence=brief.fence,
-        definition={**taken.definition, "agent": taken.agent},
-        spec_hash=taken.definition_hash,
-        artifact_hash=artifact_hash(facts),
-        report=facts,
-        inputs=brief.inputs,
-        blob=lambda sha: contents[sha] if sha in contents else blob_get(sha),
-        agent_schema=agent_output_schema(taken.agent),
-        repository=asdict(brief.repository) if brief.repository else None,
-    )
-
-
-def _store_blobs(batch: Sequence[_Run]) -> None:
-    """Bytes first, rows that point at them after: a crash in between leaves only an orphan."""
-    blobs = [blob for item in batch for blob in item.blobs]
-    if blobs:
-        blobs_put(blobs)
-        crashpoint("C16")
-
-
-class AttemptPorts:
-    """What a running agent task may ask of the orchestrator (`workers.contracts.Ports`)."""
-
-    def __init__(self, taken: Claimed, goal_id: int, session: Session) -> None:
-        self._taken = taken
-        self._goal_id = goal_id
-        self._session = session
-        self._payer = {"task_id": taken.task_id, "attempt_id": taken.attempt_id}
-        self._folder: Path | None = None
-        self._noted = 0.0
-        self._lock = threading.Lock()
-
-    def guard(self) -> None:
-        if self._session.failing:
-            raise self._lost("its lease could not be renewed")
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT a.state, a.fence, a.owner, g.state, g.paused_at IS NOT NULL"
-                " FROM agentsys_orchestration_attempt a"
-                " JOIN agentsys_orchestration_goal g ON g.id = a.goal_id WHERE a.id = %s",
-                [self._taken.attempt_id],
-            )
-            row = cursor.fetchone()
-        if row is None or tuple(row[:3]) != ("running", self._taken.fence, self._session.id):
-            raise self._lost("it was taken back")
-        if row[3] != "running":
-            raise self._lost(f"its goal is {row[3]}")
-
-    def progress(self, note: str, fraction: float | None = None) -> None:
-        now = time.monotonic()
-        with self._lock:
-            if now - self._noted < 1.0 and fraction != 1.0:
-                return
-            self._noted = now
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "UPDATE agentsys_orchestration_attempt SET note = %s, progress = %s"
-                " WHERE id = %s AND fence = %s AND state = 'running'",
-                [note[:300], fraction, self._taken.attempt_id, self._taken.fence],
-            )
-
-    def directives(self) -> tuple[str, ...]:
-        rows = Directive.objects.filter(goal_id=self._goal_id).order_by("pk")
-        return tuple(rows.values_list("text", flat=True))
-
-    def reserve(self, *, tokens: int, cost_usd: float) -> None:
-        budget_reserve(self._goal_id, tokens=tokens, cost_usd=cost_usd, **self._payer)
-
-    def settle(self, *, reserved_tokens: int, reserved_cost_usd: float, usage: Usage) -> None:
-        budget_settle(
-            self._goal_id,
-            tokens=reserved_tokens,
-            cost_usd=reserved_cost_usd,
-            usage=usage,
-            **self._payer,
-        )
-
-    def workspace(self) -> Path:
-        with self._lock:
-            if self._folder is None:
-                self._folder = (
-                    settings.AGENTSYS.home
-                    / "work"
-                    / f"goal-{self._goal_id}"
-                    / f"attempt-{self._taken.attempt_id}-{self._taken.fence}"
-                )
-                self._folder.mkdir(parents=True, exist_ok=True)
-            return self._folder
-
-    def clean_up(self) -> None:
-        if self._folder is not None:
-            folder_remove(self._folder)
-
-    def _lost(self, reason: str) -> LeaseLost:
-        return LeaseLost(attempt_id=self._taken.attempt_id, fence=self._taken.fence, reason=reason)
-
-
-class _NoPorts:
-    """For cheap tasks: pure functions of their brief, with nothing to ask for."""
-
-    def guard(self) -> None: ...
-
-    def progress(self, note: str, fraction: float | None = None) -> None: ...
-
-    def directives(self) -> tuple[str, ...]:
-        return ()
-
-    def reserve(self, *, tokens: int, cost_usd: float) -> None:
-        raise AssertionError("a cheap task makes no model calls")
-
-    def settle(self, *, reserved_tokens: int, reserved_cost_usd: float, usage: Usage) -> None:
-        raise AssertionError("a cheap task makes no model calls")
-
-    def workspace(self) -> Path:
-        raise AssertionError("a cheap task has no workspace")
-
-
-_NO_PORTS = _NoPorts()

@@ -9,6 +9,8 @@ from typing import Any
 import psycopg
 from django.db import connection
 
+from tests.acceptance.workers import wait_for
+
 
 @contextmanager
 def another_connection(options: str = "") -> Iterator[psycopg.Connection[Any]]:
@@ -20,4 +22,12 @@ def another_connection(options: str = "") -> Iterator[psycopg.Connection[Any]]:
         options=options,
         autocommit=True,
     ) as other:
+        backend = other.info.backend_pid
         yield other
+    wait_for(lambda: not _is_there(backend))  # it lets go of its locks a little after it was left
+
+
+def _is_there(backend: int) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", [backend])
+        return bool(cursor.fetchone()[0])

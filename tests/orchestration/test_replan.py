@@ -15,6 +15,7 @@ from orchestration.services.goals import goal_retry
 from orchestration.services.hotpath import claim
 from orchestration.services.ledger import goal_locked
 from orchestration.services.pausing import task_pause
+from orchestration.services.ports import AttemptPorts
 from orchestration.services.reads import plan_view
 from orchestration.services.rebuild import rebuild_check
 from orchestration.services.replan import (
@@ -24,7 +25,7 @@ from orchestration.services.replan import (
     plan_revise,
     task_edit,
 )
-from orchestration.services.running import AttemptPorts, serve
+from orchestration.services.running import serve
 from orchestration.services.sessions import session_current
 from tests.orchestration.pump import at_once, node, pump, submit
 

@@ -28,7 +28,8 @@ from orchestration.services.goals import (
 from orchestration.services.hotpath import claim, goal_next
 from orchestration.services.ledger import goal_locked, ledger_verify
 from orchestration.services.pausing import goal_pause, goal_resume
-from orchestration.services.running import AttemptPorts, serve, task_serve
+from orchestration.services.ports import AttemptPorts
+from orchestration.services.running import serve, task_serve
 from orchestration.services.sessions import session_current
 from orchestration.services.verdicts import verdict_overrule
 from tests.orchestration.pump import (
