@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 from django.conf import settings
+from django.db.models.functions import Now
 
 from agentsys.kernel.crashpoints import crashpoint
 from agentsys.kernel.errors import BadInput
@@ -38,7 +39,13 @@ def wrap_up(goal_id: int) -> None:
     remember(goal)
     folder_remove(Path(settings.AGENTSYS.home) / "work" / f"goal-{goal_id}")
     refs_release(goal)
-    Goal.objects.filter(pk=goal_id).update(publish_due_at=None)
+    Goal.objects.filter(pk=goal_id).update(publish_due_at=None, reflect_due_at=_reflects(goal))
+
+
+def _reflects(goal: Goal) -> Now | None:
+    """Another outbox takes over: what the goal teaches is looked at later, by a message of its own."""
+    teaches = goal.state == "succeeded" and goal.forked_from_id is None
+    return Now() if teaches and goal.project.policy.get("reflection", True) else None
 
 
 def reports_export(goal: Goal) -> list[Path]:
