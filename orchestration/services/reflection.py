@@ -61,7 +61,7 @@ def goal_reflect(goal_id: int) -> str:
     goal = Goal.objects.select_related("project").filter(pk=goal_id).first()
     if goal is None or goal.reflect_due_at is None:
         return "nothing is due"
-    seen = goals_seen(goal.project, upto=goal)
+    seen = goals_seen(goal)
     candidate = _candidate(goal, seen)
     why = known_already(goal.project, candidate, seen) if candidate else "nothing new"
     if candidate is not None and not why:
@@ -99,26 +99,29 @@ def _candidate(goal: Goal, seen: Sequence[Seen]) -> Candidate | None:
 # --- What there is -------------------------------------------------------------------------------
 
 
-def goals_seen(project: Project, *, upto: Goal) -> list[Seen]:
-    """The latest goals of the project that are over and count as evidence, the newest first."""
+def goals_seen(goal: Goal) -> list[Seen]:
+    """The goal, and the latest others of its project that were over when it ended and count as
+    evidence; a goal that took long ends after many that came later."""
     revised = Plan.objects.filter(goal=OuterRef("goal"), document__has_key="revises")
     tasks = Func(F("document__tasks"), function="jsonb_array_length", output_field=IntegerField())
     plans = (
         Plan.objects.filter(
             ~Exists(revised),
             version=1,
-            goal__project=project,
+            goal__project=goal.project_id,
             goal__state__in=("succeeded", "failed"),
             goal__forked_from=None,
-            goal__pk__lte=upto.pk,
+            goal__finished_at__lte=goal.finished_at,
         )
         .annotate(size=tasks)
         .filter(size__lte=TASKS_MAX)
         .select_related("goal")
-        .order_by("-goal")[:GOALS_MAX]
+        .order_by("-goal")
     )
+    others = plans.exclude(goal=goal)[: GOALS_MAX - 1]
     return [
-        Seen(plan.goal_id, record_of_goal(plan), plan.goal.state == "succeeded") for plan in plans
+        Seen(plan.goal_id, record_of_goal(plan), plan.goal.state == "succeeded")
+        for plan in (*plans.filter(goal=goal), *others)
     ]
 
 

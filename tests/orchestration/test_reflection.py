@@ -114,6 +114,13 @@ def test_a_plan_that_was_changed_on_the_way_is_no_evidence() -> None:
     assert [goal_reflect(goal.pk) for goal in (changed, same)] == ["nothing new", "nothing new"]
 
 
+def test_a_goal_that_took_long_is_compared_with_those_that_came_later_and_ended_before() -> None:
+    tasks = [node("one", inputs={"n": 1}), node("two", "one")]
+    slow = submit(*tasks)
+    assert goal_reflect(pump(submit(*tasks)).pk) == "nothing new"
+    assert goal_reflect(pump(slow).pk).startswith("offered")
+
+
 def test_a_goal_that_failed_is_counted_and_not_learned_from() -> None:
     never = {
         "output_schema": {"type": "object", "required": ["more"]},
