@@ -29,7 +29,9 @@ def evidence(row: ApprovalRequest) -> dict[str, Any]:
 def _editable(row: ApprovalRequest) -> Any:
     """What an edit begins with: the whole action, or the words of a playbook."""
     if row.kind == "playbook":
-        return {key: row.context["playbook"].get(key) for key in ("name", "description")}
+        shown = row.context["playbook"]
+        words = {key: shown.get(key, "") for key in ("name", "description")}
+        return {**words, "rename": {name: name for name in shown.get("parameters", {})}}
     return row.proposal.payload if row.proposal else {}
 
 

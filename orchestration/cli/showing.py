@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+# Its fields in the order in which they are read; a database keeps none.
+PLAYBOOK = ("name", "version", "description", "objective", "repository", "parameters", "phases")
 SHOWN_MAX = 8000  # characters of one value; `--json` has all of it
 
 
@@ -78,7 +80,10 @@ def asked_lines(view: Mapping[str, Any]) -> Iterator[str]:
 
 def _playbook_lines(context: Mapping[str, Any], hashed: str) -> Iterator[str]:
     yield f"what would be put in force, exactly (sha256 {hashed}):"
-    yield json.dumps(context["playbook"], indent=2, ensure_ascii=False)
+    playbook = {
+        field: context["playbook"][field] for field in PLAYBOOK if field in context["playbook"]
+    }
+    yield json.dumps(playbook, indent=2, ensure_ascii=False)
     yield "its backtest: with these values it gives each goal's plan, to the byte"
     for row in context["goals"]:
         verdicts = ", ".join(f"{n} {outcome}" for outcome, n in row["verdicts"].items())

@@ -233,6 +233,33 @@ def form_of(definition: Mapping[str, Any]) -> str:
     return digest([text, types])
 
 
+def renamed(definition: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
+    """The same playbook with other names for its parameters. BadInput when that cannot be."""
+    known = definition.get("parameters", {})
+    after = [names.get(name, name) for name in known]
+    problems = [f"there is no parameter `{name}`" for name in names if name not in known]
+    problems += [f"`{name}` is given to two parameters" for name in after if after.count(name) > 1]
+    problems += [
+        f"{name!r} is no name; expected text" for name in after if not isinstance(name, str)
+    ]
+    if problems:
+        raise BadInput(what="names of parameters", problems=problems)
+
+    def walk(value: Any) -> Any:
+        if isinstance(value, str):
+            return _PARAM.sub(lambda m: f"${{params.{names.get(m[1], m[1])}}}", value)
+        if isinstance(value, dict):
+            return {key: walk(inner) for key, inner in value.items()}
+        return [walk(inner) for inner in value] if isinstance(value, list) else value
+
+    said = {
+        key: walk(definition[key])
+        for key in ("objective", "repository", "phases")
+        if key in definition
+    }
+    return {**definition, **said, "parameters": dict(zip(after, known.values(), strict=True))}
+
+
 def name_of(definition: Mapping[str, Any], is_taken: Callable[[str], bool]) -> str:
     """From the words of the objective that all goals have in common, or its agents."""
     text = re.sub(r"\$*\{[^{}]*\}", " ", definition["objective"])

@@ -14,12 +14,14 @@ from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import digest, plain
 from memory import services as memory
 from orchestration.domain.playbook import FIELDS, playbook_from_json
-from orchestration.domain.reflection import Case, backtest
+from orchestration.domain.reflection import Case, backtest, renamed
 from orchestration.models import ApprovalRequest, Plan, Project
 from orchestration.planners.playbooks import playbook_files
 from orchestration.services.ledger import Book
 from orchestration.services.reads import iso
 from orchestration.services.reflection import record_of_goal
+
+RENAME = "rename"  # of an edit: {PARAMETER: NEW NAME}
 
 
 def playbook_decided(
@@ -34,8 +36,10 @@ def playbook_decided(
     if decision not in ("approve", "edit"):
         return
     project = Project.objects.get(pk=book.project_id)
-    definition = _decided(request, payload if decision == "edit" else None)
-    problems = _problems(request, definition, project)
+    edits = dict(payload or {}) if decision == "edit" else {}
+    names = edits.pop(RENAME, {})
+    definition = _decided(request, edits, names)
+    problems = _problems(request, definition, names, project)
     if problems:
         raise BadInput(what=f"approval-{request.pk}", problems=problems)
     saved = memory.playbook_save(
@@ -60,21 +64,27 @@ def playbook_decided(
     )
 
 
-def _decided(request: ApprovalRequest, edits: Mapping[str, Any] | None) -> dict[str, Any]:
+def _decided(request: ApprovalRequest, edits: Mapping[str, Any], names: Any) -> dict[str, Any]:
     shown = dict(request.context["playbook"])
     if digest(shown) != request.action_hash:
         problem = "what it shows is not what it asked about: its row was changed; reject it"
         raise BadInput(what=f"approval-{request.pk}", problems=[problem])
-    unknown = sorted(set(edits or ()) - FIELDS)
-    if unknown:
-        known = ", ".join(sorted(FIELDS))
-        problem = f"`{', '.join(unknown)}` is no field of a playbook; fields are {known}"
-        raise BadInput(what=f"approval-{request.pk}", problems=[problem])
-    return dict(plain({**shown, **(edits or {})}))
+    problems = [
+        f"`{field}` is no field of a playbook; fields are {', '.join(sorted({*FIELDS, RENAME}))}"
+        for field in sorted(set(edits) - FIELDS)
+    ]
+    if not isinstance(names, Mapping):
+        problems.append(f"{RENAME} is {names!r}; expected an object: parameter → new name")
+    if problems:
+        raise BadInput(what=f"approval-{request.pk}", problems=problems)
+    return dict(plain({**renamed(shown, names), **edits}))
 
 
 def _problems(
-    request: ApprovalRequest, definition: Mapping[str, Any], project: Project
+    request: ApprovalRequest,
+    definition: Mapping[str, Any],
+    names: Mapping[str, str],
+    project: Project,
 ) -> list[str]:
     name = playbook_from_json(definition).name
     if name in dict(playbook_files()) or memory.playbook_get(name, namespace=project.namespace):
@@ -84,13 +94,16 @@ def _problems(
         ]
     return [
         f"it does not give the plan of goal-{result.goal} any more: {result.problem}"
-        for result in backtest(definition, _cases(request))
+        for result in backtest(definition, _cases(request, names))
         if result.problem
     ]
 
 
-def _cases(request: ApprovalRequest) -> list[Case]:
-    params = {row["goal"]: row["params"] for row in request.context["goals"]}
+def _cases(request: ApprovalRequest, names: Mapping[str, str]) -> list[Case]:
+    params = {
+        row["goal"]: {names.get(name, name): value for name, value in row["params"].items()}
+        for row in request.context["goals"]
+    }
     plans = Plan.objects.filter(goal__in=params, version=1).select_related("goal").order_by("goal")
     return [Case(plan.goal_id, params[plan.goal_id], record_of_goal(plan)) for plan in plans]
 

@@ -183,7 +183,7 @@ def _offer(book: Book, goal: Goal, candidate: Candidate, seen: Sequence[Seen]) -
     context = {
         "playbook": definition,
         "form": form_within(goal.project, form_of(definition)),
-        "goals": [_went(result) for result in candidate.results],
+        "goals": [_went(result) for result in sorted(candidate.results, key=lambda r: r.goal)],
         "of_this_shape": _ended(candidate, seen),
     }
     request = request_open(

@@ -289,6 +289,11 @@ def test_an_edit_may_change_words_and_nothing_that_the_backtest_finds(ann: User)
         ({"nam": "x"}, "no field of a playbook"),
         ({"name": "ops-checks"}, "there is a playbook `ops-checks` by now"),
         ({"name": "Not a name"}, "lower case letters"),
+        ({"rename": {"nosuch": "x"}}, "no parameter `nosuch`"),
+        ({"rename": {"word": "not good"}}, "expected a name of letters"),
+        ({"rename": "word"}, "expected an object"),
+        ({"rename": {"word": 3}}, "expected text"),
+        ({"parameters": {}}, "does not give the plan|names no parameter"),
     ):
         with pytest.raises(BadInput, match=why):
             approval_decide(request.pk, user=ann, decision="edit", payload=payload)
@@ -299,6 +304,19 @@ def test_an_edit_may_change_words_and_nothing_that_the_backtest_finds(ann: User)
     assert view is not None
     assert view.definition == {**request.context["playbook"], **words}
     whole(request.goal)
+
+
+def test_an_edit_may_give_parameters_better_names(ann: User) -> None:
+    _, second = two()
+    approval_decide(
+        offered().pk, user=ann, decision="edit", payload={"rename": {"word": "greeting"}}
+    )
+    namespace = second.project.namespace
+    draft = make_plan(
+        objective="", playbook="say-twice", params={"greeting": "hey"}, namespace=namespace
+    )
+    assert draft.objective == "Say hey twice"
+    assert "gives the same plans" in goal_reflect(said("third").pk)
 
 
 def test_what_nobody_decides_expires_without_harm_to_the_goal() -> None:
