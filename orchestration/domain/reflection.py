@@ -16,6 +16,7 @@ from typing import Any
 from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import canonical, digest
 from orchestration.domain.generalise import Generalised, NoCommonForm, Record, generalise
+from orchestration.domain.matching import PARAM, values_of
 from orchestration.domain.plan import PlanDraft
 from orchestration.domain.playbook import PlaybookDraft, compile_playbook, playbook_from_json
 
@@ -23,7 +24,6 @@ TASKS_MIN, TASKS_MAX = 2, 200
 CHARS_MAX = 200_000  # of a playbook, as canonical JSON: what a person is still to look through
 SUPPORT_MAX = 20  # goals that a proposal rests on; the nearest ones
 NAME_WORDS_MAX = 5
-_PARAM = re.compile(r"(?<!\$)\$\{params\.([A-Za-z_][A-Za-z0-9_-]*)\}")
 _COMMON = {"a", "an", "and", "for", "in", "of", "on", "the", "to", "with"}
 
 
@@ -104,13 +104,25 @@ def candidate_of(
     )
     base, found = [latest], None
     for _, _, one in near[: SUPPORT_MAX - 1]:
-        wider = _wider([*base, one], than=found)
+        wider = (found and _with(found, one)) or _wider([*base, one], than=found)
         if wider is not None:
             base, found = [*base, one], wider
-    if found is None:
-        return None
-    name = name_of(found.definition, is_taken)
-    return replace(found, definition={**found.definition, "name": name})
+    return _named(found, is_taken) if found is not None else None
+
+
+def _named(found: Candidate, is_taken: Callable[[str], bool]) -> Candidate:
+    told = {
+        "name": name_of(found.definition, is_taken),
+        "description": f"Generalised from {len(found.results)} goals that succeeded",
+    }
+    return replace(found, definition={**found.definition, **told})
+
+
+def _with(found: Candidate, one: Seen) -> Candidate | None:
+    """The same candidate with one goal more, if it gives that one's plan too."""
+    params = values_of(playbook_from_json(found.definition), one.record)
+    (result,) = backtest(found.definition, [Case(one.goal, params, one.record)])
+    return None if result.problem else replace(found, results=[*found.results, result])
 
 
 def _wider(seen: Sequence[Seen], *, than: Candidate | None) -> Candidate | None:
@@ -122,7 +134,7 @@ def _wider(seen: Sequence[Seen], *, than: Candidate | None) -> Candidate | None:
         return None  # more was filled in than was kept: no procedure that anybody would know again
     if than is not None and len(common.parameters) > len(than.definition["parameters"]):
         return None
-    definition = definition_of(common, goals=len(seen))
+    definition = definition_of(common)
     if len(canonical(definition)) > CHARS_MAX:
         return None
     cases = [Case(one.goal, common.params(n), one.record) for n, one in enumerate(seen)]
@@ -142,13 +154,13 @@ def _differing(a: Any, b: Any) -> int:
         return sum(_differing(a.get(key), b.get(key)) for key in {*a, *b})
     if isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
         return sum(_differing(x, y) for x, y in zip(a, b, strict=True))
-    return int(canonical(a) != canonical(b))
+    return int(type(a) is not type(b) or a != b)
 
 
 # --- The playbook and its proof ------------------------------------------------------------------
 
 
-def definition_of(common: Generalised, *, goals: int) -> dict[str, Any]:
+def definition_of(common: Generalised) -> dict[str, Any]:
     """A playbook document. Phases are what they were where they can be: each in one piece."""
     parameters = {
         p.name: {"type": p.type, "required": True, "description": p.stands}
@@ -157,13 +169,13 @@ def definition_of(common: Generalised, *, goals: int) -> dict[str, Any]:
     document = {
         "name": "learned",
         "version": 1,
-        "description": f"Generalised from {goals} goals that succeeded",
+        "description": "",
         "objective": common.objective,
         "repository": common.repository,
         "parameters": parameters,
         "phases": _phases(common.tasks),
     }
-    return {key: value for key, value in document.items() if value != ""}
+    return {key: value for key, value in document.items() if key != "repository" or value}
 
 
 def _phases(tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -219,8 +231,11 @@ def _difference(compiled: Mapping[str, Any], record: Record) -> str:
     return f"{len(compiled['tasks'])} tasks, not {len(recorded['tasks'])}"
 
 
-def form_of(definition: Mapping[str, Any]) -> str:
-    """A hash of what the playbook does: the same whatever it and its parameters are called."""
+def form_of(definition: Any) -> str:
+    """A hash of what the playbook does: the same whatever it and its parameters are called; "" for
+    what is no playbook."""
+    if not isinstance(definition, Mapping):
+        return ""
     body = {key: definition.get(key, "") for key in ("objective", "repository", "phases")}
     names: dict[str, str] = {}
 
@@ -228,8 +243,9 @@ def form_of(definition: Mapping[str, Any]) -> str:
         return f"${{params.p{names.setdefault(found[1], str(len(names) + 1))}}}"
 
     # In the canonical form keys are sorted, so that the order in which names appear is fixed.
-    text = _PARAM.sub(renamed, canonical(body))
-    types = [definition.get("parameters", {}).get(name, {}).get("type") for name in names]
+    text = PARAM.sub(renamed, canonical(body))
+    parameters = definition.get("parameters") or {}
+    types = [(parameters.get(name) or {}).get("type", "string") for name in names]
     return digest([text, types])
 
 
@@ -247,7 +263,7 @@ def renamed(definition: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str
 
     def walk(value: Any) -> Any:
         if isinstance(value, str):
-            return _PARAM.sub(lambda m: f"${{params.{names.get(m[1], m[1])}}}", value)
+            return PARAM.sub(lambda m: f"${{params.{names.get(m[1], m[1])}}}", value)
         if isinstance(value, dict):
             return {key: walk(inner) for key, inner in value.items()}
         return [walk(inner) for inner in value] if isinstance(value, list) else value
@@ -272,70 +288,3 @@ def name_of(definition: Mapping[str, Any], is_taken: Callable[[str], bool]) -> s
         n += 1
         name = f"{stem}-{n}"
     return name
-
-
-# --- Is it known already? ------------------------------------------------------------------------
-
-
-def gives_already(definition: Any, records: Sequence[Record]) -> bool:
-    """Does this playbook give the tasks of all these plans? Headings and wording aside."""
-    try:
-        playbook = playbook_from_json(definition)
-    except BadInput:
-        return False
-    return all(_gives(playbook, record) for record in records)
-
-
-def _gives(playbook: PlaybookDraft, record: Record) -> bool:
-    raw = [task for phase in playbook.phases for task in phase["tasks"]]
-    if len(raw) != len(record.tasks):
-        return False
-    bound: dict[str, Any] = {}
-    for template, task in zip(raw, record.tasks, strict=True):
-        _bind(template, task, bound)
-    known = {name: value for name, value in bound.items() if name in playbook.parameters}
-    try:
-        made = compile_playbook(playbook, known).tasks
-    except BadInput:
-        return False
-    return canonical([_work(task.document()) for task in made]) == canonical(
-        [_work(task) for task in record.tasks]
-    )
-
-
-def _work(task: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in task.items() if key not in ("phase", "priority")}
-
-
-def _bind(template: Any, value: Any, bound: dict[str, Any]) -> None:
-    """Values of parameters, from where they stand. What is wrong comes out when it is compiled."""
-    if isinstance(template, str):
-        whole = _PARAM.fullmatch(template)
-        if whole:
-            bound.setdefault(whole[1], value)
-        elif isinstance(value, str) and _PARAM.search(template):
-            _bind_within(template, value, bound)
-    elif isinstance(template, Mapping) and isinstance(value, Mapping):
-        for key in template:
-            _bind(template[key], value.get(key), bound)
-    elif isinstance(template, list) and isinstance(value, list):
-        for inner, part in zip(template, value, strict=False):
-            _bind(inner, part, bound)
-
-
-def _bind_within(template: str, value: str, bound: dict[str, Any]) -> None:
-    pieces = _PARAM.split(template)  # literal, name, literal, …
-    names: dict[str, str] = {}
-    pattern = ""
-    for n, piece in enumerate(pieces):
-        if n % 2 == 0:
-            pattern += re.escape(piece)
-        elif piece in names:
-            pattern += f"(?P={names[piece]})"
-        else:
-            names[piece] = f"g{len(names)}"
-            pattern += f"(?P<{names[piece]}>.*?)"
-    found = re.fullmatch(pattern, value, re.DOTALL)
-    if found:
-        for name, group in names.items():
-            bound.setdefault(name, found[group])

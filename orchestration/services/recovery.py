@@ -184,6 +184,10 @@ def _patience_anew(task: Task, *, forgiven: bool = False, model: str = "") -> No
     row.save()
 
 
+def _may_be_divided(task: Task) -> bool:
+    return (task.definition.get("retry") or {}).get("on_exhausted") == "replan"
+
+
 def _ask(book: Book, attempt: Attempt, reason: str) -> None:
     """The last rung. Whatever is answered begins an attempt anew, except no."""
     task = attempt.task
@@ -202,7 +206,8 @@ def _ask(book: Book, attempt: Attempt, reason: str) -> None:
             "reason": reason,
             "attempts": task.attempts_count,
             "exhausted": True,
-            "replans": replans_told(book, task.key),
+            # Looked for only where there can be any: it reads the whole plan.
+            **({"replans": replans_told(book, task.key)} if _may_be_divided(task) else {}),
         },
         risk="write",
         task_id=task.pk,

@@ -17,7 +17,8 @@ what succeeded; nor is a fork, which did not do all of its work itself.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -30,6 +31,8 @@ from agentsys.kernel.hashing import digest
 from agentsys.kernel.wording import counted
 from memory import services as memory
 from orchestration.domain.generalise import Record
+from orchestration.domain.matching import gives_already
+from orchestration.domain.playbook import playbook_from_json
 from orchestration.domain.reflection import (
     TASKS_MAX,
     Candidate,
@@ -37,7 +40,6 @@ from orchestration.domain.reflection import (
     Seen,
     candidate_of,
     form_of,
-    gives_already,
     shape_of,
 )
 from orchestration.models import ApprovalRequest, Attempt, Goal, Plan, Project
@@ -142,7 +144,7 @@ def known_already(project: Project, candidate: Candidate, seen: Sequence[Seen]) 
     """Why this is not offered: a playbook gives the same, or a person was asked; "" if neither."""
     records = [one.record for one in seen if one.goal in candidate.goals]
     for name, definition in _in_force(project):
-        if gives_already(definition, records):
+        if form_of(definition) == candidate.form or gives_already(definition, records):
             return f"the playbook {name} gives the same plans"
     form = form_within(project, candidate.form)
     for request in _asked(project).filter(context__form=form).order_by("-pk"):
@@ -163,13 +165,20 @@ def _asked(project: Project) -> QuerySet[ApprovalRequest]:
 
 
 def _in_force(project: Project) -> Iterator[tuple[str, Any]]:
-    for name, path in playbook_files():
+    """Name and definition of every playbook that can be read and that goals can be run by."""
+    active = memory.playbooks(project.namespace, state="active")
+    readers: list[tuple[str, Callable[[], Any]]] = [
+        *((name, partial(playbook_read, path)) for name, path in playbook_files()),
+        *((view.name, partial(dict, view.definition)) for view in active),
+    ]
+    for name, read in readers:
         try:
-            yield name, playbook_read(path)
+            definition = read()
+            playbook_from_json(definition)
         except BadInput as error:
             log.warning("a playbook cannot be read", name=name, error=str(error))
-    for view in memory.playbooks(project.namespace, state="active"):
-        yield view.name, view.definition
+        else:
+            yield name, definition
 
 
 # --- The offer -----------------------------------------------------------------------------------

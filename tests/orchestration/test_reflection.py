@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
+from django.test import Client
+from django.urls import reverse
 
 from agentsys.gateway.scripted import scripted
 from agentsys.kernel import crashpoints
@@ -149,6 +152,14 @@ def test_what_is_asked_already_or_given_by_a_playbook_is_not_offered_again(ann: 
     approval_decide(offered().pk, user=ann, decision="approve")
     assert "gives the same plans" in goal_reflect(said("fourth").pk)
     assert ApprovalRequest.objects.filter(kind="playbook").count() == 1
+
+
+def test_a_playbook_that_cannot_be_read_is_in_nobodys_way(settings: Any, tmp_path: Path) -> None:
+    (tmp_path / "broken.yaml").write_text("name: broken\nparameters: [1]\nphases: {}")
+    (tmp_path / "odd.yaml").write_text("- : [")
+    settings.AGENTSYS = replace(settings.AGENTSYS, playbooks=tmp_path)
+    two()
+    assert offered()
 
 
 def test_what_was_rejected_is_not_offered_again_before_there_is_twice_the_evidence(
@@ -304,6 +315,21 @@ def test_an_edit_may_change_words_and_nothing_that_the_backtest_finds(ann: User)
     assert view is not None
     assert view.definition == {**request.context["playbook"], **words}
     whole(request.goal)
+
+
+def test_the_console_shows_what_would_be_in_force_and_takes_the_decision(ann: User) -> None:
+    _, second = two()
+    request, client = offered(), Client()
+    client.force_login(ann)
+    page = client.get(
+        reverse("admin:agentsys_orchestration_approvalrequest_change", args=[request.pk])
+    ).content.decode()
+    assert "not offered again for the same evidence" in page
+    assert "Say ${params.word} twice" in page
+    assert "&quot;rename&quot;" in page
+    fields = {"decision": "edit", "reason": "ok", "payload": '{"name": "by-console"}'}
+    client.post(reverse("admin:agentsys_approval_decide", args=[request.pk]), fields)
+    assert memory.playbook_get("by-console", namespace=second.project.namespace)
 
 
 def test_an_edit_may_give_parameters_better_names(ann: User) -> None:

@@ -16,6 +16,7 @@ from orchestration.domain.generalise import (
     Record,
     generalise,
 )
+from orchestration.domain.matching import gives_already
 from orchestration.domain.plan import plan_from_json
 from orchestration.domain.playbook import compile_playbook, playbook_from_json
 from orchestration.domain.reflection import (
@@ -25,7 +26,6 @@ from orchestration.domain.reflection import (
     backtest,
     candidate_of,
     form_of,
-    gives_already,
     record_of,
     shape_of,
 )
