@@ -26,6 +26,7 @@ app.conf.task_routes = {
     "orchestration.work": {"queue": "agents"},
     "orchestration.swarm": {"queue": "agents"},
     "orchestration.verify": {"queue": "verify"},
+    "orchestration.reflect": {"queue": "memory"},
     "orchestration.*": {"queue": "control"},
     "memory.*": {"queue": "memory"},
 }

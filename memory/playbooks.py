@@ -1,8 +1,9 @@
 """Playbooks: versions that are never changed, and how each has done.
 
 A version's definition is frozen by the database. A learned playbook is a candidate: it is found by
-its name, but never chosen over an active version; a success makes it active. What has failed is
-ranked low by the Wilson bound and stays, so that the record is honest.
+its name, but never chosen over an active version. Only a person puts it in force: it was made from
+what tasks said, and what is active is shown to models as an example. What has failed is ranked low
+by the Wilson bound and stays, so that the record is honest.
 """
 
 from __future__ import annotations
@@ -74,10 +75,12 @@ def playbook_get(name: str, version: int | None = None, namespace: str = "") -> 
     return _view(row) if row else None
 
 
-def playbooks(namespace: str = "") -> list[PlaybookView]:
-    """Of each playbook that this namespace sees, the version `playbook_get` gives; the most proven
-    first, by the Wilson lower bound of its success rate."""
-    preferred = {row.name: row for row in _preferred_last(_visible(namespace))}
+def playbooks(namespace: str = "", *, state: str = "") -> list[PlaybookView]:
+    """Of each playbook that this namespace sees, the version `playbook_get` gives, of those in
+    `state` where it is given; the most proven first, by the Wilson lower bound of its success
+    rate."""
+    rows = _visible(namespace).filter(state=state) if state else _visible(namespace)
+    preferred = {row.name: row for row in _preferred_last(rows)}
     return sorted((_view(row) for row in preferred.values()), key=lambda v: (-v.wilson, v.name))
 
 
@@ -91,12 +94,10 @@ def _preferred_last(rows: QuerySet[Playbook]) -> QuerySet[Playbook]:
 
 
 def playbook_result(playbook_id: int, *, success: bool) -> None:
-    """Count how a goal that used the playbook ended; a candidate that succeeds becomes active."""
+    """Count how a goal that used the playbook ended; a candidate stays one, however it went."""
     field = "successes" if success else "failures"
-    state = Case(When(state="candidate", then=Value("active")), default=F("state"))
-    moved = Playbook.objects.filter(pk=playbook_id).update(
-        **{field: F(field) + 1}, **({"state": state} if success else {}), last_used_at=Now()
-    )
+    rows = Playbook.objects.filter(pk=playbook_id)
+    moved = rows.update(**{field: F(field) + 1}, last_used_at=Now())
     if not moved:
         raise NotFound(kind="playbook", id=playbook_id, listing="memory playbooks")
 

@@ -26,6 +26,7 @@ from orchestration.services.advance import advance
 from orchestration.services.draining import drain
 from orchestration.services.goals import goal_plan
 from orchestration.services.proposals import proposal_apply
+from orchestration.services.reflection import goal_reflect
 from orchestration.services.running import serve, task_serve
 from orchestration.services.settle import attempt_settle
 from orchestration.services.swarm_running import swarm_serve
@@ -111,6 +112,12 @@ def apply(proposal_id: int) -> str | None:
 @app.task(name="orchestration.plan")
 def plan(goal_id: int) -> str | None:
     return _edge("plan", lambda: goal_plan(goal_id), goal_id=goal_id)
+
+
+@app.task(name="orchestration.reflect")
+def reflect(goal_id: int) -> str | None:
+    """A goal is over: is there a playbook in it and in those before it?"""
+    return _edge("reflect", lambda: goal_reflect(goal_id), goal_id=goal_id)
 
 
 @app.task(name="orchestration.sweep")

@@ -38,6 +38,11 @@ CONSEQUENCES = {
     "reject": "It is not done; the task fails with your reason.",
     "respond": "Nothing is done yet; the task tries again with what you say.",
 }
+LEARNED = {
+    "approve": "The playbook is put in force in the project, byte for byte.",
+    "edit": "The same with the fields below, if it still gives the recorded plans.",
+    "reject": "It is not used, and not offered again for the same evidence.",
+}
 ANSWERS = {"respond": "The task goes on with your answer."}
 
 
@@ -174,7 +179,7 @@ class ApprovalAdmin(Window):
 
 
 def _choices(row: ApprovalRequest) -> list[tuple[str, str]]:
-    texts = {**CONSEQUENCES, **(ANSWERS if row.kind == "question" else {})}
+    texts = CONSEQUENCES | {"question": ANSWERS, "playbook": LEARNED}.get(row.kind, {})
     return [(name, texts[name]) for name in texts if name in row.allowed]
 
 

@@ -19,11 +19,20 @@ def evidence(row: ApprovalRequest) -> dict[str, Any]:
         "question": visible(row.question),
         "context_shown": document(row.context) if row.context else "",
         "bytes": canonical(row.proposal) if row.proposal else None,
-        "editable_json": json.dumps(row.proposal.payload, indent=2) if row.proposal else "{}",
+        "editable_json": json.dumps(_editable(row), indent=2),
         "attempt": attempt,
         "verdicts": verdicts(attempt.pk) if attempt else [],
         "quote": quote(row),
     }
+
+
+def _editable(row: ApprovalRequest) -> Any:
+    """What an edit begins with: the whole action, or the words of a playbook."""
+    if row.kind == "playbook":
+        shown = row.context["playbook"]
+        words = {key: shown.get(key, "") for key in ("name", "description")}
+        return {**words, "rename": {name: name for name in shown.get("parameters", {})}}
+    return row.proposal.payload if row.proposal else {}
 
 
 def canonical(proposal: Proposal) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+# Its fields in the order in which they are read; a database keeps none.
+PLAYBOOK = ("name", "version", "description", "objective", "repository", "parameters", "phases")
 SHOWN_MAX = 8000  # characters of one value; `--json` has all of it
 
 
@@ -66,12 +68,32 @@ def asked_lines(view: Mapping[str, Any]) -> Iterator[str]:
         yield json.dumps(proposal["payload"], indent=2)
         if proposal["diff"]:
             yield proposal["diff"]
+    if view["kind"] == "playbook":
+        yield from _playbook_lines(view["context"], view["action_hash"])
     if view["plan"] is not None:
         yield f"the plan: {value_text(view['plan'])}"
     if view["inputs"] is not None:
         yield f"inputs: {value_text(view['inputs'])}"
     if view["output"] is not None:
         yield f"what was handed in: {value_text(view['output'])}"
+
+
+def _playbook_lines(context: Mapping[str, Any], hashed: str) -> Iterator[str]:
+    yield f"what would be put in force, exactly (sha256 {hashed}):"
+    playbook = {
+        field: context["playbook"][field] for field in PLAYBOOK if field in context["playbook"]
+    }
+    yield json.dumps(playbook, indent=2, ensure_ascii=False)
+    yield "its backtest: with these values it gives each goal's plan, to the byte"
+    for row in context["goals"]:
+        verdicts = ", ".join(f"{n} {outcome}" for outcome, n in row["verdicts"].items())
+        yield (
+            f"goal-{row['goal']}: {json.dumps(row['params'], ensure_ascii=False)};"
+            f" {row['tasks']} tasks in {row['attempts']} attempts, verdicts {verdicts or 'none'},"
+            f" {row['tokens']} tokens, ${row['cost_usd']:.4f}, {row['seconds']} s"
+        )
+    ended = context["of_this_shape"]
+    yield f"of goals of this shape {ended['succeeded']} succeeded and {ended['failed']} failed"
 
 
 def verdict_lines(verdicts: list[Mapping[str, Any]]) -> list[str]:

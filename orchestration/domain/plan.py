@@ -57,6 +57,17 @@ class TaskDraft:
         }
         return {"objective": self.objective, **found}
 
+    def document(self) -> dict[str, Any]:
+        """The task as the plan's document has it: its definition, and when it is its turn."""
+        return {
+            "key": self.key,
+            "agent": self.agent,
+            "phase": plain(self.phase),
+            "priority": self.priority,
+            "depends_on": list(self.depends_on),
+            **plain(self.definition()),
+        }
+
 
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value

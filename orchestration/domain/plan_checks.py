@@ -26,6 +26,7 @@ from orchestration.domain.plan_scopes import scope_problems
 from orchestration.domain.plan_swarm import swarm_problems as micro_problems
 from orchestration.domain.plan_tools import tool_problems
 from orchestration.domain.refs import DOLLAR, references, task_of
+from orchestration.domain.replanning import is_division
 
 KEY = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._\[\]/-]{0,119}$")
 TEXT_MAX = 20_000
@@ -276,7 +277,7 @@ def _fan_out_problems(
     problems: list[str],
 ) -> None:
     name, fan_out = f"task `{task.key}`: fan_out", task.fan_out or {}
-    if task.retry.get("on_exhausted") == "replan":
+    if task.retry.get("on_exhausted") == "replan" and not is_division(fan_out):
         problems.append(f"{name}: is divided already; retry.on_exhausted can be fail or ask")
     problems += [
         f"{name}: unknown field `{f}`{did_you_mean(str(f), FAN_OUT)}"

@@ -87,7 +87,7 @@ def _partly(text: str, scope: Mapping[str, Any]) -> Any:
     whole = _REFERENCE.fullmatch(text)
     if whole:
         name = whole[1].strip()
-        return _inert(lookup(name, scope)) if _known(name, scope) else text
+        return inert(lookup(name, scope)) if _known(name, scope) else text
     return _REFERENCE.sub(lambda found: _put(found, scope), text)
 
 
@@ -98,13 +98,14 @@ def _put(found: re.Match[str], scope: Mapping[str, Any]) -> str:
     return _as_text(lookup(name, scope)).replace(DOLLAR, _DOLLAR)
 
 
-def _inert(value: Any) -> Any:
+def inert(value: Any) -> Any:
+    """`value` for a place that is resolved later: what looks like a reference in it is text."""
     if isinstance(value, str):
         return value.replace(DOLLAR, _DOLLAR) if "${" in value else value
     if isinstance(value, Mapping):
-        return {key: _inert(item) for key, item in value.items()}
+        return {key: inert(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_inert(item) for item in value]
+        return [inert(item) for item in value]
     return value
 
 

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
+from django.db.models.fields.json import KT
 from django.db.models.functions import Now
 
 from orchestration.domain.lives import PROPOSAL
@@ -16,7 +17,7 @@ from orchestration.models.tasks import Attempt, Task
 
 DECISIONS = ("approve", "edit", "reject", "respond")
 REQUEST_STATES = ("open", "approved", "rejected", "answered", "expired", "withdrawn")
-REQUEST_KINDS = ("proposal", "question", "verdict", "plan", "budget", "effect")
+REQUEST_KINDS = ("proposal", "question", "verdict", "plan", "budget", "effect", "playbook")
 
 
 class Scope(models.Model):
@@ -138,6 +139,12 @@ class ApprovalRequest(models.Model):
                 name="approval_one_open_a_proposal",
                 fields=["proposal"],
                 condition=Q(state="open", proposal__isnull=False),
+            ),
+            # A learned playbook is asked about once, however often it is found.
+            models.UniqueConstraint(
+                KT("context__form"),
+                name="approval_one_open_a_form",
+                condition=Q(state="open", kind="playbook"),
             ),
         ]
         indexes = [

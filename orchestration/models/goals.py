@@ -73,6 +73,7 @@ class Goal(models.Model):
     ledger_head = models.CharField(max_length=64, blank=True, default="")
     claimed_at = models.DateTimeField(null=True, blank=True)  # whose turn it is, for fairness
     publish_due_at = models.DateTimeField(null=True, blank=True)  # planning: the row is the outbox
+    reflect_due_at = models.DateTimeField(null=True)  # over: what it teaches is still to be seen
     reason = models.TextField(blank=True, default="")  # why it ended, in one sentence
     created_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True, blank=True)
@@ -93,6 +94,11 @@ class Goal(models.Model):
                 condition=Q(state="running", paused_at__isnull=True),
             ),
             models.Index(fields=["project", "-id"], name="goal_by_project"),
+            models.Index(
+                name="goal_reflects",
+                fields=["reflect_due_at"],
+                condition=Q(reflect_due_at__isnull=False),
+            ),
         ]
         permissions = [
             ("control_goal", "Can pause, resume, cancel and direct goals"),

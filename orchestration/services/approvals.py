@@ -30,6 +30,7 @@ from orchestration.models import (
 from orchestration.services.ending import task_fail, task_retry
 from orchestration.services.followups import Followups
 from orchestration.services.goals import cancel_within
+from orchestration.services.learned import playbook_decided
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.moves import attempts_move, goal_move, proposals_move, tasks_move
 from orchestration.services.parking import budget_answered, task_resume
@@ -200,10 +201,7 @@ def _follow(
         case "question":
             _question_answered(book, request, decision, actor, reason, after)
         case "budget" if request.task_id is None and "deadline_at" in request.context:
-            if decision == "approve":
-                deadline_granted(book, actor=actor)
-            else:
-                cancel_within(book, actor=actor, reason=f"its deadline passed; {reason}")
+            _deadline_decided(book, decision, actor, reason)
         case "budget" if request.task_id is None and decision == "reject":
             cancel_within(book, actor=actor, reason=f"no more budget, says {actor}: {reason}")
         case "budget":
@@ -224,8 +222,15 @@ def _follow(
             _plan_decided(book, decision, actor, reason, after)
         case "effect":
             _effect_decided(book, request, decision, actor, reason, after)
-        case _:
-            pass
+        case "playbook":
+            playbook_decided(book, request, decision, actor=actor, payload=payload)
+
+
+def _deadline_decided(book: Book, decision: str, actor: str, reason: str) -> None:
+    if decision == "approve":
+        deadline_granted(book, actor=actor)
+    else:
+        cancel_within(book, actor=actor, reason=f"its deadline passed; {reason}")
 
 
 def _question_answered(

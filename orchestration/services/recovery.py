@@ -31,13 +31,13 @@ from orchestration.domain.recovery import (
     recover,
 )
 from orchestration.models import Attempt, Recovery, Task
+from orchestration.services.dividing import replan_decide, replans_told, task_divide
 from orchestration.services.ending import task_fail, task_retry
 from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book
 from orchestration.services.moves import tasks_move
 from orchestration.services.outages import outage_seen
 from orchestration.services.parking import attempts_park
-from orchestration.services.replan import task_divide
 from orchestration.services.requests import request_open
 from workers.services import agent_info
 
@@ -67,6 +67,8 @@ def task_recover(
         jitter=random.random(),  # noqa: S311 - spreads retries, protects nothing
         retry_after_seconds=wait_seconds,
     )
+    if isinstance(decision, Divide) and (why := replan_decide(book, attempt.task.key)):
+        decision = AskPerson(f"{reason}; it is not divided again: {why}")
     if isinstance(decision, Continue | Afresh | OtherModel | OtherAgent):
         lineage = attempt.lineage if isinstance(decision, Continue) else None
         if attempts_park(book, attempt.task, reason, lineage=lineage):
@@ -182,6 +184,10 @@ def _patience_anew(task: Task, *, forgiven: bool = False, model: str = "") -> No
     row.save()
 
 
+def _may_be_divided(task: Task) -> bool:
+    return (task.definition.get("retry") or {}).get("on_exhausted") == "replan"
+
+
 def _ask(book: Book, attempt: Attempt, reason: str) -> None:
     """The last rung. Whatever is answered begins an attempt anew, except no."""
     task = attempt.task
@@ -196,7 +202,13 @@ def _ask(book: Book, attempt: Attempt, reason: str) -> None:
         book,
         kind="question",
         question=f"{task.key} could not be done: {reason}. Try again?",
-        context={"reason": reason, "attempts": task.attempts_count, "exhausted": True},
+        context={
+            "reason": reason,
+            "attempts": task.attempts_count,
+            "exhausted": True,
+            # Looked for only where there can be any: it reads the whole plan.
+            **({"replans": replans_told(book, task.key)} if _may_be_divided(task) else {}),
+        },
         risk="write",
         task_id=task.pk,
         attempt_id=attempt.pk,

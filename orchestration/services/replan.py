@@ -22,7 +22,6 @@ from django.db.models import Sum
 from agentsys.kernel.errors import AgentsysError, BadInput, ExitCode, IllegalMove, NotFound
 from agentsys.kernel.hashing import digest_of_plain, plain
 from agentsys.kernel.wording import counted
-from orchestration.domain.expand import KEY_CHARS
 from orchestration.domain.fold import runs
 from orchestration.domain.lives import AttemptEvent, GoalEvent, TaskEvent, TaskState
 from orchestration.domain.plan import (
@@ -32,7 +31,7 @@ from orchestration.domain.plan import (
     plan_from_json,
     task_from_json,
 )
-from orchestration.domain.plan_checks import TEXT_MAX, plan_problems
+from orchestration.domain.plan_checks import plan_problems
 from orchestration.domain.revising import Change, Standing, change_of, together
 from orchestration.models import ApprovalRequest, Attempt, Goal, Plan, Proposal, Task
 from orchestration.services.followups import Followups
@@ -170,58 +169,9 @@ def tasks_again(book: Book, keys: Iterable[str], *, actor: str, after: Followups
     for key in named:  # what is no longer the same is fresh
         standing[key] = replace(standing[key], draft=replace(standing[key].draft, agent=""))
     change = change_of(standing, drafts, again=True)
-    return _carry_out(book, standing, drafts, change, actor, "their needs were replaced", after)
-
-
-DIVIDE = "Divide into independent steps what could not be done in one piece"
-STEPS: Mapping[str, Any] = {  # what a planner's steps become: children of the task they are for
-    "as": "step",
-    "key": "${step.key}",
-    "task": {
-        "agent": "${step.agent}",
-        "objective": "${step.objective}",
-        "inputs": "${step.inputs}",
-        "retry": {"on_exhausted": "ask"},
-    },
-}
-
-
-def task_divide(book: Book, key: str, *, reason: str, actor: str, after: Followups) -> Revision:
-    """Let a planner divide a task that could not be done. Its steps come before the task, which
-    then begins anew with their outputs; what fails after that is for a person. The caller holds
-    the goal's lock and has ended the task's attempt."""
-    standing = standing_of(book.goal_id)
-    old = standing[key].draft
-    planner = TaskDraft(
-        key=_free(f"{key[:KEY_CHARS]}.plan", standing),
-        agent="planner",
-        objective=f"{DIVIDE}: {old.objective}"[:TEXT_MAX],
-        inputs={
-            "failed": {
-                "agent": old.agent,
-                "inputs": old.inputs,
-                "acceptance": list(old.acceptance),
-            },
-            "why": reason,
-        },
-        depends_on=old.depends_on,
-        phase=old.phase,
-        priority=old.priority,
-        retry={"on_exhausted": "ask"},
+    return change_carry_out(
+        book, standing, drafts, change, actor, "their needs were replaced", after
     )
-    template = {**STEPS["task"], "scopes": list(old.scopes)} if old.scopes else STEPS["task"]
-    over = f"${{tasks.{planner.key}.output.steps}}"
-    divided = replace(
-        old,
-        depends_on=(*old.depends_on, planner.key),
-        fan_out={**STEPS, "over": over, "task": template},
-        retry={**old.retry, "on_exhausted": "ask"},
-    )
-    drafts = {k: task.draft for k, task in standing.items() if task.parent is None}
-    drafts |= {planner.key: planner, key: divided}
-    change = change_of(standing, drafts, again=False)
-    rationale = f"{key} is divided: {reason}"[:2000]
-    return _carry_out(book, standing, drafts, change, actor, rationale, after)
 
 
 # --- What is there -------------------------------------------------------------------------------
@@ -277,7 +227,7 @@ def _by_key(tasks: Sequence[TaskDraft]) -> dict[str, TaskDraft]:
     return {task.key: task for task in tasks}
 
 
-def _free(key: str, taken: Mapping[str, Any]) -> str:
+def key_free(key: str, taken: Mapping[str, Any]) -> str:
     """`key`, or the first of `key-2`, `key-3` … that is not taken."""
     named = (key if n == 1 else f"{key}-{n}" for n in count(1))
     return next(name for name in named if name not in taken)
@@ -334,7 +284,7 @@ def _change(
         if preview:
             version = active.version + (not change.is_nothing)
             return _told(book, version, standing, change, preview=True)
-        revision = _carry_out(book, standing, drafts, change, actor, rationale, after)
+        revision = change_carry_out(book, standing, drafts, change, actor, rationale, after)
     after.publish(goal_id)
     return revision
 
@@ -401,7 +351,7 @@ def _spent(task_ids: set[int]) -> dict[int, tuple[int, Any]]:
     return {row["task_id"]: (row["t"], row["c"]) for row in sums}
 
 
-def _carry_out(
+def change_carry_out(
     book: Book,
     standing: Mapping[str, Standing],
     drafts: Mapping[str, TaskDraft],
@@ -410,6 +360,7 @@ def _carry_out(
     rationale: str,
     after: Followups,
 ) -> Revision:
+    """Put a decided change into force, in the caller's transaction under the goal's lock."""
     active = _active(book, ("running", "failed"))
     if change.is_nothing:
         return _told(book, active.version, standing, change, preview=False)

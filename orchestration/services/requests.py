@@ -36,8 +36,10 @@ def request_open(
     task_id: int | None = None,
     attempt_id: int | None = None,
     proposal: Proposal | None = None,
+    action_hash: str = "",
 ) -> ApprovalRequest:
-    """Ask people. The definition's `approval` may set quorum, four_eyes and days.
+    """Ask people. The definition's `approval` may set quorum, four_eyes and days. `action_hash` is
+    of what would be done, where that is no proposal; else the question itself is what is decided.
 
     Where several people must agree nobody may edit: they would have agreed to something else.
     """
@@ -56,7 +58,9 @@ def request_open(
         risk=risk,
         quorum=policy.get("quorum", 1),
         allowed=list(allowed),
-        action_hash=proposal.payload_hash if proposal else digest([question, plain(context)]),
+        action_hash=proposal.payload_hash
+        if proposal
+        else action_hash or digest([question, plain(context)]),
         requested_by=_requester(book.goal_id),
         due_at=book.now + timedelta(days=days),
         on_expiry=policy.get("on_expiry", "expire"),

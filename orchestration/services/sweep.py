@@ -269,6 +269,14 @@ def _plans_publish() -> int:
     return len(due)
 
 
+def _reflections_publish() -> int:
+    due = _due(Goal.objects.filter(reflect_due_at__isnull=False), "reflect_due_at")
+    for goal_id in due:
+        dispatch.send("orchestration.reflect", goal_id)
+    _push("agentsys_orchestration_goal", "reflect_due_at", due)
+    return len(due)
+
+
 def over() -> list[int]:
     ended = Goal.objects.filter(finished_at__isnull=False)
     return _due(ended, "publish_due_at")
@@ -310,7 +318,7 @@ def _push(table: str, field: str, ids: list[int]) -> None:
         with connection.cursor() as cursor:
             cursor.execute(
                 f"UPDATE {table} SET {field} = clock_timestamp() + make_interval(secs => %s)"  # noqa: S608
-                f" WHERE id = ANY(%s)",
+                f" WHERE id = ANY(%s) AND {field} IS NOT NULL",
                 [settings.AGENTSYS.republish_max_seconds, ids],
             )
 
@@ -325,6 +333,7 @@ PARTS: Mapping[str, Callable[[], int]] = {
     "proposals": _proposals_publish,
     "planned": _plans_publish,
     "wrapped": lambda: _each("wrap up", over(), wrap_up),
+    "reflected": _reflections_publish,
     "reservations": lambda: reservations_release(),
     "expired": lambda: _each("expire", expired(), approval_expire),
     "overtime": lambda: _each("park", overtime(), overtime_park),

@@ -1,27 +1,32 @@
 """What happens once a goal is over: its report on disk, its memories, its workspaces gone.
 
 The goal's `publish_due_at` stays set until this is done, so a crash in the middle only means that
-the next sweep does it again; every part may be repeated.
+a later sweep does it again; every part may be repeated, but for what the last transaction does.
 """
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
 from django.conf import settings
+from django.db import transaction
+from django.db.models.functions import Now
 
 from agentsys.kernel.crashpoints import crashpoint
 from agentsys.kernel.errors import BadInput
 from memory import services as memory
 from orchestration.models import Artifact, Goal, LedgerEntry, Plan, Proposal, Task
 from orchestration.planners.playbooks import playbooks_load
+from orchestration.services.ledger import goal_locked
 from workers.beneath import file_name
 from workers.git import Repository
 from workers.services import blob_get
 from workers.workspaces import folder_remove
 
 log = structlog.get_logger(__name__)
+WRAP_SECONDS = 60.0  # after these the sweep believes that whoever began has died
 
 
 def goal_folder(goal_id: int) -> Path:
@@ -29,16 +34,40 @@ def goal_folder(goal_id: int) -> Path:
 
 
 def wrap_up(goal_id: int) -> None:
-    """Export, remember, clean up. Safe to call again."""
-    goal = Goal.objects.get(pk=goal_id)
-    if goal.finished_at is None or goal.publish_due_at is None:
+    """Export, remember, clean up. Safe to call again, and for several at once: whoever comes first has
+    it for WRAP_SECONDS."""
+    until = _claim(goal_id)
+    if until is None:
         return
     crashpoint("C18")
+    goal = Goal.objects.select_related("project").get(pk=goal_id)
     reports_export(goal)
     remember(goal)
-    folder_remove(Path(settings.AGENTSYS.home) / "work" / f"goal-{goal_id}")
-    refs_release(goal)
-    Goal.objects.filter(pk=goal_id).update(publish_due_at=None)
+    with goal_locked(goal_id):  # a goal that was taken up again meanwhile needs its folder
+        mine = Goal.objects.filter(pk=goal_id, finished_at__isnull=False, publish_due_at=until)
+        if not mine.update(publish_due_at=None, reflect_due_at=_reflects(goal)):
+            return
+        _remember_playbook(goal, goal.project.namespace)  # counted in the transaction that says so
+        folder_remove(Path(settings.AGENTSYS.home) / "work" / f"goal-{goal_id}")
+        refs_release(goal)
+
+
+def _claim(goal_id: int) -> datetime | None:
+    """Until when nobody else wraps the goal up; None when it is not to be, or somebody else does."""
+    with transaction.atomic():
+        due = Goal.objects.filter(pk=goal_id, finished_at__isnull=False, publish_due_at__lte=Now())
+        goal = due.select_for_update(no_key=True).annotate(now=Now()).first()
+        if goal is None:
+            return None
+        until: datetime = goal.now + timedelta(seconds=WRAP_SECONDS)
+        Goal.objects.filter(pk=goal_id).update(publish_due_at=until)
+    return until
+
+
+def _reflects(goal: Goal) -> Now | None:
+    """Another outbox takes over: what the goal teaches is looked at later, by a message of its own."""
+    teaches = goal.state == "succeeded" and goal.forked_from_id is None
+    return Now() if teaches and goal.project.policy.get("reflection", True) else None
 
 
 def reports_export(goal: Goal) -> list[Path]:
@@ -69,7 +98,7 @@ def refs_release(goal: Goal) -> None:
 
 
 def remember(goal: Goal) -> None:
-    """Episodes from the ledger, facts from accepted claims, and how the playbook did."""
+    """Episodes from the ledger and facts from accepted claims."""
     namespace = goal.project.namespace
     entries = [
         {**row, "namespace": namespace, "objective": goal.objective}
@@ -80,7 +109,6 @@ def remember(goal: Goal) -> None:
     memory.episodes_from_ledger(entries)
     _remember_claims(goal, namespace)
     memory.working_clear(goal.pk)
-    _remember_playbook(goal, namespace)
 
 
 def _remember_claims(goal: Goal, namespace: str) -> None:

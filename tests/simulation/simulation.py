@@ -56,6 +56,7 @@ MESSAGES: dict[str, Callable[..., object]] = {
     "orchestration.settle": tasks.settle.run,
     "orchestration.apply": tasks.apply.run,
     "orchestration.plan": tasks.plan.run,
+    "orchestration.reflect": tasks.reflect.run,
     "orchestration.sweep": tasks.sweep.run,
 }
 

@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 from workers import services
 from workers.agents.base import Agent
 from workers.contracts import Brief, Ports, Report
+from workers.domain import course as c
+from workers.domain.subplans import STEPS_MAX, subplan_problems
 from workers.loop import Loop
 from workers.tools import tools_for
 
-STEPS_MAX = 12
 TEXT = {"type": "string", "minLength": 1}
 
 
@@ -26,6 +27,8 @@ class PlannerAgent(Agent):
         "properties": {
             "failed": {"type": "object", "description": "the task that could not be done"},
             "why": {"type": "string"},
+            "tried": {"type": "array", "description": "steps of an earlier division"},
+            "steps_max": {"type": "integer", "minimum": 1, "maximum": STEPS_MAX},
         },
     }
     output_schema: ClassVar = {
@@ -54,7 +57,34 @@ class PlannerAgent(Agent):
     }
 
     def run(self, brief: Brief, ports: Ports) -> Report:
-        return Loop(brief, ports, tools_for(brief), _schema()).run()
+        return _Dividing(brief, ports, tools_for(brief), _schema()).run()
+
+
+class _Dividing(Loop):
+    """A division that is no good goes back to the model with the reasons, within its limits: it is
+    handed in, and judged by others, only when it can be run and is not what failed."""
+
+    def _finish(self, call: c.Call) -> c.NotAccepted | Report:
+        done = super()._finish(call)
+        if not isinstance(done, Report):
+            return done
+        wrong = self._wrong(done.output["steps"])
+        return c.NotAccepted(tuple(wrong)) if wrong else done
+
+    def _wrong(self, steps: list[dict[str, Any]]) -> list[str]:
+        given = self._brief.inputs
+        failed = {"agent": "", "inputs": None, **(given.get("failed") or {})}
+        return subplan_problems(
+            steps,
+            failed=failed,
+            tried=given.get("tried") or (),
+            steps_max=given.get("steps_max", STEPS_MAX),
+            told_by_inputs=frozenset(
+                name
+                for name, info in services.agent_info().items()
+                if info.inputs_schema.get("required")
+            ),
+        )
 
 
 def _schema() -> dict[str, Any]:

@@ -21,7 +21,7 @@ from orchestration.models import Attempt, Goal
 from orchestration.planners.playbooks import playbooks_load
 from orchestration.services import goals, reads
 from orchestration.services.sessions import sessions_alive
-from orchestration.services.wrapup import wrap_up
+from orchestration.services.wrapup import reports_export, wrap_up
 from workers.git import Repository
 
 PLAYBOOK = "repo-care"
@@ -72,6 +72,7 @@ class Command(Base):
             goal.refresh_from_db()
             if goal.finished_at is not None:
                 wrap_up(goal.pk)
+                reports_export(goal)  # also when a worker that was ended has begun to
 
     def _tell(self, goal_id: int, seconds: float) -> None:
         view = reads.goal_view(goal_id)

@@ -1,4 +1,4 @@
-"""`plans show|validate|revise|add|playbooks`."""
+"""`plans show|validate|revise|add|playbooks|learned`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from orchestration.management.commands.goals import goal_id, params_of, plan_of
 from orchestration.planners import make_plan
 from orchestration.planners.playbooks import playbook_files, playbook_find
 from orchestration.services import reads
+from orchestration.services.learned import learned_list
 from orchestration.services.planfile import plan_file
 from orchestration.services.plans import plan_document
 from orchestration.services.replan import Revision, plan_extend, plan_revise
@@ -58,6 +59,12 @@ class Command(Base):
         add_json(more)
         books = verbs.add_parser("playbooks", help="the playbooks that ship with the project")
         add_json(books)
+        learned = verbs.add_parser(
+            "learned", help="playbooks that were learned from goals, for a person to review"
+        )
+        learned.add_argument("--project", help="of this project only")
+        learned.add_argument("--all", action="store_true", help="decided ones too")
+        add_json(learned)
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
         getattr(self, f"do_{verb}")(**options)
@@ -141,6 +148,24 @@ class Command(Base):
             columns = ("name", "parameters", "description")
             rows = ((d["name"], ", ".join(d["parameters"]), d["description"]) for d in data)
             self.show(table(columns, rows))
+
+    def do_learned(self, **options: Any) -> None:
+        rows = learned_list(options["project"], decided=options["all"])
+        if options["json"]:
+            self.emit(rows, as_json=True)
+        elif rows:
+            columns = ("approval", "project", "name", "parameters", "goals", "state", "reason")
+            self.show(table(columns, (_learned_cells(row, columns) for row in rows)))
+            self.note("`inbox show APPROVAL` has the playbook and its backtest")
+        else:
+            self.note("no learned playbook waits for a person")
+
+
+def _learned_cells(row: dict[str, Any], columns: tuple[str, ...]) -> list[Any]:
+    return [
+        ", ".join(map(str, value)) if isinstance(value := row[name], list) else value
+        for name in columns
+    ]
 
 
 def _verifiers(verify: Any) -> str:

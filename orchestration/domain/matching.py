@@ -1,0 +1,86 @@
+"""With which values would a playbook give a recorded plan? And does it?
+
+Values are read off from where a playbook's parameters stand; whether they are right comes out when
+it is compiled with them, so nothing here needs to be certain.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from agentsys.kernel.errors import BadInput
+from agentsys.kernel.hashing import canonical
+from orchestration.domain.generalise import Record
+from orchestration.domain.playbook import PlaybookDraft, compile_playbook, playbook_from_json
+
+PARAM = re.compile(r"(?<!\$)\$\{params\.([A-Za-z_][A-Za-z0-9_-]*)\}")
+
+
+def gives_already(definition: Any, records: Sequence[Record]) -> bool:
+    """Does this playbook give the tasks of all these plans? Headings and wording aside."""
+    try:
+        playbook = playbook_from_json(definition)
+    except BadInput:
+        return False
+    return all(_gives(playbook, record) for record in records)
+
+
+def _gives(playbook: PlaybookDraft, record: Record) -> bool:
+    try:
+        made = compile_playbook(playbook, values_of(playbook, record)).tasks
+    except BadInput:
+        return False
+    tasks = [_work(task.document()) for task in made]
+    return canonical(tasks) == canonical([_work(task) for task in record.tasks])
+
+
+def _work(task: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in task.items() if key not in ("phase", "priority")}
+
+
+def values_of(playbook: PlaybookDraft, record: Record) -> dict[str, Any]:
+    """Values of its parameters, as the plan has them; without those that stand nowhere in it."""
+    raw = [task for phase in playbook.phases for task in phase["tasks"]]
+    pairs = list(_pairs(raw, list(record.tasks)))
+    pairs += [(playbook.objective, record.objective), (playbook.repository, record.repository)]
+    bound: dict[str, Any] = {}
+    for template, value in pairs:  # what fills a whole place is certain, a part of a text is not
+        if whole := PARAM.fullmatch(template):
+            bound.setdefault(whole[1], value)
+    for template, value in pairs:
+        if isinstance(value, str) and not bound.keys() >= set(PARAM.findall(template)):
+            _bind_within(template, value, bound)
+    return {name: value for name, value in bound.items() if name in playbook.parameters}
+
+
+def _pairs(template: Any, value: Any) -> Iterator[tuple[str, Any]]:
+    """Texts with parameters, and what stands in their place."""
+    if isinstance(template, str):
+        if PARAM.search(template):
+            yield template, value
+    elif isinstance(template, Mapping) and isinstance(value, Mapping):
+        for key in template:
+            yield from _pairs(template[key], value.get(key))
+    elif isinstance(template, list) and isinstance(value, list):
+        for inner, part in zip(template, value, strict=False):
+            yield from _pairs(inner, part)
+
+
+def _bind_within(template: str, value: str, bound: dict[str, Any]) -> None:
+    pieces = PARAM.split(template)  # literal, name, literal, …
+    names: dict[str, str] = {}
+    pattern = ""
+    for n, piece in enumerate(pieces):
+        if n % 2 == 0:
+            pattern += re.escape(piece)
+        elif piece in names:
+            pattern += f"(?P={names[piece]})"
+        else:
+            names[piece] = f"g{len(names)}"
+            pattern += f"(?P<{names[piece]}>.*?)"
+    found = re.fullmatch(pattern, value, re.DOTALL)
+    if found:
+        for name, group in names.items():
+            bound.setdefault(name, found[group])
