@@ -12,6 +12,7 @@ from orchestration.admin.home import home
 from orchestration.admin.memory import memory_search
 
 handler404 = "orchestration.api.problems.no_such_path"
+handler500 = "orchestration.api.problems.failed"
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="root"),

@@ -6,11 +6,13 @@ Anything else is not handled here: a broken assumption is a 500 and a traceback 
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.views.defaults import page_not_found
+from django.views.defaults import page_not_found, server_error
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler, set_rollback
@@ -18,6 +20,11 @@ from rest_framework.views import exception_handler, set_rollback
 from agentsys.kernel.errors import AgentsysError, BadInput, ExitCode
 
 MEDIA_TYPE = "application/problem+json"
+AWAY = (OperationalError, InterfaceError)
+_AWAY_SAID = (
+    "PostgreSQL cannot be used now; nothing of this request was written, or all of it: look before"
+    " you repeat it"
+)
 
 STATUS = {
     ExitCode.USAGE: status.HTTP_400_BAD_REQUEST,
@@ -47,6 +54,9 @@ def handler(error: Exception, context: dict[str, Any]) -> Response | None:
     if isinstance(error, AgentsysError):
         set_rollback()
         return refusal(error)
+    if isinstance(error, AWAY):
+        set_rollback()
+        return problem(503, code="service-away", detail=_AWAY_SAID, problems=[])
     response = exception_handler(error, context)
     if response is None:
         return None
@@ -86,7 +96,21 @@ def no_such_path(request: HttpRequest, exception: Exception) -> HttpResponse:
     if not request.path.startswith("/api/"):
         return page_not_found(request, exception)
     detail = f"there is no {request.path}; the schema at /api/v1/schema lists every path"
-    return JsonResponse(_body(404, "not-found", detail), status=404, content_type=MEDIA_TYPE)
+    return said(404, "not-found", detail)
+
+
+def failed(request: HttpRequest) -> HttpResponse:
+    """Django's `handler500`, for what broke before or after a view of the API."""
+    if not request.path.startswith("/api/"):
+        return server_error(request)
+    if isinstance(sys.exc_info()[1], AWAY):
+        return said(503, "service-away", _AWAY_SAID)
+    return said(500, "failed", "the request broke; the log of the server says how")
+
+
+def said(number: int, code: str, detail: str) -> HttpResponse:
+    """A problem document where no view is."""
+    return JsonResponse(_body(number, code, detail), status=number, content_type=MEDIA_TYPE)
 
 
 def _body(number: int, code: str, detail: str) -> dict[str, Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from agentsys.kernel.errors import BadInput, IllegalMove
 from agentsys.kernel.hashing import digest, plain
@@ -48,6 +49,7 @@ from orchestration.services.wrapup import wrap_up
 from workers.git import Repository
 
 OBJECTIVE_CHARS_MAX = 20_000
+DEADLINE_MAX = timedelta(days=3653)  # pauses move a deadline; far beyond this no date is left
 KEY_CHARS_MAX = 200
 TASKS_OPEN = ("blocked", "ready", "running", "verifying", "held")
 
@@ -91,7 +93,7 @@ def goal_submit(
         )
         objective = objective or draft.objective
         repository = repository or draft.repository
-    _check(objective, priority)
+    _check(objective, priority, deadline_at)
     limits = limits_checked(budget, level="goal", what="budget") if budget else {}
     path = _repository(repository)
     try:
@@ -160,7 +162,7 @@ def _earlier(project: str, key: str | None, asked: str) -> Goal | None:
     return found
 
 
-def _check(objective: str, priority: int) -> None:
+def _check(objective: str, priority: int, deadline_at: datetime | None = None) -> None:
     problems = []
     if not objective.strip():
         problems.append("the objective is empty; say in a sentence what you want")
@@ -170,6 +172,10 @@ def _check(objective: str, priority: int) -> None:
         )
     if not -1000 <= priority <= 1000:
         problems.append(f"priority {priority} is outside -1000 … 1000")
+    if deadline_at is not None and deadline_at > timezone.now() + DEADLINE_MAX:
+        problems.append(
+            f"the deadline {deadline_at:%Y-%m-%d} is more than 10 years away; leave it out"
+        )
     if problems:
         raise BadInput(what="goal", problems=problems)
 
