@@ -25,7 +25,6 @@ import structlog
 from django.db import connection
 from django.db.models import Count, Exists, F, Func, IntegerField, OuterRef, QuerySet, Sum
 
-from agentsys.kernel.crashpoints import crashpoint
 from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import digest
 from agentsys.kernel.wording import counted
@@ -73,7 +72,6 @@ def goal_reflect(goal_id: int) -> str:
             meter=GoalMeter(goal_id),
         )
         candidate = Candidate(definition, candidate.form, candidate.results)
-    crashpoint("C21")
     with goal_locked(goal_id) as book:
         return _conclude(book, goal, None if why else candidate, seen) or why
 

@@ -202,8 +202,33 @@ def _die_at(name: str) -> None:
     crashpoints.arm(hook)
 
 
-@pytest.mark.parametrize(("point", "is_there"), [("C21", False), ("C10", False), ("C11", True)])
-def test_dying_before_in_or_after_the_commit_neither_loses_nor_doubles_an_offer(
+def _die_at_the_look(execute: Any, sql: str, *rest: Any) -> Any:
+    if "jsonb_array_length" in sql:
+        raise Died
+    return execute(sql, *rest)
+
+
+def _die_at_the_offer(execute: Any, sql: str, *rest: Any) -> Any:
+    if sql.startswith('INSERT INTO "agentsys_orchestration_approvalrequest"'):
+        raise Died
+    return execute(sql, *rest)
+
+
+@pytest.mark.parametrize("dies", [_die_at_the_look, _die_at_the_offer])
+def test_dying_before_the_offer_is_written_loses_nothing(dies: Any) -> None:
+    said("hello")
+    goal = said("goodbye")
+    with connection.execute_wrapper(dies), pytest.raises(Died):
+        goal_reflect(goal.pk)
+    connection.close()
+    assert not ApprovalRequest.objects.filter(kind="playbook").exists()
+    assert goal_reflect(goal.pk).startswith("offered")
+    assert offered().goal == goal
+    whole(goal)
+
+
+@pytest.mark.parametrize(("point", "is_there"), [("C10", False), ("C11", True)])
+def test_dying_at_or_after_the_commit_neither_loses_nor_doubles_an_offer(
     point: str, is_there: bool
 ) -> None:
     said("hello")
