@@ -6,6 +6,7 @@ one line on stderr and the exit code that the README's table documents.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import warnings
@@ -18,6 +19,7 @@ WITHOUT_SERVERS = {
     "help", "version", "--help", "--version", "-h", "makemigrations", "check", "startapp",
     "compilemessages", "makemessages", "collectstatic", "spectacular", "diffsettings",
 }  # fmt: skip
+UNWRITABLE = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -32,6 +34,8 @@ def run(words: list[str]) -> int:
     if words[1:] in (["--version"], ["version"]):
         print(version("agentsys"))  # noqa: T201
         return ExitCode.DONE
+    if broken := next((word for word in words[1:] if not _is_text(word)), None):
+        return _say(f"{broken!a} is no UTF-8 text", ExitCode.USAGE)
     try:
         if _needs_servers(words):
             _servers(_command(words))
@@ -45,15 +49,17 @@ def run(words: list[str]) -> int:
         return ExitCode.DONE
     except SystemExit as stop:
         return _exit_code(stop)
-    except AgentsysError as error:
-        if trace:
-            raise
-        return _say(str(error), error.exit_code)
     except Exception as error:
-        if trace or not (told := _database_trouble(error)):
+        told, code = ("", 0) if trace else _trouble(error)
+        if not told:
             raise
-        return _say(told, ExitCode.UNAVAILABLE)
+        return _say(told, code)
     return ExitCode.DONE
+
+
+def _is_text(word: str) -> bool:
+    """Bytes that are no UTF-8 come in as halves of surrogate pairs."""
+    return not any("\ud800" <= character <= "\udfff" for character in word)
 
 
 def _exit_code(stop: SystemExit) -> int:
@@ -92,18 +98,28 @@ def _servers(command: str) -> None:
             raise
 
 
-def _database_trouble(error: Exception) -> str:
-    """In words, what a person can do something about; empty for what is a fault of ours."""
+def _trouble(error: Exception) -> tuple[str, int]:
+    """In words, and with its exit code, what a person can do something about; empty for what is a
+    fault of ours."""
     import psycopg
     from django.db import InterfaceError, OperationalError
 
+    if isinstance(error, AgentsysError):
+        return str(error), error.exit_code
     reason = " ".join(str(error).split())[:300].rstrip(".")
     if isinstance(error, OperationalError | InterfaceError | psycopg.OperationalError):
-        return f"PostgreSQL cannot be used: {reason}. Check DATABASE_URL, or unset it"
+        told = f"PostgreSQL cannot be used: {reason}. Check DATABASE_URL, or unset it"
+        return told, ExitCode.UNAVAILABLE
     if isinstance(error.__cause__, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
         about = reason.partition(" LINE ")[0]
-        return f"the database is not that of this version ({about}): run `agentsys migrate`"
-    return ""
+        told = f"the database is not that of this version ({about}): run `agentsys migrate`"
+        return told, ExitCode.UNAVAILABLE
+    if isinstance(error.__cause__, psycopg.errors.NumericValueOutOfRange):
+        return "there is nothing with so large a number", ExitCode.NOT_FOUND
+    if isinstance(error, OSError) and error.errno in UNWRITABLE:
+        told = f"{reason}: AGENTSYS_HOME must be a folder that can be written, with room in it"
+        return told, ExitCode.UNAVAILABLE
+    return "", 0
 
 
 def _say(message: str, code: int) -> int:

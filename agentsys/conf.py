@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit, urlunsplit
 
 from agentsys.kernel.errors import BadInput
 
@@ -145,7 +145,7 @@ def database(url: str, *, lease_seconds: float) -> dict[str, Any]:
     wait for them, above all the sweep that would take back what it held. And a server that is
     gone without a word is waited for no longer than that.
     """
-    parts = urlsplit(url)
+    parts = _parts("DATABASE_URL", url)
     query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
     return {
         "ENGINE": "django.db.backends.postgresql",
@@ -170,6 +170,15 @@ def database(url: str, *, lease_seconds: float) -> dict[str, Any]:
     }
 
 
+def _parts(name: str, url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise BadInput(what="environment", problems=[f"{name} is no URL: {error}"]) from error
+    return parts
+
+
 REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+socket")
 
 
@@ -179,7 +188,7 @@ def celery_urls(url: str) -> tuple[str, str]:
     `unix:///path` (redis-py's form) becomes kombu's `redis+socket:///path?virtual_host=N`.
     BadInput for what is no Redis URL. Empty means unset: the embedded server's comes later.
     """
-    parts = urlsplit(url)
+    parts = _parts("REDIS_URL", url)
     on_socket = parts.scheme in ("unix", "redis+socket")
     number = parse_qs(parts.query).get("db", ["0"])[0] if on_socket else parts.path.strip("/")
     if url and (parts.scheme not in REDIS_SCHEMES or not (number or "0").isdigit()):

@@ -180,6 +180,7 @@ class Supervisor:
         self._heal = heal
         self._shown = follow
         self._healed = 0.0
+        self._unwritten = False
         self._logs = {s.name: LogFile(layout.logs / f"{s.name}.log") for s in running}
         self._stop = threading.Event()
 
@@ -256,8 +257,15 @@ class Supervisor:
     def _write(self) -> None:
         """The state file: whole or not at all, for `stack status` and `stack down`."""
         partial = self._layout.state.with_suffix(".partial")
-        partial.write_text(json.dumps(self._status()))
-        partial.replace(self._layout.state)
+        try:
+            partial.write_text(json.dumps(self._status()))
+            partial.replace(self._layout.state)
+        except OSError as error:  # a full disk: what runs need not end for it
+            if not self._unwritten:
+                self._say(f"{self._layout.state} cannot be written: {error}")
+            self._unwritten = True
+        else:
+            self._unwritten = False
 
     def _status(self) -> dict[str, Any]:
         return {

@@ -71,7 +71,10 @@ def _until(
 
 def shown(url: str) -> str:
     """A URL without its password."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "an address that is none"  # and may hold a password
     if parts.password:
         return url.replace(f":{parts.password}@", ":***@", 1)
     return url

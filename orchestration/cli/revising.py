@@ -15,6 +15,14 @@ from orchestration.services.replan import Revision
 SHOWN_MAX = 10
 
 
+class _NoNumber(Exception):
+    """NaN or an infinity, which Python's JSON takes and nobody else's does."""
+
+
+def _no_number(name: str) -> Any:
+    raise _NoNumber(name)
+
+
 def json_of(given: str, what: str) -> Any:
     """JSON as it stands, from a file (`@PATH`) or from standard input (`-`); BadInput says where it
     is none."""
@@ -26,12 +34,23 @@ def json_of(given: str, what: str) -> Any:
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(what=what, problems=[f"cannot be read: {error}"]) from error
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_no_number)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno} column {error.colno}"
         raise BadInput(what=what, problems=[f"not JSON: {error.msg} at {where}"]) from error
+    except _NoNumber as error:
+        raise BadInput(what=what, problems=[f"{error} has no JSON form"]) from error
     except RecursionError as error:
         raise BadInput(what=what, problems=["it is nested too deeply"]) from error
+
+
+def object_of(given: str, what: str) -> dict[str, Any]:
+    """`json_of` what must be an object."""
+    value = json_of(given, what)
+    if not isinstance(value, dict):
+        kind = type(value).__name__
+        raise BadInput(what=what, problems=[f"expected an object of fields and values, not {kind}"])
+    return value
 
 
 def revision_text(revision: Revision) -> str:

@@ -49,6 +49,7 @@ from orchestration.services.wrapup import wrap_up
 from workers.git import Repository
 
 OBJECTIVE_CHARS_MAX = 20_000
+PROJECT_CHARS_MAX = 80
 DEADLINE_MAX = timedelta(days=3653)  # pauses move a deadline; far beyond this no date is left
 KEY_CHARS_MAX = 200
 TASKS_OPEN = ("blocked", "ready", "running", "verifying", "held")
@@ -93,7 +94,7 @@ def goal_submit(
         )
         objective = objective or draft.objective
         repository = repository or draft.repository
-    _check(objective, priority, deadline_at)
+    _check(objective, priority, deadline_at, project)
     limits = limits_checked(budget, level="goal", what="budget") if budget else {}
     path = _repository(repository)
     try:
@@ -162,7 +163,9 @@ def _earlier(project: str, key: str | None, asked: str) -> Goal | None:
     return found
 
 
-def _check(objective: str, priority: int, deadline_at: datetime | None = None) -> None:
+def _check(
+    objective: str, priority: int, deadline_at: datetime | None = None, project: str = "default"
+) -> None:
     problems = []
     if not objective.strip():
         problems.append("the objective is empty; say in a sentence what you want")
@@ -172,6 +175,10 @@ def _check(objective: str, priority: int, deadline_at: datetime | None = None) -
         )
     if not -1000 <= priority <= 1000:
         problems.append(f"priority {priority} is outside -1000 … 1000")
+    if not 1 <= len(project) <= PROJECT_CHARS_MAX:
+        problems.append(
+            f"a project's name has 1 to {PROJECT_CHARS_MAX} characters, not {len(project)}"
+        )
     if deadline_at is not None and deadline_at > timezone.now() + DEADLINE_MAX:
         problems.append(
             f"the deadline {deadline_at:%Y-%m-%d} is more than 10 years away; leave it out"

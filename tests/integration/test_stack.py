@@ -245,6 +245,22 @@ def test_a_port_that_is_taken_meanwhile_is_one_line_and_no_start(tmp_path: Path)
     assert keeper._services[0].process is None
 
 
+def test_a_state_file_that_cannot_be_written_is_said_once_and_ends_nothing(tmp_path: Path) -> None:
+    said: list[str] = []
+    keeper = supervised(tmp_path, "import time; time.sleep(60)", say=said.append)
+    in_the_way = keeper._layout.state.with_suffix(".partial")
+    in_the_way.mkdir()  # as a full disk would be
+    for _ in range(3):
+        keeper._turn()
+    process = keeper._services[0].process
+    assert process is not None and process.poll() is None
+    in_the_way.rmdir()
+    keeper._turn()
+    assert json.loads(keeper._layout.state.read_text())["services"]["worker-0"]["pid"]
+    keeper._end()
+    assert len([line for line in said if "cannot be written" in line]) == 1
+
+
 def test_a_stack_of_which_a_part_is_down_has_an_exit_code_of_its_own(
     tmp_path: Path, settings: Any
 ) -> None:

@@ -438,6 +438,14 @@ def test_a_plan_is_revised_and_extended(plan: str, tmp_path: Path):
     assert refused.value.exit_code == ExitCode.CONFLICT
 
 
+@pytest.mark.parametrize("verb", ["pause", "show", "resume"])
+def test_a_number_that_no_row_can_have_is_not_found(
+    verb: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["agentsys", "goals", verb, "9" * 26]) == ExitCode.NOT_FOUND
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_a_task_is_edited_with_a_preview(plan: str):
     goal = goal_of(plan)
     words = ("goals", "edit", f"{goal.pk}/a", "--inputs", '{"n": 2}')
@@ -448,6 +456,12 @@ def test_a_task_is_edited_with_a_preview(plan: str):
     assert changed.definition["inputs"] == {"n": 2}
     with pytest.raises(BadInput, match="not JSON"):
         Said("goals", "edit", f"{goal.pk}/a", "--inputs", "{")
+    with pytest.raises(BadInput, match="NaN has no JSON form"):
+        Said("goals", "edit", f"{goal.pk}/a", "--inputs", '{"n": NaN}')
+    with pytest.raises(BadInput, match="1 to 80 characters"):
+        Said("goals", "submit", "--plan", plan, "--project", "x" * 300)
+    with pytest.raises(BadInput, match="expected an object"):
+        Said("goals", "edit", f"{goal.pk}/a", "--set", "null")
 
 
 @worked_on

@@ -98,3 +98,8 @@ def test_a_bug_is_not_taken_for_a_server_away(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("django.core.management.execute_from_command_line", break_off)
     with pytest.raises(ValueError, match="ours"):
         cli.run(["manage.py", "help"])
+
+
+def test_an_argument_that_is_no_text_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["manage.py", "goals", "show", "1/\udced\udca0"]) == 2
+    assert "no UTF-8 text" in capsys.readouterr().err

@@ -157,3 +157,12 @@ def test_a_home_that_cannot_be_used_is_bad_input(tmp_path: Path, made: str) -> N
         (home / "secret_key").mkdir(parents=True)
     with pytest.raises(BadInput, match=f"AGENTSYS_HOME={home} cannot be used"):
         conf.local_secret(home)
+
+
+def test_an_address_that_is_none_is_bad_input_and_never_shown() -> None:
+    url = "postgresql://ann:secret@[::bad/x"
+    with pytest.raises(BadInput, match="DATABASE_URL is no URL"):
+        conf.database(url, lease_seconds=30)
+    with pytest.raises(BadInput, match="REDIS_URL is no URL"):
+        conf.celery_urls("redis://[::bad/x")
+    assert "secret" not in shown(url)

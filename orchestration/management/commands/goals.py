@@ -23,7 +23,7 @@ from orchestration.cli.output import (
     project_known,
     task_table,
 )
-from orchestration.cli.revising import add_dry_run, json_of, revision_text
+from orchestration.cli.revising import add_dry_run, json_of, object_of, revision_text
 from orchestration.cli.showing import attempt_text, task_text
 from orchestration.cli.standing import fork_told, standing_notes, standing_text
 from orchestration.domain.lives import GoalState
@@ -272,7 +272,7 @@ class Command(Base):
 
     def do_edit(self, **options: Any) -> None:
         task = task_named(options["task"])
-        changes = json_of(options["set"], "--set") if options["set"] else {}
+        changes = object_of(options["set"], "--set") if options["set"] else {}
         if options["inputs"]:
             changes["inputs"] = json_of(options["inputs"], "--inputs")
         if options["objective"]:
