@@ -12,7 +12,7 @@ from agentsys.gateway.errors import BadModelOutput, GatewayError, Refused, trans
 from agentsys.gateway.metering import Estimate, Meter, Spent, estimate_of, tokens_of, usage_of
 from agentsys.gateway.patience import first_answer
 from agentsys.gateway.profiles import ModelProfile
-from agentsys.gateway.providers import chat_model
+from agentsys.gateway.providers import chat_model, takes_schema
 from agentsys.gateway.redaction import redacted_value
 from agentsys.gateway.roles import chain_needed, profile_needed
 from agentsys.kernel.hashing import plain
@@ -62,10 +62,12 @@ def chat(
     tools: Sequence[Mapping[str, Any]] = (),
     meter: Meter | None = None,
     model: str = "",
+    schema: Mapping[str, Any] | None = None,
 ) -> ChatResult:
     """One answer. `messages` are {"role": system | user | assistant | tool, "content", …};
     `tools` are {"name", "description", "parameters"}; `model` is PROVIDER:NAME instead of the
-    role's. Secrets are taken out before anything is sent. Raises the errors of this package, and
+    role's; `schema` is what the answer should fit, for providers that can hold a model to it.
+    Secrets are taken out before anything is sent. Raises the errors of this package, and
     what `meter.reserve` raises; the meter is told of every call that is made, those to a fallback
     included."""
 
@@ -75,7 +77,7 @@ def chat(
         return estimate_of(profile, sent, tools).tokens
 
     def call(profile: ModelProfile) -> ChatResult:
-        return _metered(profile, role, sent, tools, meter)
+        return _metered(profile, role, sent, tools, meter, schema)
 
     return first_answer(chain_needed(role, model), tokens, call)
 
@@ -86,6 +88,7 @@ def _metered(
     messages: Sequence[Message],
     tools: Sequence[Mapping[str, Any]],
     meter: Meter | None,
+    schema: Mapping[str, Any] | None,
 ) -> ChatResult:
     """One call of one model, reserved before and settled after."""
     estimate = estimate_of(profile, messages, tools)
@@ -93,7 +96,7 @@ def _metered(
         meter.reserve(estimate)
     result, outcome, started = None, "error", time.monotonic()
     try:
-        answer = _asked(profile, messages, tools)
+        answer = _asked(profile, messages, tools, schema)
         result = _result(profile, estimate, answer, time.monotonic() - started)
         _refuse(profile, answer)
         outcome = "ok"
@@ -123,7 +126,7 @@ def structured(
     asked = [*messages, {"role": "user", "content": form(schema)}]
     problem = ""
     for _ in range(1 + repairs_max):
-        result = chat(asked, role=role, meter=meter)
+        result = chat(asked, role=role, meter=meter, schema=schema)
         value, problem = fitting(result.text, schema)
         if value is not None:
             return value
@@ -138,11 +141,16 @@ def structured(
 
 
 def _asked(
-    profile: ModelProfile, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]
+    profile: ModelProfile,
+    messages: Sequence[Message],
+    tools: Sequence[Mapping[str, Any]],
+    schema: Mapping[str, Any] | None,
 ) -> Any:
     model = chat_model(profile)
     if tools:
         model = model.bind_tools([{"type": "function", "function": dict(t)} for t in tools])
+    elif schema is not None and takes_schema(profile.provider):
+        model = model.bind(schema=dict(schema))
     try:
         return model.invoke([_message(message) for message in messages])
     except AssertionError:  # a script that does not fit its test is no fault of a model

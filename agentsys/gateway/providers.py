@@ -76,6 +76,7 @@ PROVIDERS = {
     ),
 }  # fmt: skip
 SCRIPTED = "scripted"
+LOCAL = "local"  # a model in this very process: `agentsys.gateway.local`
 
 
 @cache
@@ -86,12 +87,12 @@ def plugins() -> Mapping[str, EntryPoint]:
 
 
 def is_ours(name: str) -> bool:
-    return name in PROVIDERS or name == SCRIPTED
+    return name in PROVIDERS or name in (SCRIPTED, LOCAL)
 
 
 def names() -> tuple[str, ...]:
     """Every provider that can stand before the colon."""
-    return (*PROVIDERS, *plugins())
+    return (*PROVIDERS, LOCAL, *plugins())
 
 
 def is_known(name: str) -> bool:
@@ -99,11 +100,20 @@ def is_known(name: str) -> bool:
 
 
 def is_free(name: str) -> bool:
-    return name == SCRIPTED or (name in PROVIDERS and PROVIDERS[name].free)
+    return name in (SCRIPTED, LOCAL) or (name in PROVIDERS and PROVIDERS[name].free)
+
+
+def takes_schema(name: str) -> bool:
+    """Whether its model holds an answer to a JSON Schema while it writes."""
+    return name == LOCAL
 
 
 def problem_of(profile: ModelProfile) -> str:
     """What keeps this process from using the model, as far as can be seen without asking it."""
+    if profile.provider == LOCAL:
+        from agentsys.gateway import local
+
+        return local.problem_of(profile.model)
     provider = PROVIDERS.get(profile.provider)
     if provider is None:
         return ""
@@ -119,6 +129,10 @@ def chat_model(profile: ModelProfile) -> Any:
         from agentsys.gateway.scripted import script
 
         return script(profile.model)
+    if profile.provider == LOCAL:
+        from agentsys.gateway.local import local_model
+
+        return local_model(profile)
     provider = PROVIDERS.get(profile.provider)
     if provider is None:
         return _plugged(profile)

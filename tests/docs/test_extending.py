@@ -75,7 +75,7 @@ def test_a_package_with_agent_tool_verifier_and_provider_takes_part_in_a_goal(
             ".venv/bin/agentsys goals show 1 --json > goal.json\n"
             ".venv/bin/agentsys goals show 1/asked --json > task.json\n"
             "ID=$(python -c 'import json;"
-            " print(json.load(open(\"task.json\"))[\"attempts\"][0][\"id\"])')\n"
+            ' print(json.load(open("task.json"))["attempts"][0]["id"])\')\n'
             ".venv/bin/agentsys goals show attempt-$ID --json",
             checkout,
         )
