@@ -8,11 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentsys.gateway.answers import check_schema, fitting, form
-from agentsys.gateway.errors import BadModelOutput, GatewayError, Refused, translated
+from agentsys.gateway.errors import (
+    BadModelOutput,
+    GatewayError,
+    ProviderOutage,
+    Refused,
+    translated,
+)
 from agentsys.gateway.metering import Estimate, Meter, Spent, estimate_of, tokens_of, usage_of
 from agentsys.gateway.patience import first_answer
 from agentsys.gateway.profiles import ModelProfile
-from agentsys.gateway.providers import chat_model, takes_schema
+from agentsys.gateway.providers import chat_model, says_end, takes_schema
 from agentsys.gateway.redaction import redacted_value
 from agentsys.gateway.roles import chain_needed, profile_needed
 from agentsys.kernel.hashing import plain
@@ -21,7 +27,10 @@ Message = Mapping[str, Any]
 REPAIRS_MAX = 2
 ANSWER_CHARS_MAX = 1_000_000
 SHOWN_AGAIN_CHARS = 20_000  # of a wrong answer, when it is given back
-REFUSALS = frozenset({"content_filter", "refusal"})
+REFUSALS = frozenset(
+    {"content_filter", "refusal"}
+    | {"safety", "prohibited_content", "blocklist", "spii", "recitation"}  # Google's
+)
 CUT_OFF = frozenset({"length", "max_tokens"})
 
 
@@ -97,6 +106,7 @@ def _metered(
     result, outcome, started = None, "error", time.monotonic()
     try:
         answer = _asked(profile, messages, tools, schema)
+        _whole(profile, answer)
         result = _result(profile, estimate, answer, time.monotonic() - started)
         _refuse(profile, answer)
         outcome = "ok"
@@ -177,6 +187,7 @@ def _message(message: Message) -> Any:
 
 def _refuse(profile: ModelProfile, answer: Any) -> None:
     said = (getattr(answer, "additional_kwargs", None) or {}).get("refusal")
+    said = said or _blocked(answer)
     reason = said or (_ended(answer) in REFUSALS and f"it ended with {_ended(answer)}")
     if reason:
         raise Refused(
@@ -184,12 +195,25 @@ def _refuse(profile: ModelProfile, answer: Any) -> None:
         )
 
 
+def _blocked(answer: Any) -> str:
+    """Google answers nothing at all to a prompt that it does not take."""
+    facts = getattr(answer, "response_metadata", None) or {}
+    reason = (facts.get("prompt_feedback") or {}).get("block_reason")
+    return f"the prompt was blocked: {getattr(reason, 'name', reason)}" if reason else ""
+
+
+def _whole(profile: ModelProfile, answer: Any) -> None:
+    """ProviderOutage for an answer that broke off, where that can be seen by its want of an end."""
+    if says_end(profile.provider) and not _ended(answer):
+        raise ProviderOutage(model=str(profile), reason="the answer broke off")
+
+
 def _ended(answer: Any) -> str:
-    """Why the answer ended; providers differ in the name."""
+    """Why the answer ended, in small letters; providers differ in the name."""
     facts = getattr(answer, "response_metadata", None) or {}
     return str(
         facts.get("finish_reason") or facts.get("stop_reason") or facts.get("done_reason") or ""
-    )
+    ).lower()
 
 
 def _result(profile: ModelProfile, estimate: Estimate, answer: Any, seconds: float) -> ChatResult:

@@ -46,6 +46,7 @@ class Provider:
     key: str = ""
     env: tuple[str, ...] = ()
     free: bool = False  # it runs on a machine of one's own
+    ends: bool = False  # every whole answer says why it ended
 
 
 _HOSTED = {
@@ -72,7 +73,7 @@ PROVIDERS = {
     "ollama": Provider(
         "langchain_ollama", "ChatOllama", "ollama",
         {"temperature": "temperature", "max_tokens": "num_predict", "base_url": "base_url"},
-        {}, env=("OLLAMA_HOST",), free=True,
+        {}, env=("OLLAMA_HOST",), free=True, ends=True,
     ),
 }  # fmt: skip
 SCRIPTED = "scripted"
@@ -101,6 +102,10 @@ def is_known(name: str) -> bool:
 
 def is_free(name: str) -> bool:
     return name in (SCRIPTED, LOCAL) or (name in PROVIDERS and PROVIDERS[name].free)
+
+
+def says_end(name: str) -> bool:
+    return name in PROVIDERS and PROVIDERS[name].ends
 
 
 def takes_schema(name: str) -> bool:

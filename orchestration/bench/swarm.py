@@ -135,9 +135,11 @@ def swarm(
             break
         if time.monotonic() > deadline:
             raise BenchFailed(what="swarm", problem=f"not at its end after {timeout:g} s")
-        done = SwarmItem.objects.filter(task=task).exclude(state__in=("open", "leased")).count()
-        due = killed < kills and done >= items * (killed + 1) / (kills + 1)
-        if due and len(sessions_alive()) >= len(workers):
+        if (
+            killed < kills
+            and _done(task.pk) >= items * (killed + 1) / (kills + 1)
+            and len(sessions_alive()) >= len(workers)
+        ):
             victim = _busy(task.pk, workers)
             gone += cpu.spent({victim.pid})
             os.kill(victim.pid, signal.SIGKILL)
@@ -147,6 +149,10 @@ def swarm(
         time.sleep(POLL_SECONDS)
     used = cpu.spent({os.getpid(), *(p.pid for p in workers), *cpu.servers()}) + gone - used
     return _audited(goal, task, concurrency, call_seconds, killed, used, worst)
+
+
+def _done(task_id: int) -> int:
+    return SwarmItem.objects.filter(task=task_id).exclude(state__in=("open", "leased")).count()
 
 
 def _plan(items: int, concurrency: int, call_seconds: float) -> dict[str, Any]:
