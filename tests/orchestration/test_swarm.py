@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from orchestration.models import Goal, SwarmShift
 from orchestration.services import reads
 from orchestration.services.swarm_views import swarms_progress
+from orchestration.services.swarms import standing_of
 from tests.orchestration.pump import node, submit, task_named
 from tests.orchestration.swarming import forget_micro_agents, items_of, output, over, run, sound
 from workers.micro import Answer, Item, ItemRefused, MicroAgent, micro_register
@@ -99,6 +102,18 @@ def test_what_no_verifier_looked_at_is_never_shown_as_passed() -> None:
     lines = blob_get(output(goal)["items_sha256"]).decode().splitlines()
     said = Counter(json.loads(line)["verdict"] for line in lines)
     assert said == {"passed": 5, "unsampled": 35}
+
+
+def test_a_look_at_a_swarm_does_not_read_its_items_again() -> None:
+    """The plan may hold all of them, and whoever settles a chunk looks."""
+    task_id = task_named(run(submit(over([f"i{n}" for n in range(50)]))), "map").pk
+    first = standing_of(task_id)
+    with CaptureQueriesContext(connection) as looked:
+        second = standing_of(task_id)
+    assert first is not None and first == second
+    assert first.definition["swarm"]["over"] == []
+    assert len(looked) == 1
+    assert "t.definition," not in looked.captured_queries[0]["sql"]
 
 
 def test_where_all_are_judged_none_is_unsampled() -> None:
