@@ -53,6 +53,10 @@ SIGNS: dict[str, tuple[str, str]] = {
     "applied": ("✓", "good"),
     "answered": ("✓", "good"),
     "pass": ("✓", "good"),
+    "passed": ("✓", "good"),
+    "leased": ("▶", "live"),
+    "mapping": ("▶", "live"),
+    "unsampled": ("~", "idle"),
     "fail": ("✕", "bad"),
     "abstain": ("~", "idle"),
     "error": ("!", "bad"),
@@ -89,6 +93,16 @@ def bar(done: int, total: int) -> SafeString:
         done,
         total,
     )
+
+
+def duration(seconds: float | None) -> str:
+    """As a person says it; "" for None."""
+    if seconds is None:
+        return ""
+    if seconds < 90:
+        return f"about {max(round(seconds), 1)} s"
+    minutes = round(seconds / 60)
+    return f"about {minutes} min" if minutes < 90 else f"about {minutes / 60:.1f} h"
 
 
 def visible(text: Any) -> SafeString:

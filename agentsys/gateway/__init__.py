@@ -8,6 +8,7 @@ from agentsys.gateway.answers import check_schema, violations
 from agentsys.gateway.calls import ChatResult, ToolCall, chat, structured
 from agentsys.gateway.errors import (
     BadModelOutput,
+    ContextTooLong,
     GatewayError,
     NoModelConfigured,
     ProviderMissing,
@@ -23,6 +24,7 @@ from agentsys.gateway.tools import ForeignTool, foreign_tool
 __all__ = [
     "BadModelOutput",
     "ChatResult",
+    "ContextTooLong",
     "Estimate",
     "ForeignTool",
     "GatewayError",

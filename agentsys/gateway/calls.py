@@ -8,11 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentsys.gateway.answers import check_schema, fitting, form
-from agentsys.gateway.errors import BadModelOutput, GatewayError, Refused, translated
+from agentsys.gateway.errors import (
+    BadModelOutput,
+    GatewayError,
+    ProviderOutage,
+    Refused,
+    translated,
+)
 from agentsys.gateway.metering import Estimate, Meter, Spent, estimate_of, tokens_of, usage_of
 from agentsys.gateway.patience import first_answer
 from agentsys.gateway.profiles import ModelProfile
-from agentsys.gateway.providers import chat_model
+from agentsys.gateway.providers import chat_model, says_end, takes_schema
 from agentsys.gateway.redaction import redacted_value
 from agentsys.gateway.roles import chain_needed, profile_needed
 from agentsys.kernel.hashing import plain
@@ -21,7 +27,10 @@ Message = Mapping[str, Any]
 REPAIRS_MAX = 2
 ANSWER_CHARS_MAX = 1_000_000
 SHOWN_AGAIN_CHARS = 20_000  # of a wrong answer, when it is given back
-REFUSALS = frozenset({"content_filter", "refusal"})
+REFUSALS = frozenset(
+    {"content_filter", "refusal"}
+    | {"safety", "prohibited_content", "blocklist", "spii", "recitation"}  # Google's
+)
 CUT_OFF = frozenset({"length", "max_tokens"})
 
 
@@ -62,10 +71,12 @@ def chat(
     tools: Sequence[Mapping[str, Any]] = (),
     meter: Meter | None = None,
     model: str = "",
+    schema: Mapping[str, Any] | None = None,
 ) -> ChatResult:
     """One answer. `messages` are {"role": system | user | assistant | tool, "content", …};
     `tools` are {"name", "description", "parameters"}; `model` is PROVIDER:NAME instead of the
-    role's. Secrets are taken out before anything is sent. Raises the errors of this package, and
+    role's; `schema` is what the answer should fit, for providers that can hold a model to it.
+    Secrets are taken out before anything is sent. Raises the errors of this package, and
     what `meter.reserve` raises; the meter is told of every call that is made, those to a fallback
     included."""
 
@@ -75,7 +86,7 @@ def chat(
         return estimate_of(profile, sent, tools).tokens
 
     def call(profile: ModelProfile) -> ChatResult:
-        return _metered(profile, role, sent, tools, meter)
+        return _metered(profile, role, sent, tools, meter, schema)
 
     return first_answer(chain_needed(role, model), tokens, call)
 
@@ -86,6 +97,7 @@ def _metered(
     messages: Sequence[Message],
     tools: Sequence[Mapping[str, Any]],
     meter: Meter | None,
+    schema: Mapping[str, Any] | None,
 ) -> ChatResult:
     """One call of one model, reserved before and settled after."""
     estimate = estimate_of(profile, messages, tools)
@@ -93,7 +105,8 @@ def _metered(
         meter.reserve(estimate)
     result, outcome, started = None, "error", time.monotonic()
     try:
-        answer = _asked(profile, messages, tools)
+        answer = _asked(profile, messages, tools, schema)
+        _whole(profile, answer)
         result = _result(profile, estimate, answer, time.monotonic() - started)
         _refuse(profile, answer)
         outcome = "ok"
@@ -123,7 +136,7 @@ def structured(
     asked = [*messages, {"role": "user", "content": form(schema)}]
     problem = ""
     for _ in range(1 + repairs_max):
-        result = chat(asked, role=role, meter=meter)
+        result = chat(asked, role=role, meter=meter, schema=schema)
         value, problem = fitting(result.text, schema)
         if value is not None:
             return value
@@ -138,11 +151,16 @@ def structured(
 
 
 def _asked(
-    profile: ModelProfile, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]
+    profile: ModelProfile,
+    messages: Sequence[Message],
+    tools: Sequence[Mapping[str, Any]],
+    schema: Mapping[str, Any] | None,
 ) -> Any:
     model = chat_model(profile)
     if tools:
         model = model.bind_tools([{"type": "function", "function": dict(t)} for t in tools])
+    elif schema is not None and takes_schema(profile.provider):
+        model = model.bind(schema=dict(schema))
     try:
         return model.invoke([_message(message) for message in messages])
     except AssertionError:  # a script that does not fit its test is no fault of a model
@@ -169,6 +187,7 @@ def _message(message: Message) -> Any:
 
 def _refuse(profile: ModelProfile, answer: Any) -> None:
     said = (getattr(answer, "additional_kwargs", None) or {}).get("refusal")
+    said = said or _blocked(answer)
     reason = said or (_ended(answer) in REFUSALS and f"it ended with {_ended(answer)}")
     if reason:
         raise Refused(
@@ -176,12 +195,25 @@ def _refuse(profile: ModelProfile, answer: Any) -> None:
         )
 
 
+def _blocked(answer: Any) -> str:
+    """Google answers nothing at all to a prompt that it does not take."""
+    facts = getattr(answer, "response_metadata", None) or {}
+    reason = (facts.get("prompt_feedback") or {}).get("block_reason")
+    return f"the prompt was blocked: {getattr(reason, 'name', reason)}" if reason else ""
+
+
+def _whole(profile: ModelProfile, answer: Any) -> None:
+    """ProviderOutage for an answer that broke off, where that can be seen by its want of an end."""
+    if says_end(profile.provider) and not _ended(answer):
+        raise ProviderOutage(model=str(profile), reason="the answer broke off")
+
+
 def _ended(answer: Any) -> str:
-    """Why the answer ended; providers differ in the name."""
+    """Why the answer ended, in small letters; providers differ in the name."""
     facts = getattr(answer, "response_metadata", None) or {}
     return str(
         facts.get("finish_reason") or facts.get("stop_reason") or facts.get("done_reason") or ""
-    )
+    ).lower()
 
 
 def _result(profile: ModelProfile, estimate: Estimate, answer: Any, seconds: float) -> ChatResult:

@@ -46,6 +46,7 @@ class Provider:
     key: str = ""
     env: tuple[str, ...] = ()
     free: bool = False  # it runs on a machine of one's own
+    ends: bool = False  # every whole answer says why it ended
 
 
 _HOSTED = {
@@ -72,10 +73,11 @@ PROVIDERS = {
     "ollama": Provider(
         "langchain_ollama", "ChatOllama", "ollama",
         {"temperature": "temperature", "max_tokens": "num_predict", "base_url": "base_url"},
-        {}, env=("OLLAMA_HOST",), free=True,
+        {}, env=("OLLAMA_HOST",), free=True, ends=True,
     ),
 }  # fmt: skip
 SCRIPTED = "scripted"
+LOCAL = "local"  # a model in this very process: `agentsys.gateway.local`
 
 
 @cache
@@ -86,12 +88,12 @@ def plugins() -> Mapping[str, EntryPoint]:
 
 
 def is_ours(name: str) -> bool:
-    return name in PROVIDERS or name == SCRIPTED
+    return name in PROVIDERS or name in (SCRIPTED, LOCAL)
 
 
 def names() -> tuple[str, ...]:
     """Every provider that can stand before the colon."""
-    return (*PROVIDERS, *plugins())
+    return (*PROVIDERS, LOCAL, *plugins())
 
 
 def is_known(name: str) -> bool:
@@ -99,11 +101,24 @@ def is_known(name: str) -> bool:
 
 
 def is_free(name: str) -> bool:
-    return name == SCRIPTED or (name in PROVIDERS and PROVIDERS[name].free)
+    return name in (SCRIPTED, LOCAL) or (name in PROVIDERS and PROVIDERS[name].free)
+
+
+def says_end(name: str) -> bool:
+    return name in PROVIDERS and PROVIDERS[name].ends
+
+
+def takes_schema(name: str) -> bool:
+    """Whether its model holds an answer to a JSON Schema while it writes."""
+    return name == LOCAL
 
 
 def problem_of(profile: ModelProfile) -> str:
     """What keeps this process from using the model, as far as can be seen without asking it."""
+    if profile.provider == LOCAL:
+        from agentsys.gateway import local
+
+        return local.problem_of(profile.model)
     provider = PROVIDERS.get(profile.provider)
     if provider is None:
         return ""
@@ -119,6 +134,10 @@ def chat_model(profile: ModelProfile) -> Any:
         from agentsys.gateway.scripted import script
 
         return script(profile.model)
+    if profile.provider == LOCAL:
+        from agentsys.gateway.local import local_model
+
+        return local_model(profile)
     provider = PROVIDERS.get(profile.provider)
     if provider is None:
         return _plugged(profile)

@@ -22,8 +22,9 @@ from orchestration.models import (
     Task,
 )
 from orchestration.services.progress import progress_of
+from orchestration.services.swarm_views import swarm_sentence, swarms_progress
 from orchestration.services.why import why
-from orchestration.show import sign
+from orchestration.show import duration, sign
 
 TABS = ("tasks", "ledger", "proposals", "artifacts", "decisions")
 ROWS_MAX = 500
@@ -79,12 +80,7 @@ def expected(goal: Goal) -> str:
     if goal.finished_at is not None:
         return ""
     seconds = progress_of(goal.pk).eta_seconds
-    if seconds is None:
-        return "learning the pace"
-    if seconds < 90:
-        return f"about {max(round(seconds), 1)} s"
-    minutes = round(seconds / 60)
-    return f"about {minutes} min" if minutes < 90 else f"about {minutes / 60:.1f} h"
+    return "learning the pace" if seconds is None else duration(seconds)
 
 
 def buttons(goal: Goal) -> list[str]:
@@ -113,14 +109,23 @@ def tasks_tab(goal: Goal) -> dict[str, Any]:
     depth = layers((task.id for task in tasks), links)
     ordered = sorted(tasks, key=lambda task: (depth[task.id], task.id))[:ROWS_MAX]
     about = Task.objects.in_bulk([task.id for task in ordered])
+    swarms = swarms_progress([task.id for task in ordered if task.agent == "swarm"])
     return {
         "picture": drawn,
         "drawn": [_drawn(each) for each in drawn.nodes],
-        "rows": [(about[task.id], depth[task.id]) for task in ordered if task.id in about],
+        "rows": [
+            (about[task.id], depth[task.id], _swarm(swarms.get(task.id)))
+            for task in ordered
+            if task.id in about
+        ],
         "rows_left_out": len(tasks) - len(ordered),
         "node_width": WIDTH,
         "node_height": HEIGHT,
     }
+
+
+def _swarm(seen: dict[str, Any] | None) -> str:
+    return swarm_sentence(seen) if seen else ""
 
 
 def _drawn(each: Any) -> dict[str, Any]:

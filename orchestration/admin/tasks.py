@@ -22,8 +22,9 @@ from orchestration.domain.lives import ATTEMPT, TASK
 from orchestration.models import Artifact, Attempt, Task
 from orchestration.models.tasks import LANES
 from orchestration.services import reads
+from orchestration.services.swarm_views import STATES, swarm_page, swarms_progress
 from orchestration.services.verdicts import verdict_overrule
-from orchestration.show import brief, chip, document, visible
+from orchestration.show import brief, chip, document, duration, visible
 from workers.services import blob_get
 
 STEPS_MAX = 200
@@ -65,6 +66,28 @@ class TaskAdmin(Window):
         url = reverse("admin:agentsys_orchestration_goal_change", args=[row.goal_id])
         return format_html('<a href="{}">{}</a>', url, row.goal)
 
+    def get_urls(self) -> list[Any]:
+        swarm = self.admin_site.admin_view(self.swarm_view)
+        return [path("<int:task_id>/swarm/", swarm, name="agentsys_swarm"), *super().get_urls()]
+
+    def swarm_view(self, request: HttpRequest, task_id: int) -> HttpResponse:
+        """How far the task's swarm is, what failed in it, and what verifiers looked at."""
+        row = self.get_object(request, str(task_id))
+        found = swarm_page(row.pk) if row is not None else None
+        if row is None or found is None:
+            return self.gone(request, task_id)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Swarm of {row}",
+            "opts": self.opts,
+            "row": row,
+            "swarm": found,
+            "ended": found.seen["accepted"] + found.seen["failed"],
+            "counts": [(name, found.seen[name]) for name in STATES],
+            "eta": duration(found.eta_seconds),
+        }
+        return TemplateResponse(request, "console/swarm.html", context)
+
     def change_view(
         self,
         request: HttpRequest,
@@ -78,6 +101,7 @@ class TaskAdmin(Window):
         context = {
             **self.admin_site.each_context(request),
             "title": f"Task {row}",
+            "swarm": swarms_progress([row.pk]).get(row.pk) if row.agent == "swarm" else None,
             "opts": self.opts,
             "row": row,
             "objective": visible(row.definition.get("objective", "")),

@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from django.db import connection
@@ -46,22 +47,59 @@ SELECT (SELECT count(*) FROM counted WHERE n = 1),
 """
 
 
+_LONGEST = """
+SELECT EXTRACT(EPOCH FROM clock_timestamp() - query_start) * 1000, query FROM pg_stat_activity
+WHERE state = 'active' AND datname = current_database() AND pid <> pg_backend_pid()
+ORDER BY 1 DESC LIMIT 1
+"""
+
+
+@dataclass(slots=True)
+class Worst:
+    """The most that was seen while the swarm ran."""
+
+    megabytes: int = 0
+    milliseconds: int = 0
+    statement: str = ""
+
+    def look(self, pids: list[int]) -> None:
+        self.megabytes = max([self.megabytes, *map(_resident_mb, pids)])
+        with connection.cursor() as cursor:
+            cursor.execute(_LONGEST)
+            took, text = cursor.fetchone() or (0, "")
+        if took > self.milliseconds:
+            self.milliseconds, self.statement = int(took), " ".join(str(text).split())[:160]
+
+
+def _resident_mb(pid: int) -> int:
+    """VmHWM of proc(5): the most so far; 0 when the process is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) // 1000 for line in lines if line.startswith("VmHWM")), 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """`seconds` from the first lease to the end of the swarm; `ideal` is items × call / at once."""
+    """`seconds` from the first lease to the end of the swarm; `ideal` is items × call / at once.
+    Statements are looked for every tenth of a second: shorter ones are not seen."""
 
     items: int
     call_seconds: float
     concurrency: int
     seconds: float
     ideal_seconds: float
-    ratio: float
+    ratio: float | None  # None when a call takes no time
     kills: int
     run_again: int  # items that were under way in a killed worker
     accepted_once: int
     accepted_twice: int
     entries: int
     cpu_per_1000: float
+    worker_mb: int  # resident, the most that one worker had
+    statement_ms: int  # the longest that a statement was seen to take
+    statement: str
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -89,15 +127,19 @@ def swarm(
     used = cpu.spent({os.getpid(), *(p.pid for p in workers), *cpu.servers()})
     gone = 0.0
     killed = 0
+    worst = Worst()
     while True:
+        worst.look([p.pid for p in workers])
         goal.refresh_from_db()
         if goal.finished_at is not None:
             break
         if time.monotonic() > deadline:
             raise BenchFailed(what="swarm", problem=f"not at its end after {timeout:g} s")
-        done = SwarmItem.objects.filter(task=task).exclude(state__in=("open", "leased")).count()
-        due = killed < kills and done >= items * (killed + 1) / (kills + 1)
-        if due and len(sessions_alive()) >= len(workers):
+        if (
+            killed < kills
+            and _done(task.pk) >= items * (killed + 1) / (kills + 1)
+            and len(sessions_alive()) >= len(workers)
+        ):
             victim = _busy(task.pk, workers)
             gone += cpu.spent({victim.pid})
             os.kill(victim.pid, signal.SIGKILL)
@@ -106,7 +148,11 @@ def swarm(
             killed += 1
         time.sleep(POLL_SECONDS)
     used = cpu.spent({os.getpid(), *(p.pid for p in workers), *cpu.servers()}) + gone - used
-    return _audited(goal, task, concurrency, call_seconds, killed, used)
+    return _audited(goal, task, concurrency, call_seconds, killed, used, worst)
+
+
+def _done(task_id: int) -> int:
+    return SwarmItem.objects.filter(task=task_id).exclude(state__in=("open", "leased")).count()
 
 
 def _plan(items: int, concurrency: int, call_seconds: float) -> dict[str, Any]:
@@ -115,8 +161,10 @@ def _plan(items: int, concurrency: int, call_seconds: float) -> dict[str, Any]:
         "tasks": [
             {
                 "key": "map", "agent": "swarm", "verify": ["schema"], "swarm": {
-                    "over": [f"item {n}" for n in range(items)], "micro": "wait",
-                    "with": {"seconds": call_seconds}, "concurrency": concurrency, "chunk": 100,
+                    "over": [f"item {n}" for n in range(items)],
+                    **({"micro": "wait", "with": {"seconds": call_seconds}} if call_seconds
+                       else {"micro": "echo"}),
+                    "concurrency": concurrency, "chunk": 100,
                     "sample": min(100, items), "reduce": "count", "verify": ["schema"],
                 },
             }
@@ -141,7 +189,13 @@ def _busy(task_id: int, workers: list[subprocess.Popen[bytes]]) -> subprocess.Po
 
 
 def _audited(
-    goal: Goal, task: Task, concurrency: int, call_seconds: float, killed: int, used: float
+    goal: Goal,
+    task: Task,
+    concurrency: int,
+    call_seconds: float,
+    killed: int,
+    used: float,
+    worst: Worst,
 ) -> Timed:
     task.refresh_from_db()
     with connection.cursor() as cursor:
@@ -169,11 +223,14 @@ def _audited(
         concurrency=concurrency,
         seconds=round(seconds, 2),
         ideal_seconds=round(ideal, 2),
-        ratio=round(seconds / ideal, 3),
+        ratio=round(seconds / ideal, 3) if ideal else None,
         kills=killed,
         run_again=int(losses),
         accepted_once=once,
         accepted_twice=twice,
         entries=goal.ledger_seq,
         cpu_per_1000=round(used / items * 1000, 3),
+        worker_mb=worst.megabytes,
+        statement_ms=worst.milliseconds,
+        statement=worst.statement,
     )

@@ -158,11 +158,13 @@ def _goal_state(g: Mapping[str, Any]) -> Text:
 
 
 def _swarm(t: Mapping[str, Any]) -> str:
-    """How far a task's swarm is, while it is under way."""
+    """How far a task's swarm is, while it is under way; and what of it nobody looked at."""
     from orchestration.services.swarm_views import swarm_sentence
 
     seen = t.get("swarm")
-    return swarm_sentence(seen) if seen and seen["state"] == "mapping" else ""
+    if not seen or (seen["state"] != "mapping" and not seen["unsampled"]):
+        return ""
+    return swarm_sentence(seen)
 
 
 def task_table(tasks: Sequence[Mapping[str, Any]], goal: int) -> Table:
@@ -191,9 +193,10 @@ def verdict_word(v: Mapping[str, Any]) -> str:
 
 
 def _why(t: Mapping[str, Any], paused: Set[str], goal: int) -> str:
-    """Why the task is not done yet, or not at all; nothing of one that is over without failing."""
+    """Why the task is not done yet, or not at all; nothing of one that is over without failing, but
+    that verifiers saw a sample only."""
     if t["state"] in ("done", "cancelled"):
-        return ""
+        return _swarm(t) if t["state"] == "done" else ""
     text = t["reason"] or ("" if t["state"] == "failed" else t["note"] or _swarm(t))
     if t["paused"]:
         first = [key for key in t["depends_on"] if key in paused]

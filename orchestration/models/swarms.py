@@ -19,6 +19,7 @@ from orchestration.models.tasks import Task
 SWARM_STATES = ("mapping", "done", "failed")
 ITEM_STATES = ("open", "leased", "answered", "accepted", "failed", "twin")
 INSPECTIONS = ("sample", "all")
+VERDICTS = ("", "passed", "unsampled")  # nobody looked at what is unsampled: its lot was accepted
 
 
 class Swarm(models.Model):
@@ -99,7 +100,7 @@ class SwarmItem(models.Model):
     due_at = models.DateTimeField(null=True)
     output = models.JSONField(null=True)
     output_hash = models.CharField(max_length=64, default="")
-    verdict = models.CharField(max_length=8, default="")  # passed | sampled: accepted with its lot
+    verdict = models.CharField(max_length=10, default="")
     tokens = models.PositiveBigIntegerField(default=0)
     cost_usd = models.DecimalField(max_digits=14, decimal_places=6, default=0)
     reason = models.TextField(default="")  # of the latest try that did not count
@@ -108,6 +109,7 @@ class SwarmItem(models.Model):
     class Meta:
         constraints = [
             one_of("state", ITEM_STATES, "swarm_item_state_is_known"),
+            one_of("verdict", VERDICTS, "swarm_item_verdict_is_known"),
             models.UniqueConstraint(name="swarm_item_path", fields=["task", "path"]),
             models.UniqueConstraint(
                 name="swarm_item_input_once",

@@ -408,7 +408,8 @@ def _whole_plan(chosen: Plan, versions: Mapping[int, Plan]) -> list[dict[str, An
 
 
 def task_view(task_id: int) -> dict[str, Any]:
-    """A task with its attempts; `output` is that of the accepted one, None while there is none."""
+    """A task with its attempts; `output` is that of the accepted one, None while there is none.
+    `swarm` counts its items, None for any other task."""
     task: Task = found(Task.objects.select_related("accepted_attempt"), "task", task_id)
     accepted = task.accepted_attempt
     attempts = Attempt.objects.filter(task=task).order_by("number")
@@ -431,6 +432,7 @@ def task_view(task_id: int) -> dict[str, Any]:
         ),
         "attempts": [attempt_line(a) for a in attempts],
         "output": _output(accepted),
+        "swarm": swarms_progress([task.pk]).get(task.pk) if task.agent == "swarm" else None,
     }
 
 

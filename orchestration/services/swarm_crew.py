@@ -20,7 +20,7 @@ from agentsys.gateway import ProviderOutage, RateLimited, Refused
 from agentsys.kernel.hashing import plain
 from orchestration.services.swarms import Leased, Settled
 from workers.micro import Answer, Item, ItemRefused, MicroAgent
-from workers.micro.base import answer_of
+from workers.micro.base import answer_of, used_before
 
 LINGER_SECONDS = 0.02  # results that come at about the same time are settled together
 BACKOFF_SECONDS = 0.2  # after a try that raised; doubles
@@ -128,13 +128,19 @@ def _answered(leased: Leased, answer: Answer) -> Settled:
 
 
 def _raised(leased: Leased, error: Exception) -> Settled:
-    said = f"{type(error).__name__}: {error}"[:1000]
+    said, before = f"{type(error).__name__}: {error}"[:1000], used_before(error)
+    used: dict[str, Any] = {
+        "tokens": before.tokens,
+        "cost_usd": before.cost_usd,
+        "calls": before.calls,
+    }
     if isinstance(error, ItemRefused | Refused):
-        return _broken(leased, str(error)[:1000], final=True)
+        return _broken(leased, str(error)[:1000], final=True, **used)
     if isinstance(error, RateLimited | ProviderOutage):
         wait = float(getattr(error, "context", {}).get("retry_after_seconds") or AWAY_SECONDS)
-        return _broken(leased, said, forgiven=True, wait_seconds=wait)
-    return _broken(leased, said, wait_seconds=BACKOFF_SECONDS * 2 ** min(leased.attempt - 1, 8))
+        return _broken(leased, said, forgiven=True, wait_seconds=wait, **used)
+    pause = BACKOFF_SECONDS * 2 ** min(leased.attempt - 1, 8)
+    return _broken(leased, said, wait_seconds=pause, **used)
 
 
 def _broken(leased: Leased, reason: str, **rest: Any) -> Settled:

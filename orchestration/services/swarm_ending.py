@@ -33,10 +33,12 @@ from workers.services import blob_get, blob_put
 LOT_MAX = 2000  # items that are judged in one go
 FAILURES_SHOWN = 20
 
+# By a join on the primary key: a list of ids as a condition of each row costs the square of them.
 _ACCEPT = f"""
-UPDATE {ITEM} SET state = 'accepted', verdict = %(verdict)s, reason = '', finished_at = %(now)s
-WHERE task_id = %(task)s AND state = 'answered'
-  AND id = ANY(%(ids)s) RETURNING id
+UPDATE {ITEM} i SET state = 'accepted', verdict = %(verdict)s, reason = '', finished_at = %(now)s
+FROM unnest(%(ids)s::bigint[]) AS g(id)
+WHERE i.id = g.id AND i.task_id IS NOT DISTINCT FROM %(task)s
+  AND i.state IS NOT DISTINCT FROM 'answered' RETURNING i.id
 """  # noqa: S608 - names of our own
 _REFUSE = f"""
 UPDATE {ITEM} i SET verdict = '', output = NULL, output_hash = '', reason = g.reason,
@@ -52,7 +54,7 @@ SELECT EXISTS (SELECT 1 FROM {ITEM} WHERE task_id = %(task)s AND state = 'open')
 """  # noqa: S608
 # Twins find the item whose output they have here, not by a join: statistics of a table that was just
 # filled tempt the planner to one that takes minutes.
-_OUTPUTS = f"SELECT path, input_hash, state, output, reason FROM {ITEM} WHERE task_id = %s"  # noqa: S608
+_OUTPUTS = f"SELECT path, input_hash, state, output, reason, verdict FROM {ITEM} WHERE task_id = %s"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ def _inspect(goal_id: int, task_id: int, seen: Standing, answered: Mapping[int, 
         whole = sampled and not found.refused
         if whole:
             accepted = _accept(book, task_id, found.passed, "passed")
-            accepted += _accept(book, task_id, sorted(answered), "sampled")
+            accepted += _accept(book, task_id, sorted(answered), "unsampled")
         else:
             accepted = _accept(book, task_id, found.passed, "passed")
         again, failed = _refuse(book, task_id, seen, found.refused)
@@ -218,12 +220,12 @@ def _conclude(
 def _reduced(task_id: int, seen: Standing) -> dict[str, Any]:
     """Counts, the result, and the blob with one line for each item, in the order of their places."""
     outputs, lines, failures, states = [], [], [], {"accepted": 0, "failed": 0}
-    for path, state, text, reason in _ended(task_id):
+    for path, state, text, reason, verdict in _ended(task_id):
         states[state] += 1
         shown = ".".join(map(str, path))
         if state == "accepted":
             outputs.append(_json(text))
-            lines.append(f'{{"item":"{shown}","output":{text}}}')
+            lines.append(f'{{"item":"{shown}","output":{text},"verdict":"{verdict}"}}')
         else:
             failures.append({"item": shown, "reason": reason[:300]})
             lines.append(canonical_of_plain({"item": shown, "failed": reason}))
@@ -240,8 +242,9 @@ def _reduced(task_id: int, seen: Standing) -> dict[str, Any]:
     }
 
 
-def _ended(task_id: int) -> Iterator[tuple[list[int], str, str | None, str]]:
-    """(path, state, output as text, reason) of every item, in order; a twin with what the other has."""
+def _ended(task_id: int) -> Iterator[tuple[list[int], str, str | None, str, str]]:
+    """(path, state, output as text, reason, verdict) of every item, in order; a twin has what the
+    other has."""
     with connection.cursor() as cursor:
         cursor.execute(_OUTPUTS, [task_id])
         rows = sorted(cursor.fetchall())

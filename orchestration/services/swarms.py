@@ -24,6 +24,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -43,6 +44,7 @@ from workers.micro import settings_problems
 ITEM = "agentsys_orchestration_swarmitem"
 SHIFT = "agentsys_orchestration_swarmshift"
 ROWS_MAX = 5000  # of one INSERT
+DEFINITIONS_KEPT = 16
 
 # The first of each input is run; those after it, and those whose input is there already, are twins.
 _FIRST = f"""
@@ -72,7 +74,7 @@ SELECT t.state = 'blocked' AND t.expands AND s.state = 'mapping',
        t.paused_at IS NOT NULL OR g.paused_at IS NOT NULL OR g.state <> 'running',
        EXISTS (SELECT 1 FROM agentsys_orchestration_approvalrequest r
                WHERE r.task_id = t.id AND r.state = 'open' AND r.kind = 'budget'),
-       s.settings, t.definition, s.inspect, s.allowance, s.allowed_at, t.key, t.definition_hash
+       s.settings, s.inspect, s.allowance, s.allowed_at, t.key, t.definition_hash
 FROM agentsys_orchestration_swarm s
 JOIN agentsys_orchestration_task t ON t.id = s.task_id
 JOIN agentsys_orchestration_goal g ON g.id = s.goal_id
@@ -244,9 +246,18 @@ def standing_of(task_id: int) -> Standing | None:
         row = cursor.fetchone()
     if row is None:
         return None
-    moves, waits, asked, chosen, definition, *rest = row
-    chosen, definition = _json(chosen), _json(definition)
-    return Standing(moves, waits or asked, asked, chosen, definition, terms_of(definition), *rest)
+    moves, waits, asked, chosen, *rest = row
+    definition, terms = _frozen(task_id, rest[-1])
+    return Standing(moves, waits or asked, asked, _json(chosen), definition, terms, *rest)
+
+
+@lru_cache(DEFINITIONS_KEPT)
+def _frozen(task_id: int, definition_hash: str) -> tuple[dict[str, Any], Terms]:  # noqa: ARG001
+    """A task's definition never changes under its hash, and with its items in it may be long: reading
+    it each time that items are settled would make a swarm cost the square of its items."""
+    definition = Task.objects.values_list("definition", flat=True).get(pk=task_id)
+    kept = {**definition, "swarm": {**definition["swarm"], "over": []}}
+    return kept, terms_of(definition)
 
 
 def shift_begin(book: Book, task_id: int, owner: int) -> int | None:

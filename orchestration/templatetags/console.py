@@ -32,3 +32,8 @@ def document(value: Any) -> SafeString:
 def shallow(depth: int) -> int:
     """A depth that there is an indentation for."""
     return min(depth, DEPTH_SHOWN_MAX)
+
+
+@register.filter
+def bar(done: int, total: int) -> SafeString:
+    return show.bar(done, total)

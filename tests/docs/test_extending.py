@@ -11,15 +11,29 @@ from pathlib import Path
 from tests.docs.test_docs import page, place_with_a_worker
 
 BLOCK = re.compile(r"```(toml|python)\n(.*?)```", re.DOTALL)
+LINES_MAX = 20
+TEXT = "to be or not to be"
 PLAN = {
     "objective": "count",
     "tasks": [
         {
             "key": "count",
             "agent": "wordcount",
-            "inputs": {"text": "to be or not to be"},
+            "inputs": {"text": TEXT},
             "verify": ["schema", "plausible"],
-        }
+        },
+        {
+            "key": "asked",
+            "agent": "model",
+            "inputs": {"text": TEXT},
+            "tools": ["count_words"],
+            "output_schema": {
+                "type": "object",
+                "required": ["words"],
+                "properties": {"words": {"type": "integer"}},
+            },
+            "verify": ["schema", "plausible"],
+        },
     ],
 }
 
@@ -40,17 +54,38 @@ def installed(folder: Path) -> Path:
     return site
 
 
-def test_a_package_with_an_agent_and_a_verifier_takes_part_in_a_goal(tmp_path: Path) -> None:
+def test_each_takes_twenty_lines() -> None:
+    blocks = [text for kind, text in BLOCK.findall(page("docs/extending.md")) if kind == "python"]
+    lines = [len([line for line in text.splitlines() if line.strip()]) for text in blocks]
+    assert len(lines) == 4
+    assert max(lines) <= LINES_MAX
+
+
+def test_a_package_with_agent_tool_verifier_and_provider_takes_part_in_a_goal(
+    tmp_path: Path,
+) -> None:
+    """The provider's model asks the tool, and the verifier judges what it hands in."""
     site = installed(tmp_path)
-    with place_with_a_worker(tmp_path, PYTHONPATH=str(site)) as place:
+    more = {"PYTHONPATH": str(site), "AGENTSYS_MODEL": "abacus:small"}
+    with place_with_a_worker(tmp_path, **more) as place:
         checkout = place.checkout("checkout")
         (checkout / "plan.json").write_text(json.dumps(PLAN))
         ran = place.run(
             ".venv/bin/agentsys goals submit --plan plan.json --wait --json > said.json\n"
-            ".venv/bin/agentsys goals show 1 --json",
+            ".venv/bin/agentsys goals show 1 --json > goal.json\n"
+            ".venv/bin/agentsys goals show 1/asked --json > task.json\n"
+            "ID=$(python -c 'import json;"
+            ' print(json.load(open("task.json"))["attempts"][0]["id"])\')\n'
+            ".venv/bin/agentsys goals show attempt-$ID --json",
             checkout,
         )
     assert ran.returncode == 0, ran.stderr
-    (task,) = json.loads(ran.stdout)["tasks"]
-    verdicts = {v["verifier"]: v["outcome"] for v in task["verdicts"]}
-    assert (task["state"], verdicts) == ("done", {"schema": "pass", "plausible": "pass"})
+    goal = json.loads((checkout / "goal.json").read_text())
+    for task in goal["tasks"]:
+        verdicts = {v["verifier"]: v["outcome"] for v in task["verdicts"]}
+        assert (task["state"], verdicts) == ("done", {"schema": "pass", "plausible": "pass"})
+    attempt = json.loads(ran.stdout)
+    assert attempt["report"]["output"] == {"words": 6}
+    kinds = [(step["kind"], step["name"]) for step in attempt["steps"]]
+    assert ("tool", "count_words") in kinds
+    assert [kind for kind, _ in kinds].count("model") == 2

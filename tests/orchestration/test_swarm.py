@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from orchestration.models import Goal, SwarmShift
+from orchestration.services import reads
 from orchestration.services.swarm_views import swarms_progress
+from orchestration.services.swarms import standing_of
 from tests.orchestration.pump import node, submit, task_named
 from tests.orchestration.swarming import forget_micro_agents, items_of, output, over, run, sound
 from workers.micro import Answer, Item, ItemRefused, MicroAgent, micro_register
+from workers.services import blob_get
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -77,15 +86,46 @@ def test_a_lot_whose_sample_is_good_is_accepted_as_a_whole() -> None:
     goal = sampled(set(), sample=5)
     assert goal.state == "succeeded"
     assert items_of(goal, verdict="passed").count() == 5
-    assert items_of(goal, verdict="sampled").count() == 35
+    assert items_of(goal, verdict="unsampled").count() == 35
     sound(goal)
+
+
+def test_what_no_verifier_looked_at_is_never_shown_as_passed() -> None:
+    """In the counts, in what `goals show` says, and in the line of each item."""
+    goal = sampled(set(), sample=5)
+    task = task_named(goal, "map")
+    for seen in (reads.tasks_view(goal.pk)[0]["swarm"], reads.task_view(task.pk)["swarm"]):
+        assert (seen["accepted"], seen["passed"], seen["unsampled"]) == (40, 5, 35)
+    shown = StringIO()
+    call_command("goals", "show", str(goal.pk), stdout=shown)
+    assert "(5 looked at, 35 unsampled)" in " ".join(shown.getvalue().replace("│", " ").split())
+    lines = blob_get(output(goal)["items_sha256"]).decode().splitlines()
+    said = Counter(json.loads(line)["verdict"] for line in lines)
+    assert said == {"passed": 5, "unsampled": 35}
+
+
+def test_a_look_at_a_swarm_does_not_read_its_items_again() -> None:
+    """The plan may hold all of them, and whoever settles a chunk looks."""
+    task_id = task_named(run(submit(over([f"i{n}" for n in range(50)]))), "map").pk
+    first = standing_of(task_id)
+    with CaptureQueriesContext(connection) as looked:
+        second = standing_of(task_id)
+    assert first is not None and first == second
+    assert first.definition["swarm"]["over"] == []
+    assert len(looked) == 1
+    assert "t.definition," not in looked.captured_queries[0]["sql"]
+
+
+def test_where_all_are_judged_none_is_unsampled() -> None:
+    seen = reads.tasks_view(sampled(set()).pk)[0]["swarm"]
+    assert (seen["passed"], seen["unsampled"]) == (40, 0)
 
 
 def test_one_defect_in_the_sample_has_every_item_judged() -> None:
     goal = sampled(set(range(40)) - {7}, sample=5, failed_max=39)
     assert goal.state == "succeeded"
     assert items_of(goal, state="accepted").count() == 1
-    assert items_of(goal, verdict="sampled").count() == 0
+    assert items_of(goal, verdict="unsampled").count() == 0
     assert output(goal)["failed"] == 39
     sound(goal)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from agentsys.gateway import Estimate, Spent, chat, profile_for, structured
+from agentsys.gateway import Estimate, GatewayError, Spent, chat, profile_for, structured
 from agentsys.gateway.metering import estimate_of
 from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import canonical
-from workers.micro.base import Answer, Bound, Item, MicroAgent
+from workers.micro.base import Answer, Bound, Item, MicroAgent, failed_having_used
 
 REPAIRS_MAX = 2  # of an answer that does not fit the schema: calls that are reserved, too
 
@@ -32,15 +32,11 @@ class AskMicroAgent(MicroAgent):
 
     def run(self, item: Item) -> Answer:
         meter, role = _Sum(), str(item.settings.get("role", "swarm"))
-        schema = item.settings.get("schema")
-        output: Any
-        if schema:
-            output = structured(
-                _messages(item), schema, role=role, repairs_max=REPAIRS_MAX, meter=meter
-            )
-        else:
-            output = {"text": chat(_messages(item), role=role, meter=meter).text}
-        return Answer(output, (), meter.tokens, meter.cost_usd, meter.calls)
+        try:
+            output = _asked(item, role, meter)
+        except GatewayError as error:
+            raise failed_having_used(error, meter.answer(None)) from error.__cause__
+        return meter.answer(output)
 
     def bound(self, item: Item) -> Bound:
         profile = profile_for(str(item.settings.get("role", "swarm")))
@@ -49,6 +45,13 @@ class AskMicroAgent(MicroAgent):
         one = estimate_of(profile, _messages(item))
         calls = 1 + (REPAIRS_MAX if item.settings.get("schema") else 0)
         return Bound(one.tokens * calls, one.cost_usd * calls, calls)
+
+
+def _asked(item: Item, role: str, meter: _Sum) -> Any:
+    schema = item.settings.get("schema")
+    if schema:
+        return structured(_messages(item), schema, role=role, repairs_max=REPAIRS_MAX, meter=meter)
+    return {"text": chat(_messages(item), role=role, meter=meter).text}
 
 
 def _messages(item: Item) -> Sequence[Mapping[str, Any]]:
@@ -67,6 +70,9 @@ class _Sum:
     def __init__(self) -> None:
         self.tokens = self.calls = 0
         self.cost_usd = 0.0
+
+    def answer(self, output: Any) -> Answer:
+        return Answer(output, (), self.tokens, self.cost_usd, self.calls)
 
     def reserve(self, estimate: Estimate) -> None: ...
 

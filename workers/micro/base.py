@@ -37,6 +37,17 @@ class Answer:
     calls: int = 0
 
 
+def failed_having_used(error: Exception, used: Answer) -> Exception:
+    """`error`, which ends a try, with what the try used before: that is paid, too."""
+    error.agentsys_used = used  # type: ignore[attr-defined]
+    return error
+
+
+def used_before(error: Exception) -> Answer:
+    found = getattr(error, "agentsys_used", None)
+    return found if isinstance(found, Answer) else Answer(None)
+
+
 @dataclass(frozen=True, slots=True)
 class Bound:
     """The most that one item can use."""

@@ -108,7 +108,7 @@ class Command(Base):
                 kills=options["kills"],
                 workers=started,
                 restart=start,
-                timeout=60 + 5 * items * options["call_seconds"] / at_once,
+                timeout=60 + 5 * items * options["call_seconds"] / at_once + items / 100,
             ).to_json()
         finally:
             for process in started:
