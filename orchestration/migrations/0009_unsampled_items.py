@@ -6,7 +6,7 @@ ITEM = "agentsys_orchestration_swarmitem"
 
 
 class Migration(migrations.Migration):
-    dependencies = [("agentsys_orchestration", "0007_swarms")]
+    dependencies = [("agentsys_orchestration", "0008_reflection")]
 
     operations = [
         migrations.AlterField(
