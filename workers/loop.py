@@ -57,7 +57,12 @@ class Loop:
     """One attempt's conversation. `schema` is what the output must satisfy."""
 
     def __init__(
-        self, brief: Brief, ports: Ports, tools: Sequence[Tool], schema: Mapping[str, Any]
+        self,
+        brief: Brief,
+        ports: Ports,
+        tools: Sequence[Tool],
+        schema: Mapping[str, Any],
+        journal: Journal | None = None,
     ) -> None:
         self._brief = brief
         self._ports = ports
@@ -68,7 +73,7 @@ class Loop:
         self._specs = [*self._box.specs(), self._read_back.spec()]
         self._specs += [finish_spec(schema), ask_spec(), hand_back_spec()]
         self._specs_tokens = tokens(json.dumps(self._specs))
-        self._journal = Journal(brief.lineage, brief.attempt_id, brief.fence, ports.guard)
+        self._journal = journal or Journal.of(brief, ports)
         self._meter = AttemptMeter(brief, ports)
         self._usage = Usage()
         self._compass = Compass(brief, lambda texts: _embedder().embed(texts))
@@ -226,7 +231,7 @@ class Loop:
             try:
                 said = gateway.chat(
                     messages,
-                    role=role,
+                    role=self._brief.role or role,
                     tools=self._specs,
                     meter=self._meter,
                     model=self._brief.model,

@@ -66,6 +66,7 @@ def system_prompt(brief: Brief) -> str:
 def _sections(brief: Brief) -> Iterator[Section]:
     contract = f"{canonical(brief.contract)}\n{_contract_hash(brief)}"
     yield Section("contract", "Contract (verbatim)", contract)
+    yield Section("instructions", "How you work", brief.instructions)
     yield Section("task", "Your task", brief.objective)
     yield Section("task criteria", "It is done when", _lines(brief.acceptance))
     yield Section("non-goals", "Not wanted", _lines(brief.non_goals))

@@ -15,11 +15,12 @@ from django.db.models.functions import Now
 
 from agentsys.kernel.errors import AgentsysError, BadInput, LeaseLost, NotFound, ServiceAway
 from agentsys.kernel.hashing import canonical, digest, digest_bytes, plain
-from workers import registry
-from workers.contracts import Brief, Failure, FailureKind, Outcome, Ports, Report
-from workers.errors import EffectMismatch, SandboxUnavailable
+from workers import profiles, registry
+from workers.contracts import Brief, Failure, FailureKind, Limits, Outcome, Ports, Report
+from workers.errors import AgentOff, EffectMismatch, SandboxUnavailable
 from workers.micro import micro_agents
 from workers.models import Blob, DriftScore, Effect, EffectState, ModelCall, Step
+from workers.personas import bounded
 
 log = structlog.get_logger(__name__)
 
@@ -200,6 +201,7 @@ class AgentInfo:
     description: str
     scope_mode: str
     maps: tuple[str, ...] = ()  # the micro-agents that a swarm can map
+    tools: tuple[str, ...] | None = None  # all that it may use; None: what agents usually have
 
 
 def agent_info() -> dict[str, AgentInfo]:
@@ -215,14 +217,49 @@ def agent_info() -> dict[str, AgentInfo]:
             description=agent.description,
             scope_mode=agent.scope_mode,
             maps=tuple(sorted(micro_agents())) if name == "swarm" else (),
+            tools=agent.tools,
         )
         for name, agent in registry.agents().items()
     }
 
 
-def agent_output_schema(name: str) -> Mapping[str, Any]:
-    """The schema of one agent's outputs; NotFound when there is no such agent."""
-    return registry.agent(name).output_schema
+def agent_output_schema(name: str, report: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+    """The schema of one agent's outputs: of the version that `report` says it ran, else as it is
+    now, or was when it was switched off or deleted. NotFound when there never was such an agent."""
+    ran = (report or {}).get("ran") or {}
+    if ran.get("version") and ran.get("agent") == name:
+        return profiles.version(name, ran["version"]).output_schema
+    try:
+        return registry.agent(name).output_schema
+    except AgentOff:
+        schema: Mapping[str, Any] = profiles.last_output_schema(name) or {}
+        return schema
+
+
+def agent_lane(name: str) -> str:
+    """The lane of its tasks; "agent" for one that is not there, so that its task says so."""
+    try:
+        return registry.agent(name).lane
+    except NotFound:
+        return "agent"
+
+
+def agent_thinks(name: str) -> bool:
+    """Whether a model does its work, so that its brief carries memory and the decided plan."""
+    try:
+        return registry.agent(name).thinks
+    except NotFound:
+        return False
+
+
+def agent_limits(name: str, given: Mapping[str, Any]) -> Limits:
+    """The limits of a task that gives these: the rest as usual, or as its agent's profile says,
+    which no task goes beyond."""
+    try:
+        most = registry.agent(name).limits_max
+    except NotFound:
+        most = {}
+    return bounded(Limits(**{**most, **given}), most)
 
 
 def attempt_run(brief: Brief, ports: Ports) -> Report:

@@ -21,6 +21,7 @@ class PlannerAgent(Agent):
     description = (
         "Divides an objective into independent steps for other agents. Needs AGENTSYS_MODEL."
     )
+    thinks = True
     inputs_schema: ClassVar = {
         "type": "object",
         "properties": {
