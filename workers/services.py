@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 from agentsys.kernel.errors import AgentsysError, BadInput, LeaseLost, NotFound, ServiceAway
 from agentsys.kernel.hashing import canonical, digest, digest_bytes, plain
 from workers import profiles, registry
+from workers.agents.base import Agent
 from workers.contracts import Brief, Failure, FailureKind, Limits, Outcome, Ports, Report
 from workers.errors import AgentOff, EffectMismatch, SandboxUnavailable
 from workers.micro import micro_agents
@@ -247,9 +248,13 @@ def agent_lane(name: str) -> str:
 def agent_thinks(name: str) -> bool:
     """Whether a model does its work, so that its brief carries memory and the decided plan."""
     try:
-        return registry.agent(name).thinks
+        if registry.agent(name).thinks:
+            return True
     except NotFound:
         return False
+    from workers import roles
+
+    return roles.thinks(name)
 
 
 def agent_limits(name: str, given: Mapping[str, Any]) -> Limits:
@@ -270,7 +275,7 @@ def attempt_run(brief: Brief, ports: Ports) -> Report:
         problems = registry.input_problems(agent, brief.inputs)
         if problems:
             return _failed(FailureKind.BAD_INPUT, f"inputs of {brief.agent}: {'; '.join(problems)}")
-        return _bounded(agent.run(brief, ports), brief)
+        return _bounded(_run(agent, brief, ports), brief)
     except LeaseLost:
         raise
     except Exception as error:  # the edge: an agent's own failure becomes a report
@@ -278,6 +283,14 @@ def attempt_run(brief: Brief, ports: Ports) -> Report:
         if failure.kind is FailureKind.CRASH:
             log.exception("agent crashed", agent=brief.agent, attempt_id=brief.attempt_id)
         return Report(Outcome.FAILED, failure=failure, summary=failure.message[:200])
+
+
+def _run(agent: Agent, brief: Brief, ports: Ports) -> Report:
+    if agent.lane == "cheap":
+        return agent.run(brief, ports)
+    from workers import roles  # it knows the loop, which knows this module
+
+    return roles.run(agent, brief, ports)
 
 
 _KINDS: tuple[tuple[type[BaseException], FailureKind], ...] = (
