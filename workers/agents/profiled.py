@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 
 from agentsys.kernel.errors import AgentsysError, LeaseLost
 from workers.agents.base import Agent
+from workers.attempting import failure_of
 from workers.contracts import Brief, Outcome, Ports, Report
 from workers.journal import Journal
 from workers.loop import Loop
 from workers.personas import Persona, both
 from workers.policy import grants_of
-from workers.services import failure_of
 from workers.tools import Kit
 
 WRITING = frozenset({"edit_file", "write_file", "delete_file", "apply_patch"})

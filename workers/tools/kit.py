@@ -17,7 +17,6 @@ from django.conf import settings
 from agentsys.kernel.errors import BadInput
 from workers.contracts import Brief, Outcome, Ports, Report, ToolGrant
 from workers.policy import narrowed
-from workers.prompts import READ_BACK
 from workers.tools.base import Tool
 from workers.tools.bench import Bench
 from workers.tools.editing import editing_tools
@@ -29,7 +28,7 @@ from workers.tools.reading import Checkout, reading_tools, recall_tool
 from workers.tools.trees import git_tools, running_tools
 
 NOWHERE = ["no host, until AGENTSYS_FETCH_HOSTS names one"]
-TAKEN = ("finish", "ask_person", "hand_back", READ_BACK)  # what the loop itself answers to
+TAKEN = ("finish", "ask_person", "hand_back")  # what the loop itself answers to
 
 
 @dataclass(frozen=True, slots=True)
