@@ -13,6 +13,8 @@ from django.db import DatabaseError, IntegrityError, transaction
 from django.test import Client
 from django.urls import reverse
 
+from orchestration.domain.plan import plan_from_json
+from orchestration.domain.plan_checks import plan_problems
 from tests.workers.given import GivenPorts
 from tests.workers.speaking import a_brief, does, finish, prompt
 from workers import registry
@@ -260,3 +262,28 @@ def test_nobody_else_sees_or_writes_agents(client: Client) -> None:
         assert client.get(url).status_code == 403
         assert client.post(url, form()).status_code == 403
     assert not AgentProfile.objects.exists()
+
+
+# --- In plans ------------------------------------------------------------------------------------
+
+
+def wrong(**task: Any) -> list[str]:
+    rows = [
+        {"key": "count", "agent": "counter", "objective": "Count", "verify": ["schema"], **task}
+    ]
+    draft = plan_from_json({"objective": "Count", "tasks": rows})
+    return plan_problems(draft, agent_info(), {"schema"}, tasks_max=10)
+
+
+def test_a_plan_may_name_it_and_narrow_its_tools() -> None:
+    saved(tools=["recall", "remember"])
+    assert wrong(tools=["recall"]) == []
+
+
+def test_a_plan_that_widens_its_tools_or_names_it_when_it_is_off_is_refused() -> None:
+    row = saved()
+    assert "not widen it" in wrong(tools=["run_command"])[0]
+    each = {"over": "${tasks.count.output.x}", "task": {"agent": "counter", "tools": ["propose"]}}
+    assert any("not widen it" in problem for problem in wrong(fan_out=each))
+    changed(row, enabled=False)
+    assert "unknown agent `counter`" in wrong()[0]
