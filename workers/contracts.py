@@ -79,6 +79,18 @@ class Limits:
     drift_max: float = 0.6  # score from which an attempt counts as drifted; 1 is never
 
 
+# What each limit may be, in a plan and in an agent's profile.
+LIMIT_RANGES: Mapping[str, tuple[float, float]] = {
+    "seconds_max": (0.001, 86_400),
+    "output_bytes_max": (1, 10_000_000),
+    "steps_max": (1, 10_000),
+    "tokens_max": (1, 100_000_000),
+    "cost_usd_max": (0, 100_000),
+    "context_tokens_max": (500, 10_000_000),
+    "drift_max": (0.1, 1),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class RepositoryRef:
     """A git repository that a task may read and propose changes to."""
@@ -134,6 +146,8 @@ class Brief:
     tools: tuple[ToolGrant, ...] | None = None  # None: what the agent usually has
     stated: Mapping[str, Any] = field(default_factory=dict)  # inputs before references
     authored: bool = True  # people wrote this task: objective, criteria and stated inputs
+    instructions: str = ""  # the agent's own, where it is a profile or has a model's role
+    role: str = ""  # whose models serve it, when not those of `agent`
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +242,7 @@ class Report:
     failure: Failure | None = None
     usage: Usage = Usage()
     summary: str = ""  # one line for people
+    ran: Mapping[str, Any] = field(default_factory=dict)  # which variant or version it was
 
     def to_json(self) -> dict[str, Any]:
         """The report without artifact bytes: those appear as name, media type, size and sha256."""
@@ -250,6 +265,7 @@ class Report:
             "failure": plain(asdict(self.failure)) if self.failure else None,
             "usage": self.usage.to_json(),
             "summary": plain(self.summary),
+            **({"ran": plain(self.ran)} if self.ran else {}),
         }
 
 

@@ -22,7 +22,7 @@ KEPT_TURNS = 2  # the last answers, with their results, stay in full when there 
 LINES_SHARE = 0.1  # of the window, for the lines of facts; older ones become one handle
 RESULT_CHARS_MIN = 400  # what is shorter stays, when not even the last answer fits
 BEGIN = "Begin."
-EARLIER = "Earlier steps, each as facts. `read_back` gives the text behind a handle."
+EARLIER = "Earlier steps, each as facts. `read_more` gives the text behind a handle."
 
 
 @dataclass(slots=True)

@@ -12,6 +12,24 @@ class AgentUnknown(NotFound):
     template = "no agent `{name}`{hint}; known are {known}"
 
 
+class AgentOff(NotFound):
+    """The agent is a profile that somebody switched off or deleted."""
+
+    code = "agent-off"
+    template = "agent `{name}` {state} by {by} at {at}: {way_out}, or let the task be done by another agent"
+
+
+class AgentChanged(AgentsysError):
+    """Two people changed one profile at the same time."""
+
+    code = "agent-changed"
+    template = (
+        "agent `{name}` is at version {now}, and this change was made on version {seen}:"
+        " read it again and change that"
+    )
+    exit_code = ExitCode.CONFLICT
+
+
 class SandboxUnavailable(AgentsysError):
     """Nothing isolates commands on this machine, and running without was not asked for."""
 

@@ -33,6 +33,7 @@ from agentsys.gateway.redaction import redacted, redacted_value
 from agentsys.kernel.crashpoints import crashpoint
 from agentsys.kernel.errors import LeaseLost
 from agentsys.kernel.hashing import canonical, digest, plain
+from workers.contracts import Brief, Ports
 from workers.errors import StepsTooMany
 from workers.models import Step, StepState
 from workers.services import blob_get, blob_put
@@ -73,6 +74,10 @@ class Journal:
         self._stored: dict[int, Step] | None = None
         self._lock = threading.RLock()
         self._here = threading.local()  # the place that a thread was given
+
+    @classmethod
+    def of(cls, brief: Brief, ports: Ports) -> Journal:
+        return cls(brief.lineage, brief.attempt_id, brief.fence, ports.guard)
 
     @property
     def ahead(self) -> str:

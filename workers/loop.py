@@ -24,6 +24,7 @@ from agentsys.gateway.embeddings import embedder
 from agentsys.kernel.errors import AgentsysError, LeaseLost
 from agentsys.kernel.hashing import digest
 from workers import claims
+from workers.attempting import failure_of
 from workers.checkpoints import checkpoint
 from workers.compass import Compass, Done
 from workers.contracts import (
@@ -44,11 +45,11 @@ from workers.domain.context import tokens
 from workers.domain.deciding import CALLS_MAX, FINISH, decide
 from workers.journal import Journal
 from workers.metering import AttemptMeter
-from workers.owntools import ask_spec, finish_spec, hand_back_spec, overflow_of, read_back
-from workers.policy.approvals import is_approval
-from workers.prompts import READ_BACK, WHY, answer_shown, layout, marked, regrounding, tail
-from workers.services import blob_get, blob_put, failure_of
-from workers.tools import Box, Told, Tool, ToolFailed
+from workers.opening import opening, terms
+from workers.owntools import ask_spec, finish_spec, hand_back_spec, overflow_of, remarks
+from workers.prompts import WHY, answer_shown, marked, regrounding, tail
+from workers.services import blob_get, blob_put
+from workers.tools import Box, Told, Tool
 
 TEXT = "text/plain; charset=utf-8"
 
@@ -57,18 +58,21 @@ class Loop:
     """One attempt's conversation. `schema` is what the output must satisfy."""
 
     def __init__(
-        self, brief: Brief, ports: Ports, tools: Sequence[Tool], schema: Mapping[str, Any]
+        self,
+        brief: Brief,
+        ports: Ports,
+        tools: Sequence[Tool],
+        schema: Mapping[str, Any],
+        journal: Journal | None = None,
     ) -> None:
         self._brief = brief
         self._ports = ports
         self._schema = schema
         self._proposals: list[ProposalDraft] = []
-        self._box = Box(brief, tools, self._proposals)
-        self._read_back = read_back(self._behind)
-        self._specs = [*self._box.specs(), self._read_back.spec()]
-        self._specs += [finish_spec(schema), ask_spec(), hand_back_spec()]
+        self._box = Box(brief, tools, self._proposals, behind=self._behind)
+        self._specs = [*self._box.specs(), finish_spec(schema), ask_spec(), hand_back_spec()]
         self._specs_tokens = tokens(json.dumps(self._specs))
-        self._journal = Journal(brief.lineage, brief.attempt_id, brief.fence, ports.guard)
+        self._journal = journal or Journal.of(brief, ports)
         self._meter = AttemptMeter(brief, ports)
         self._usage = Usage()
         self._compass = Compass(brief, lambda texts: _embedder().embed(texts))
@@ -90,7 +94,7 @@ class Loop:
 
     def _run(self) -> Report:
         seen: c.Observation = self._begin()
-        course = c.Course(self._terms(), allowance=self._allowance)
+        course = c.Course(terms(self._brief, self._box.together), allowance=self._allowance)
         while True:
             course, action = decide(course, seen, self._gauge())
             done = self._carry_out(action, course)
@@ -140,49 +144,12 @@ class Loop:
     # --- The beginning, and where another process takes over -------------------------------------
 
     def _begin(self) -> c.Began:
-        brief = self._brief
-
-        def first() -> dict[str, Any]:
-            laid = layout(brief)
-            for text in laid.left_out.values():
-                blob_put(text.encode(), TEXT)
-            return {
-                "text": laid.text,
-                "misfit": laid.misfit,
-                "handles": list(laid.left_out),
-                "directives": list(brief.directives),
-                "answers": len(brief.answers),
-            }
-
-        prompt = self._journal.step(
-            "prompt",
-            brief.agent,
-            {"contract": brief.contract_hash, "definition": brief.definition_hash},
-            first,
-        )
-        self._talk = Conversation(prompt["text"], prompt.get("handles", ()))
-        self._told: list[str] = list(prompt["directives"])
-        since = brief.answers[prompt["answers"] :]
-        asked = [a for a in since if a.get("kind") == "question"]
-        self._answers = [a for a in asked if not is_approval(a)]
-        self._decided = [dict(a) for a in since if a.get("kind") != "question"]
-        raised = [a for a in since if a.get("kind") == "budget" and a.get("decision") != "reject"]
-        self._allowance = 1 + len(raised)
+        opened = opening(self._brief, self._journal)
+        self._talk = Conversation(opened.text, opened.handles)
+        self._told, self._answers = opened.told, opened.answers
+        self._decided, self._allowance = opened.decided, opened.allowance
         self._decisions_told = 0
-        return c.Began(prompt.get("misfit", ""))
-
-    def _terms(self) -> c.Terms:
-        limits, config = self._brief.limits, settings.AGENTSYS
-        return c.Terms(
-            steps_max=limits.steps_max,
-            seconds_max=limits.seconds_max,
-            tokens_max=limits.tokens_max,
-            cost_usd_max=limits.cost_usd_max,
-            context_tokens_max=limits.context_tokens_max,
-            slice_seconds=config.slice_seconds,
-            together=self._box.together,
-            asks_on_drift=config.on_drift == "ask",
-        )
+        return c.Began(opened.misfit)
 
     def _gauge(self) -> c.Gauge:
         here = time.monotonic() - self._started
@@ -226,7 +193,7 @@ class Loop:
             try:
                 said = gateway.chat(
                     messages,
-                    role=role,
+                    role=self._brief.role or role,
                     tools=self._specs,
                     meter=self._meter,
                     model=self._brief.model,
@@ -263,7 +230,7 @@ class Loop:
         for call in calls[CALLS_MAX:]:
             self._talk.result(call["id"], f"not done: over {CALLS_MAX} calls in one answer")
         self._remarks = [(f"A person tells you: {text}", True) for text in news]
-        self._remarks += [(text, False) for text in _remarks(answer)]
+        self._remarks += [(text, False) for text in remarks(answer)]
         if not calls and not self._remarks:
             self._remarks.append((f"Use a tool, or call `{FINISH}` with the output.", False))
         chosen = tuple(c.Call(x["id"], x["name"], x["args"]) for x in calls[:CALLS_MAX])
@@ -299,26 +266,11 @@ class Loop:
 
     def _use(self, call: c.Call) -> str | Question:
         """What the model is told, or what a person must decide before the call."""
-        if call.name == READ_BACK:
-            return self._read(call.args)
         told = self._box.use(call.name, call.args, self._journal)
         return told if isinstance(told, Question) else _shown(told)
 
-    def _read(self, args: Mapping[str, Any]) -> str:
-        """What this conversation itself has left out: heard before, so no tool of the box."""
-        if wrong := gateway.violations(dict(args), self._read_back.parameters):
-            return f"failed: {'; '.join(wrong)}"
-        try:
-            text = self._journal.step(
-                "tool", READ_BACK, dict(args), lambda: self._read_back.use(args)
-            )
-        except ToolFailed as error:
-            return f"failed: {error}"
-        return marked(str(text), f"(result of {READ_BACK}, untrusted)")
-
     def _done(self, call: c.Call, text: str) -> Done:
-        own = Risk.READ if call.name == READ_BACK else None
-        risk = self._box.risk_of(call.name) or own
+        risk = self._box.risk_of(call.name)
         return Done(call.name, call.args, text, risk, text.startswith("failed: "))
 
     def _behind(self, handle: str) -> str | None:
@@ -386,17 +338,6 @@ class Loop:
 
 def _shown(told: Told) -> str:
     return marked(told.text, told.label) if told.label else told.text
-
-
-def _remarks(answer: Mapping[str, Any]) -> list[str]:
-    """What the model is told of its answer, beside the results of its calls."""
-    remarks = []
-    if answer["malformed"]:
-        names = ", ".join(answer["malformed"])
-        remarks.append(f"The arguments of your call of {names} are not JSON. Call again.")
-    if answer["cut_off"]:
-        remarks.append("Your answer was cut off at the token limit. Be brief.")
-    return remarks
 
 
 def _embedder() -> Any:

@@ -1,4 +1,4 @@
-"""What agents leave behind: blobs, journal steps, effects and model calls.
+"""What agents leave behind (blobs, journal steps, effects, model calls), and agents that are rows.
 
 Attempts and goals are named by plain bigints, not foreign keys. Workers never import
 orchestration, and these rows must outlive it: an effect that happened in the world stays on
@@ -7,8 +7,13 @@ record when the goal that caused it is deleted.
 
 from __future__ import annotations
 
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxLengthValidator
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
+
+from workers.personas import PROMPT_CHARS_MAX, Persona
 
 
 class StepState(models.TextChoices):
@@ -162,3 +167,102 @@ class DriftScore(models.Model):
             ),
         ]
         indexes = [models.Index(fields=["attempt_id"], name="drift_attempt")]
+
+
+class AgentProfile(models.Model):
+    """An agent without code, as people edit it. What runs is a version of it (`AgentVersion`);
+    `workers.profiles` writes both."""
+
+    name = models.CharField(
+        max_length=40,
+        unique=True,
+        help_text="What a plan calls it: lower-case letters, digits, - _.",
+    )
+    description = models.CharField(
+        max_length=500, help_text="What it is good for, in a sentence: planners choose by it."
+    )
+    prompt = models.TextField(
+        validators=[MaxLengthValidator(PROMPT_CHARS_MAX)],
+        help_text="Its instructions. They cannot widen what a task may do.",
+    )
+    tools = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="All that it may call. A task may narrow this, never widen it.",
+    )
+    model = models.CharField(
+        max_length=300,
+        blank=True,
+        default="",
+        help_text="The role of a model profile, or PROVIDER:NAME. Empty: the model profile of the"
+        " agent's own name, else AGENTSYS_MODEL.",
+    )
+    steps_max = models.IntegerField(null=True, blank=True, help_text="Answers of the model.")
+    tokens_max = models.IntegerField(null=True, blank=True)
+    cost_usd_max = models.FloatField(null=True, blank=True, help_text="US dollars an attempt.")
+    seconds_max = models.FloatField(null=True, blank=True)
+    inputs_schema = models.JSONField(
+        default=dict, blank=True, help_text="A JSON Schema of a task's inputs; {} takes any object."
+    )
+    output_schema = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text='A JSON Schema of what it hands in; {} is {"text": …}.',
+    )
+    enabled = models.BooleanField(
+        default=True, help_text="Otherwise plans that name it are refused, and its tasks fail."
+    )
+    version = models.IntegerField(default=0, editable=False)
+    changed_by = models.CharField(max_length=150, blank=True, default="", editable=False)
+    changed_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name = "agent"
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        """ValidationError, a sentence for each field that cannot be used."""
+        from workers.profile_checks import problems_of  # it knows all agents and tools
+
+        if problems := problems_of(self.persona(), new=self._state.adding):
+            raise ValidationError(problems)
+
+    def persona(self) -> Persona:
+        """What it would run as."""
+        limits = ("steps_max", "tokens_max", "cost_usd_max", "seconds_max")
+        given = {name: getattr(self, name) for name in limits}
+        return Persona(
+            name=self.name,
+            description=self.description,
+            prompt=self.prompt,
+            tools=tuple(self.tools or ()),
+            model=self.model,
+            limits={name: number for name, number in given.items() if number is not None},
+            inputs_schema=self.inputs_schema or {},
+            output_schema=self.output_schema or {},
+        )
+
+
+class AgentVersion(models.Model):
+    """What an agent was from one change to the next, and who made the change. Never updated.
+
+    `facts` is NULL where the change was to delete it."""
+
+    name = models.CharField(max_length=40)
+    version = models.IntegerField()
+    enabled = models.BooleanField()
+    facts = models.JSONField(null=True)
+    facts_hash = models.CharField(max_length=64)
+    changed_by = models.CharField(max_length=150)
+    changed_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name = "agent version"
+        constraints = [
+            models.UniqueConstraint(fields=["name", "version"], name="agentversion_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"

@@ -1,18 +1,15 @@
-"""What every model agent has beside its tools: to finish, ask, hand back, and read on."""
+"""What every model agent has beside its tools: to finish, ask, and hand back."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from agentsys.gateway import GatewayError
 from workers.claims import CLAIMS, with_claims
 from workers.domain.deciding import ASK, FINISH, HAND_BACK
-from workers.prompts import READ_BACK
-from workers.tools import Tool, ToolFailed
 
-CHARS_MAX = 8_000  # of one reading
 _TOO_LONG = re.compile(
     r"context.?(?:length|window|size|overflow)|maximum context|prompt is too long"
     r"|too many (?:input )?tokens|input (?:is )?too long|reduce the length",
@@ -46,23 +43,6 @@ def hand_back_spec() -> dict[str, Any]:
     }
 
 
-def read_back(behind: Callable[[str], str | None]) -> Tool:
-    """`behind` gives the text of a handle, or None for one that it does not know."""
-
-    def call(args: Mapping[str, Any]) -> str:
-        handle, first = str(args["handle"]), int(args.get("start", 0))
-        text = behind(handle)
-        if text is None:
-            raise ToolFailed(tool=READ_BACK, reason=f"there is no handle {handle[:80]}")
-        shown = text[first : first + CHARS_MAX]
-        return f"characters {first} to {first + len(shown)} of {len(text)}\n{shown}"
-
-    parameters = _needing("handle")
-    parameters["properties"]["start"] = {"type": "integer", "minimum": 0}
-    description = f"The text behind a handle, {CHARS_MAX} characters from `start` on."
-    return Tool(READ_BACK, description, parameters, call)
-
-
 def overflow_of(error: GatewayError) -> str:
     """What the model said, when it said that the prompt is too long for it; else nothing.
 
@@ -71,6 +51,17 @@ def overflow_of(error: GatewayError) -> str:
     if "context" in error.code.split("-") or _TOO_LONG.search(str(error)):
         return str(error)[:300]
     return ""
+
+
+def remarks(answer: Mapping[str, Any]) -> list[str]:
+    """What the model is told of its answer, beside the results of its calls."""
+    found = []
+    if answer["malformed"]:
+        names = ", ".join(answer["malformed"])
+        found.append(f"The arguments of your call of {names} are not JSON. Call again.")
+    if answer["cut_off"]:
+        found.append("Your answer was cut off at the token limit. Be brief.")
+    return found
 
 
 def _needing(name: str) -> dict[str, Any]:

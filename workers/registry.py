@@ -1,4 +1,5 @@
-"""Which agents there are: the built-in ones and the entry points of group `agentsys.agents`.
+"""Which agents there are: the built-in ones, the entry points of group `agentsys.agents`, and the
+profiles that people write in the console, whose names never shadow the others.
 
 Classes are imported when first asked for. A plugin that cannot be loaded is a warning in the log
 and is left out; it never takes the others with it.
@@ -9,7 +10,7 @@ from __future__ import annotations
 import difflib
 import threading
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -17,6 +18,7 @@ from typing import Any
 
 import structlog
 
+from workers import profiles
 from workers.agents.base import Agent
 from workers.errors import AgentUnknown
 
@@ -48,10 +50,13 @@ _lock = threading.Lock()
 
 
 def agent(name: str) -> Agent:
-    """The agent of this name; AgentUnknown suggests what may have been meant."""
+    """The agent of this name; AgentUnknown suggests what may have been meant, AgentOff says who
+    switched it off."""
     found = _loaded.get(name) or _find(name)
+    if found is None and name not in names():
+        found = profiles.profiled(name)
     if found is None:
-        known = sorted(names())
+        known = sorted({*names(), *profiles.profiles()})
         close = difflib.get_close_matches(name, known, n=1)
         hint = f" (did you mean `{close[0]}`?)" if close else ""
         raise AgentUnknown(name=name, hint=hint, known=", ".join(known))
@@ -60,11 +65,12 @@ def agent(name: str) -> Agent:
 
 def agents() -> dict[str, Agent]:
     """Every agent that loads, by name."""
-    return {name: found for name in sorted(names()) if (found := _find(name)) is not None}
+    found = {name: one for name in sorted(names()) if (one := _find(name)) is not None}
+    return found | profiles.profiles(taken=names())
 
 
 def names() -> frozenset[str]:
-    """The names on offer, without importing any agent."""
+    """The names of code, on offer without importing any agent or asking the database."""
     return _present() | set(_plugins())
 
 
@@ -77,15 +83,17 @@ def input_problems(agent: Agent, inputs: Mapping[str, Any]) -> list[str]:
     """What is wrong with resolved inputs, by the agent's schema; [] when nothing is."""
     if not agent.inputs_schema:
         return []
-    errors = sorted(_validator(agent.name).iter_errors(dict(inputs)), key=lambda e: list(e.path))
+    errors = sorted(_validator(agent).iter_errors(dict(inputs)), key=lambda e: list(e.path))
     return [f"{'/'.join(map(str, error.path)) or 'inputs'}: {error.message}" for error in errors]
 
 
-@cache
-def _validator(name: str) -> Any:
+@lru_cache(maxsize=512)
+def _validator(agent: Agent) -> Any:
     from jsonschema import Draft202012Validator
+    from referencing import Registry
 
-    return Draft202012Validator(agent(name).inputs_schema)
+    # An empty registry: without one, jsonschema would fetch a remote `$ref` over the network.
+    return Draft202012Validator(agent.inputs_schema, registry=Registry())
 
 
 @cache

@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import re
-import traceback
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-import structlog
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from agentsys.kernel.errors import AgentsysError, BadInput, LeaseLost, NotFound, ServiceAway
+from agentsys.kernel.errors import NotFound
 from agentsys.kernel.hashing import canonical, digest, digest_bytes, plain
-from workers import registry
-from workers.contracts import Brief, Failure, FailureKind, Outcome, Ports, Report
-from workers.errors import EffectMismatch, SandboxUnavailable
+from workers import profiles, registry
+from workers.attempting import attempt_run as attempt_run
+from workers.contracts import Limits
+from workers.errors import AgentOff, EffectMismatch
 from workers.micro import micro_agents
 from workers.models import Blob, DriftScore, Effect, EffectState, ModelCall, Step
-
-log = structlog.get_logger(__name__)
-
-ARTIFACT_BYTES_MAX = 64 * 1024 * 1024  # all artifacts of one report together
-ARTIFACT_NAME_MAX = 300
-ARTIFACT_KINDS = ("file", "diff", "report", "log", "data")
-# type/subtype and parameters, by RFC 9110; no more than a header may hold.
-MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+(?:\s*;\s*[\w-]+=[\w\"!#$&^.+ -]+)*", re.ASCII)
-ERROR_CHARS_MAX = 2000
-
+from workers.personas import bounded
 
 # --- Blobs ---------------------------------------------------------------------------------------
 
@@ -200,6 +189,7 @@ class AgentInfo:
     description: str
     scope_mode: str
     maps: tuple[str, ...] = ()  # the micro-agents that a swarm can map
+    tools: tuple[str, ...] | None = None  # all that it may use; None: what agents usually have
 
 
 def agent_info() -> dict[str, AgentInfo]:
@@ -215,140 +205,53 @@ def agent_info() -> dict[str, AgentInfo]:
             description=agent.description,
             scope_mode=agent.scope_mode,
             maps=tuple(sorted(micro_agents())) if name == "swarm" else (),
+            tools=agent.tools,
         )
         for name, agent in registry.agents().items()
     }
 
 
-def agent_output_schema(name: str) -> Mapping[str, Any]:
-    """The schema of one agent's outputs; NotFound when there is no such agent."""
-    return registry.agent(name).output_schema
-
-
-def attempt_run(brief: Brief, ports: Ports) -> Report:
-    """Run the brief's agent to its report. Never raises, except LeaseLost: nothing is to be said
-    about an attempt that is no longer ours."""
+def agent_output_schema(name: str, report: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+    """The schema of one agent's outputs: of the version that `report` says it ran, else as it is
+    now, or was when it was switched off or deleted. NotFound when there never was such an agent."""
+    ran = (report or {}).get("ran") or {}
+    if ran.get("version") and ran.get("agent") == name:
+        return profiles.version(name, ran["version"]).output_schema
     try:
-        agent = registry.agent(brief.agent)
-        problems = registry.input_problems(agent, brief.inputs)
-        if problems:
-            return _failed(FailureKind.BAD_INPUT, f"inputs of {brief.agent}: {'; '.join(problems)}")
-        return _bounded(agent.run(brief, ports), brief)
-    except LeaseLost:
-        raise
-    except Exception as error:  # the edge: an agent's own failure becomes a report
-        failure = failure_of(error)
-        if failure.kind is FailureKind.CRASH:
-            log.exception("agent crashed", agent=brief.agent, attempt_id=brief.attempt_id)
-        return Report(Outcome.FAILED, failure=failure, summary=failure.message[:200])
+        return registry.agent(name).output_schema
+    except AgentOff:
+        schema: Mapping[str, Any] = profiles.last_output_schema(name) or {}
+        return schema
 
 
-_KINDS: tuple[tuple[type[BaseException], FailureKind], ...] = (
-    (BadInput, FailureKind.BAD_INPUT),
-    (NotFound, FailureKind.BAD_INPUT),
-    (SandboxUnavailable, FailureKind.POLICY),
-    (EffectMismatch, FailureKind.POLICY),
-    (ServiceAway, FailureKind.OUTAGE),
-    (OperationalError, FailureKind.OUTAGE),
-    (InterfaceError, FailureKind.OUTAGE),
-    (TimeoutError, FailureKind.TIMEOUT),
-    (ConnectionError, FailureKind.TRANSIENT),
-)
-_WORDS = (
-    ("budget", FailureKind.BUDGET),
-    ("rate", FailureKind.RATE_LIMIT),
-    ("timeout", FailureKind.TIMEOUT),
-    ("refus", FailureKind.REFUSED),
-    ("output", FailureKind.BAD_OUTPUT),
-)
+def agent_lane(name: str) -> str:
+    """The lane of its tasks; "agent" for one that is not there, so that its task says so."""
+    try:
+        return registry.agent(name).lane
+    except NotFound:
+        return "agent"
 
 
-def failure_kind(error: BaseException) -> FailureKind:
-    """What to call an error. An error may say so itself with a `failure_kind` attribute; the
-    budget and the gateway belong to other layers, so theirs are told by their stable `code`."""
-    told = getattr(error, "failure_kind", None)
-    if told in list(FailureKind):
-        return FailureKind(str(told))
-    for kind_of_error, kind in _KINDS:
-        if isinstance(error, kind_of_error):
-            return kind
-    if isinstance(error, AgentsysError):
-        parts = error.code.split("-")
-        for word, kind in _WORDS:
-            if any(part.startswith(word) for part in parts):
-                return kind
-    return FailureKind.CRASH
+def agent_thinks(name: str) -> bool:
+    """Whether a model does its work, so that its brief carries memory and the decided plan."""
+    try:
+        if registry.agent(name).thinks:
+            return True
+    except NotFound:
+        return False
+    from workers import roles
+
+    return roles.thinks(name)
 
 
-def failure_of(error: BaseException) -> Failure:
-    """An error as a report tells it, with what it names as far as that is small and plain."""
-    context = error.context if isinstance(error, AgentsysError) else {}
-    facts = {
-        name: value[:300] if isinstance(value, str) else value
-        for name, value in context.items()
-        if isinstance(value, str | int | float)
-    }
-    return Failure(
-        failure_kind(error), _message(error), context.get("retry_after_seconds"), facts=facts
-    )
-
-
-def _message(error: BaseException) -> str:
-    if isinstance(error, AgentsysError):
-        return str(error)[:ERROR_CHARS_MAX]
-    text = "".join(traceback.format_exception_only(error)).strip()
-    frame = traceback.extract_tb(error.__traceback__)[-1:]
-    where = f" ({frame[0].filename}:{frame[0].lineno})" if frame else ""
-    return f"{text}{where}"[:ERROR_CHARS_MAX]
-
-
-def _failed(kind: FailureKind, message: str) -> Report:
-    return Report(
-        outcome=Outcome.FAILED, failure=Failure(kind=kind, message=message), summary=message[:200]
-    )
-
-
-def _bounded(report: Report, brief: Brief) -> Report:
-    """The report, or a failed one when it is larger than the task's limits allow."""
-    size = len(canonical(report.output)) if report.output else 0
-    if size > brief.limits.output_bytes_max:
-        return _too_large(report, "output", size, brief.limits.output_bytes_max)
-    if faults := _artifact_faults(report):
-        failure = _failed(FailureKind.BAD_OUTPUT, f"artifacts: {'; '.join(faults)}")
-        return replace(failure, usage=report.usage)
-    size = sum(len(artifact.content) for artifact in report.artifacts)
-    if size > ARTIFACT_BYTES_MAX:
-        return _too_large(report, "artifacts", size, ARTIFACT_BYTES_MAX)
-    return report
-
-
-def _artifact_faults(report: Report) -> list[str]:
-    """What keeps artifacts from being stored and shown: each needs a name of its own, one of the
-    known kinds, and a media type that says how its bytes are to be taken."""
-    names = [artifact.name for artifact in report.artifacts]
-    faults = [
-        f"two are called `{n[:100]}`" for n in sorted({n for n in names if names.count(n) > 1})
-    ]
-    for artifact in report.artifacts:
-        shown = artifact.name[:100]
-        if not 0 < len(artifact.name) <= ARTIFACT_NAME_MAX:
-            faults.append(
-                f"`{shown}` has {len(artifact.name)} characters, not 1 to {ARTIFACT_NAME_MAX}"
-            )
-        if artifact.kind not in ARTIFACT_KINDS:
-            faults.append(
-                f"`{shown}` is of kind `{artifact.kind}`, not {', '.join(ARTIFACT_KINDS)}"
-            )
-        if len(artifact.media_type) > 120 or not MEDIA_TYPE.fullmatch(artifact.media_type):
-            faults.append(
-                f"`{shown}` has no media type such as text/plain: `{artifact.media_type[:80]}`"
-            )
-    return faults
-
-
-def _too_large(report: Report, what: str, size: int, allowed: int) -> Report:
-    message = f"{what} of {size} bytes where at most {allowed} are allowed; write less, or raise it"
-    return replace(_failed(FailureKind.BAD_OUTPUT, message), usage=report.usage)
+def agent_limits(name: str, given: Mapping[str, Any]) -> Limits:
+    """The limits of a task that gives these: the rest as usual, or as its agent's profile says,
+    which no task goes beyond."""
+    try:
+        most = registry.agent(name).limits_max
+    except NotFound:
+        most = {}
+    return bounded(Limits(**{**most, **given}), most)
 
 
 # --- Reads for people ----------------------------------------------------------------------------

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from agentsys.kernel.errors import BadInput
 from orchestration.domain.plan import TaskDraft, task_from_json
-from orchestration.domain.refs import resolve, settled
+from orchestration.domain.plan_tools import tool_problems
+from orchestration.domain.refs import references, resolve, settled
+from workers.policy import grants_of, narrowed, row_of
 
 CHILDREN_MAX = 1000
 KEY_CHARS = 110  # of a child's key, so that a number put behind it still fits
@@ -16,11 +19,14 @@ LATER = ("inputs", "fan_out", "swarm")  # resolved once more, when the task runs
 _UNUSABLE = re.compile(r"[^A-Za-z0-9._/-]+")
 
 
-def expand(key: str, fan_out: Mapping[str, Any], items: Any) -> list[TaskDraft]:
+def expand(
+    key: str, fan_out: Mapping[str, Any], items: Any, tools: Sequence[Any] | None = None
+) -> list[TaskDraft]:
     """One task per item, with keys `key[item key]`; BadInput when the items are no list.
 
     `fan_out`: over, as (default `item`), key (a reference into the item), max, task (a template
-    in which references to the item are resolved; references to tasks stay).
+    in which references to the item are resolved; references to tasks stay). `tools` are the
+    fan-out's own, which bound its children's.
     """
     if not isinstance(items, list):
         raise BadInput(
@@ -45,7 +51,9 @@ def expand(key: str, fan_out: Mapping[str, Any], items: Any) -> list[TaskDraft]:
         child = task_from_json(row, f"{key}[{index}]", problems)
         if child is None:
             raise BadInput(what=f"fan-out {key}", problems=problems)
-        children.append(child)
+        if problems := tool_problems(child, f"task `{child.key}`"):
+            raise BadInput(what=f"fan-out {key}", problems=problems)
+        children.append(replace(child, tools=_granted(child, fan_out["task"], tools)))
     return children
 
 
@@ -54,6 +62,22 @@ def resolved_row(row: Mapping[str, Any], scope: Mapping[str, Any]) -> dict[str, 
     again later, so that everything else is final here."""
     found = resolve(dict(row), scope, partial=True)
     return {k: v if k in LATER else settled(v) for k, v in found.items()}
+
+
+def _granted(
+    child: TaskDraft, template: Mapping[str, Any], tools: Sequence[Any] | None
+) -> tuple[Any, ...] | None:
+    """A child's tools: never more than the fan-out's own. What an item says about them came from an
+    agent: it may narrow, and cannot waive that a person is asked."""
+    own = grants_of(child.tools)
+    if own is not None and references(template["tools"]):
+        own = tuple(replace(grant, ask=True) for grant in own)
+    found = narrowed(grants_of(tools), own)
+    if found == () and own != ():
+        named = ", ".join(grant.name for grant in own or ())
+        problem = f"task `{child.key}` asks for {named}, none of which the fan-out itself is given"
+        raise BadInput(what=f"fan-out {child.key}", problems=[problem])
+    return None if found is None else tuple(map(row_of, found))
 
 
 def _label(value: Any, index: int) -> str:

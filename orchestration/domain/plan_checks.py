@@ -27,6 +27,7 @@ from orchestration.domain.plan_swarm import swarm_problems as micro_problems
 from orchestration.domain.plan_tools import tool_problems
 from orchestration.domain.refs import DOLLAR, references, task_of
 from orchestration.domain.replanning import is_division
+from workers.contracts import LIMIT_RANGES
 
 KEY = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._\[\]/-]{0,119}$")
 TEXT_MAX = 20_000
@@ -41,15 +42,7 @@ LENGTHS = {
 }
 RESOURCE_MAX = 300
 PRIORITY_MAX = 1000
-LIMITS = {
-    "seconds_max": (0.001, 86_400),
-    "output_bytes_max": (1, 10_000_000),
-    "steps_max": (1, 10_000),
-    "tokens_max": (1, 100_000_000),
-    "cost_usd_max": (0, 100_000),
-    "context_tokens_max": (500, 10_000_000),
-    "drift_max": (0.1, 1),
-}
+LIMITS = LIMIT_RANGES
 RETRY = {"attempts_max": (1, 100), "backoff_seconds": (0, 86_400), "forgiven_max": (1, 10_000)}
 APPROVAL = {"quorum": (1, 20), "days": (0.0001, 365)}
 APPROVAL_FLAGS = ("required", "four_eyes")
@@ -163,7 +156,7 @@ def _task_problems(
         _agent_problems(task, other, agents, problems)
     _size_problems(task, name, problems)
     _scope_form_problems(task, name, problems)
-    problems += tool_problems(task, name)
+    problems += tool_problems(task, name, getattr(agents.get(task.agent), "tools", None))
     problems += micro_problems(task, getattr(agents.get("swarm"), "maps", ()))
     if task.fan_out is not None:
         _fan_out_problems(task, keys, agents, verifiers, problems)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from agentsys.gateway import check_schema
@@ -12,11 +12,13 @@ from orchestration.domain.plan import TaskDraft, did_you_mean
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 HOST = re.compile(r"(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+READ_MORE = "read_more"  # every agent reads on in what it was given
 FIELDS = ("name", "args", "hosts", "ask")
 
 
-def tool_problems(task: TaskDraft, where: str) -> list[str]:
-    """A sentence for each problem; which tools there are, the agent knows when it runs."""
+def tool_problems(task: TaskDraft, where: str, has: Collection[str] | None = None) -> list[str]:
+    """A sentence for each problem. `has`: all that its agent may use, where that is known before
+    it runs; a task narrows it."""
     if task.tools is None:
         return []
     if not task.tools:
@@ -35,6 +37,11 @@ def tool_problems(task: TaskDraft, where: str) -> list[str]:
         if name in seen:
             problems.append(f"{where}: tool `{name}` is named twice; put its bounds in one entry")
         seen.add(name)
+        if has is not None and name not in has and name != READ_MORE:
+            problems.append(
+                f"{where}: the agent `{task.agent}` has no tool `{name}`{did_you_mean(name, has)};"
+                f" a task may narrow what it has ({', '.join(has) or 'none'}), not widen it"
+            )
         problems += _grant_problems(grant, f"{where}: tool `{name}`")
     return problems
 

@@ -122,7 +122,7 @@ def case_of(taken: Claimed, brief: Brief, report: Report, facts: Mapping[str, An
         report=facts,
         inputs=brief.inputs,
         blob=lambda sha: contents[sha] if sha in contents else blob_get(sha),
-        agent_schema=agent_output_schema(taken.agent),
+        agent_schema=agent_output_schema(taken.agent, facts),
         repository=asdict(brief.repository) if brief.repository else None,
     )
 

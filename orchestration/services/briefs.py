@@ -32,8 +32,8 @@ from verification import services as verification
 from workers.contracts import Brief, Limits, Recollection, RepositoryRef, ScopeGrant
 from workers.git import Repository
 from workers.policy import grants_of
+from workers.services import agent_limits, agent_thinks
 
-RECALLS = frozenset({"model", "planner"})  # agents whose brief carries recalled memory
 REASONS_MAX = 5
 PLAN_LINES_MAX, PLAN_CHARS_MAX = 40, 120
 
@@ -74,6 +74,7 @@ def brief_build(
     if needs is None:
         needs = _needs([claim]).get(claim.task_id, {}) if _wants_needs(claim) else {}
     slow = claim.lane == "agent"
+    thinks, given = slow and agent_thinks(claim.agent), definition.get("limits") or {}
     return Brief(
         goal_id=book.goal_id,
         task_id=claim.task_id,
@@ -90,17 +91,17 @@ def brief_build(
         needs=needs,
         acceptance=tuple(definition.get("acceptance") or ()),
         non_goals=tuple(definition.get("non_goals") or ()),
-        plan=_plan(claim.task_id) if claim.agent == "model" else (),
+        plan=_plan(claim.task_id) if thinks and claim.agent != "planner" else (),
         output_schema=definition.get("output_schema"),
         scopes=tuple(
             ScopeGrant(s["resource"], s.get("mode", "write"))
             for s in definition.get("scopes") or ()
         ),
-        limits=Limits(**(definition.get("limits") or {})),
+        limits=agent_limits(claim.agent, given) if slow else Limits(**given),
         directives=_directives(book.goal_id) if slow else (),
         answers=_answers(claim.task_id) if claim.number > 1 or claim.fence > 1 else (),
         reasons=_reasons(claim.task_id) if claim.number > 1 else (),
-        recalled=_recalled(namespace, claim) if claim.agent in RECALLS else (),
+        recalled=_recalled(namespace, claim) if thinks else (),
         repository=_repository(book) if slow and book.repository else None,
         namespace=namespace,
         lineage=claim.lineage,

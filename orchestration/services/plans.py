@@ -290,7 +290,7 @@ def _children(task: Task, known: Collection[str]) -> list[TaskDraft]:
     fan_out = task.definition["fan_out"]
     outputs = outputs_of(task.goal_id)
     items = resolve(fan_out["over"], {"tasks": outputs})
-    children: list[TaskDraft] = expand(task.key, fan_out, items)
+    children: list[TaskDraft] = expand(task.key, fan_out, items, tools=task.definition.get("tools"))
     problems = children_problems(task.key, children, known, agent_info(), verifier_names())
     if problems:
         raise BadInput(what=f"fan-out {task.key}", problems=problems)

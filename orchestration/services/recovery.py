@@ -39,7 +39,7 @@ from orchestration.services.moves import tasks_move
 from orchestration.services.outages import outage_seen
 from orchestration.services.parking import attempts_park
 from orchestration.services.requests import request_open
-from workers.services import agent_info
+from workers.services import agent_lane
 
 
 def task_recover(
@@ -147,7 +147,7 @@ def _carry_out(
             )
         case OtherAgent(reason=reason, agent=agent):
             _patience_anew(task)
-            lane = agent_info()[agent].lane
+            lane = agent_lane(agent)
             Task.objects.filter(pk=task.pk).update(agent=agent, lane=lane)
             task_retry(
                 book,

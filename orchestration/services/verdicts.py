@@ -22,7 +22,7 @@ from orchestration.services.metering import GoalMeter
 from orchestration.services.settle import attempt_decide
 from verification import services as verification
 from verification.contracts import Case
-from workers.services import agent_info, blob_get
+from workers.services import agent_output_schema, blob_get
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +50,7 @@ def case_of_row(attempt_id: int) -> tuple[int, Case] | None:
         report=report,
         inputs=inputs,
         blob=blob_get,
-        agent_schema=agent_info()[task.agent].output_schema,
+        agent_schema=agent_output_schema(task.agent, report),
         repository=_repository(goal.repository, goal.branch, report),
         meter=GoalMeter(goal.pk, task_id=task.pk, attempt_id=attempt.pk),
     )

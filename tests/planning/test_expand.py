@@ -87,3 +87,29 @@ def test_what_cannot_be_expanded_says_why(items: Any, rest: Any, said: str) -> N
 )
 def test_children_are_checked_like_tasks_of_a_plan(child: TaskDraft, said: str) -> None:
     assert said in " | ".join(children_problems("t", [child], {"a", "t"}, AGENTS, VERIFIERS))
+
+
+def granted(template: dict[str, Any], item: Any, tools: Any = None) -> Any:
+    fan_out = {"over": "${tasks.a.output.items}", "task": {"agent": "model", **template}}
+    return expand("each", fan_out, [item], tools=tools)[0].tools
+
+
+def test_the_tools_of_a_template_hold_for_its_children() -> None:
+    assert granted({"tools": ["recall"]}, {}) == ("recall",)
+    assert granted({}, {}) is None
+
+
+def test_children_never_have_more_tools_than_the_fan_out_itself() -> None:
+    assert granted({}, {}, ["recall"]) == ("recall",)
+    assert granted({"tools": ["recall", "run_tests"]}, {}, ["recall"]) == ("recall",)
+    with pytest.raises(BadInput, match="none of which the fan-out itself is given"):
+        granted({"tools": ["run_tests"]}, {}, ["recall"])
+
+
+def test_an_item_cannot_waive_that_a_person_is_asked() -> None:
+    tool = {"name": "propose", "ask": False}
+    assert granted({"tools": [tool]}, {}) == ({"name": "propose", "ask": False},)
+    assert granted({"tools": "${item.tools}"}, {"tools": [tool]}) == ("propose",)
+    assert granted({"tools": [{"name": "propose", "ask": "${item.ask}"}]}, {"ask": False}) == (
+        "propose",
+    )

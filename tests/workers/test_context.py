@@ -104,7 +104,7 @@ def test_a_fact_names_tool_arguments_size_and_handle_and_can_be_read_back(
     text = blob_get(found[4]).decode()
     assert len(text) == int(found[3])
     assert "src/0.py holds leases" in text
-    lines = speak(*turns, does("read_back", handle=found[4]), finish())
+    lines = speak(*turns, does("read_more", handle=found[4]), finish())
     run(tmp_path, a_brief(limits=limits, lineage="t1.2"), [read])
     assert "src/0.py holds leases" in prompt(lines, 9)
 
@@ -112,9 +112,9 @@ def test_a_fact_names_tool_arguments_size_and_handle_and_can_be_read_back(
 def test_a_handle_of_another_conversation_gives_nothing(speak: Any, tmp_path: Path) -> None:
     from workers.services import blob_put
 
-    lines = speak(does("read_back", handle=blob_put(b"secret of another project")), finish())
+    lines = speak(does("read_more", handle=blob_put(b"secret of another project")), finish())
     run(tmp_path, a_brief(), [])
-    assert "failed: read_back: there is no handle" in prompt(lines, 1)
+    assert "failed: read_more: there is no handle" in prompt(lines, 1)
     assert "secret" not in prompt(lines, 1)
 
 
@@ -203,7 +203,7 @@ def test_inputs_that_were_cut_can_be_read_back(speak: Any, tmp_path: Path) -> No
         inputs={"text": "a" * 50_000 + " the end"}, limits=narrow(context_tokens_max=9_000)
     )
     handle = next(iter(layout(brief).left_out))
-    lines = speak(does("read_back", handle=handle, start=49_000), finish())
+    lines = speak(does("read_more", handle=handle, start=49_000), finish())
     run(tmp_path, brief, [])
     assert "the end" not in prompt(lines, 0)
     assert "the end" in prompt(lines, 1)

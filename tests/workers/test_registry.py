@@ -12,6 +12,8 @@ from workers import registry
 from workers.errors import AgentUnknown
 from workers.services import agent_info
 
+pytestmark = pytest.mark.django_db  # agents may be rows, too
+
 
 @pytest.fixture
 def plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[EntryPoint]]:

@@ -85,5 +85,5 @@ def test_the_tasks_own_list_of_tools_holds_whatever_the_model_calls(hello: Given
     assert task_named(goal, "think").definition["tools"] == ["read_file"]
     assert "there is no tool `run_command`; there are: read_file, read_more" in results(lines)
     assert [t["function"]["name"] for t in lines.tools] == [
-        "read_file", "read_more", "read_back", "finish", "ask_person", "hand_back",
+        "read_file", "read_more", "finish", "ask_person", "hand_back",
     ]  # fmt: skip

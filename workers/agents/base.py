@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from workers.contracts import Brief, Failure, FailureKind, Limits, Outcome, Ports, Report
+from workers.contracts import Brief, Failure, FailureKind, Outcome, Ports, Report
 
 GUARD_SECONDS = 2.0
 
@@ -20,7 +20,9 @@ class Agent(ABC):
 
     `lane`: "agent" gets a message of its own; "cheap" is deterministic, takes milliseconds and
     is run in batches. `effects`: true when its work reaches the world before it is accepted.
-    `scope_mode`: what it does with what its scopes name, "read" or "write".
+    `scope_mode`: what it does with what its scopes name, "read" or "write". `thinks`: a model does
+    its work. `tools`: the names of all tools that it may use, None where it has the usual ones;
+    `limits_max`: what no task of it is given more of.
     """
 
     name: ClassVar[str]
@@ -31,7 +33,9 @@ class Agent(ABC):
     inputs_schema: ClassVar[Mapping[str, Any]] = {}
     output_schema: ClassVar[Mapping[str, Any]] = {}
     scope_mode: ClassVar[str] = "read"
-    limits: ClassVar[Limits] = Limits()
+    thinks: ClassVar[bool] = False
+    tools: ClassVar[tuple[str, ...] | None] = None
+    limits_max: ClassVar[Mapping[str, float]] = {}
 
     @abstractmethod
     def run(self, brief: Brief, ports: Ports) -> Report: ...

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from agentsys.gateway import check_schema
 from workers.agents.base import Agent
 from workers.contracts import Brief, Ports, Report
 from workers.loop import Loop
+from workers.personas import TEXT_OUTPUT
 from workers.tools import Kit
-
-DEFAULT_OUTPUT: dict[str, Any] = {
-    "type": "object",
-    "required": ["text"],
-    "properties": {"text": {"type": "string"}},
-}
 
 
 class ModelAgent(Agent):
@@ -25,11 +20,12 @@ class ModelAgent(Agent):
         " write scopes it changes files in a tree of its own and proposes the change. Needs"
         " AGENTSYS_MODEL."
     )
+    thinks = True
     inputs_schema: ClassVar = {"type": "object"}
     output_schema: ClassVar = {"type": "object"}
 
     def run(self, brief: Brief, ports: Ports) -> Report:
-        schema = brief.output_schema or DEFAULT_OUTPUT
+        schema = brief.output_schema or TEXT_OUTPUT
         check_schema(schema)
         kit = Kit.of(brief, ports)
         return kit.finished(Loop(brief, ports, kit.tools, schema).run())

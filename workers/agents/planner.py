@@ -22,6 +22,7 @@ class PlannerAgent(Agent):
     description = (
         "Divides an objective into independent steps for other agents. Needs AGENTSYS_MODEL."
     )
+    thinks = True
     inputs_schema: ClassVar = {
         "type": "object",
         "properties": {

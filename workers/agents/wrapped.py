@@ -57,7 +57,7 @@ class FunctionAgent(Agent):
     target: Callable[[Brief], Any]
 
     def run(self, brief: Brief, ports: Ports) -> Report:
-        output = _journal(brief, ports).step(
+        output = Journal.of(brief, ports).step(
             "agent", self.name, _request(brief), lambda: _object(self.name, self.target(brief))
         )
         return done(output, summary=f"{self.name} returned")
@@ -81,7 +81,7 @@ class RunnableAgent(Agent):
     target: Any
 
     def run(self, brief: Brief, ports: Ports) -> Report:
-        told = _journal(brief, ports).step(
+        told = Journal.of(brief, ports).step(
             "model", self.name, _request(brief), lambda: self._ask(brief, ports)
         )
         spent = Spent(**told["spent"])
@@ -138,10 +138,6 @@ def _made(name: str, target: Any, kind: type[Agent]) -> Agent:
 def _sets(target: Any, field: str) -> bool:
     """Runnables are pydantic models with attributes of their own: only plain values count."""
     return isinstance(getattr(target, field, None), str | bool | Mapping)
-
-
-def _journal(brief: Brief, ports: Ports) -> Journal:
-    return Journal(brief.lineage, brief.attempt_id, brief.fence, ports.guard)
 
 
 def _request(brief: Brief) -> dict[str, Any]:

@@ -7,7 +7,7 @@ decides: allow, propose, ask a person, or refuse.
 
 from workers.policy.approvals import Approval, Verdict
 from workers.policy.deciding import Allow, Ask, Decision, Facts, Propose, Refuse, decide
-from workers.policy.grants import grants_of, host_matches, narrowed
+from workers.policy.grants import grants_of, host_matches, narrowed, row_of
 from workers.policy.judging import Policy, Rule
 from workers.policy.kinds import Kind
 from workers.policy.provenance import Provenance
@@ -29,4 +29,5 @@ __all__ = [
     "grants_of",
     "host_matches",
     "narrowed",
+    "row_of",
 ]

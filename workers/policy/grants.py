@@ -28,6 +28,18 @@ def _grant(row: Any) -> ToolGrant:
     )
 
 
+def row_of(grant: ToolGrant) -> Any:
+    """A grant as a definition's `tools` have it."""
+    if grant == ToolGrant(grant.name):
+        return grant.name
+    row: dict[str, Any] = {"name": grant.name, "ask": grant.ask}
+    if grant.hosts is not None:
+        row["hosts"] = list(grant.hosts)
+    if grant.args:
+        row["args"] = {"allOf": list(grant.args)} if len(grant.args) > 1 else dict(grant.args[0])
+    return row
+
+
 def narrowed(
     parent: Sequence[ToolGrant] | None, child: Sequence[ToolGrant] | None
 ) -> tuple[ToolGrant, ...] | None:

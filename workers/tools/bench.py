@@ -39,6 +39,11 @@ class Bench:
         self._ports = ports
         self._live = False
 
+    @classmethod
+    def nowhere(cls) -> Bench:
+        """One without a tree, to learn the names of the tools that work on one."""
+        return cls.__new__(cls)
+
     @property
     def root(self) -> Path:
         return self._ports.workspace() / "tree"

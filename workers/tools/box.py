@@ -7,7 +7,7 @@ what depends on the clock (is an approval still good?) is a journaled step of it
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -45,7 +45,8 @@ def _nothing() -> Output:
 
 
 class Box:
-    """One attempt's. `proposals` is added to. Not for concurrent use."""
+    """One attempt's. `proposals` is added to; `behind` gives the text of a handle that the attempt
+    was given otherwise. Not for concurrent use."""
 
     def __init__(
         self,
@@ -53,10 +54,11 @@ class Box:
         tools: Sequence[Tool],
         proposals: list[ProposalDraft],
         clock: Clock | None = None,
+        behind: Callable[[str], str | None] = lambda _: None,
     ) -> None:
         self._brief = brief
         self._policy = Policy.of(brief)
-        self._shelf = Shelf()
+        self._shelf = Shelf(behind=behind)
         self._proposals = proposals
         self._clock = clock or SystemClock()
         self._asked: Counter[str] = Counter()

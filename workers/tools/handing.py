@@ -13,7 +13,7 @@ from typing import Any
 from memory import services as memory
 from workers.actions import Action
 from workers.contracts import ArtifactDraft, Brief, ProposalDraft, Risk, ToolGrant
-from workers.policy import Kind, Provenance, narrowed
+from workers.policy import Kind, Provenance, narrowed, row_of
 from workers.tools.base import Tool, arguments
 
 FOLLOW_UPS = "follow-up-tasks.json"
@@ -104,7 +104,7 @@ def _task(brief: Brief, args: Mapping[str, Any]) -> dict[str, Any]:
     """The task as a plan has it; its tools are never more than those of the one that suggests it."""
     task = {name: value for name, value in args.items() if name != "tools"}
     granted = narrowed(brief.tools, _granted(args.get("tools")))
-    return task if granted is None else {**task, "tools": [_row(grant) for grant in granted]}
+    return task if granted is None else {**task, "tools": [row_of(grant) for grant in granted]}
 
 
 def follow_up_plan(brief: Brief, follow_ups: list[dict[str, Any]]) -> ArtifactDraft:
@@ -120,14 +120,3 @@ def follow_up_plan(brief: Brief, follow_ups: list[dict[str, Any]]) -> ArtifactDr
 
 def _granted(names: list[str] | None) -> tuple[ToolGrant, ...] | None:
     return None if names is None else tuple(ToolGrant(name) for name in names)
-
-
-def _row(grant: ToolGrant) -> Any:
-    if grant == ToolGrant(grant.name):
-        return grant.name
-    row: dict[str, Any] = {"name": grant.name, "ask": grant.ask}
-    if grant.hosts is not None:
-        row["hosts"] = list(grant.hosts)
-    if grant.args:
-        row["args"] = {"allOf": list(grant.args)} if len(grant.args) > 1 else dict(grant.args[0])
-    return row

@@ -15,8 +15,8 @@ from typing import Any
 from django.conf import settings
 
 from agentsys.kernel.errors import BadInput
-from workers.contracts import Brief, Outcome, Ports, Report
-from workers.prompts import READ_BACK
+from workers.contracts import Brief, Outcome, Ports, Report, ToolGrant
+from workers.policy import narrowed
 from workers.tools.base import Tool
 from workers.tools.bench import Bench
 from workers.tools.editing import editing_tools
@@ -27,7 +27,8 @@ from workers.tools.plugins import installed_tools
 from workers.tools.reading import Checkout, reading_tools, recall_tool
 from workers.tools.trees import git_tools, running_tools
 
-TAKEN = ("finish", "ask_person", "hand_back", READ_BACK)  # what the loop itself answers to
+NOWHERE = ["no host, until AGENTSYS_FETCH_HOSTS names one"]
+TAKEN = ("finish", "ask_person", "hand_back")  # what the loop itself answers to
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +41,22 @@ class Kit:
     bench: Bench | None = None
 
     @classmethod
-    def of(cls, brief: Brief, ports: Ports) -> Kit:
-        """BadInput when the task is granted a tool that there is not."""
+    def of(cls, brief: Brief, ports: Ports, within: Sequence[ToolGrant] | None = None) -> Kit:
+        """`within`: all that the agent itself may use, of which the task gets what it names.
+        BadInput when the task is granted a tool that there is not, or that the agent has not."""
+        asked, brief = brief.tools, replace(brief, tools=narrowed(within, brief.tools))
         bench = None
-        hosts = [h.strip() for h in settings.AGENTSYS.fetch_hosts.split(",") if h.strip()]
         follow_ups: list[dict[str, Any]] = []
-        tools = [recall_tool(brief), *handing_tools(brief, follow_ups), *fetching_tools(hosts)]
+        tools = [recall_tool(brief), *handing_tools(brief, follow_ups), *fetching_tools(_hosts())]
         if brief.repository is not None and brief.repository.base:
             bench = Bench(brief, ports)
             tools += _on(bench, brief)
         tools += installed_tools(brief)
         _distinct(tools)
         known = {tool.name for tool in tools} | {READ_MORE}
-        wrong = [g.name for g in brief.tools or () if g.name not in known]
+        if within is not None:
+            known &= {grant.name for grant in within} | {READ_MORE}
+        wrong = [g.name for g in asked or () if g.name not in known]
         if wrong:
             listed = ", ".join(sorted(known))
             problems = [f"there is no tool `{n}` for this task; there are {listed}" for n in wrong]
@@ -64,6 +68,25 @@ class Kit:
             plan = follow_up_plan(self.brief, self.follow_ups)
             report = replace(report, artifacts=(*report.artifacts, plan))
         return report if self.bench is None else self.bench.handed_in(report)
+
+
+def tool_names() -> dict[str, str]:
+    """Every tool that a task of this installation may have, whatever its goal, with what it does.
+    A package's tools that want to see a brief are asked with an empty one."""
+    nobody = Brief(0, 0, 0, 0, 1, "", "", {}, "", "", "", {}, {})
+    bench = Bench.nowhere()
+    tools = [recall_tool(nobody), *handing_tools(nobody, []), *fetching_tools(_hosts() or NOWHERE)]
+    tools += [*reading_tools(_no_checkout), *git_tools(bench), *running_tools(bench)]
+    tools += [*editing_tools(bench), *installed_tools(nobody)]
+    return {tool.name: tool.description for tool in tools}
+
+
+def _hosts() -> list[str]:
+    return [h.strip() for h in settings.AGENTSYS.fetch_hosts.split(",") if h.strip()]
+
+
+def _no_checkout() -> Checkout:
+    raise NotImplementedError("these tools are for their names only")
 
 
 def _distinct(tools: Sequence[Tool]) -> None:

@@ -8,18 +8,18 @@ calls have brought.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from agentsys.kernel.hashing import plain
+from workers.prompts import READ_MORE as READ_MORE
 from workers.services import blob_get, blob_put
 from workers.tools.base import Changed, Tool, ToolFailed, arguments
 
 SHOWN_MAX = 16_000  # characters of a result that are shown at once
 KEPT_MAX = 10_000_000  # of a result that are kept at all
 HANDLE_CHARS = 16
-READ_MORE = "read_more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,7 @@ class Shelf:
     """The handles that an attempt was given, and whether each text is vouched for."""
 
     known: dict[str, tuple[str, bool]] = field(default_factory=dict)
+    behind: Callable[[str], str | None] = lambda _: None  # what else the attempt was given
 
     def put(self, output: Output, *, vouched: bool) -> None:
         if output.sha256:
@@ -78,20 +79,20 @@ class Shelf:
         start = {"type": "integer", "minimum": 0}
         return Tool(
             READ_MORE,
-            "Read on in a long result, from character `start`.",
-            arguments({"handle": {"type": "string"}, "start": start}),
+            "The text behind a handle, from character `start` on.",
+            arguments({"handle": {"type": "string"}}, start=start),
             self._read,
             origin="an earlier result",
         )
 
     def _read(self, args: Mapping[str, Any]) -> str:
         found = self.known.get(args["handle"])
-        if found is None:
+        whole = blob_get(found[0]).decode() if found else self.behind(args["handle"])
+        if whole is None:
             known = ", ".join(self.known) or "none yet"
-            reason = f"there is no result {args['handle'][:40]!r}; there are: {known}"
+            reason = f"there is no handle {args['handle'][:40]!r}; there are: {known}"
             raise ToolFailed(tool=READ_MORE, reason=reason)
-        whole = blob_get(found[0]).decode()
-        start = int(args["start"])
+        start = int(args.get("start", 0))
         part = whole[start : start + SHOWN_MAX - 200]
         if not part:
             reason = f"it ends at character {len(whole)}"

@@ -21,13 +21,15 @@ STRING = {"type": "string"}
 
 def git_tools(bench: Bench) -> list[Tool]:
     """Git, as far as it reads; and `git_commit`, which names the change."""
-    repository = bench.repository
 
     def diff(args: Mapping[str, Any]) -> str:
-        return repository.diff(bench.base, bench.state, args.get("paths", ())) or "(no difference)"
+        return (
+            bench.repository.diff(bench.base, bench.state, args.get("paths", ()))
+            or "(no difference)"
+        )
 
     def log(args: Mapping[str, Any]) -> str:
-        return repository.log(bench.base, int(args.get("count", 20)), args.get("path", ""))
+        return bench.repository.log(bench.base, int(args.get("count", 20)), args.get("path", ""))
 
     def commit(args: Mapping[str, Any]) -> Changed:
         sha = bench.committed(args["message"])
@@ -46,7 +48,7 @@ def git_tools(bench: Bench) -> list[Tool]:
             "git_status",
             "The files changed so far.",
             arguments({}),
-            lambda _: repository.changed_paths(bench.base, bench.state),
+            lambda _: bench.repository.changed_paths(bench.base, bench.state),
             origin=origin,
         ),
         Tool(
