@@ -387,3 +387,14 @@ def test_a_folder_that_is_gone_meanwhile_hides_no_error(tmp_path: Path) -> None:
 
     with pytest.raises(LeaseLost):
         broken_off()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="folders change hands only as root")
+def test_a_folder_is_lent_to_one_at_a_time(place: Path) -> None:
+    """Else the second one's user id took it from under the first one."""
+    code = "echo one > $0.new && sleep 0.5 && mv $0.new $0 && echo two >> $0"
+    with ThreadPoolExecutor(4) as pool:
+        ended = list(pool.map(lambda n: run(place, "sh", "-c", code, f"f{n}"), range(4)))
+    assert [(e.exit_code, e.stderr) for e in ended] == [(0, "")] * 4
+    assert {path.name for path in place.iterdir()} == {f"f{n}" for n in range(4)}
+    assert {path.stat().st_uid for path in (place, *place.iterdir())} == {0}

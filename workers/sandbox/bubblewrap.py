@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from workers.sandbox import seccomp
@@ -141,8 +142,19 @@ def _memory_file(content: bytes) -> int:
 def lent(folder: Path, uid: int) -> Iterator[None]:
     """`folder` and all in it belong to `uid` inside the block, and to their first owners after.
 
-    What was made meanwhile goes to the folder's owner.
+    What was made meanwhile goes to the folder's owner. Lent to one at a time, in all processes: the
+    next one waits.
     """
+    with ExitStack() as stack:
+        handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        stack.callback(os.close, handle)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        stack.enter_context(_owned(folder, uid))
+        yield
+
+
+@contextmanager
+def _owned(folder: Path, uid: int) -> Iterator[None]:
     top = folder.stat()
     owner = (top.st_uid, top.st_gid)
     others = {

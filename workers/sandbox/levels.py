@@ -64,7 +64,7 @@ class Isolation:
                 )
                 return
             if uid is not None:
-                for path in spec.writable:
+                for path in sorted(set(spec.writable)):  # in one order: nobody waits in a circle
                     stack.enter_context(bubblewrap.lent(path, uid))
             options, handles = bubblewrap.options(spec, uid=uid, launcher=LAUNCHER)
             for handle in handles:
