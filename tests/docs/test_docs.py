@@ -242,6 +242,7 @@ def test_plans_md_has_every_field(marker: str, known: set[str]) -> None:
 
 
 @pytest.mark.docs
+@pytest.mark.django_db  # agents may be rows
 def test_plans_md_has_every_agent_with_its_inputs() -> None:
     listed = {r[0].strip("`"): set(re.findall(r"`(\w+)`", r[2])) for r in
               table(page("docs/plans.md"), "agents")}  # fmt: skip

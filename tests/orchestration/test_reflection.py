@@ -25,6 +25,7 @@ from orchestration.services.approvals import approval_decide, approval_expire
 from orchestration.services.fsck import fsck
 from orchestration.services.goals import goal_submit
 from orchestration.services.learned import learned_list
+from orchestration.services.pausing import goal_pause, goal_resume
 from orchestration.services.rebuild import rebuild_check
 from orchestration.services.reflection import goal_reflect
 from orchestration.services.sweep import PARTS
@@ -120,7 +121,9 @@ def test_a_plan_that_was_changed_on_the_way_is_no_evidence() -> None:
 def test_a_goal_that_took_long_is_compared_with_those_that_came_later_and_ended_before() -> None:
     tasks = [node("one", inputs={"n": 1}), node("two", "one")]
     slow = submit(*tasks)
+    goal_pause(slow.pk, actor="ann")
     assert goal_reflect(pump(submit(*tasks)).pk) == "nothing new"
+    goal_resume(slow.pk, actor="ann")
     assert goal_reflect(pump(slow).pk).startswith("offered")
 
 

@@ -40,10 +40,10 @@ from tests.simulation.broker import captured
 from tests.simulation.clock import SEARCH_PATH, SteppedTime, use_stepped_clock
 from tests.simulation.world import WorldSandbox
 from verification import services as verification
-from workers import actions, services
+from workers import actions, attempting
 
 WORKERS, SWEEPERS, WEBS = 3, 2, 2
-LOGS = (tasks, sessions, sweep, running, dispatch, verdicts, services, verification)
+LOGS = (tasks, sessions, sweep, running, dispatch, verdicts, attempting, verification)
 
 
 @dataclass

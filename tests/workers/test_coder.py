@@ -11,6 +11,8 @@ from tests.workers.test_command import valid
 from workers.contracts import FailureKind, Outcome, Report
 from workers.services import attempt_run
 
+pytestmark = pytest.mark.django_db  # whether a role has a model of its own is looked up
+
 UNTIDY = (
     "import sys\nimport os\nfrom typing import List\n\nx = {}\nif not 'a' in x: print( os.name )\n"
 )

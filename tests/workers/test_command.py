@@ -12,6 +12,8 @@ from workers.agents.base import Agent
 from workers.contracts import Brief, FailureKind, Limits, Outcome, Ports, Report
 from workers.services import attempt_run
 
+pytestmark = pytest.mark.django_db  # whether a role has a model of its own is looked up
+
 
 def valid(report: Report, agent: str) -> Report:
     """The report, whose output keeps the agent's promise."""

@@ -317,4 +317,4 @@ def test_a_tool_that_only_reads_is_what_runs_side_by_side() -> None:
     from tests.workers.given import GivenPorts
 
     loop = Loop(a_brief(), GivenPorts(Path()), tools, {"type": "object"})
-    assert loop._terms().together == {"r"}
+    assert loop._box.together == {"r"}

@@ -13,6 +13,8 @@ from workers.agents.researcher import ResearcherAgent
 from workers.contracts import Limits, Outcome, Report
 from workers.services import attempt_run
 
+pytestmark = pytest.mark.django_db  # whether a role has a model of its own is looked up
+
 CORPUS = Path(__file__).parent.parent / "data" / "corpus"
 
 

@@ -16,6 +16,8 @@ from workers.contracts import FailureKind, Outcome
 from workers.services import attempt_run
 from workers.testing import TestsResult, test_command, tests_run
 
+pytestmark = pytest.mark.django_db  # whether a role has a model of its own is looked up
+
 GOOD = "from calc import one\n\ndef test_one():\n    assert one() == 1\n"
 MIXED = (
     GOOD

@@ -142,13 +142,17 @@ def _memory_file(content: bytes) -> int:
 def lent(folder: Path, uid: int) -> Iterator[None]:
     """`folder` and all in it belong to `uid` inside the block, and to their first owners after.
 
-    What was made meanwhile goes to the folder's owner. Lent to one at a time, in all processes: the
-    next one waits.
+    What was made meanwhile goes to the folder's owner. A folder of somebody else's is lent to one at a
+    time, in all processes, and the next one waits; those below AGENTSYS_HOME are one attempt's anyway,
+    and locked by who made them (`workspaces.scratch`).
     """
+    from django.conf import settings
+
     with ExitStack() as stack:
-        handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-        stack.callback(os.close, handle)
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        if not folder.resolve().is_relative_to(settings.AGENTSYS.home.resolve()):
+            handle = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX)
         stack.enter_context(_owned(folder, uid))
         yield
 
