@@ -40,6 +40,8 @@ def json_of(given: str, what: str) -> Any:
         raise BadInput(what=what, problems=[f"not JSON: {error.msg} at {where}"]) from error
     except _NoNumber as error:
         raise BadInput(what=what, problems=[f"{error} has no JSON form"]) from error
+    except ValueError as error:  # a number of more digits than Python reads
+        raise BadInput(what=what, problems=[f"not to be read: {error}"]) from error
     except RecursionError as error:
         raise BadInput(what=what, problems=["it is nested too deeply"]) from error
 

@@ -64,9 +64,9 @@ def task_retry(
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE agentsys_orchestration_task SET due_at ="
-            " CASE WHEN %s > 0 THEN %s + make_interval(secs => %s) END,"
+            " CASE WHEN %s > 0 THEN COALESCE(paused_at, %s) + make_interval(secs => %s) END,"
             " attempts_forgiven = attempts_forgiven + %s WHERE id = %s RETURNING fence, lane",
-            [delay_seconds, book.now, delay_seconds, int(forgiven), task_id],
+            [delay_seconds, book.clock, delay_seconds, int(forgiven), task_id],
         )
         fence, lane = cursor.fetchone()
     scopes_release([task_id])

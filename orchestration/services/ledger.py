@@ -83,6 +83,12 @@ class Book:
     served: bool = False  # something of this goal was claimed: others have the next turn
     entries: list[Entry] = field(default_factory=list)
 
+    @property
+    def clock(self) -> datetime:
+        """The goal's own time. It stands still while the goal is paused, so that what waits from now
+        on is due as long after the resumption (which moves it by the whole pause)."""
+        return self.paused_at or self.now
+
     def record(
         self,
         event: str,

@@ -32,8 +32,9 @@ _WAITING = """
     SELECT t.id AS task_id, a.id AS attempt_id, t.attempts_forgiven
     FROM agentsys_orchestration_recovery r
     JOIN agentsys_orchestration_task t ON t.id = r.task_id
+    JOIN agentsys_orchestration_goal g ON g.id = t.goal_id AND g.paused_at IS NULL
     JOIN agentsys_orchestration_attempt a ON a.task_id = t.id AND a.state = 'queued'
-    WHERE r.source = %(source)s AND t.state = 'ready' AND t.due_at IS NOT NULL
+    WHERE r.source = %(source)s AND t.state = 'ready' AND t.due_at IS NOT NULL AND t.paused_at IS NULL
       AND t.id <> %(but)s
     FOR UPDATE OF t, a SKIP LOCKED
 """

@@ -62,7 +62,7 @@ def request_open(
         if proposal
         else action_hash or digest([question, plain(context)]),
         requested_by=_requester(book.goal_id),
-        due_at=book.now + timedelta(days=days),
+        due_at=book.clock + timedelta(days=days),
         on_expiry=policy.get("on_expiry", "expire"),
     )
     book.record(

@@ -458,6 +458,8 @@ def test_a_task_is_edited_with_a_preview(plan: str):
         Said("goals", "edit", f"{goal.pk}/a", "--inputs", "{")
     with pytest.raises(BadInput, match="NaN has no JSON form"):
         Said("goals", "edit", f"{goal.pk}/a", "--inputs", '{"n": NaN}')
+    with pytest.raises(BadInput, match="4300 digits"):
+        Said("goals", "edit", f"{goal.pk}/a", "--inputs", '{"n": ' + "9" * 5000 + "}")
     with pytest.raises(BadInput, match="1 to 80 characters"):
         Said("goals", "submit", "--plan", plan, "--project", "x" * 300)
     with pytest.raises(BadInput, match="expected an object"):

@@ -12,12 +12,14 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from agentsys.kernel.errors import BadInput
+from orchestration.domain.settling import Retry, failed
 from orchestration.models import ApprovalRequest, Attempt, Goal, Project, Standstill, Task
 from orchestration.services.advance import advance
 from orchestration.services.approvals import AlreadyDecided, approval_decide
 from orchestration.services.fsck import fsck
 from orchestration.services.goals import goal_retry, project_join
-from orchestration.services.ledger import ledger_verify
+from orchestration.services.hotpath import claim
+from orchestration.services.ledger import goal_locked, ledger_verify
 from orchestration.services.pausing import (
     everything_pause,
     everything_resume,
@@ -29,10 +31,12 @@ from orchestration.services.pausing import (
     task_resume,
 )
 from orchestration.services.running import serve
+from orchestration.services.settle import Finished, finish
 from orchestration.services.sweep import sweep
 from orchestration.services.why import why
 from tests.orchestration.pump import asked_about, events, node, pump, submit, task_named
 from tests.orchestration.test_approvals import held, lines
+from workers.contracts import FailureKind
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -239,3 +243,28 @@ def test_an_approved_action_of_a_paused_task_waits_until_it_is_resumed(tmp_path:
     assert pump(goal).state == "succeeded"
     assert lines(tmp_path / "w") == ["x"]
     assert fsck(goal.pk) == []
+
+
+@pytest.mark.parametrize("what", ["goal", "task"])
+def test_a_wait_that_begins_during_a_pause_begins_when_it_is_over(what: str) -> None:
+    """Else a goal that was paused for days waits for as many days again."""
+    goal = submit(node("a", agent="command", inputs={"argv": ["true"]}))
+    task, three_days = task_named(goal, "a"), timedelta(days=3)
+    with goal_locked(goal.pk) as book:
+        (taken,) = claim(book, owner=1, lease_seconds=30, task_id=task.pk)
+    if what == "goal":
+        goal_pause(goal.pk, actor="ann")
+        Goal.objects.filter(pk=goal.pk).update(paused_at=timezone.now() - three_days)
+    else:
+        task_pause(task.pk, actor="ann")
+        Task.objects.filter(pk=task.pk).update(paused_at=timezone.now() - three_days)
+    later = Retry(reason="later", delay_seconds=60, rejected=False)
+    with goal_locked(goal.pk) as book:
+        finish(book, [Finished(taken, failed(FailureKind.TRANSIENT, "later"), "", (), later)])
+    if what == "goal":
+        goal_resume(goal.pk, actor="ann")
+    else:
+        task_resume(task.pk, actor="ann")
+    task.refresh_from_db()
+    assert task.due_at is not None
+    assert timedelta(0) < task.due_at - timezone.now() < timedelta(minutes=30)

@@ -134,11 +134,13 @@ class Simulation:
         self._loss, self._double = self._chance.choice([0.0, 0.1]), 0.3
 
     def _add_goal(self, number: int) -> None:
-        key = f"sim-{self.result.seed}-{number}-{self._rig.time.stamp}"
+        self._project = f"sim-{self.result.seed}-{self._rig.time.stamp}"
+        key = f"{self._project}-{number}"
         self._keys.append(key)
         submit = partial(
             goal_submit,
             objective="",
+            project=self._project,  # of its own: what one history did teaches no other
             document=random_plan(self._chance, f"g{number}"),
             actor="sim-person",
             review=self._chance.random() < 0.1,
@@ -518,6 +520,7 @@ class Simulation:
         self._rig.close()
         for goal in Goal.objects.filter(pk__in=self.goals(), finished_at__isnull=True):
             goal_cancel(goal.pk, actor="sim-person")
+        Goal.objects.filter(reflect_due_at__isnull=False).update(reflect_due_at=None)
 
     def _fault(self, kind: str, what: str) -> None:
         self.result.faults[kind] += 1
