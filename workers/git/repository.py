@@ -68,7 +68,9 @@ class Repository(Worktrees, Merging):
         with self._compared(self.path, head) as tree:
             own = self.git_dir / "index"
             if own.is_file() and not own.is_symlink():
-                shutil.copyfile(own, tree.index)  # its time stamps spare reading every file
+                shutil.copy2(
+                    own, tree.index
+                )  # the times in it, and its own, spare reading most files
             base = head or self._empty_tree()
             staged = ["diff-index", "--cached", "--name-only", "--ignore-submodules", base, "--"]
             return bool(self._content(staged, tree=tree) or self._touched(tree))
