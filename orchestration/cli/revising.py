@@ -15,12 +15,9 @@ from orchestration.services.replan import Revision
 SHOWN_MAX = 10
 
 
-class _NoNumber(Exception):
-    """NaN or an infinity, which Python's JSON takes and nobody else's does."""
-
-
 def _no_number(name: str) -> Any:
-    raise _NoNumber(name)
+    """NaN and infinities are JSON to Python and to nobody else."""
+    raise ValueError(f"{name} has no JSON form")
 
 
 def json_of(given: str, what: str) -> Any:
@@ -38,9 +35,7 @@ def json_of(given: str, what: str) -> Any:
     except json.JSONDecodeError as error:
         where = f"line {error.lineno} column {error.colno}"
         raise BadInput(what=what, problems=[f"not JSON: {error.msg} at {where}"]) from error
-    except _NoNumber as error:
-        raise BadInput(what=what, problems=[f"{error} has no JSON form"]) from error
-    except ValueError as error:  # a number of more digits than Python reads
+    except ValueError as error:  # such a constant, or a number of more digits than Python reads
         raise BadInput(what=what, problems=[f"not to be read: {error}"]) from error
     except RecursionError as error:
         raise BadInput(what=what, problems=["it is nested too deeply"]) from error

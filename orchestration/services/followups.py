@@ -27,8 +27,8 @@ class Followups:
         self.swarms += other.swarms
         return self
 
-    def looks(self) -> bool:
-        """Whether the goal is to be looked at; the caller does so, and no message is sent for it."""
+    def take_look(self) -> bool:
+        """Whether the goal is to be looked at. The caller does so: no message is sent for it any more."""
         looks = self.advance or bool(self.unlocked.expandable)
         self.advance, self.unlocked = False, replace(self.unlocked, expandable=())
         return looks

@@ -134,7 +134,8 @@ def _go_on(book: Book, goal: Goal, actor: str) -> None:
         paused_seconds=goal.paused_seconds + pause.total_seconds(),
         deadline_at=F("deadline_at") + pause,
     )
-    _clocks_move(ApprovalRequest.objects.filter(goal=goal, state="open"), pause)
+    asked = ApprovalRequest.objects.filter(goal=goal, state="open")
+    _clocks_move(asked.filter(Q(task=None) | Q(task__paused_at__isnull=True)), pause)
     waiting = Task.objects.filter(goal=goal, state="ready")
     _clocks_move(waiting.filter(paused_at__isnull=True), pause)
     queued = Attempt.objects.filter(goal=goal, state="queued", task__state="ready")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -11,7 +11,7 @@ from django.conf import settings
 from agentsys.kernel.errors import AgentsysError, ExitCode
 from agentsys.kernel.hashing import digest, plain
 from orchestration.domain.lives import ProposalEvent
-from orchestration.models import ApprovalRequest, Goal, Proposal
+from orchestration.models import ApprovalRequest, Goal, Proposal, Task
 from orchestration.services.ledger import Book
 from orchestration.services.moves import proposals_move
 
@@ -62,7 +62,7 @@ def request_open(
         if proposal
         else action_hash or digest([question, plain(context)]),
         requested_by=_requester(book.goal_id),
-        due_at=book.clock + timedelta(days=days),
+        due_at=_clock(book, task_id) + timedelta(days=days),
         on_expiry=policy.get("on_expiry", "expire"),
     )
     book.record(
@@ -73,6 +73,13 @@ def request_open(
         payload={"approval": request.pk, "kind": kind, "risk": risk, "quorum": request.quorum},
     )
     return request
+
+
+def _clock(book: Book, task_id: int | None) -> datetime:
+    """Of a task that is paused by itself the time stands still, too."""
+    if task_id is None:
+        return book.clock
+    return Task.objects.values_list("paused_at", flat=True).get(pk=task_id) or book.clock
 
 
 def task_requests_withdraw(book: Book, task_id: int, *, actor: str) -> None:

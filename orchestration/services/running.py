@@ -31,9 +31,9 @@ from agentsys.kernel.errors import AgentsysError, LeaseLost
 from orchestration.domain.settling import failed
 from orchestration.models import Attempt, Task
 from orchestration.services.advance import advance
-from orchestration.services.attempting import Ran, attempt_do, blobs_store, briefs_of, broken
 from orchestration.services.draining import attempts_release
 from orchestration.services.ending import look_for_the_end
+from orchestration.services.executing import Ran, attempt_do, blobs_store, briefs_of, broken
 from orchestration.services.followups import Followups
 from orchestration.services.hotpath import Claimed, claim, goal_next
 from orchestration.services.ledger import Book, goal_locked
@@ -102,7 +102,7 @@ def _serve_goal(goal_id: int, session: Session, size: int, deadline: float) -> t
                     # this worker goes on with the cheap ones itself
                     mine = after.unlocked
                     after.unlocked = type(mine)(mine.agents, mine.cheap[size:], mine.expandable)
-                looks = not claims and after.looks()
+                looks = not claims and after.take_look()
                 after.publish(goal_id)
                 if looks:
                     advance(goal_id)  # at once: a message would come after this worker's turn

@@ -30,6 +30,7 @@ from orchestration.services.pausing import (
     task_pause,
     task_resume,
 )
+from orchestration.services.requests import request_open
 from orchestration.services.running import serve
 from orchestration.services.settle import Finished, finish
 from orchestration.services.sweep import sweep
@@ -268,3 +269,28 @@ def test_a_wait_that_begins_during_a_pause_begins_when_it_is_over(what: str) -> 
     task.refresh_from_db()
     assert task.due_at is not None
     assert timedelta(0) < task.due_at - timezone.now() < timedelta(minutes=30)
+
+
+@pytest.mark.parametrize("what", ["goal", "task", "both"])
+def test_a_question_that_comes_up_during_a_pause_has_its_days_when_it_is_over(what: str) -> None:
+    goal = submit(node("a", agent="command", inputs={"argv": ["true"]}))
+    task, three_days = task_named(goal, "a"), timedelta(days=3)
+    if what != "goal":
+        task_pause(task.pk, actor="ann")
+        Task.objects.filter(pk=task.pk).update(paused_at=timezone.now() - three_days)
+    if what != "task":
+        goal_pause(goal.pk, actor="ann")
+        Goal.objects.filter(pk=goal.pk).update(paused_at=timezone.now() - three_days)
+    policy = {"approval": {"days": 2}}
+    with goal_locked(goal.pk) as book:
+        asked = request_open(
+            book, kind="question", question="?", context={}, risk="read", task_id=task.pk,
+            allowed=("respond",), definition=policy,
+        )  # fmt: skip
+    if what != "task":
+        goal_resume(goal.pk, actor="ann")
+    if what != "goal":
+        task_resume(task.pk, actor="ann")
+    asked.refresh_from_db()
+    assert asked.due_at is not None
+    assert abs(asked.due_at - timezone.now() - timedelta(days=2)) < timedelta(minutes=30)

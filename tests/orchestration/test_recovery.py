@@ -26,6 +26,8 @@ from orchestration.services.goals import goal_cancel
 from orchestration.services.hotpath import Claimed, claim
 from orchestration.services.ledger import goal_locked, ledger_verify
 from orchestration.services.moves import attempts_move
+from orchestration.services.outages import outage_over
+from orchestration.services.pausing import goal_pause
 from orchestration.services.rebuild import rebuild_check
 from orchestration.services.recovery import task_recover
 from orchestration.services.replan import task_edit
@@ -415,6 +417,17 @@ def test_an_outage_of_which_nothing_is_heard_is_forgotten() -> None:
     claimed = take(goal, first.pk)
     fail(goal, claimed, FailureClass.OUTAGE, model=AWAY)
     assert Outage.objects.get().level == 0
+
+
+def test_an_outage_that_is_over_leaves_the_clock_of_a_paused_goal_alone() -> None:
+    """It stands still: what it says is moved by the whole pause when the goal is resumed."""
+    paused, going = outage_of(2), outage_of(2)
+    goal_pause(paused.pk, actor="ann")
+    before = list(Task.objects.filter(goal=paused).values_list("pk", "due_at"))
+    was = waits(going)
+    outage_over(AWAY)
+    assert waits(going) != was
+    assert list(Task.objects.filter(goal=paused).values_list("pk", "due_at")) == before
 
 
 def test_many_goals_meet_the_same_outage_at_once() -> None:

@@ -11,7 +11,7 @@ import pytest
 from django.db import OperationalError, connection
 
 from orchestration.models import Attempt, Goal, Task
-from orchestration.services import attempting, running
+from orchestration.services import executing, running
 from orchestration.services.draining import attempts_release, drain
 from orchestration.services.fsck import fsck
 from orchestration.services.hotpath import claim
@@ -96,8 +96,8 @@ def test_a_commit_that_broke_is_tried_again_and_what_it_claimed_unseen_goes_back
     session = session_current()
     with goal_locked(goal.pk) as book:
         claims = claim(book, owner=session.id, lease_seconds=30, lane="cheap", limit=2)
-        briefs = attempting.briefs_of(book, claims)
-    batch = [attempting.attempt_do(c, b, None) for c, b in zip(claims, briefs, strict=True)]
+        briefs = executing.briefs_of(book, claims)
+    batch = [executing.attempt_do(c, b, None) for c, b in zip(claims, briefs, strict=True)]
     real, broken = running.goal_locked, []
 
     class Breaks:

@@ -26,7 +26,7 @@ from orchestration.domain.settling import (
     Yield,
 )
 from orchestration.models import ApprovalRequest, Attempt, Goal, Task, WorkerSession
-from orchestration.services import attempting
+from orchestration.services import executing
 from orchestration.services.hotpath import Claimed, claim
 from orchestration.services.ledger import goal_locked
 from orchestration.services.pausing import goal_pause, goal_resume
@@ -275,7 +275,7 @@ def test_a_task_that_kills_workers_takes_none_of_its_batch_with_it() -> None:
     for owner in range(901, 930):
         with goal_locked(goal.pk) as book:
             claims = claim(book, owner=owner, lease_seconds=30, lane="cheap", limit=10)
-            briefs = attempting.briefs_of(book, claims)
+            briefs = executing.briefs_of(book, claims)
         if not claims:
             break
         if poison.pk in {c.task_id for c in claims}:
@@ -284,7 +284,7 @@ def test_a_task_that_kills_workers_takes_none_of_its_batch_with_it() -> None:
             lost_take_back(*(c.attempt_id for c in claims))
             continue
         batch = [
-            attempting.attempt_do(c, b, None).finished for c, b in zip(claims, briefs, strict=True)
+            executing.attempt_do(c, b, None).finished for c, b in zip(claims, briefs, strict=True)
         ]
         with goal_locked(goal.pk) as book:
             finish(book, batch)
