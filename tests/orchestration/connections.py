@@ -29,5 +29,6 @@ def another_connection(options: str = "") -> Iterator[psycopg.Connection[Any]]:
 
 def _is_there(backend: int) -> bool:
     with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")  # in a transaction activity is seen once
         cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", [backend])
         return bool(cursor.fetchone()[0])
