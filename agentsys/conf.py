@@ -46,6 +46,7 @@ class Config:
     model_wait_seconds: float = 5.0  # a provider's "later" that is waited out in place
     breaker_outages: int = 5  # in a row; then the provider is not asked for a while
     breaker_seconds: float = 30.0  # the first such pause; doubles up to five minutes
+    verifier_floor: float = 0.7  # precision below which a measured verifier only advises
     embedder: str = "wordllama"  # wordllama | hashing
     on_drift: str = "restart"  # restart | ask: what follows when a model agent left its task
     sandbox: str = "auto"  # auto | none (runs without isolation; never with untrusted input)
@@ -101,6 +102,8 @@ def _impossible(config: Config) -> Iterator[str]:
             yield f"{shown} is not one of {', '.join(CHOICES[name])}"
         elif isinstance(value, int | float) and not 0 < value < float("inf"):
             yield f"{shown} is not more than 0"
+        elif name == "verifier_floor" and value > 1:
+            yield f"{shown} is not a fraction: 0.7 is 70 %"
     if config.heartbeat_seconds >= config.lease_seconds:
         yield (
             f"AGENTSYS_HEARTBEAT_SECONDS={config.heartbeat_seconds} is not less than "

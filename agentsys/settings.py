@@ -185,6 +185,7 @@ CELERY_RESULT_CHORD_JOIN_TIMEOUT = 30
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "orchestration.sweep", "schedule": 15.0},
     "memory-maintain": {"task": "memory.maintain", "schedule": 3600.0},
+    "score": {"task": "orchestration.score", "schedule": 3600.0},
 }
 
 LOGGING = logs.config(level=AGENTSYS.log_level, form=AGENTSYS.log_format)

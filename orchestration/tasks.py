@@ -25,6 +25,7 @@ from orchestration.services import sessions
 from orchestration.services.advance import advance
 from orchestration.services.draining import drain
 from orchestration.services.goals import goal_plan
+from orchestration.services.outcomes import goals_scored
 from orchestration.services.proposals import proposal_apply
 from orchestration.services.reflection import goal_reflect
 from orchestration.services.running import serve, task_serve
@@ -118,6 +119,12 @@ def plan(goal_id: int) -> str | None:
 def reflect(goal_id: int) -> str | None:
     """A goal is over: is there a playbook in it and in those before it?"""
     return _edge("reflect", lambda: goal_reflect(goal_id), goal_id=goal_id)
+
+
+@app.task(name="orchestration.score")
+def score() -> list[str] | None:
+    """How verifiers did, by what people said since; names of those that only advise from now on."""
+    return _edge("score", goals_scored)
 
 
 @app.task(name="orchestration.sweep")

@@ -1,4 +1,5 @@
-"""Rows of this app: verdicts, which are also the outbox of verifier messages, and cached baselines.
+"""Rows of this app: verdicts, which are also the outbox of verifier messages, cached baselines, and
+the scoreboard.
 
 A verdict's life: `queued → done`. A cheap verifier's verdict is inserted as done; a costly one's is
 queued, its message published again with backoff until somebody records an outcome. Once done, what
@@ -136,3 +137,98 @@ class Baseline(models.Model):
 
     def __str__(self) -> str:
         return f"{self.repository}@{self.commit[:12]}"
+
+
+class Trust(models.TextChoices):
+    TRUSTED = "trusted"
+    ADVISORY = "advisory"  # it is heard, and neither passes nor rejects
+
+
+class Scorecard(models.Model):
+    """How a verifier, or a judging model, did on one set of items with known answers. Never changed:
+    the same set measured again is the same row."""
+
+    id = models.BigAutoField(primary_key=True)
+    verifier = models.CharField(max_length=200)
+    source = models.CharField(max_length=200)  # a file's name, or `goals`
+    data_hash = models.CharField(max_length=64)
+    items = models.IntegerField()
+    answered = models.IntegerField()
+    correct = models.IntegerField()
+    figures = models.JSONField()  # verification.domain.scoring.Score
+    measured_by = models.CharField(max_length=150)
+    measured_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="scorecard_once", fields=["verifier", "data_hash"]),
+            models.CheckConstraint(
+                name="scorecard_counts_fit",
+                condition=Q(correct__gte=0)
+                & Q(answered__gte=models.F("correct"))
+                & Q(items__gte=models.F("answered")),
+            ),
+        ]
+        indexes = [models.Index(name="scorecard_newest", fields=["verifier", "-id"])]
+
+    def __str__(self) -> str:
+        return f"{self.verifier} on {self.source}: {self.correct} of {self.answered} right"
+
+    @property
+    def precision(self) -> float | None:
+        return self.correct / self.answered if self.answered else None
+
+
+class Standing(models.Model):
+    """Whether a verifier is believed. Rows are only added: the newest of a verifier rules."""
+
+    id = models.BigAutoField(primary_key=True)
+    verifier = models.CharField(max_length=200)
+    state = models.CharField(max_length=8, choices=Trust)
+    reason = models.TextField()
+    by = models.CharField(max_length=150)
+    scorecard = models.ForeignKey(Scorecard, models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="standing_state_is_known", condition=Q(state__in=Trust.values)
+            ),
+            models.CheckConstraint(
+                name="standing_has_a_reason", condition=Q(reason__gt="") & Q(by__gt="")
+            ),
+        ]
+        indexes = [models.Index(name="standing_newest", fields=["verifier", "-id"])]
+
+    def __str__(self) -> str:
+        return f"{self.verifier} is {self.state}"
+
+
+class Panel(models.Model):
+    """Weights of judges that were measured together: how a consensus of them is counted. The newest
+    row of a name rules."""
+
+    id = models.BigAutoField(primary_key=True)
+    name = models.CharField(max_length=200)
+    source = models.CharField(max_length=200)
+    data_hash = models.CharField(max_length=64)
+    items = models.IntegerField()
+    positive = models.CharField(max_length=64)
+    negative = models.CharField(max_length=64)
+    weights = models.JSONField()  # judge -> log-odds of an answer of its
+    effective_votes = models.FloatField()
+    figures = models.JSONField()  # verification.domain.panels.PanelReport.rules
+    measured_by = models.CharField(max_length=150)
+    measured_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="panel_once", fields=["name", "data_hash"]),
+            models.CheckConstraint(
+                name="panel_effective_votes", condition=Q(effective_votes__gte=0)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {len(self.weights)} judges, {self.effective_votes:.1f} votes"
