@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 REPO ?=
 
-.PHONY: demo test up down check bench simulate chaos install dev lock clean
+.PHONY: demo test up down check bench simulate races chaos install dev lock clean
 
 demo: $(VENV)/.run ## set everything up and take a real goal to its end (REPO=/path to your own)
 	@$(BIN)/python manage.py demo $(if $(REPO),--repo "$(REPO)")
@@ -41,6 +41,11 @@ SEEDS ?= 200
 
 simulate: $(VENV)/.dev ## the core under simulated faults, one seed a history (SEEDS=2000)
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
+
+RACES ?= 1000
+
+races: $(VENV)/.dev ## approve, reject, edit, expire and apply at once, again and again (RACES=1000)
+	@$(BIN)/python -m tests.races --races $(RACES) $(ARGS)
 
 chaos: $(VENV)/.dev ## real processes killed and servers wiped beside a witness (ARGS="flush --seconds 60")
 	@$(BIN)/python manage.py chaos $(or $(ARGS),all --quick)

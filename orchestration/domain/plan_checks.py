@@ -46,6 +46,9 @@ LIMITS = LIMIT_RANGES
 RETRY = {"attempts_max": (1, 100), "backoff_seconds": (0, 86_400), "forgiven_max": (1, 10_000)}
 APPROVAL = {"quorum": (1, 20), "days": (0.0001, 365)}
 APPROVAL_FLAGS = ("required", "four_eyes")
+APPROVAL_WORDS = ("roles", "on_expiry")
+ON_EXPIRY = ("expire", "escalate")
+ROLES_MAX = 20
 WHOLE = ("attempts_max", "forgiven_max", "quorum", "steps_max", "tokens_max", "output_bytes_max",
          "context_tokens_max")  # fmt: skip
 REF_ROOTS = ("tasks", "goal", "repository")
@@ -216,12 +219,28 @@ def _limit_problems(task: TaskDraft, problems: list[str]) -> None:
     _range_problems(f"{name}: limit", task.limits, LIMITS, (), problems)
     _range_problems(f"{name}: retry", task.retry, RETRY, RUNGS, problems)
     approval = task.approval or {}
-    _range_problems(f"{name}: approval", approval, APPROVAL, APPROVAL_FLAGS, problems)
+    words = (*APPROVAL_FLAGS, *APPROVAL_WORDS)
+    _range_problems(f"{name}: approval", approval, APPROVAL, words, problems)
     problems += [
         f"{name}: approval {flag} is {approval[flag]!r}; expected true or false"
         for flag in APPROVAL_FLAGS
         if not isinstance(approval.get(flag, False), bool)
     ]
+    if not _are_roles(approval.get("roles", [])):
+        problems.append(
+            f"{name}: approval roles is {approval['roles']!r}; expected a list of 1 to {ROLES_MAX}"
+            " names of project roles or groups, or nothing"
+        )
+    if approval.get("on_expiry", "expire") not in ON_EXPIRY:
+        problems.append(
+            f"{name}: approval on_expiry is {approval['on_expiry']!r};"
+            f" expected {' or '.join(ON_EXPIRY)}"
+        )
+
+
+def _are_roles(value: Any) -> bool:
+    are_names = isinstance(value, list) and all(isinstance(r, str) and r.strip() for r in value)
+    return are_names and len(value) <= ROLES_MAX
 
 
 def _range_problems(

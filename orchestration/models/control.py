@@ -17,6 +17,7 @@ from orchestration.models.tasks import Attempt, Task
 
 DECISIONS = ("approve", "edit", "reject", "respond")
 REQUEST_STATES = ("open", "approved", "rejected", "answered", "expired", "withdrawn")
+ON_EXPIRY = ("expire", "escalate")
 REQUEST_KINDS = ("proposal", "question", "verdict", "plan", "budget", "effect", "playbook")
 
 
@@ -121,12 +122,16 @@ class ApprovalRequest(models.Model):
     context = models.JSONField(default=dict)
     risk = models.CharField(max_length=16, default="write")
     quorum = models.PositiveSmallIntegerField(default=1)
+    roles = models.JSONField(default=list, db_default=[])  # of which a person must have one
+    four_eyes = models.BooleanField(default=False, db_default=False)
     allowed = models.JSONField(default=list)
     action_hash = models.CharField(max_length=64, blank=True, default="")
     requested_by = models.CharField(max_length=150, blank=True, default="")
     state = models.CharField(max_length=16, default="open")
     due_at = models.DateTimeField(null=True)
+    patience_seconds = models.FloatField(default=0.0, db_default=0.0)
     on_expiry = models.CharField(max_length=16, default="expire")
+    escalated_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=Now())
     decided_at = models.DateTimeField(null=True)
 
@@ -134,6 +139,7 @@ class ApprovalRequest(models.Model):
         constraints = [
             one_of("kind", REQUEST_KINDS, "approval_kind_is_known"),
             one_of("state", REQUEST_STATES, "approval_state_is_known"),
+            one_of("on_expiry", ON_EXPIRY, "approval_on_expiry_is_known"),
             models.CheckConstraint(name="approval_quorum_positive", condition=Q(quorum__gte=1)),
             models.UniqueConstraint(
                 name="approval_one_open_a_proposal",

@@ -1,45 +1,28 @@
-"""Approvals: questions that wait for people, and what their decisions lead to.
+"""Approvals: questions that wait for people, and how they are decided.
 
 A request waits as a row and costs nothing meanwhile. A decision is one row per person and
-request, bound by hash to what was shown; it is final. Agents have no way to decide.
+request, bound by hash to what was shown; it is final. Agents have no way to decide. The database
+refuses, whoever writes: a second decision of one person, one on a request that is closed or of other
+bytes, and, where four eyes are wanted, one by whoever asked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from agentsys.kernel.crashpoints import crashpoint
 from agentsys.kernel.errors import AgentsysError, BadInput, ExitCode, NotFound
-from agentsys.kernel.hashing import digest, plain
-from orchestration.domain.lives import AttemptEvent, GoalEvent, ProposalEvent, TaskEvent
-from orchestration.domain.settling import Accept, Fail, Propose, Retry
-from orchestration.models import (
-    ApprovalRequest,
-    Attempt,
-    Decision,
-    Goal,
-    Membership,
-    Proposal,
-    Task,
-)
-from orchestration.services.ending import task_fail, task_retry
+from agentsys.kernel.hashing import plain
+from orchestration.models import ApprovalRequest, Decision, Membership
+from orchestration.services.consequences import action_edited, expire, follow, plan_decided
 from orchestration.services.followups import Followups
-from orchestration.services.goals import cancel_within
-from orchestration.services.learned import playbook_decided
 from orchestration.services.ledger import Book, goal_locked
-from orchestration.services.moves import attempts_move, goal_move, proposals_move, tasks_move
-from orchestration.services.parking import budget_answered, task_resume
-from orchestration.services.pausing import deadline_granted
-from orchestration.services.plans import roots_start
-from orchestration.services.proposals import action_failed, applied
-from orchestration.services.settle import carry_out
-from workers.actions import Action
-from workers.services import effect_confirm, effect_refuse
+from orchestration.services.requests import ESCALATE
 
 DECIDERS = ("approver", "admin")
 
@@ -99,7 +82,7 @@ def approval_decide(
         )
         if outcome:
             _close(book, request, outcome)
-            _follow(book, request, decision, user.get_username(), reason, payload, after)
+            follow(book, request, decision, user.get_username(), reason, payload, after)
     crashpoint("C15")
     after.publish(found)
     request.refresh_from_db()
@@ -130,23 +113,34 @@ def _check(
     if problems:
         raise BadInput(what=f"approval-{request.pk}", problems=problems)
     if decision == "edit" and request.proposal and request.proposal.kind == "action":
-        Action.of({**request.proposal.payload, **(payload or {})})
+        action_edited(request.proposal, payload or {})
 
 
 def _check_person(request: ApprovalRequest, user: User) -> None:
-    project_id = request.goal.project_id
-    member = Membership.objects.filter(project_id=project_id, user=user, role__in=DECIDERS)
-    entitled = user.is_superuser or member.exists()
+    name, what = user.get_username(), f"decide approval-{request.pk}"
+    role = (
+        Membership.objects.filter(project_id=request.goal.project_id, user=user)
+        .values_list("role", flat=True)
+        .first()
+    )
+    entitled = user.is_superuser or role in DECIDERS
     entitled = entitled or user.has_perm("agentsys_orchestration.decide_approval")
-    name = user.get_username()
     if not user.is_active or not entitled:
-        raise NotAllowed(
-            user=name, what=f"decide approval-{request.pk}", why="not an approver of this project"
-        )
-    if request.context.get("four_eyes") and request.requested_by == name:
-        raise NotAllowed(
-            user=name, what=f"decide approval-{request.pk}", why="it takes a second pair of eyes"
-        )
+        raise NotAllowed(user=name, what=what, why="not an approver of this project")
+    if not _is_of_the_roles(request, user, role):
+        raise NotAllowed(user=name, what=what, why=f"it takes one of {', '.join(request.roles)}")
+    if request.four_eyes and request.requested_by == name:
+        raise NotAllowed(user=name, what=what, why="it takes a second pair of eyes")
+
+
+def _is_of_the_roles(request: ApprovalRequest, user: User, role: str | None) -> bool:
+    """A role is one in the project, or a group of people. Once a request is escalated, the project's
+    administrators may decide it, too."""
+    if not request.roles or user.is_superuser:
+        return True
+    if role in request.roles or (role == "admin" and request.escalated_at is not None):
+        return True
+    return user.groups.filter(name__in=request.roles).exists()
 
 
 def _insert(
@@ -188,248 +182,20 @@ def _close(book: Book, request: ApprovalRequest, state: str) -> None:
     )
 
 
-def _follow(
-    book: Book,
-    request: ApprovalRequest,
-    decision: str,
-    actor: str,
-    reason: str,
-    payload: Mapping[str, Any] | None,
-    after: Followups,
-) -> None:
-    match request.kind:
-        case "question":
-            _question_answered(book, request, decision, actor, reason, after)
-        case "budget" if request.task_id is None and "deadline_at" in request.context:
-            _deadline_decided(book, decision, actor, reason)
-        case "budget" if request.task_id is None and decision == "reject":
-            cancel_within(book, actor=actor, reason=f"no more budget, says {actor}: {reason}")
-        case "budget":
-            budget_answered(
-                book,
-                request,
-                decision,
-                actor=actor,
-                reason=reason,
-                payload=payload,
-                after=after,
-            )
-        case "proposal":
-            _proposal_decided(book, request, decision, actor, reason, payload, after)
-        case "verdict":
-            _verdict_decided(book, request, decision, actor, reason, after)
-        case "plan":
-            _plan_decided(book, decision, actor, reason, after)
-        case "effect":
-            _effect_decided(book, request, decision, actor, reason, after)
-        case "playbook":
-            playbook_decided(book, request, decision, actor=actor, payload=payload)
-
-
-def _deadline_decided(book: Book, decision: str, actor: str, reason: str) -> None:
-    if decision == "approve":
-        deadline_granted(book, actor=actor)
-    else:
-        cancel_within(book, actor=actor, reason=f"its deadline passed; {reason}")
-
-
-def _question_answered(
-    book: Book, request: ApprovalRequest, decision: str, actor: str, reason: str, after: Followups
-) -> None:
-    """The task goes on with the answer; one that is at its wits' end ends where people say no."""
-    if request.task_id is not None and decision == "reject" and request.context.get("exhausted"):
-        said = f"rejected by {actor}: {reason}"
-        task_fail(book, request.task_id, reason=said, after=after, actor=actor)
-    else:
-        resume_held(book, request.task_id, actor, after)
-
-
-def resume_held(book: Book, task_id: int | None, actor: str, after: Followups) -> None:
-    """A held task goes on; its queued attempt is published at once."""
-    if task_id is not None:
-        task_resume(book, task_id, actor=actor, after=after)
-
-
-def _proposal_decided(
-    book: Book,
-    request: ApprovalRequest,
-    decision: str,
-    actor: str,
-    reason: str,
-    payload: Mapping[str, Any] | None,
-    after: Followups,
-) -> None:
-    proposal, task_id = request.proposal, request.task_id
-    if proposal is None or task_id is None:
-        return
-    match decision:
-        case "approve":
-            approved = proposals_move(
-                book,
-                [proposal.pk],
-                ProposalEvent.APPROVED,
-                actor=actor,
-                payload={"approval": request.pk, "hash": proposal.payload_hash},
-                fields={"decided_at": book.now, "apply_due_at": book.now},
-            )
-            after.apply += approved
-        case "edit" if proposal.kind == "action":
-            after.apply += [_edited(book, proposal, request, payload or {}, actor)]
-        case "edit" | "respond":
-            _send_back(book, request, actor, reason or "edited by a person", after)
-        case _:
-            proposals_move(
-                book,
-                [proposal.pk],
-                ProposalEvent.REJECTED,
-                actor=actor,
-                payload={"reason": reason},
-                fields={"reason": reason, "decided_at": book.now},
-            )
-            _refuse(book, request, actor, f"rejected by {actor}: {reason}", after)
-
-
-def _edited(
-    book: Book,
-    proposal: Proposal,
-    request: ApprovalRequest,
-    payload: Mapping[str, Any],
-    actor: str,
-) -> int:
-    """What was edited is a new proposal by a person, approved as it stands; the old one goes."""
-    changed = plain({**proposal.payload, **payload})
-    proposals_move(book, [proposal.pk], ProposalEvent.WITHDRAWN, actor=actor)
-    edited = Proposal.objects.create(
-        goal_id=proposal.goal_id,
-        task_id=proposal.task_id,
-        attempt_id=proposal.attempt_id,
-        kind=proposal.kind,
-        title=proposal.title,
-        payload=changed,
-        payload_hash=digest(changed),
-        base_hash=proposal.base_hash,
-        risk=proposal.risk,
-    )
-    book.record(
-        "proposal.opened",
-        actor=actor,
-        task_id=proposal.task_id,
-        attempt_id=proposal.attempt_id,
-        payload={"proposal": edited.pk, "edits": proposal.pk, "hash": edited.payload_hash},
-    )
-    proposals_move(
-        book,
-        [edited.pk],
-        ProposalEvent.APPROVED,
-        actor=actor,
-        payload={"approval": request.pk, "hash": edited.payload_hash},
-        fields={"decided_at": book.now, "apply_due_at": book.now},
-    )
-    return edited.pk
-
-
-def _send_back(
-    book: Book, request: ApprovalRequest, actor: str, reason: str, after: Followups
-) -> None:
-    """The work is done anew with what the person said; it does not cost the agent an attempt."""
-    if request.proposal_id:
-        proposals_move(book, [request.proposal_id], ProposalEvent.WITHDRAWN, actor=actor)
-    attempts_move(
-        book,
-        [request.attempt_id or 0],
-        AttemptEvent.REJECTED,
-        actor=actor,
-        payload={"reason": reason},
-        fields={"reason": reason},
-    )
-    task_retry(
-        book,
-        request.task_id or 0,
-        reason=reason,
-        delay_seconds=0,
-        after=after,
-        event=TaskEvent.RESUMED,
-    )
-
-
-def _refuse(
-    book: Book, request: ApprovalRequest, actor: str, reason: str, after: Followups
-) -> None:
-    attempts_move(
-        book,
-        [request.attempt_id or 0],
-        AttemptEvent.REJECTED,
-        actor=actor,
-        payload={"reason": reason},
-        fields={"reason": reason},
-    )
-    task_fail(book, request.task_id or 0, reason=reason, after=after, actor=actor)
-
-
-def _verdict_decided(
-    book: Book,
-    request: ApprovalRequest,
-    decision: str,
-    actor: str,
-    reason: str,
-    after: Followups,
-) -> None:
-    if request.task_id is None or request.attempt_id is None:
-        return
-    if decision == "respond":
-        _send_back(book, request, actor, reason, after)
-        return
-    if decision == "reject":
-        refusal = f"rejected by {actor}: {reason}"
-        disposition: Accept | Propose | Retry | Fail = Fail(reason=refusal, rejected=True)
-    else:
-        report = Attempt.objects.values_list("report", flat=True).get(pk=request.attempt_id) or {}
-        disposition = Propose() if report.get("proposals") else Accept()
-    carry_out(book, request.task_id, request.attempt_id, disposition, after, actor=actor)
-
-
-def _plan_decided(book: Book, decision: str, actor: str, reason: str, after: Followups) -> None:
-    if decision == "approve":
-        goal_move(book, GoalEvent.PLAN_APPROVED, actor=actor)
-        Goal.objects.filter(pk=book.goal_id).update(started_at=book.now, publish_due_at=None)
-        after.unlocked += roots_start(book, republish_seconds=settings.AGENTSYS.republish_seconds)
-    else:
-        tasks = Task.objects.filter(goal_id=book.goal_id, state="blocked")
-        tasks_move(book, tasks.values_list("pk", flat=True), TaskEvent.CANCELLED, actor=actor)
-        goal_move(book, GoalEvent.FAILED, actor=actor, reason=f"plan rejected: {reason}")
-        Goal.objects.filter(pk=book.goal_id).update(publish_due_at=book.now)
-
-
-def _effect_decided(
-    book: Book,
-    request: ApprovalRequest,
-    decision: str,
-    actor: str,
-    reason: str,
-    after: Followups,
-) -> None:
-    """A person found out whether an effect in doubt took place: approve says yes, reject no."""
-    proposal = request.proposal
-    if proposal is None:
-        return
-    happened = decision == "approve"
-    key = f"proposal-{proposal.pk}"
-    if happened:
-        effect_confirm(key, {"confirmed_by": actor, "note": reason})
-        applied(book, proposal, {"confirmed_by": actor, "note": reason}, after)
-    else:
-        effect_refuse(key, f"{actor}: {reason}")
-        action_failed(book, proposal, {"error": f"{actor}: it did not happen. {reason}"}, after)
-
-
 def approval_expire(request_id: int) -> None:
-    """Nobody decided in time. Not a rejection: the ledger and the reason say what it was."""
+    """Nobody decided in time. Not a rejection: the ledger and the reason say what it was.
+
+    A request that is to be escalated first waits as long once more, for administrators too.
+    """
     goal_id = ApprovalRequest.objects.values_list("goal_id", flat=True).get(pk=request_id)
     after = Followups()
     with goal_locked(goal_id) as book:
         request = ApprovalRequest.objects.select_related("proposal").get(pk=request_id)
         late = request.state == "open" and request.due_at and request.due_at <= book.now
         if not late or book.paused_at is not None:
+            return
+        if request.on_expiry == ESCALATE and request.escalated_at is None:
+            _escalate(book, request)
             return
         _close(book, request, "expired")
         book.record(
@@ -439,20 +205,20 @@ def approval_expire(request_id: int) -> None:
             payload={"approval": request.pk},
         )
         if request.kind == "plan":
-            _plan_decided(book, "reject", "clock", "nobody decided in time", after)
+            plan_decided(book, "reject", "clock", "nobody decided in time", after)
         elif request.task_id is not None:
-            _expired(book, request, after)
+            expire(book, request, after)
     after.publish(goal_id)
 
 
-def _expired(book: Book, request: ApprovalRequest, after: Followups) -> None:
-    if request.proposal_id:
-        proposals_move(book, [request.proposal_id], ProposalEvent.WITHDRAWN, actor="clock")
-    attempts_move(book, [request.attempt_id or 0], AttemptEvent.CANCELLED, actor="clock")
-    task_fail(
-        book,
-        request.task_id or 0,
-        after=after,
+def _escalate(book: Book, request: ApprovalRequest) -> None:
+    due_at = book.now + timedelta(seconds=request.patience_seconds)
+    ApprovalRequest.objects.filter(pk=request.pk, state="open").update(
+        escalated_at=book.now, due_at=due_at
+    )
+    book.record(
+        "approval.escalated",
         actor="clock",
-        reason=f"nobody decided approval-{request.pk} in time",
+        task_id=request.task_id,
+        payload={"approval": request.pk, "due_at": due_at.isoformat()},
     )

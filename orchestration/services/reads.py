@@ -264,6 +264,9 @@ def approval_line(request: ApprovalRequest) -> dict[str, Any]:
         "state": request.state,
         "allowed": request.allowed,
         "quorum": request.quorum,
+        "roles": request.roles,
+        "four_eyes": request.four_eyes,
+        "escalated_at": iso(request.escalated_at),
         "created_at": iso(request.created_at),
         "due_at": iso(request.due_at),
     }

@@ -15,6 +15,8 @@ from orchestration.models import ApprovalRequest, Goal, Proposal, Task
 from orchestration.services.ledger import Book
 from orchestration.services.moves import proposals_move
 
+ESCALATE = "escalate"
+
 
 class BeingApplied(AgentsysError):
     """What was approved is on its way into the world, or nobody knows whether it got there."""
@@ -38,8 +40,9 @@ def request_open(
     proposal: Proposal | None = None,
     action_hash: str = "",
 ) -> ApprovalRequest:
-    """Ask people. The definition's `approval` may set quorum, four_eyes and days. `action_hash` is
-    of what would be done, where that is no proposal; else the question itself is what is decided.
+    """Ask people. The definition's `approval` may set quorum, roles, four_eyes, days and on_expiry.
+    `action_hash` is of what would be done, where that is no proposal; else the question itself is
+    what is decided.
 
     Where several people must agree nobody may edit: they would have agreed to something else.
     """
@@ -54,15 +57,18 @@ def request_open(
         proposal=proposal,
         kind=kind,
         question=question,
-        context=plain({**context, "four_eyes": bool(policy.get("four_eyes"))}),
+        context=plain(context),
         risk=risk,
         quorum=policy.get("quorum", 1),
+        roles=list(policy.get("roles") or ()),
+        four_eyes=bool(policy.get("four_eyes")),
         allowed=list(allowed),
         action_hash=proposal.payload_hash
         if proposal
         else action_hash or digest([question, plain(context)]),
         requested_by=_requester(book.goal_id),
         due_at=_clock(book, task_id) + timedelta(days=days),
+        patience_seconds=timedelta(days=days).total_seconds(),
         on_expiry=policy.get("on_expiry", "expire"),
     )
     book.record(

@@ -43,7 +43,8 @@ _ASKED = {
     "approval": """
         SELECT r.goal_id, r.task_id, jsonb_build_object(
             'id', r.id, 'state', r.state, 'question', r.question, 'due_at', r.due_at,
-            'quorum', r.quorum,
+            'quorum', r.quorum, 'roles', r.roles,
+            'not_by', CASE WHEN r.four_eyes THEN r.requested_by END,
             'agreed', (SELECT count(*) FROM agentsys_orchestration_decision d
                        WHERE d.request_id = r.id AND d.decision IN ('approve', 'edit'))) AS subject
         FROM agentsys_orchestration_approvalrequest r WHERE r.id = %(id)s""",
@@ -100,11 +101,13 @@ SELECT jsonb_build_object(
         SELECT 1 FROM agentsys_orchestration_scopelease s
         WHERE s.project_id = g.project_id AND s.space = g.repository AND t.scoped),
     'approval', (
-        SELECT jsonb_build_object('id', r.id, 'due_at', r.due_at)
+        SELECT jsonb_build_object('id', r.id, 'due_at', r.due_at, 'roles', r.roles,
+            'not_by', CASE WHEN r.four_eyes THEN r.requested_by END)
         FROM agentsys_orchestration_approvalrequest r
         WHERE r.goal_id = g.id AND r.state = 'open' ORDER BY r.id LIMIT 1),
     'task_approval', (
-        SELECT jsonb_build_object('id', r.id, 'due_at', r.due_at)
+        SELECT jsonb_build_object('id', r.id, 'due_at', r.due_at, 'roles', r.roles,
+            'not_by', CASE WHEN r.four_eyes THEN r.requested_by END)
         FROM agentsys_orchestration_approvalrequest r
         WHERE r.task_id = t.id AND r.state = 'open' ORDER BY r.id LIMIT 1),
     'deciders', (

@@ -245,12 +245,15 @@ def _request(seen: SimpleNamespace) -> str:
     due = f"; it expires at {_at(row.due_at):%Y-%m-%d %H:%M} UTC" if row.due_at else ""
     return (
         f"approval-{row.id} has {row.agreed} of {row.quorum} approvals{due};"
-        f" {_who(seen)}: {row.question}"
+        f" {_who(seen, row)}: {row.question}"
     )
 
 
-def _who(seen: SimpleNamespace) -> str:
-    names = seen.deciders or []
+def _who(seen: SimpleNamespace, asked: SimpleNamespace) -> str:
+    if asked.roles:
+        but = f", but not {asked.not_by}" if asked.not_by else ""
+        return f"who has the role {' or '.join(asked.roles)} may decide{but}"
+    names = [name for name in seen.deciders or [] if name != asked.not_by]
     shown = ", ".join(names[:3]) + (" and others" if len(names) > 3 else "")
     return f"{shown or 'any administrator'} may decide"
 
@@ -259,7 +262,7 @@ def _inbox(seen: SimpleNamespace, asked: SimpleNamespace | None) -> str:
     if asked is None:
         return ""
     due = f", until {_at(asked.due_at):%Y-%m-%d %H:%M} UTC" if asked.due_at else ""
-    return f" (approval-{asked.id}{due}; {_who(seen)}; `inbox show {asked.id}`)"
+    return f" (approval-{asked.id}{due}; {_who(seen, asked)}; `inbox show {asked.id}`)"
 
 
 def _by_whom(entry: SimpleNamespace | None) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.db import IntegrityError, connections, transaction
 from django.utils import timezone
 
@@ -30,6 +30,7 @@ from orchestration.services.proposals import APPLY_LOCK, proposal_apply
 from orchestration.services.replan import task_edit
 from orchestration.services.requests import BeingApplied
 from orchestration.services.sweep import expired, sweep
+from orchestration.services.why import why
 from tests.orchestration.pump import (
     asked_about,
     at_once,
@@ -469,4 +470,106 @@ def test_who_was_stopped_while_it_applied_is_not_waited_for_for_ever(
     pump(goal)
     assert goal.state == ("running" if begun else "succeeded")
     assert ApprovalRequest.objects.filter(goal=goal, kind="effect").exists() == begun
+    whole(goal)
+
+
+def decide_in_the_database(request: ApprovalRequest, user: User, **fields: Any) -> None:
+    given = {"decision": "approve", "action_hash": request.action_hash, **fields}
+    with transaction.atomic():
+        Decision.objects.create(request=request, user=user, **given)
+
+
+def test_the_database_refuses_a_decision_by_whoever_asked(tmp_path: Path) -> None:
+    _, request = held(tmp_path / "w", approval={"four_eyes": True})
+    with pytest.raises(IntegrityError, match="tester asked for"):
+        decide_in_the_database(request, person("tester"))
+    decide_in_the_database(request, person("other"))
+
+
+def test_the_database_refuses_a_decision_on_what_is_closed_or_of_other_bytes(
+    tmp_path: Path,
+) -> None:
+    _, request = held(tmp_path / "w")
+    with pytest.raises(IntegrityError, match="other bytes"):
+        decide_in_the_database(request, person("a"), action_hash="0" * 64)
+    gone = person("gone")
+    User.objects.filter(pk=gone.pk).update(is_active=False)
+    with pytest.raises(IntegrityError, match="not active"):
+        decide_in_the_database(request, gone)
+    approval_decide(request.pk, user=person("b"), decision="approve")
+    with pytest.raises(IntegrityError, match="is approved"):
+        decide_in_the_database(request, person("c"))
+
+
+def test_where_roles_are_named_only_they_decide(tmp_path: Path) -> None:
+    _, request = held(tmp_path / "w", approval={"roles": ["security"]})
+    outsider, insider = person("out"), person("in")
+    insider.groups.add(Group.objects.create(name="security"))
+    with pytest.raises(NotAllowed, match="it takes one of security"):
+        approval_decide(request.pk, user=outsider, decision="approve")
+    assert "who has the role security may decide" in why(f"approval-{request.pk}").sentence
+    decided = approval_decide(request.pk, user=insider, decision="approve")
+    assert decided.state == "approved"
+
+
+def test_a_role_alone_does_not_make_an_approver(tmp_path: Path) -> None:
+    _, request = held(tmp_path / "w", approval={"roles": ["security"]})
+    viewer = person("v", role="viewer")
+    viewer.groups.add(Group.objects.create(name="security"))
+    with pytest.raises(NotAllowed, match="not an approver"):
+        approval_decide(request.pk, user=viewer, decision="approve")
+
+
+def test_what_nobody_decided_is_escalated_to_administrators_before_it_expires(
+    tmp_path: Path,
+) -> None:
+    policy = {"roles": ["security"], "on_expiry": "escalate", "days": 2}
+    goal, request = held(tmp_path / "w", approval=policy)
+    boss = person("boss", role="admin")
+    with pytest.raises(NotAllowed):
+        approval_decide(request.pk, user=boss, decision="approve")
+    ApprovalRequest.objects.filter(pk=request.pk).update(due_at=timezone.now())
+    approval_expire(request.pk)
+    approval_expire(request.pk)  # the message came twice: it is not late any more
+    request.refresh_from_db()
+    assert (request.state, request.escalated_at is None) == ("open", False)
+    left = request.due_at - timezone.now()
+    assert timedelta(days=1, hours=23) < left <= timedelta(days=2)
+    assert events(goal).count("approval.escalated") == 1
+    assert approval_decide(request.pk, user=boss, decision="approve").state == "approved"
+    whole(goal)
+
+
+def test_what_was_escalated_for_nothing_expires(tmp_path: Path) -> None:
+    goal, request = held(tmp_path / "w", approval={"on_expiry": "escalate"})
+    for _ in range(2):
+        ApprovalRequest.objects.filter(pk=request.pk).update(due_at=timezone.now())
+        approval_expire(request.pk)
+    pump(goal)
+    request.refresh_from_db()
+    assert (request.state, goal.state) == ("expired", "failed")
+    whole(goal)
+
+
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [
+        ({"roles": "security"}, "expected a list"),
+        ({"roles": [1]}, "expected a list"),
+        ({"on_expiry": "forget"}, "expected expire or escalate"),
+        ({"role": ["x"]}, "did you mean `roles`"),
+    ],
+)
+def test_a_policy_that_cannot_be_meant_is_refused(policy: dict[str, Any], told: str) -> None:
+    with pytest.raises(BadInput, match=told):
+        submit(node("a", approval=policy))
+
+
+def test_an_edit_is_verified_before_it_counts(tmp_path: Path) -> None:
+    goal, request = held(tmp_path / "w")
+    edited = {"argv": ["rm", "-rf", "/"]}
+    with pytest.raises(BadInput, match="safety"):
+        approval_decide(request.pk, user=person("p"), decision="edit", payload=edited)
+    request.refresh_from_db()
+    assert (request.state, Decision.objects.count()) == ("open", 0)
     whole(goal)
