@@ -314,5 +314,13 @@ def model_calls_of(goal_id: int) -> list[dict[str, Any]]:
     return _plain_rows(rows.values("role", "model", "input_tokens", "output_tokens", "outcome"))
 
 
+def models_of_work(goal_id: int, attempt_id: int, *, but: str) -> set[str]:
+    """PROVIDER:NAME of the models that an attempt asked in other roles than `but`. One that went on
+    where a lost one stood may have asked none: then those of its goal."""
+    calls = ModelCall.objects.filter(goal_id=goal_id, outcome="ok").exclude(role=but)
+    own = set(calls.filter(attempt_id=attempt_id).values_list("model", flat=True))
+    return own or set(calls.values_list("model", flat=True))
+
+
 def _plain_rows(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [dict(row) for row in rows]

@@ -5,7 +5,7 @@ a model, never at start-up. What comes out of here are plain values of our own.
 """
 
 from agentsys.gateway.answers import check_schema, violations
-from agentsys.gateway.calls import ChatResult, ToolCall, chat, structured
+from agentsys.gateway.calls import Answer, ChatResult, ToolCall, answered, chat, structured
 from agentsys.gateway.errors import (
     BadModelOutput,
     ContextTooLong,
@@ -16,12 +16,14 @@ from agentsys.gateway.errors import (
     RateLimited,
     Refused,
 )
+from agentsys.gateway.families import family_of
 from agentsys.gateway.metering import Estimate, Meter, Spent
 from agentsys.gateway.profiles import ModelProfile
-from agentsys.gateway.roles import profile_for
+from agentsys.gateway.roles import models_for, profile_for
 from agentsys.gateway.tools import ForeignTool, foreign_tool
 
 __all__ = [
+    "Answer",
     "BadModelOutput",
     "ChatResult",
     "ContextTooLong",
@@ -37,9 +39,12 @@ __all__ = [
     "Refused",
     "Spent",
     "ToolCall",
+    "answered",
     "chat",
     "check_schema",
+    "family_of",
     "foreign_tool",
+    "models_for",
     "profile_for",
     "structured",
     "violations",

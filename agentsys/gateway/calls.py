@@ -72,13 +72,15 @@ def chat(
     meter: Meter | None = None,
     model: str = "",
     schema: Mapping[str, Any] | None = None,
+    first: str = "",
 ) -> ChatResult:
     """One answer. `messages` are {"role": system | user | assistant | tool, "content", …};
     `tools` are {"name", "description", "parameters"}; `model` is PROVIDER:NAME instead of the
-    role's; `schema` is what the answer should fit, for providers that can hold a model to it.
-    Secrets are taken out before anything is sent. Raises the errors of this package, and
-    what `meter.reserve` raises; the meter is told of every call that is made, those to a fallback
-    included."""
+    role's, `first` the one of the role's models to begin with; `schema` is what the answer should
+    fit, for providers that can hold a model to it. Secrets are taken out before anything is sent.
+    Raises the errors of this package, and what `meter.reserve` raises; the meter is told of every
+    call that is made, those to a fallback included.
+    """
 
     sent = [redacted_value(message) for message in messages]
 
@@ -88,7 +90,7 @@ def chat(
     def call(profile: ModelProfile) -> ChatResult:
         return _metered(profile, role, sent, tools, meter, schema)
 
-    return first_answer(chain_needed(role, model), tokens, call)
+    return first_answer(chain_needed(role, model, first), tokens, call)
 
 
 def _metered(
@@ -119,6 +121,14 @@ def _metered(
     return result
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`model` is who gave it: the first of the role's, or a fallback."""
+
+    value: dict[str, Any]
+    model: str
+
+
 def structured(
     messages: Sequence[Message],
     schema: Mapping[str, Any],
@@ -127,19 +137,32 @@ def structured(
     repairs_max: int = REPAIRS_MAX,
     meter: Meter | None = None,
 ) -> dict[str, Any]:
+    """The value of `answered`."""
+    return answered(messages, schema, role=role, repairs_max=repairs_max, meter=meter).value
+
+
+def answered(
+    messages: Sequence[Message],
+    schema: Mapping[str, Any],
+    *,
+    role: str,
+    first: str = "",
+    repairs_max: int = REPAIRS_MAX,
+    meter: Meter | None = None,
+) -> Answer:
     """A JSON object that satisfies `schema`; BadInput, before anything is asked, when that is none.
 
     A wrong answer is given back with what is wrong, at most `repairs_max` times; then
-    BadModelOutput.
+    BadModelOutput. `first` is the one of the role's models to begin with.
     """
     check_schema(schema)
     asked = [*messages, {"role": "user", "content": form(schema)}]
     problem = ""
     for _ in range(1 + repairs_max):
-        result = chat(asked, role=role, meter=meter, schema=schema)
+        result = chat(asked, role=role, meter=meter, schema=schema, first=first)
         value, problem = fitting(result.text, schema)
         if value is not None:
-            return value
+            return Answer(value, result.model)
         if result.cut_off:
             problem += ". It was cut off at the token limit: make it shorter"
         mend = f"That cannot be used: {problem}. Answer again, JSON only."

@@ -35,8 +35,14 @@ def profile_for(role: str) -> ModelProfile | None:
     return chain[0] if chain else None
 
 
-def chain_needed(role: str, model: str = "") -> Chain:
+def models_for(role: str) -> tuple[str, ...]:
+    """The names of a role's models, in the order in which they are asked."""
+    return tuple(str(profile) for profile in _configured(role))
+
+
+def chain_needed(role: str, model: str = "", first: str = "") -> Chain:
     """The models to ask, in order. `model`, where it is named, is asked alone: a plan chose it.
+    `first`, one of the role's own models, is asked before its others.
 
     A plan may choose among models, not where the prompts and keys are sent: ProviderMissing for a
     base_url or key_env that no administrator configured.
@@ -45,7 +51,7 @@ def chain_needed(role: str, model: str = "") -> Chain:
         chain = _configured(role)
         if not chain:
             raise NoModelConfigured(role=role)
-        return chain
+        return tuple(sorted(chain, key=lambda profile: str(profile) != first)) if first else chain
     named = parsed(model)
     places = {(p.base_url, p.key_env) for p in [*_all(), ModelProfile("", "")]}
     if (named.base_url, named.key_env) not in places:

@@ -3,14 +3,23 @@ and what a judge's answer is worth."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from agentsys.gateway import family_of
+from agentsys.gateway.models import Profile
+from agentsys.gateway.roles import forget
+from agentsys.gateway.scripted import scripted
 from tests.verification.conftest import MakeCase
 from verification.contracts import VerdictOutcome
 from verification.domain.criteria import check, is_checkable
-from verification.domain.opinions import judged, lens_of, material_of, question
+from verification.domain.opinions import Seat, judged, material_of, question, seat_of
+from verification.verifiers.consensus import ConsensusVerifier
+from verification.verifiers.semantic import SemanticVerifier
+from workers.services import model_call_record
 
 pytestmark = pytest.mark.django_db  # model profiles are rows
 
@@ -28,6 +37,13 @@ REPORT = {
     "artifacts": [{"name": "report.md"}],
     "proposals": [{"kind": "change", "payload": {"paths": ["a.py", "b.py"]}}],
 }
+
+
+@pytest.fixture(autouse=True)
+def _profiles_read_anew() -> Iterator[None]:
+    forget()
+    yield
+    forget()
 
 
 @pytest.mark.parametrize(
@@ -113,8 +129,6 @@ def test_without_criteria_nothing_is_judged(make_case: MakeCase, semantic: Any) 
 
 
 def test_consensus_abstains_without_a_model(make_case: MakeCase, semantic: Any) -> None:
-    from verification.verifiers.consensus import ConsensusVerifier
-
     verdict = ConsensusVerifier().vote(make_case(), "v2")
     assert (verdict.outcome, verdict.voter) == (VerdictOutcome.ABSTAIN, "v2")
 
@@ -157,5 +171,93 @@ def test_material_cannot_close_its_own_fence() -> None:
 
 
 def test_voters_look_in_different_ways() -> None:
-    assert len({lens_of("v1"), lens_of("v2"), lens_of("v3")}) == 3
-    assert lens_of("v4") == lens_of("v1") == lens_of("")
+    seats = [seat_of(f"v{n}", ["openai:gpt-5", "anthropic:claude"]) for n in range(1, 5)]
+    assert len({seat.lens for seat in seats}) == 3
+    assert [seat.swapped for seat in seats] == [False, True, False, True]
+    assert [seat.model.partition(":")[0] for seat in seats] == ["openai", "anthropic"] * 2
+    assert seat_of("", []) == Seat(model="", lens=seats[0].lens, swapped=False)
+
+
+def test_in_the_other_order_the_material_stands_before_the_criteria() -> None:
+    def places(swapped: bool) -> tuple[int, int]:
+        _, user = question(["It is so"], "stuff", objective="Look", mark="--m--", swapped=swapped)
+        return user.index("It is so"), user.index("stuff")
+
+    (first, second), (later, before) = places(False), places(True)
+    assert first < second
+    assert before < later
+
+
+@pytest.mark.parametrize(
+    ("model", "family"),
+    [
+        ("openai:gpt-5-mini", "openai"),
+        ("openai:o3", "openai"),
+        ("openai:meta-llama/Llama-3.1-8B?base_url=http://h/v1", "meta"),
+        ("ollama:llama3.2", "meta"),
+        ("anthropic:claude-opus-4", "anthropic"),
+        ("google:gemini-2.5-pro", "google"),
+        ("local:smollm2", "smollm"),
+        ("scripted:7b", "7b"),
+    ],
+)
+def test_models_of_one_maker_are_one_family(model: str, family: str) -> None:
+    assert family_of(model) == family
+
+
+def judging(*names: str) -> None:
+    Profile.objects.create(
+        role="verifier",
+        model=f"scripted:{names[0]}",
+        fallbacks="\n".join(f"scripted:{name}" for name in names[1:]),
+    )
+    forget()
+
+
+YES = {"number": 1, "met": "yes", "quote": "blue whale", "why": "it does"}
+NO = {"number": 2, "met": "no", "quote": "", "why": "too long"}
+
+
+def test_the_judge_is_of_another_family_than_who_did_the_work(
+    make_case: MakeCase,
+) -> None:
+    judging("gpt-judge", "claude-judge")
+    case = make_case(output={"t": "blue whale"}, definition={"acceptance": ["It names it"]})
+    model_call_record(
+        role="model",
+        model="openai:gpt-5",
+        outcome="ok",
+        attempt_id=case.attempt_id,
+        goal_id=case.goal_id,
+    )
+    with scripted("claude-judge", [json.dumps({"criteria": [YES]})]):
+        verdict = SemanticVerifier().judge(case)
+    assert verdict.outcome is PASS
+    assert verdict.evidence["judge"] == "scripted:claude-judge"
+    assert verdict.evidence["independent"] is True
+
+
+def test_where_there_is_no_other_family_the_evidence_says_so(
+    make_case: MakeCase,
+) -> None:
+    judging("gpt-judge")
+    case = make_case(output={"t": "blue whale"}, definition={"acceptance": ["It names it"]})
+    model_call_record(role="coder", model="openai:gpt-5", outcome="ok", goal_id=case.goal_id)
+    with scripted("gpt-judge", [json.dumps({"criteria": [YES]})]):
+        verdict = SemanticVerifier().judge(case)
+    assert verdict.evidence["independent"] is False
+
+
+def test_the_second_voter_is_asked_in_the_other_order_and_judges_the_same_criteria(
+    make_case: MakeCase,
+) -> None:
+    judging("one", "two")
+    definition = {"acceptance": ["It is short", "It names it"]}
+    case = make_case(output={"t": "blue whale"}, definition=definition)
+    with scripted("two", [json.dumps({"criteria": [YES, NO]})]):
+        verdict = ConsensusVerifier().vote(case, "v2")
+    assert (verdict.voter, verdict.evidence["swapped"]) == ("v2", True)
+    assert [(j["criterion"], j["met"]) for j in verdict.evidence["by_model"]] == [
+        ("It is short", False),
+        ("It names it", True),
+    ]

@@ -59,10 +59,24 @@ class Judged:
     quote: str = ""
 
 
-def lens_of(voter: str) -> str:
-    """Voters v1, v2, … look at the same thing in different ways."""
-    number = int(voter[1:]) if voter[1:].isdigit() else 1
-    return LENSES[(number - 1) % len(LENSES)]
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """How one voter looks: its model where there are several, its lens, its order of presentation."""
+
+    model: str
+    lens: str
+    swapped: bool
+
+
+def seat_of(voter: str, models: Sequence[str]) -> Seat:
+    """Voters v1, v2, … look at the same thing in different ways, by different models as far as there
+    are any, every second one in the other order. A verifier with one voter is v1."""
+    at = int(voter[1:]) - 1 if voter[1:].isdigit() else 0
+    return Seat(
+        model=models[at % len(models)] if models else "",
+        lens=LENSES[at % len(LENSES)],
+        swapped=at % 2 == 1,
+    )
 
 
 def question(
@@ -73,13 +87,16 @@ def question(
     non_goals: Sequence[str] = (),
     lens: str = LENSES[0],
     mark: str,
+    swapped: bool = False,
 ) -> tuple[str, str]:
-    """The system text and the user text."""
-    lines = [f"Objective of the work: {objective}"]
-    lines += [f"Not asked for: {non_goal}" for non_goal in non_goals]
-    lines += ["", "Criteria:"]
-    lines += [f"{number}. {criterion}" for number, criterion in enumerate(criteria, start=1)]
-    lines += ["", f"Material, between two lines {mark}:", mark, material.replace(mark, ""), mark]
+    """The system text and the user text. `swapped` has the material before the criteria: what
+    stands first weighs more with some judges."""
+    head = [f"Objective of the work: {objective}"]
+    head += [f"Not asked for: {non_goal}" for non_goal in non_goals]
+    asked = ["", "Criteria:"]
+    asked += [f"{number}. {criterion}" for number, criterion in enumerate(criteria, start=1)]
+    shown = ["", f"Material, between two lines {mark}:", mark, material.replace(mark, ""), mark]
+    lines = [*head, *shown, *asked] if swapped else [*head, *asked, *shown]
     return SYSTEM.format(lens=lens, mark=mark), "\n".join(lines)
 
 

@@ -1,4 +1,5 @@
-"""Several independent opinions on the acceptance criteria, each by its own lens and its own call.
+"""Several independent opinions on the acceptance criteria, each by its own lens, order and call, and
+by its own model as far as the role `verifier` has several.
 
 How many must agree is the ruling's matter (`domain.ruling.tally`). Without a model there is nobody
 to ask, and every voter abstains.
@@ -9,7 +10,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from verification.contracts import Case, Kind, VerdictDraft
-from verification.domain.opinions import lens_of
 from verification.verifiers.semantic import SemanticVerifier, has_model
 
 
@@ -27,5 +27,5 @@ class ConsensusVerifier(SemanticVerifier):
         if not has_model():
             draft = self.abstains("no model is configured, so there is nobody to vote")
         else:
-            draft = self.opinion(case, lens_of(voter))
+            draft = self.opinion(case, voter)
         return replace(draft, voter=voter)
