@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ class Kind(StrEnum):
     SEMANTIC = "semantic"
     CONSENSUS = "consensus"
     GROUNDING = "grounding"
+    CONSISTENCY = "consistency"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Case:
     `definition` is the task's frozen definition (objective, inputs, acceptance, output_schema,
     scopes, verify …); `report` is `workers.contracts.Report.to_json()`; `inputs` are the resolved
     inputs. `blob(sha256)` gives an artifact's bytes. `repository` has `path`, `branch`, `base`.
+    `accepted_claims()` are those of the goal's other tasks, each with `task` and `text`.
     """
 
     goal_id: int
@@ -51,6 +53,8 @@ class Case:
     agent_schema: Mapping[str, Any] | None = None
     repository: Mapping[str, str] | None = None
     meter: Meter | None = None  # who pays, where a model is asked
+    namespace: str = ""  # of the project's memory
+    accepted_claims: Callable[[], Sequence[Mapping[str, Any]]] = list
 
 
 @dataclass(frozen=True, slots=True)

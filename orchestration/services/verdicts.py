@@ -25,12 +25,13 @@ from verification.contracts import Case
 from workers.services import agent_output_schema, blob_get
 
 log = structlog.get_logger(__name__)
+CLAIMS_MAX = 5_000
 
 
 def case_of_row(attempt_id: int) -> tuple[int, Case] | None:
     """The case of a reported attempt, from its rows; None when it is no longer to be judged."""
     attempt = (
-        Attempt.objects.select_related("task", "goal")
+        Attempt.objects.select_related("task", "goal__project")
         .filter(pk=attempt_id, state="reported")
         .first()
     )
@@ -53,8 +54,29 @@ def case_of_row(attempt_id: int) -> tuple[int, Case] | None:
         agent_schema=agent_output_schema(task.agent, report),
         repository=_repository(goal.repository, goal.branch, report),
         meter=GoalMeter(goal.pk, task_id=task.pk, attempt_id=attempt.pk),
+        namespace=goal.project.namespace,
+        accepted_claims=lambda: accepted_claims(goal.pk, but=task.pk),
     )
     return goal.pk, case
+
+
+_CLAIMS = """
+SELECT t.key, claim ->> 'text'
+FROM agentsys_orchestration_task t
+JOIN agentsys_orchestration_attempt a ON a.id = t.accepted_attempt_id
+CROSS JOIN LATERAL jsonb_array_elements(a.report -> 'claims') claim
+WHERE t.goal_id = %s AND t.id <> %s AND t.state = 'done'
+ORDER BY t.id
+LIMIT %s
+"""
+
+
+def accepted_claims(goal_id: int, *, but: int) -> list[dict[str, str]]:
+    """What the goal's other tasks claim, as far as it is accepted: `task` and `text`, at most
+    CLAIMS_MAX, the oldest tasks first."""
+    with connection.cursor() as cursor:
+        cursor.execute(_CLAIMS, [goal_id, but, CLAIMS_MAX])
+        return [{"task": key, "text": text or ""} for key, text in cursor.fetchall()]
 
 
 def _repository(path: str, branch: str, report: dict[str, Any]) -> dict[str, str] | None:

@@ -49,7 +49,7 @@ def test_the_quorum_counts_kinds_not_heads() -> None:
     ("verify", "problem"),
     [
         (["shema"], "no verifier `shema`; did you mean `schema`?"),
-        (["xyzzy"], "there are consensus, execution, grounding"),
+        (["xyzzy"], "there are consensus, consistency, execution, grounding"),
         ([], "expected a list with at least one"),
         ("schema", "expected a list with at least one"),
         ({"requires": ["schema"]}, "no field `requires`"),

@@ -21,7 +21,9 @@ OF_AGENT: Mapping[str, tuple[str, ...]] = {
     "documenter": BASE,
     "model": (*BASE, "semantic"),
 }
-COST_ORDER = ("schema", "safety", "grounding", "semantic", "execution", "consensus")
+COST_ORDER = (
+    "schema", "safety", "grounding", "consistency", "semantic", "execution", "consensus",
+)  # fmt: skip
 BUILT_IN: Mapping[str, Kind] = {name: Kind(name) for name in COST_ORDER}
 VOTERS = 3
 VOTERS_MAX = 9

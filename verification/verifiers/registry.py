@@ -18,6 +18,7 @@ BUILT_IN = {
     "schema": "verification.verifiers.schema:SchemaVerifier",
     "safety": "verification.verifiers.safety:SafetyVerifier",
     "grounding": "verification.verifiers.grounding:GroundingVerifier",
+    "consistency": "verification.verifiers.consistency:ConsistencyVerifier",
     "execution": "verification.verifiers.execution:ExecutionVerifier",
     "semantic": "verification.verifiers.semantic:SemanticVerifier",
     "consensus": "verification.verifiers.consensus:ConsensusVerifier",
