@@ -15,6 +15,7 @@ from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import plain
 
 PROBLEMS_MAX = 20
+REUSE = ("goal", "project", "never")  # whose accepted work counts for the same task
 DEPTH_MAX = 60  # of values in values; the database and every later reader can follow that
 
 
@@ -44,6 +45,7 @@ class TaskDraft:
     remember: str = ""
     tools: tuple[Any, ...] | None = None
     swarm: Mapping[str, Any] | None = None
+    reuse: str = "goal"
 
     def definition(self) -> dict[str, Any]:
         """What is frozen and hashed: everything that says what the task is, where it was said.
@@ -115,6 +117,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "remember": (str,),
     "tools": (list,),
     "swarm": (dict,),
+    "reuse": (str,),
 }
 
 

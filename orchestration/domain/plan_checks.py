@@ -15,6 +15,7 @@ import jsonschema
 from orchestration.domain.expand import CHILDREN_MAX
 from orchestration.domain.graph import ancestors_of, cycle_of
 from orchestration.domain.plan import (
+    REUSE,
     PlanDraft,
     TaskDraft,
     capped,
@@ -55,6 +56,7 @@ REF_ROOTS = ("tasks", "goal", "repository")
 GOAL_FIELDS = ("id", "branch", "objective")
 FAN_OUT = ("over", "as", "key", "max", "task", "budget")
 LATER = ("depends_on", "retry", "limits", "approval", "scopes")
+UNPROVEN = ("ask", "reject")
 PROBE = "probe"  # the key that a fan-out's template is read under
 
 
@@ -150,8 +152,14 @@ def _task_problems(
                 f"{name}: unknown verifier `{verifier}`{did_you_mean(verifier, verifiers)}"
                 f" (there are: {', '.join(sorted(verifiers))})"
             )
-    if task.unproven not in ("ask", "reject"):
-        problems.append(f"{name}: `unproven` is `{task.unproven}`; expected ask or reject")
+    problems += [
+        f"{name}: `{field}` is `{value}`; expected {' or '.join(choices)}"
+        for field, value, choices in (
+            ("unproven", task.unproven, UNPROVEN),
+            ("reuse", task.reuse, REUSE),
+        )
+        if value not in choices
+    ]
     _limit_problems(task, problems)
     problems += rung_problems(name, task.retry, agents, task.agent)
     other = str(task.retry.get("fallback_agent"))

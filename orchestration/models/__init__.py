@@ -20,7 +20,7 @@ from orchestration.models.goals import Goal, Membership, Plan, Project
 from orchestration.models.ledger import LedgerEntry
 from orchestration.models.recovery import Outage, Recovery
 from orchestration.models.swarms import Swarm, SwarmItem, SwarmShift
-from orchestration.models.tasks import Artifact, Attempt, Dependency, Task, WorkerSession
+from orchestration.models.tasks import Artifact, Attempt, Dependency, Task, WorkerSession, WorkHash
 
 __all__ = [
     "ApprovalRequest",
@@ -46,5 +46,6 @@ __all__ = [
     "SwarmItem",
     "SwarmShift",
     "Task",
+    "WorkHash",
     "WorkerSession",
 ]

@@ -7,7 +7,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from orchestration.domain.lives import ATTEMPT, TASK
-from orchestration.models.goals import Goal, Plan
+from orchestration.models.goals import Goal, Plan, Project
 from orchestration.models.states import finished_iff_terminal, known, one_of, state_field
 
 LANES = ("cheap", "agent")
@@ -162,6 +162,22 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"attempt-{self.pk}"
+
+
+class WorkHash(models.Model):
+    """What an attempt was asked to do, as a hash: its definition, inputs and base. Looked up before
+    the same is done again."""
+
+    attempt = models.OneToOneField(Attempt, models.CASCADE, primary_key=True, related_name="+")
+    goal = models.ForeignKey(Goal, models.CASCADE, related_name="+")
+    project = models.ForeignKey(Project, models.CASCADE, related_name="+", db_index=False)
+    hash = models.CharField(max_length=64)
+
+    class Meta:
+        indexes = [models.Index(name="work_hash", fields=["project", "hash"])]
+
+    def __str__(self) -> str:
+        return f"work of attempt-{self.attempt_id}"
 
 
 class Artifact(models.Model):

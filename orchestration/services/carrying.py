@@ -91,7 +91,11 @@ def _verdicts(
     book: Book, taken: Taken, attempt: Attempt, views: Sequence[VerdictView]
 ) -> list[VerdictRow]:
     """The same words about the same bytes, on the new attempt."""
-    spoken = [_row(book, taken, view, view.outcome) for view in views if view.outcome is not None]
+    spoken = [
+        verdict_row(book, taken.attempt_id, view, view.outcome)
+        for view in views
+        if view.outcome is not None
+    ]
     if spoken:
         return spoken
     nobody = VerdictView(
@@ -102,12 +106,15 @@ def _verdicts(
         spec_hash=attempt.task.definition_hash,
         artifact_hash=attempt.artifact_hash,
     )
-    return [_row(book, taken, nobody, VerdictOutcome.ABSTAIN)]
+    return [verdict_row(book, taken.attempt_id, nobody, VerdictOutcome.ABSTAIN)]
 
 
-def _row(book: Book, taken: Taken, view: VerdictView, outcome: VerdictOutcome) -> VerdictRow:
+def verdict_row(
+    book: Book, attempt_id: int, view: VerdictView, outcome: VerdictOutcome
+) -> VerdictRow:
+    """The same words about the same bytes, for another attempt."""
     return VerdictRow(
-        attempt_id=taken.attempt_id,
+        attempt_id=attempt_id,
         goal_id=book.goal_id,
         draft=VerdictDraft(
             verifier=view.verifier,

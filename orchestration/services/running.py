@@ -38,6 +38,7 @@ from orchestration.services.followups import Followups
 from orchestration.services.hotpath import Claimed, claim, goal_next
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.ports import AttemptPorts
+from orchestration.services.reuse import reuse_look
 from orchestration.services.scopes import scopes_take
 from orchestration.services.sessions import Session, session_current
 from orchestration.services.settle import Finished, finish, finish_alone
@@ -270,18 +271,28 @@ def task_serve(task_id: int, fence: int, *, coming: int | None = None) -> str:
     if session.idle:
         return "draining" if session.draining else "cut off"
 
-    def take(book: Book) -> tuple[Claimed | None, list[Brief | AgentsysError]]:
+    def take(
+        book: Book,
+    ) -> tuple[Claimed | None, list[Brief | AgentsysError], Finished | None]:
         claimed = _claim_one(book, session, task_id, fence, scoped=row["scoped"])
-        return claimed, briefs_of(book, [claimed] if claimed else [])
+        if claimed is None:
+            return None, [], None
+        found = briefs_of(book, [claimed])
+        (brief,) = found
+        return (
+            claimed,
+            found,
+            reuse_look(book, claimed, brief) if isinstance(brief, Brief) else None,
+        )
 
-    taken, briefs = _surely(row["goal_id"], session, take)
+    taken, briefs, made_before = _surely(row["goal_id"], session, take)
     if taken is None:
         return "not claimable"
     crashpoint("C04")
     ports = AttemptPorts(taken, row["goal_id"], session)
     try:
         with session.hold([taken.attempt_id]):
-            item = attempt_do(taken, briefs[0], ports)
+            item = Ran(made_before, []) if made_before else attempt_do(taken, briefs[0], ports)
             blobs_store([item])
             after = _settle_alone(row["goal_id"], session, item.finished)
     except LeaseLost as lost:

@@ -171,7 +171,11 @@ def test_an_approval_is_shown_with_what_it_is_about_and_who_decided():
     task = given.task(goal, "risky", state="held")
     asked = given.approval(task, about=given.proposal(task), quorum=2)
     Decision.objects.create(
-        request=asked, user=given.person("ada"), decision="approve", reason="fine"
+        request=asked,
+        user=given.person("ada"),
+        decision="approve",
+        reason="fine",
+        action_hash=asked.action_hash,
     )
     view = reads.approval_view(asked.pk)
     assert view["proposal"]["payload"]["argv"] == ["rm", "-r", "build"]
