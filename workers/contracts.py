@@ -269,10 +269,13 @@ class Report:
         }
 
 
+JUDGED = ("output", "artifacts", "claims", "proposals")
+
+
 def artifact_hash(report: Mapping[str, Any]) -> str:
     """What verdicts bind to, from a report's JSON form: output, artifacts, claims and proposals;
     not usage or summary."""
-    return digest_of_plain({k: report[k] for k in ("output", "artifacts", "claims", "proposals")})
+    return digest_of_plain({k: report.get(k) for k in JUDGED})
 
 
 class Ports(Protocol):

@@ -38,6 +38,7 @@ from orchestration.services.pausing import deadline_granted
 from orchestration.services.plans import roots_start
 from orchestration.services.proposals import action_failed, applied
 from orchestration.services.settle import carry_out
+from orchestration.services.tribunal import approval_problems
 from workers.actions import Action
 from workers.services import effect_confirm, effect_refuse
 
@@ -127,6 +128,8 @@ def _check(
         problems.append("a response needs a text")
     if decision == "edit" and not (payload and isinstance(payload, Mapping)):
         problems.append("an edit needs the changed payload, an object: {NAME: VALUE, …}")
+    if decision == "approve" and request.kind == "verdict":
+        problems += approval_problems(request, user.get_username(), reason)
     if problems:
         raise BadInput(what=f"approval-{request.pk}", problems=problems)
     if decision == "edit" and request.proposal and request.proposal.kind == "action":

@@ -18,8 +18,9 @@ from orchestration.services.hotpath import Claimed
 from orchestration.services.ledger import Book
 from orchestration.services.ports import NO_PORTS, AttemptPorts
 from orchestration.services.settle import Finished
+from orchestration.services.tribunal import ruling_on
 from verification import services as verification
-from verification.contracts import Case, Ruling, RulingOutcome
+from verification.contracts import Case, Matter, Ruling, RulingOutcome
 from workers.contracts import Brief, FailureKind, Outcome, Report, artifact_hash
 from workers.services import agent_output_schema, attempt_run, blob_get, blobs_put
 
@@ -84,10 +85,9 @@ def _judged(taken: Claimed, brief: Brief, report: Report, facts: dict[str, Any])
     spoken = verification.inline_verdicts(case, policy)
     costly = verification.costly(case, policy, spoken)
     views = [verification.VerdictView.of(draft) for draft in spoken]
+    matter = Matter(risk=verification.risk_of(facts), round=taken.attempts_count)
     ruling = (
-        Ruling(RulingOutcome.PENDING)
-        if costly
-        else verification.decide(policy, views, unproven=definition.get("unproven") or "ask")
+        Ruling(RulingOutcome.PENDING) if costly else ruling_on(definition, policy, views, matter)
     )
     return Finished(
         claim=taken,

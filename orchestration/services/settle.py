@@ -39,6 +39,7 @@ from orchestration.services.moves import attempts_move, tasks_move
 from orchestration.services.parking import budget_ask
 from orchestration.services.recovery import task_recover
 from orchestration.services.requests import request_open, task_requests_withdraw
+from orchestration.services.tribunal import ruling_of
 from verification import services as verification
 from verification.services import VerdictRow
 
@@ -261,14 +262,7 @@ def attempt_decide(book: Book, attempt: Attempt, after: Followups, *, actor: str
 
 def decide(attempt: Attempt) -> Disposition | None:
     """The disposition of a reported attempt; None while verdicts are out."""
-    definition = attempt.task.definition
-    views = verification.still_binding(
-        verification.verdicts_of([attempt.pk])[attempt.pk],
-        spec_hash=attempt.task.definition_hash,
-        artifact_hash=attempt.artifact_hash,
-    )
-    policy = verification.policy_for({**definition, "agent": attempt.task.agent})
-    ruling = verification.decide(policy, views, unproven=definition.get("unproven") or "ask")
+    ruling = ruling_of(attempt)
     if ruling.outcome == "pending":
         return None
     return dispose_ruling(ruling, proposes=bool((attempt.report or {}).get("proposals")))
