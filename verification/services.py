@@ -21,6 +21,7 @@ import structlog
 
 from verification.contracts import Authority, Case, Matter, Policy, Ruling, VerdictDraft
 from verification.domain import policy as policies
+from verification.domain.appeals import appealable, appealed, evidence_problem
 from verification.domain.authority import Opinion
 from verification.domain.matters import risk_of
 from verification.domain.ruling import Unproven, decide, voters_of
@@ -52,9 +53,12 @@ __all__ = [
     "Unproven",
     "VerdictRow",
     "VerdictView",
+    "appealable",
+    "appealed",
     "busy_seconds",
     "costly",
     "decide",
+    "evidence_problem",
     "inline_verdicts",
     "judge",
     "metrics",

@@ -8,6 +8,7 @@ said about them has lapsed, and nobody's approval of them counts.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from orchestration.models import ApprovalRequest, Attempt
@@ -29,15 +30,18 @@ def ruling_on(
     )
 
 
-def ruling_of(attempt: Attempt, words: Iterable[Opinion] = ()) -> Ruling:
-    """On a reported attempt, from its rows; its task comes with it. `words` are of people."""
+def ruling_of(
+    attempt: Attempt, words: Iterable[Opinion] = (), *, in_round: int | None = None
+) -> Ruling:
+    """On a reported attempt, from its rows; its task comes with it. `words` are of people;
+    `in_round` is for an attempt that is not the task's last."""
     task = attempt.task
     definition = {**task.definition, "agent": task.agent}
     return ruling_on(
         definition,
         verification.policy_for(definition),
         verification.verdicts_of([attempt.pk])[attempt.pk],
-        matter_of(attempt),
+        matter_of(attempt) if in_round is None else replace(matter_of(attempt), round=in_round),
         words,
     )
 
