@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import DatabaseError, connection, transaction
 
 from agentsys.kernel.errors import BadInput
 from orchestration.models import ApprovalRequest, Attempt, Decision, Goal, Task
@@ -49,6 +50,26 @@ def speak(attempt: Attempt, outcome: str, *, veto: bool = False, why: str = "say
     assert verification.verdict_record(attempt.pk, draft)
 
 
+def changed(attempt: Attempt) -> dict[str, Any]:
+    return {**(attempt.report or {}), "output": {"echo": {"other": "bytes"}}}
+
+
+def tamper(attempt: Attempt) -> None:
+    """As whoever may switch triggers off could."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        Attempt.objects.filter(pk=attempt.pk).update(report=changed(attempt))
+
+
+def test_what_was_handed_in_stands() -> None:
+    goal = pump(submit(node("a")))
+    attempt = attempt_of(goal, "a")
+    for values in ({"report": changed(attempt)}, {"artifact_hash": "0" * 64}, {"report": None}):
+        with pytest.raises(DatabaseError, match="what was handed in stands"):
+            Attempt.objects.filter(pk=attempt.pk).update(**values)
+    assert Attempt.objects.filter(pk=attempt.pk).update(note="looked at") == 1
+
+
 def test_a_person_answers_what_nobody_could_judge_without_a_reason(ann: User) -> None:
     goal, request = unclear()
     approval_decide(request.pk, user=ann, decision="approve")
@@ -58,8 +79,7 @@ def test_a_person_answers_what_nobody_could_judge_without_a_reason(ann: User) ->
 def test_what_was_changed_since_a_person_was_asked_is_not_approved(ann: User) -> None:
     goal, request = unclear()
     attempt = attempt_of(goal, "odd")
-    report = {**(attempt.report or {}), "output": {"echo": {"other": "bytes"}}}
-    Attempt.objects.filter(pk=attempt.pk).update(report=report)
+    tamper(attempt)
     with pytest.raises(BadInput, match="not what was shown"):
         approval_decide(request.pk, user=ann, decision="approve", reason="fine by me")
     assert Decision.objects.count() == 0
@@ -71,8 +91,7 @@ def test_verdicts_on_bytes_that_were_changed_do_not_accept_them() -> None:
     serve_only(goal)
     attempt = attempt_of(goal, "a")
     speak(attempt, "pass")
-    report = {**(attempt.report or {}), "output": {"echo": {"other": "bytes"}}}
-    Attempt.objects.filter(pk=attempt.pk).update(report=report)
+    tamper(attempt)
     attempt_settle(attempt.pk)
     asked = asked_about(goal)
     assert "judged another output or definition" in asked.question
