@@ -32,6 +32,7 @@ from orchestration.models import (
 from orchestration.services.ledger import goal_locked
 from verification import services as verification
 from verification.contracts import Kind, VerdictDraft, VerdictOutcome
+from workers.contracts import artifact_hash
 from workers.services import blob_put
 
 OVER = ("succeeded", "failed", "cancelled")
@@ -157,8 +158,9 @@ def attempt(
         owner = fields.pop("session", None) or session()
         defaults |= {"owner": owner.pk, "lease_until": at + timedelta(seconds=30)}
     if state in ("reported", "accepted", "rejected"):
-        report = {"outcome": "done", "output": {"echo": {}}, "proposals": [], "artifacts": []}
-        defaults |= {"reported_at": at, "report": report, "artifact_hash": digest(report)}
+        empty: dict[str, Any] = {"artifacts": [], "claims": [], "proposals": []}
+        report = {"outcome": "done", "output": {"echo": {}}, **empty}
+        defaults |= {"reported_at": at, "report": report, "artifact_hash": artifact_hash(report)}
     made = Attempt.objects.create(
         task=row, goal_id=row.goal_id, number=number, state=state, **{**defaults, **fields}
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,6 +16,15 @@ class VerdictOutcome(StrEnum):
     FAIL = "fail"
     ABSTAIN = "abstain"  # the verifier has nothing honest to say
     ERROR = "error"  # the verifier itself broke; never counts as a pass
+
+
+class Authority(IntEnum):
+    """Who is believed when opinions differ: the greater."""
+
+    WORKER = 1
+    ORCHESTRATOR = 2
+    VERIFIER = 3
+    HUMAN = 4
 
 
 class Kind(StrEnum):
@@ -76,21 +85,61 @@ class Policy:
     """Which verifiers must speak, and how many kinds of evidence must pass.
 
     `voters`: verifier -> number of independent voters (consensus); others have one voter, "".
+    `person`: however the verdicts turn out, nothing is accepted before a person has looked.
+    `rounds_max`: as many rejections, then a person looks; 0 leaves it to the task's patience.
+    `version`: of the stored policy that set a floor under this; 0 where none did.
     """
 
     required: tuple[str, ...]
     quorum: int = 1
     voters: Mapping[str, int] = field(default_factory=dict)
+    person: bool = False
+    rounds_max: int = 0
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Matter:
+    """What is decided on. A verdict on another definition or another output does not bind; None says
+    that the verdicts are known to be on this one. `risk` is the greatest of what the output
+    proposes; `round` counts the tries at the task, this one included."""
+
+    spec_hash: str | None = None
+    artifact_hash: str | None = None
+    risk: str = "read"
+    round: int = 1
 
 
 class RulingOutcome(StrEnum):
     ACCEPT = "accept"
     REJECT = "reject"
-    PERSON = "person"  # quorum not reached by honest abstentions: someone must look
+    PERSON = "person"  # someone must look
     PENDING = "pending"
+
+
+class Rule(StrEnum):
+    """Which rule a decision follows from."""
+
+    VETO = "veto"
+    WAITING = "waiting"  # a required verifier has not spoken
+    LAPSED = "lapsed"  # it spoke on another definition or other bytes
+    FAIL = "fail"
+    ADVISORY = "advisory"  # it was demoted: it is heard, and decides nothing
+    ERROR = "error"
+    UNPROVEN = "unproven"
+    UNANIMITY = "unanimity"  # irreversible, and not everybody says yes
+    OPINION = "opinion"  # and it could be executed
+    ROUNDS = "rounds"
+    LOOK = "look"  # policy wants a person to see what passed
+    PROVEN = "proven"
+    WORD = "word"  # of a person
 
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
+    """`authority` is the one the outcome rests on; below a verifier nobody accepts or rejects."""
+
     outcome: RulingOutcome
     reasons: tuple[str, ...] = ()
+    rule: Rule = Rule.WAITING
+    authority: Authority = Authority.VERIFIER

@@ -19,8 +19,11 @@ from typing import Any
 
 import structlog
 
-from verification.contracts import Case, Policy, Ruling, VerdictDraft
+from verification.contracts import Authority, Case, Matter, Policy, Ruling, VerdictDraft
 from verification.domain import policy as policies
+from verification.domain.appeals import appealable, appealed, evidence_problem
+from verification.domain.authority import Opinion
+from verification.domain.matters import risk_of
 from verification.domain.ruling import Unproven, decide, voters_of
 from verification.domain.verdicts import Override, VerdictView, still_binding
 from verification.rows import (
@@ -42,19 +45,26 @@ from verification.verifiers import registry
 
 __all__ = [
     "INSERT_OF_ACCEPTED",
+    "Authority",
+    "Matter",
+    "Opinion",
     "Override",
     "Ruling",
     "Unproven",
     "VerdictRow",
     "VerdictView",
+    "appealable",
+    "appealed",
     "busy_seconds",
     "costly",
     "decide",
+    "evidence_problem",
     "inline_verdicts",
     "judge",
     "metrics",
     "policy_for",
     "policy_problems",
+    "risk_of",
     "still_binding",
     "verdict_claim",
     "verdict_override",

@@ -148,6 +148,7 @@ class Brief:
     authored: bool = True  # people wrote this task: objective, criteria and stated inputs
     instructions: str = ""  # the agent's own, where it is a profile or has a model's role
     role: str = ""  # whose models serve it, when not those of `agent`
+    appealable: tuple[str, ...] = ()  # verifiers whose rejection may be answered with an `Appeal`
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +193,16 @@ class Question:
     text: str
     options: tuple[str, ...] = ()
     risk: Risk = Risk.READ
+
+
+@dataclass(frozen=True, slots=True)
+class Appeal:
+    """Instead of a new try: what was rejected stands as it was, and the artifacts and claims of this
+    report are new evidence for it. Once a task; against a veto never. The same verifiers judge
+    again, by the evidence: `because` is for people."""
+
+    verifier: str
+    because: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +254,7 @@ class Report:
     usage: Usage = Usage()
     summary: str = ""  # one line for people
     ran: Mapping[str, Any] = field(default_factory=dict)  # which variant or version it was
+    appeal: Appeal | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The report without artifact bytes: those appear as name, media type, size and sha256."""
@@ -266,13 +278,17 @@ class Report:
             "usage": self.usage.to_json(),
             "summary": plain(self.summary),
             **({"ran": plain(self.ran)} if self.ran else {}),
+            **({"appeal": plain(asdict(self.appeal))} if self.appeal else {}),
         }
+
+
+JUDGED = ("output", "artifacts", "claims", "proposals")
 
 
 def artifact_hash(report: Mapping[str, Any]) -> str:
     """What verdicts bind to, from a report's JSON form: output, artifacts, claims and proposals;
     not usage or summary."""
-    return digest_of_plain({k: report[k] for k in ("output", "artifacts", "claims", "proposals")})
+    return digest_of_plain({k: report.get(k) for k in JUDGED})
 
 
 class Ports(Protocol):

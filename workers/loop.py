@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, assert_never
 
 from django.conf import settings
@@ -28,6 +28,7 @@ from workers.attempting import failure_of
 from workers.checkpoints import checkpoint
 from workers.compass import Compass, Done
 from workers.contracts import (
+    Appeal,
     Brief,
     Failure,
     FailureKind,
@@ -42,11 +43,18 @@ from workers.contracts import (
 from workers.conversation import Conversation
 from workers.domain import course as c
 from workers.domain.context import tokens
-from workers.domain.deciding import CALLS_MAX, FINISH, decide
+from workers.domain.deciding import APPEAL, CALLS_MAX, FINISH, decide
 from workers.journal import Journal
 from workers.metering import AttemptMeter
 from workers.opening import opening, terms
-from workers.owntools import ask_spec, finish_spec, hand_back_spec, overflow_of, remarks
+from workers.owntools import (
+    appeal_spec,
+    ask_spec,
+    finish_spec,
+    hand_back_spec,
+    overflow_of,
+    remarks,
+)
 from workers.prompts import WHY, answer_shown, marked, regrounding, tail
 from workers.services import blob_get, blob_put
 from workers.tools import Box, Told, Tool
@@ -71,6 +79,8 @@ class Loop:
         self._proposals: list[ProposalDraft] = []
         self._box = Box(brief, tools, self._proposals, behind=self._behind)
         self._specs = [*self._box.specs(), finish_spec(schema), ask_spec(), hand_back_spec()]
+        if brief.appealable:
+            self._specs.append(appeal_spec(brief.appealable))
         self._specs_tokens = tokens(json.dumps(self._specs))
         self._journal = journal or Journal.of(brief, ports)
         self._meter = AttemptMeter(brief, ports)
@@ -115,6 +125,8 @@ class Loop:
                 return c.Replied()
             case c.Finish(call):
                 return self._finish(call)
+            case c.Appeal(call):
+                return self._appeal(call)
             case c.AskPerson(question, call):
                 return self._ask_person(question, call)
             case c.HandBack(reason):
@@ -295,6 +307,23 @@ class Loop:
             artifacts=tuple(sources),
             proposals=tuple(self._proposals),
             summary="finished by the model",
+        )
+
+    def _appeal(self, call: c.Call) -> c.NotAccepted | Report:
+        """Claims with their sources are the evidence; sources get names that nothing judged has."""
+        wrong = gateway.violations(call.args, appeal_spec(self._brief.appealable)["parameters"])
+        if wrong:
+            return c.NotAccepted(tuple(wrong))
+        given, read = call.args[claims.CLAIMS], claims.evidence(self._brief, self._heard)
+        stand, sources, wrong = claims.held(given, read)
+        if wrong:
+            return c.NotAccepted(tuple(wrong))
+        return self._report(
+            Outcome.DONE,
+            claims=tuple(replace(each, source=f"{APPEAL}/{each.source}") for each in stand),
+            artifacts=tuple(replace(each, name=f"{APPEAL}/{each.name}") for each in sources),
+            appeal=Appeal(call.args["verifier"], call.args["because"]),
+            summary=f"appeals against {call.args['verifier']}",
         )
 
     def _ask_person(self, question: str, call: c.Call | None) -> c.Observation | Report:

@@ -73,4 +73,5 @@ def terms(brief: Brief, together: frozenset[str]) -> Terms:
         slice_seconds=config.slice_seconds,
         together=together,
         asks_on_drift=config.on_drift == "ask",
+        may_appeal=bool(brief.appealable),
     )

@@ -1,14 +1,15 @@
-"""What every model agent has beside its tools: to finish, ask, and hand back."""
+"""What every model agent has beside its tools: to finish, ask, hand back, and, where verifiers have
+rejected its task, to appeal."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agentsys.gateway import GatewayError
-from workers.claims import CLAIMS, with_claims
-from workers.domain.deciding import ASK, FINISH, HAND_BACK
+from workers.claims import CLAIMS, SCHEMA, with_claims
+from workers.domain.deciding import APPEAL, ASK, FINISH, HAND_BACK
 
 _TOO_LONG = re.compile(
     r"context.?(?:length|window|size|overflow)|maximum context|prompt is too long"
@@ -40,6 +41,23 @@ def hand_back_spec() -> dict[str, Any]:
         "name": HAND_BACK,
         "description": "Give the task back, undone: it is not one that you can do. Say why.",
         "parameters": _needing("reason"),
+    }
+
+
+def appeal_spec(verifiers: Sequence[str]) -> dict[str, Any]:
+    return {
+        "name": APPEAL,
+        "description": "Instead of new work: what was rejected stands as it was and is judged once more"
+        " with new evidence. Only where the verifier was wrong and you can show it. Once.",
+        "parameters": {
+            "type": "object",
+            "required": ["verifier", "because", CLAIMS],
+            "properties": {
+                "verifier": {"type": "string", "enum": list(verifiers)},
+                "because": {"type": "string", "minLength": 1},
+                CLAIMS: {**SCHEMA, "minItems": 1},
+            },
+        },
     }
 
 

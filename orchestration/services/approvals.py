@@ -23,6 +23,7 @@ from orchestration.services.consequences import action_edited, expire, follow, p
 from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.requests import ESCALATE
+from orchestration.services.tribunal import approval_problems
 
 DECIDERS = ("approver", "admin")
 
@@ -110,6 +111,8 @@ def _check(
         problems.append("a response needs a text")
     if decision == "edit" and not (payload and isinstance(payload, Mapping)):
         problems.append("an edit needs the changed payload, an object: {NAME: VALUE, …}")
+    if decision == "approve" and request.kind == "verdict":
+        problems += approval_problems(request, user.get_username(), reason)
     if problems:
         raise BadInput(what=f"approval-{request.pk}", problems=problems)
     if decision == "edit" and request.proposal and request.proposal.kind == "action":

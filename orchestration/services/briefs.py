@@ -26,6 +26,7 @@ from orchestration.models import (
     Swarm,
     Task,
 )
+from orchestration.services.appeals import appealable
 from orchestration.services.hotpath import Claimed
 from orchestration.services.ledger import Book
 from verification import services as verification
@@ -101,6 +102,7 @@ def brief_build(
         directives=_directives(book.goal_id) if slow else (),
         answers=_answers(claim.task_id) if claim.number > 1 or claim.fence > 1 else (),
         reasons=_reasons(claim.task_id) if claim.number > 1 else (),
+        appealable=appealable(claim.task_id) if claim.number > 1 else (),
         recalled=_recalled(namespace, claim) if thinks else (),
         repository=_repository(book) if slow and book.repository else None,
         namespace=namespace,

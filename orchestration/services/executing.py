@@ -13,13 +13,15 @@ from agentsys.kernel.crashpoints import crashpoint
 from agentsys.kernel.errors import AgentsysError
 from agentsys.kernel.hashing import plain
 from orchestration.domain.settling import dispose_report, failed
+from orchestration.services.appeals import AppealRefused, appeal_taken
 from orchestration.services.briefs import brief_build, briefs_build
 from orchestration.services.hotpath import Claimed
 from orchestration.services.ledger import Book
 from orchestration.services.ports import NO_PORTS, AttemptPorts
 from orchestration.services.settle import Finished
+from orchestration.services.tribunal import ruling_on
 from verification import services as verification
-from verification.contracts import Case, Ruling, RulingOutcome
+from verification.contracts import Case, Matter, Ruling, RulingOutcome
 from workers.contracts import Brief, FailureKind, Outcome, Report, artifact_hash
 from workers.services import agent_output_schema, attempt_run, blob_get, blobs_put
 
@@ -60,7 +62,11 @@ def attempt_do(taken: Claimed, brief: Brief | AgentsysError, ports: AttemptPorts
         facts = report.to_json()
         if report.outcome is not Outcome.DONE:
             return Ran(broken(taken, facts, report), blobs)
+        if report.appeal is not None:
+            facts = appeal_taken(taken.task_id, facts)
         return Ran(_judged(taken, brief, report, facts), blobs)
+    except AppealRefused as refused:
+        return Ran(broken(taken, failed(FailureKind.BAD_OUTPUT, str(refused))), [])
     except (TypeError, ValueError) as error:  # what an agent handed in may be anything
         what = f"its report has no JSON form: {error}"[:500]
         return Ran(broken(taken, failed(FailureKind.BAD_OUTPUT, what)), [])
@@ -84,10 +90,9 @@ def _judged(taken: Claimed, brief: Brief, report: Report, facts: dict[str, Any])
     spoken = verification.inline_verdicts(case, policy)
     costly = verification.costly(case, policy, spoken)
     views = [verification.VerdictView.of(draft) for draft in spoken]
+    matter = Matter(risk=verification.risk_of(facts), round=taken.attempts_count)
     ruling = (
-        Ruling(RulingOutcome.PENDING)
-        if costly
-        else verification.decide(policy, views, unproven=definition.get("unproven") or "ask")
+        Ruling(RulingOutcome.PENDING) if costly else ruling_on(definition, policy, views, matter)
     )
     return Finished(
         claim=taken,
@@ -108,8 +113,9 @@ def _small(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def case_of(taken: Claimed, brief: Brief, report: Report, facts: Mapping[str, Any]) -> Case:
+    # What an appeal is about stands behind its own artifacts and is stored already.
     contents = {
-        a["sha256"]: d.content for a, d in zip(facts["artifacts"], report.artifacts, strict=True)
+        a["sha256"]: d.content for a, d in zip(facts["artifacts"], report.artifacts, strict=False)
     }
     return Case(
         goal_id=brief.goal_id,

@@ -12,6 +12,7 @@ from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book
 from orchestration.services.moves import ORCHESTRATOR, proposals_move, tasks_move
 from orchestration.services.requests import request_open
+from orchestration.services.tribunal import shown_of
 from workers.services import effects_in_doubt
 
 
@@ -92,7 +93,8 @@ def _hold_for_approval(book: Book, proposal: Proposal, task: Task) -> ApprovalRe
 
 
 def review_ask(book: Book, task_id: int, attempt_id: int, reasons: Sequence[str]) -> None:
-    task = Task.objects.get(pk=task_id)
+    attempt = Attempt.objects.select_related("task").get(pk=attempt_id)
+    task = attempt.task
     text = "; ".join(reasons) or "the verdicts do not decide"
     tasks_move(
         book, [task_id], TaskEvent.HELD, fields={"reason": f"a person must look: {text}"[:2000]}
@@ -101,7 +103,7 @@ def review_ask(book: Book, task_id: int, attempt_id: int, reasons: Sequence[str]
         book,
         kind="verdict",
         question=f"Does the output of {task.key} count? {text}",
-        context={"reasons": list(reasons)},
+        context={"reasons": list(reasons), **shown_of(attempt)},
         risk="write",
         task_id=task_id,
         attempt_id=attempt_id,

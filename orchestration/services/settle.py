@@ -30,6 +30,7 @@ from orchestration.domain.settling import (
     dispose_ruling,
 )
 from orchestration.models import Artifact, Attempt, Task
+from orchestration.services.appeals import appeal_record
 from orchestration.services.ending import look_for_the_end, task_fail
 from orchestration.services.followups import Followups
 from orchestration.services.holding import proposals_open, review_ask
@@ -39,6 +40,7 @@ from orchestration.services.moves import attempts_move, tasks_move
 from orchestration.services.parking import budget_ask
 from orchestration.services.recovery import task_recover
 from orchestration.services.requests import request_open, task_requests_withdraw
+from orchestration.services.tribunal import ruling_of
 from verification import services as verification
 from verification.services import VerdictRow
 
@@ -73,7 +75,8 @@ def finish(book: Book, batch: Sequence[Finished]) -> Followups:
 def finish_alone(goal_id: int, finished: Finished) -> Followups | None:
     """`finish` of one attempt in one trip to the database; None when that is not how it can end, and
     nothing was written. Not for the last one of a goal's turn: it does not look for the end."""
-    if not isinstance(finished.disposition, Accept) or finished.report["artifacts"]:
+    report = finished.report
+    if not isinstance(finished.disposition, Accept) or report["artifacts"] or "appeal" in report:
         return None
     crashpoint("C10")
     unlocked = accept_alone(
@@ -95,7 +98,10 @@ def _accept(book: Book, batch: Sequence[Finished], after: Followups) -> None:
         [row for f in batch for row in f.verdicts],
         republish_seconds=settings.AGENTSYS.republish_seconds,
     )
-    _artifacts_insert(book, [f for f in batch if f.claim.task_id in done])
+    moved = [f for f in batch if f.claim.task_id in done]
+    _artifacts_insert(book, moved)
+    for finished in moved:
+        _appeal_record(book, finished)
     after.unlocked += unlocked
 
 
@@ -185,10 +191,17 @@ def _finish_one(book: Book, finished: Finished, after: Followups) -> None:
     tasks_move(book, [claim.task_id], TaskEvent.REPORTED, actor=_worker(claim))
     verification.verdicts_insert(finished.verdicts)
     _artifacts_insert(book, [finished])
+    _appeal_record(book, finished)
     if isinstance(disposition, Verify):
         after.verify.append((claim.attempt_id, disposition.pairs))
     else:
         carry_out(book, claim.task_id, claim.attempt_id, disposition, after)
+
+
+def _appeal_record(book: Book, finished: Finished) -> None:
+    claim = finished.claim
+    ids = {"task_id": claim.task_id, "attempt_id": claim.attempt_id}
+    appeal_record(book, finished.report, actor=_worker(claim), **ids)
 
 
 def _handed_in(book: Book, finished: Finished) -> dict[str, Any]:
@@ -261,14 +274,7 @@ def attempt_decide(book: Book, attempt: Attempt, after: Followups, *, actor: str
 
 def decide(attempt: Attempt) -> Disposition | None:
     """The disposition of a reported attempt; None while verdicts are out."""
-    definition = attempt.task.definition
-    views = verification.still_binding(
-        verification.verdicts_of([attempt.pk])[attempt.pk],
-        spec_hash=attempt.task.definition_hash,
-        artifact_hash=attempt.artifact_hash,
-    )
-    policy = verification.policy_for({**definition, "agent": attempt.task.agent})
-    ruling = verification.decide(policy, views, unproven=definition.get("unproven") or "ask")
+    ruling = ruling_of(attempt)
     if ruling.outcome == "pending":
         return None
     return dispose_ruling(ruling, proposes=bool((attempt.report or {}).get("proposals")))

@@ -286,10 +286,9 @@ def test_who_decides_on_a_plan_sees_the_plan(plan: str):
 
 def test_who_decides_on_an_output_sees_it_and_what_it_was_made_from():
     goal = given.goal()
-    task = given.task(goal, "odd", state="held", definition={"inputs": {"n": 7}})
-    last = task.attempts.get()
-    last.report = {"outcome": "done", "output": {"answer": 42}}
-    last.save()
+    definition = {"inputs": {"n": 7}}
+    task = given.task(goal, "odd", state="held", definition=definition, with_attempt=False)
+    given.attempt(task, state="reported", report={"outcome": "done", "output": {"answer": 42}})
     asked = given.approval(task, kind="verdict")
     told = Said("inbox", "show", str(asked.pk)).out
     assert '"n": 7' in told

@@ -9,8 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from verification.contracts import Kind, Policy, RulingOutcome, VerdictDraft, VerdictOutcome
-from verification.domain.authority import Authority, Opinion, prevailing
+from verification.contracts import (
+    Authority,
+    Kind,
+    Matter,
+    Policy,
+    Rule,
+    RulingOutcome,
+    VerdictDraft,
+    VerdictOutcome,
+)
+from verification.domain.authority import Opinion, prevailing
 from verification.domain.ruling import decide, tally, voters_of
 from verification.domain.verdicts import Override, VerdictView, still_binding
 
@@ -29,6 +38,13 @@ def said(
     return VerdictView(
         verifier, kind, outcome, voter=voter, veto=veto, reasons=(f"says {outcome}",)
     )
+
+
+def in_state(state: str, verifier: str = "safety") -> list[VerdictView]:
+    if state == "nothing":
+        return []
+    outcome = FAIL if state == "veto" else VerdictOutcome(state)
+    return [said(verifier, outcome, veto=state == "veto")]
 
 
 def expected(first: str, second: str) -> RulingOutcome:
@@ -50,11 +66,7 @@ STATES = ["pass", "fail", "veto", "abstain", "error", "nothing"]
 
 @pytest.mark.parametrize(("first", "second"), list(product(STATES, STATES)))
 def test_every_pair_of_verdicts_has_its_ruling(first: str, second: str) -> None:
-    views = [
-        said(name, FAIL if state == "veto" else VerdictOutcome(state), veto=state == "veto")
-        for name, state in (("schema", first), ("safety", second))
-        if state != "nothing"
-    ]
+    views = [*in_state(first, "schema"), *in_state(second)]
     assert decide(TWO, views).outcome is expected(first, second)
 
 
@@ -146,6 +158,112 @@ def test_verdicts_on_another_definition_or_output_have_lapsed() -> None:
     now = replace(said("schema", PASS), spec_hash="s1", artifact_hash="a1")
     views = [now, replace(now, spec_hash="s0"), replace(now, artifact_hash="a0")]
     assert still_binding(views, spec_hash="s1", artifact_hash="a1") == (now,)
+
+
+BOUND = Matter(spec_hash="s1", artifact_hash="a1")
+
+
+def test_a_lapsed_verdict_is_not_counted_and_a_person_must_look() -> None:
+    now = [replace(said(n, PASS), spec_hash="s1", artifact_hash="a1") for n in TWO.required]
+    assert decide(TWO, now, matter=BOUND).outcome is ACCEPT
+    for changed in ({"spec_hash": "s0"}, {"artifact_hash": "a0"}):
+        ruling = decide(TWO, [now[0], replace(now[1], **changed)], matter=BOUND)
+        assert (ruling.outcome, ruling.rule) == (PERSON, Rule.LAPSED)
+        both = [replace(view, **changed) for view in now]
+        assert decide(TWO, both, matter=BOUND).outcome is PERSON
+    assert decide(TWO, now[:1], matter=BOUND).outcome is PENDING
+
+
+def test_what_is_irreversible_takes_everybody() -> None:
+    policy = Policy(("schema", "consensus"), quorum=1, voters={"consensus": 3})
+    votes = [said("consensus", PASS, voter=f"v{n}") for n in (1, 2, 3)]
+    against = [*votes[:2], replace(votes[2], outcome=FAIL, reasons=("not that one",))]
+    passes = said("schema", PASS)
+    gone = Matter(risk="irreversible")
+    assert decide(policy, [passes, *against]).outcome is ACCEPT
+    assert decide(policy, [passes, *votes], matter=gone).outcome is ACCEPT
+    ruling = decide(policy, [passes, *against], matter=gone)
+    assert (ruling.outcome, ruling.rule) == (PERSON, Rule.UNANIMITY)
+    assert ruling.reasons == ("unproven: consensus/v3: not that one",)
+    silent = [passes, *votes[:2], replace(votes[2], outcome=ABSTAIN)]
+    assert decide(policy, silent).outcome is ACCEPT
+    assert decide(policy, silent, matter=gone).outcome is PERSON
+    unasked = [said("grounding", o, voter=v) for v, o in (("v1", PASS), ("v2", PASS), ("v3", FAIL))]
+    assert decide(policy, [passes, *votes, *unasked]).outcome is ACCEPT
+    assert decide(policy, [passes, *votes, *unasked], matter=gone).outcome is PERSON
+
+
+def test_an_advisory_verifier_is_heard_and_decides_nothing() -> None:
+    views = [said("schema", PASS), said("safety", PASS)]
+    fail = said("semantic", FAIL)
+    ruling = decide(TWO, [*views, fail], advisory={"semantic"})
+    assert (ruling.outcome, ruling.reasons) == (ACCEPT, ("advisory: semantic: says fail",))
+    assert decide(TWO, [*views, fail]).outcome is REJECT
+    for outcome in VerdictOutcome:  # one that is required: somebody must take its place
+        spoken = [views[0], said("safety", outcome)]
+        ruling = decide(TWO, spoken, advisory={"safety"})
+        assert (ruling.outcome, ruling.rule) == (PERSON, Rule.ADVISORY)
+    seen = [views[0], replace(said("safety", FAIL), override=BY_ADA)]
+    assert decide(TWO, seen, advisory={"safety"}).outcome is ACCEPT
+    others = [said("schema", FAIL), said("safety", PASS)]
+    assert decide(TWO, others, advisory={"safety"}).outcome is REJECT
+
+
+def test_the_veto_of_an_advisory_verifier_is_lifted_by_a_person_too() -> None:
+    veto = said("semantic", FAIL, veto=True)
+    ruling = decide(TWO, [said("schema", PASS), said("safety", PASS), veto], advisory={"semantic"})
+    assert (ruling.outcome, ruling.rule) == (PERSON, Rule.ADVISORY)
+
+
+def test_after_the_last_round_a_person_looks_instead_of_another_try() -> None:
+    policy = replace(TWO, rounds_max=2)
+    fails = [said("schema", PASS), said("safety", FAIL)]
+    assert decide(policy, fails, matter=Matter(round=1)).outcome is REJECT
+    ruling = decide(policy, fails, matter=Matter(round=2))
+    assert (ruling.outcome, ruling.rule) == (PERSON, Rule.ROUNDS)
+    passes = [said("schema", PASS), said("safety", PASS)]
+    assert decide(policy, passes, matter=Matter(round=9)).outcome is ACCEPT
+
+
+def test_where_policy_wants_a_person_nothing_is_accepted_before() -> None:
+    views = [said("schema", PASS), said("safety", PASS)]
+    ruling = decide(replace(TWO, person=True, version=3), views)
+    assert (ruling.outcome, ruling.rule) == (PERSON, Rule.LOOK)
+    assert ruling.reasons == ("policy 3 wants a person to look",)
+
+
+ADA = Opinion(Authority.HUMAN, PASS, "seen and fine", "ada")
+
+
+@pytest.mark.parametrize("authority", [Authority.WORKER, Authority.ORCHESTRATOR])
+@pytest.mark.parametrize("word", [PASS, FAIL])
+def test_nobody_below_a_verifier_changes_what_verifiers_say(
+    authority: Authority, word: VerdictOutcome
+) -> None:
+    lower = Opinion(authority, word, "it is done", "somebody")
+    for first, second in product(STATES, STATES):
+        views = [*in_state(first, "schema"), *in_state(second)]
+        assert decide(TWO, views, words=[lower]) == decide(TWO, views)
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_person_with_a_reason_prevails_over_every_verifier(state: str) -> None:
+    views = [said("schema", PASS), *in_state(state)]
+    ruling = decide(TWO, views, words=[ADA])
+    assert (ruling.outcome, ruling.authority) == (ACCEPT, Authority.HUMAN)
+    assert ruling.reasons == ("ada: seen and fine",)
+    assert decide(TWO, views, words=[replace(ADA, outcome=FAIL)]).outcome is REJECT
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_person_without_a_reason_only_answers_what_was_asked(state: str) -> None:
+    views = [said("schema", PASS), *in_state(state)]
+    asked = decide(TWO, views).outcome is PERSON
+    ruling = decide(TWO, views, words=[replace(ADA, reason=" ")])
+    assert ruling.outcome is (ACCEPT if asked else decide(TWO, views).outcome)
+    ruling = decide(TWO, views, words=[replace(ADA, reason="")], advisory={"safety"})
+    if state in ("fail", "veto"):
+        assert ruling.outcome is PERSON  # it would lift what a verifier said
 
 
 KINDS = st.sampled_from([kind.value for kind in Kind])

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import IntEnum
 
-from verification.contracts import VerdictOutcome
-
-
-class Authority(IntEnum):
-    WORKER = 1
-    ORCHESTRATOR = 2
-    VERIFIER = 3
-    HUMAN = 4
+from verification.contracts import Authority, VerdictOutcome
 
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """`reason` is what an override needs: a person's opinion without one has no force."""
+    """Pass or fail, as somebody says. `reason` is what a person's word against a verifier's is worth:
+    without one it has no force."""
 
     authority: Authority
-    outcome: VerdictOutcome
+    outcome: VerdictOutcome | None
     reason: str = ""
+    by: str = ""
 
     @property
     def has_force(self) -> bool:

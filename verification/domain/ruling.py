@@ -1,88 +1,242 @@
-"""What follows from the verdicts on one attempt: accept, reject, ask a person, or wait.
+"""The tribunal: what follows from the verdicts on one attempt: accept, reject, ask a person, or wait.
 
-A pure function. In this order:
+A pure function from verdicts, policy and people's words to a decision with its reasons. Verdicts
+on another definition or on other bytes have lapsed and are not heard. Then, in this order:
 
 1. A standing veto rejects at once: nothing still to come could help.
-2. Until every required verifier (every voter of it) has spoken, wait.
+2. Until every required verifier (every voter of it) has spoken, wait. One that spoke on something
+   else speaks no more: a person must look.
 3. Any fail rejects, asked for or not. Several voters of one verifier fail by majority.
-4. A verifier that broke is no evidence: a person must look.
-5. Every kind that the quorum needs must pass. What is missing is unproven, and goes to a person or
-   is rejected, as `unproven` says.
-6. An opinion (semantic, consensus) does not stand in for running what can be run.
+4. An advisory verifier neither passes nor rejects: where it is required, or vetoes, a person must
+   look.
+5. A verifier that broke is no evidence: a person must look.
+6. Every kind that the quorum needs must pass. What is missing is unproven, and goes to a person or
+   is rejected, as `unproven` says. What is irreversible takes every verifier and every voter.
+7. An opinion (semantic, consensus) does not stand in for running what can be run.
+8. Where the policy says so a person must look, whatever the verifiers say.
 
-A person's override replaces the verifier's outcome, veto included, before any of this.
+A rejection in the last round that the policy allows goes to a person instead. A person's word, with
+its reason, then goes over all of it; over one verdict it replaces that one's outcome, veto
+included, before any of this. Orchestrator and worker are below the verifiers: where those are
+silent nobody fills the silence but a person.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from verification.contracts import Kind, Policy, Ruling, RulingOutcome, VerdictOutcome
-from verification.domain.verdicts import VerdictView
+from verification.contracts import (
+    Authority,
+    Kind,
+    Matter,
+    Policy,
+    Rule,
+    Ruling,
+    RulingOutcome,
+    VerdictOutcome,
+)
+from verification.domain.authority import Opinion, prevailing
+from verification.domain.verdicts import VerdictView, still_binding
 
 PASS, FAIL = VerdictOutcome.PASS, VerdictOutcome.FAIL
 ABSTAIN, ERROR = VerdictOutcome.ABSTAIN, VerdictOutcome.ERROR
+ACCEPT, REJECT = RulingOutcome.ACCEPT, RulingOutcome.REJECT
+PERSON, PENDING = RulingOutcome.PERSON, RulingOutcome.PENDING
 OPINIONS = frozenset({Kind.SEMANTIC, Kind.CONSENSUS})
+IRREVERSIBLE = "irreversible"
 WAITING_FOR_NOTHING = "no verifier is required: a person must decide"
+EXECUTABLE = "unproven: this can be executed, and only an opinion says that it works"
+
+THIS = Matter()  # what the verdicts are known to be on; it only reads
 
 Unproven = Literal["ask", "reject"]
 
 
 def decide(
-    policy: Policy, verdicts: Sequence[VerdictView], *, unproven: Unproven = "ask"
-) -> Ruling:
-    vetoes = [v for v in verdicts if v.vetoes]
-    if vetoes:
-        return Ruling(RulingOutcome.REJECT, _reasons(vetoes))
-    groups = _by_verifier(policy, verdicts)
-    waiting = [name for name in policy.required if _is_open(policy, name, groups[name])]
-    if waiting:
-        return Ruling(RulingOutcome.PENDING, tuple(f"{name} has not spoken" for name in waiting))
-    said = {name: tally(group) for name, group in groups.items()}
-    failed = [v for name, o in said.items() if o is FAIL for v in groups[name] if _is(v, FAIL)]
-    if failed:
-        return Ruling(RulingOutcome.REJECT, _reasons(failed))
-    return _rule_without_fails(policy, groups, said, unproven)
-
-
-def _rule_without_fails(
     policy: Policy,
-    groups: Mapping[str, Sequence[VerdictView]],
-    said: Mapping[str, VerdictOutcome],
-    unproven: Unproven,
+    verdicts: Sequence[VerdictView],
+    *,
+    matter: Matter = THIS,
+    words: Iterable[Opinion] = (),
+    advisory: Collection[str] = (),
+    unproven: Unproven = "ask",
 ) -> Ruling:
-    broken = [v for name in policy.required if said[name] is ERROR for v in groups[name]]
-    if broken:
-        return Ruling(RulingOutcome.PERSON, _reasons(v for v in broken if _is(v, ERROR)))
-    passing = [v for name in policy.required if said[name] is PASS for v in groups[name]]
-    silent = [v for name in policy.required if said[name] is ABSTAIN for v in groups[name]]
+    """`words` are of others than verifiers on the attempt as a whole; `advisory` names verifiers."""
+    binding = still_binding(
+        verdicts, spec_hash=matter.spec_hash, artifact_hash=matter.artifact_hash
+    )
+    bench = _Bench.of(policy, verdicts, binding, matter, advisory, unproven)
+    looked = (rule(bench) for rule in RULES)
+    ruling = next((ruling for ruling in looked if ruling), Ruling(ACCEPT, bench.heard, Rule.PROVEN))
+    if ruling.outcome is REJECT and 0 < policy.rounds_max <= matter.round:
+        said = f"rejected in round {matter.round}, and the policy allows {policy.rounds_max}"
+        ruling = Ruling(PERSON, (said, *ruling.reasons), Rule.ROUNDS)
+    return _over(ruling, words, binding)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """Who spoke, and what each verifier's voters come to."""
+
+    policy: Policy
+    groups: dict[str, list[VerdictView]]
+    said: dict[str, VerdictOutcome]
+    lapsed: frozenset[str]
+    advisory: Collection[str]
+    unanimous: bool
+    unproven: Unproven
+
+    @classmethod
+    def of(
+        cls,
+        policy: Policy,
+        verdicts: Sequence[VerdictView],
+        binding: Sequence[VerdictView],
+        matter: Matter,
+        advisory: Collection[str],
+        unproven: Unproven,
+    ) -> _Bench:
+        unanimous = matter.risk == IRREVERSIBLE
+        groups: dict[str, list[VerdictView]] = {name: [] for name in policy.required}
+        for verdict in binding:
+            groups.setdefault(verdict.verifier, []).append(verdict)
+        said = {name: tally(group, unanimous=unanimous) for name, group in groups.items() if group}
+        gone = frozenset(v.verifier for v in verdicts) - {v.verifier for v in binding}
+        return cls(policy, groups, said, gone, advisory, unanimous, unproven)
+
+    def of_required(self, outcome: VerdictOutcome) -> list[VerdictView]:
+        """Verdicts of the required verifiers that came to `outcome` and are not advisory."""
+        names = [n for n in self.policy.required if self.said.get(n) is outcome]
+        return [v for name in names for v in self.groups[name] if not self.is_advisory(v)]
+
+    def is_advisory(self, verdict: VerdictView) -> bool:
+        """A person who overrode it has taken its place."""
+        return verdict.verifier in self.advisory and not verdict.is_overridden
+
+    @property
+    def all(self) -> list[VerdictView]:
+        return [v for group in self.groups.values() for v in group]
+
+    @property
+    def heard(self) -> tuple[str, ...]:
+        """What advisory verifiers had against it."""
+        fails = [v for v in self.all if self.is_advisory(v) and v.counts_as is FAIL]
+        return tuple(f"advisory: {reason}" for reason in _reasons(fails))
+
+
+def _veto(bench: _Bench) -> Ruling | None:
+    vetoes = [v for v in bench.all if v.vetoes and not bench.is_advisory(v)]
+    return Ruling(REJECT, _reasons(vetoes), Rule.VETO) if vetoes else None
+
+
+def _waiting(bench: _Bench) -> Ruling | None:
+    policy = bench.policy
+    waiting = [n for n in policy.required if _is_open(policy, n, bench.groups[n])]
+    lapsed = [f"{n} judged another output or definition" for n in waiting if n in bench.lapsed]
+    if lapsed and len(lapsed) == len(waiting):
+        return Ruling(PERSON, tuple(lapsed), Rule.LAPSED)
+    if waiting:
+        return Ruling(PENDING, tuple(f"{n} has not spoken" for n in waiting), Rule.WAITING)
+    return None
+
+
+def _fail(bench: _Bench) -> Ruling | None:
+    names = [name for name, outcome in bench.said.items() if outcome is FAIL]
+    failed = [v for name in names for v in bench.groups[name] if v.counts_as is FAIL]
+    failed = [v for v in failed if not bench.is_advisory(v)]
+    return Ruling(REJECT, _reasons(failed), Rule.FAIL) if failed else None
+
+
+def _advisory(bench: _Bench) -> Ruling | None:
+    heard = [v for v in bench.all if bench.is_advisory(v)]
+    heard = [v for v in heard if v.vetoes or v.verifier in bench.policy.required]
+    if not heard:
+        return None
+    said = tuple(f"advisory: {reason}" for reason in _reasons(heard))
+    return Ruling(PERSON, said, Rule.ADVISORY)
+
+
+def _error(bench: _Bench) -> Ruling | None:
+    broken = [v for v in bench.of_required(ERROR) if v.counts_as is ERROR]
+    return Ruling(PERSON, _reasons(broken), Rule.ERROR) if broken else None
+
+
+def _unproven(bench: _Bench) -> Ruling | None:
+    passing, silent = bench.of_required(PASS), bench.of_required(ABSTAIN)
     kinds = {v.kind for v in passing}
-    all_must_pass = policy.quorum >= len(kinds | {v.kind for v in silent})
-    if len(kinds) < policy.quorum or not kinds or (silent and all_must_pass):
-        return _unproven(silent, unproven)
-    if _opinion_instead_of_execution(passing, kinds):
-        return Ruling(
-            RulingOutcome.PERSON,
-            ("unproven: this can be executed, and only an opinion says that it works",),
-        )
-    return Ruling(RulingOutcome.ACCEPT)
+    if bench.unanimous:
+        against = [v for v in bench.all if v.counts_as is FAIL and not bench.is_advisory(v)]
+        short = bool(silent or against) or not kinds
+    else:
+        against = []
+        all_must_pass = bench.policy.quorum >= len(kinds | {v.kind for v in silent})
+        short = len(kinds) < bench.policy.quorum or not kinds or bool(silent and all_must_pass)
+    if not short:
+        return None
+    missing = [v for v in (*silent, *against) if v.counts_as is not PASS]
+    reasons = tuple(f"unproven: {reason}" for reason in _reasons(missing))
+    return Ruling(
+        REJECT if bench.unproven == "reject" else PERSON,
+        reasons or (f"unproven: {WAITING_FOR_NOTHING}",),
+        Rule.UNANIMITY if bench.unanimous else Rule.UNPROVEN,
+    )
 
 
-def tally(voters: Sequence[VerdictView]) -> VerdictOutcome:
+def _opinion(bench: _Bench) -> Ruling | None:
+    """Verifiers that judge by opinion say in their evidence whether the report can be executed.
+    A person who overrode such a verdict has looked."""
+    passing = bench.of_required(PASS)
+    opinions = [v for v in passing if v.kind in OPINIONS and not v.is_overridden]
+    can_be_run = any(v.evidence.get("executable") for v in opinions)
+    if not can_be_run or Kind.EXECUTION in {v.kind for v in passing}:
+        return None
+    return Ruling(PERSON, (EXECUTABLE,), Rule.OPINION)
+
+
+def _look(bench: _Bench) -> Ruling | None:
+    if not bench.policy.person:
+        return None
+    said = f"policy {bench.policy.version} wants a person to look"
+    return Ruling(PERSON, (said, *bench.heard), Rule.LOOK)
+
+
+RULES = (_veto, _waiting, _fail, _advisory, _error, _unproven, _opinion, _look)
+
+
+def _over(ruling: Ruling, words: Iterable[Opinion], binding: Sequence[VerdictView]) -> Ruling:
+    """The verifiers' ruling, or a person's word. Where the verifiers asked for a person and none of
+    them said no, the person contradicts nobody: a yes then needs no reason."""
+    is_answer = ruling.outcome is PERSON and not any(v.counts_as is FAIL for v in binding)
+    ruled = {ACCEPT: PASS, REJECT: FAIL}.get(ruling.outcome)
+    opinions = [Opinion(Authority.VERIFIER, ruled)]
+    for word in words:
+        answers = is_answer and word.authority is Authority.HUMAN and not word.reason.strip()
+        opinions.append(replace(word, reason="has looked") if answers else word)
+    said = prevailing(opinions)
+    if said is None or said.authority <= Authority.VERIFIER:
+        return ruling
+    outcome = ACCEPT if said.outcome is PASS else REJECT
+    return Ruling(outcome, (f"{said.by}: {said.reason}",), Rule.WORD, said.authority)
+
+
+def tally(voters: Sequence[VerdictView], *, unanimous: bool = False) -> VerdictOutcome:
     """One outcome for a verifier with one voter or several.
 
-    Several pass with a majority of those who did not abstain and at least half of all; they fail
-    with as many fails. A broken voter counts among those who did not pass.
+    Several pass with a majority of those who did not abstain and at least half of all, or with all
+    where they must be `unanimous`; they fail with as many fails. A broken voter counts among those
+    who did not pass.
     """
     outcomes = [v.counts_as for v in voters]
     if len(outcomes) == 1:
         return outcomes[0] or ABSTAIN
     spoken = [outcome for outcome in outcomes if outcome is not ABSTAIN]
     quorum = max(len(spoken) // 2 + 1, (len(outcomes) + 1) // 2)
-    for outcome in (FAIL, PASS):
-        if spoken.count(outcome) >= quorum:
-            return outcome
+    if spoken.count(FAIL) >= quorum:
+        return FAIL
+    if spoken.count(PASS) >= (len(outcomes) if unanimous else quorum):
+        return PASS
     return ERROR if ERROR in spoken else ABSTAIN
 
 
@@ -92,34 +246,9 @@ def voters_of(policy: Policy, verifier: str) -> tuple[str, ...]:
     return ("",) if number is None else tuple(f"v{n}" for n in range(1, number + 1))
 
 
-def _by_verifier(policy: Policy, verdicts: Iterable[VerdictView]) -> dict[str, list[VerdictView]]:
-    groups: dict[str, list[VerdictView]] = {name: [] for name in policy.required}
-    for verdict in verdicts:
-        groups.setdefault(verdict.verifier, []).append(verdict)
-    return groups
-
-
 def _is_open(policy: Policy, name: str, group: Sequence[VerdictView]) -> bool:
     spoken = {v.voter for v in group if v.counts_as is not None}
     return not spoken.issuperset(voters_of(policy, name))
-
-
-def _is(verdict: VerdictView, outcome: VerdictOutcome) -> bool:
-    return verdict.counts_as is outcome
-
-
-def _opinion_instead_of_execution(passing: Sequence[VerdictView], kinds: set[Kind]) -> bool:
-    """Verifiers that judge by opinion say in their evidence whether the report can be executed.
-    A person who overrode such a verdict has looked."""
-    opinions = [v for v in passing if v.kind in OPINIONS and not v.is_overridden]
-    can_be_run = any(v.evidence.get("executable") for v in opinions)
-    return can_be_run and Kind.EXECUTION not in kinds
-
-
-def _unproven(silent: Sequence[VerdictView], unproven: Unproven) -> Ruling:
-    outcome = RulingOutcome.REJECT if unproven == "reject" else RulingOutcome.PERSON
-    reasons = tuple(f"unproven: {reason}" for reason in _reasons(silent))
-    return Ruling(outcome, reasons or (f"unproven: {WAITING_FOR_NOTHING}",))
 
 
 def _reasons(verdicts: Iterable[VerdictView]) -> tuple[str, ...]:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from verification.contracts import Kind, VerdictDraft, VerdictOutcome
+from verification.contracts import Authority, Kind, VerdictDraft, VerdictOutcome
+from verification.domain.authority import Opinion, prevailing
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +19,10 @@ class Override:
     reason: str
 
     @property
-    def has_force(self) -> bool:
-        spoken = self.outcome in (VerdictOutcome.PASS, VerdictOutcome.FAIL)
-        return spoken and bool(self.by.strip()) and bool(self.reason.strip())
+    def opinion(self) -> Opinion:
+        """Nobody's word is nobody's opinion."""
+        outcome = self.outcome if self.by.strip() else None
+        return Opinion(Authority.HUMAN, outcome, self.reason, self.by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +57,16 @@ class VerdictView:
 
     @property
     def is_overridden(self) -> bool:
-        return self.override is not None and self.override.has_force
+        return self.override is not None and self.override.opinion.has_force
 
     @property
     def counts_as(self) -> VerdictOutcome | None:
-        """The outcome that rules: a person's where there is one, else the verifier's."""
-        if self.override is not None and self.override.has_force:
-            return self.override.outcome
-        return self.outcome
+        """The outcome that rules: of whoever has the greater authority, a person or the verifier."""
+        if self.override is None:
+            return self.outcome
+        said = Opinion(Authority.VERIFIER, self.outcome)
+        prevails = prevailing((said, self.override.opinion))
+        return prevails.outcome if prevails else self.outcome
 
     @property
     def vetoes(self) -> bool:
@@ -70,7 +74,12 @@ class VerdictView:
 
 
 def still_binding(
-    views: Iterable[VerdictView], *, spec_hash: str, artifact_hash: str
+    views: Iterable[VerdictView], *, spec_hash: str | None, artifact_hash: str | None
 ) -> tuple[VerdictView, ...]:
-    """Those that judged this definition and this output: a verdict on another one has lapsed."""
-    return tuple(v for v in views if v.spec_hash == spec_hash and v.artifact_hash == artifact_hash)
+    """Those that judged this definition and this output: a verdict on another one has lapsed. None
+    is known to be the same."""
+    return tuple(
+        v
+        for v in views
+        if spec_hash in (None, v.spec_hash) and artifact_hash in (None, v.artifact_hash)
+    )

@@ -27,6 +27,7 @@ class Terms:
     slice_seconds: float = 600.0
     together: frozenset[str] = frozenset()
     asks_on_drift: bool = False
+    may_appeal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +179,11 @@ class Finish:
 
 
 @dataclass(frozen=True, slots=True)
+class Appeal:
+    call: Call
+
+
+@dataclass(frozen=True, slots=True)
 class AskPerson:
     """`call` is None when it is not the model that asks."""
 
@@ -228,7 +234,7 @@ class Restart:
 
 
 Action = (
-    AskModel | UseTools | Reply | Finish | AskPerson | HandBack | CloseTurn | Checkpoint | Reground
+    AskModel | UseTools | Reply | Finish | Appeal | AskPerson | HandBack | CloseTurn | Checkpoint | Reground
     | Compact | Yield | Fail | Restart
 )  # fmt: skip
 

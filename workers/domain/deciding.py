@@ -14,6 +14,7 @@ from workers.contracts import FailureKind
 from workers.domain.course import (
     Action,
     Answered,
+    Appeal,
     AskModel,
     AskPerson,
     Began,
@@ -53,7 +54,8 @@ CHECKPOINT_STEPS = 3
 FINISH = "finish"
 ASK = "ask_person"
 HAND_BACK = "hand_back"
-OWN = frozenset({FINISH, ASK, HAND_BACK})
+APPEAL = "appeal"
+OWN = frozenset({FINISH, ASK, HAND_BACK, APPEAL})
 
 
 def decide(  # noqa: C901 - every observation has its line
@@ -132,8 +134,8 @@ def _not_accepted(course: Course, problems: str) -> tuple[Course, Action]:
     course = replace(course, wrong_outputs=course.wrong_outputs + 1)
     if course.wrong_outputs > MENDS_MAX:
         return course, Fail(FailureKind.BAD_OUTPUT, f"wrong output: {problems}")
-    again = f"not accepted: {problems}. Call `{FINISH}` again."
-    return course, Reply(course.pending[0], again)
+    call = course.pending[0]
+    return course, Reply(call, f"not accepted: {problems}. Call `{call.name}` again.")
 
 
 def _checked(course: Course, seen: Checked, gauge: Gauge) -> tuple[Course, Action]:
@@ -179,6 +181,8 @@ def _deal(course: Course) -> tuple[Course, Action]:
         if course.news:
             return course, Reply(call, "not yet: a person has something to say, see below")
         return course, Finish(call)
+    if call.name == APPEAL and course.terms.may_appeal:
+        return course, Appeal(call)
     if call.name == ASK:
         course = replace(course, questions=course.questions + 1)
         if course.questions > QUESTIONS_MAX:

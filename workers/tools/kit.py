@@ -64,6 +64,8 @@ class Kit:
         return cls(tuple(tools), brief, follow_ups, bench)
 
     def finished(self, report: Report) -> Report:
+        if report.appeal is not None:
+            return report  # what was rejected stands as it was
         if self.follow_ups and report.outcome is Outcome.DONE:
             plan = follow_up_plan(self.brief, self.follow_ups)
             report = replace(report, artifacts=(*report.artifacts, plan))
