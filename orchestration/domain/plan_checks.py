@@ -14,6 +14,7 @@ import jsonschema
 
 from orchestration.domain.expand import CHILDREN_MAX
 from orchestration.domain.graph import ancestors_of, cycle_of
+from orchestration.domain.owners import Owned, owner_problems
 from orchestration.domain.plan import (
     PlanDraft,
     TaskDraft,
@@ -59,6 +60,8 @@ class AgentLike(Protocol):
     @property
     def lane(self) -> str: ...
     @property
+    def role(self) -> str: ...
+    @property
     def inputs_schema(self) -> Mapping[str, Any]: ...
 
 
@@ -68,6 +71,7 @@ def plan_problems(
     verifiers: Collection[str],
     *,
     tasks_max: int,
+    owned: Collection[Owned] = (),
 ) -> list[str]:
     """Everything wrong with a draft's content, a sentence each; [] when it can be run."""
     if not draft.tasks:
@@ -84,6 +88,7 @@ def plan_problems(
     if not problems:
         problems += _reference_problems(draft.tasks, needs)
         problems += scope_problems(draft.tasks, needs)
+        problems += owner_problems(draft.tasks, agents, owned)
     return capped(problems)
 
 
@@ -93,6 +98,7 @@ def children_problems(
     known: Collection[str],
     agents: Mapping[str, AgentLike],
     verifiers: Collection[str],
+    owned: Collection[Owned] = (),
 ) -> list[str]:
     """What is wrong with the children that a fan-out makes beside the `known` tasks."""
     problems: list[str] = []
@@ -106,6 +112,8 @@ def children_problems(
     needs = {c.key: [n for n in c.depends_on if n in keys] for c in children}
     if not problems and (cycle := cycle_of(needs)):
         problems.append(f"there is a cycle: {' -> '.join(cycle)}")
+    if not problems:
+        problems += owner_problems(children, agents, owned)
     return capped(problems)
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from agentsys.kernel.hashing import canonical
 from orchestration.domain.lives import AttemptEvent, ProposalEvent
+from orchestration.domain.merging import Clash
 from orchestration.models import LedgerEntry, Proposal
 from orchestration.services.dividing import replan_decide, task_divide
 from orchestration.services.ending import patience_of, task_retry
 from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book, goal_locked
-from orchestration.services.merging import Clash
 from orchestration.services.moves import ORCHESTRATOR, attempts_move, proposals_move
 from orchestration.services.recovery import may_be_divided, person_ask
 from orchestration.services.scopes import ORDERED

@@ -18,9 +18,10 @@ branch: its connection was cut meanwhile, or its proposal is no longer approved.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.db import InterfaceError, OperationalError, connection
@@ -28,8 +29,19 @@ from django.db.models import F
 
 from agentsys.kernel.crashpoints import crashpoint
 from agentsys.kernel.errors import AgentsysError
+from orchestration.domain.merging import (
+    FIRST_STAYS,
+    TOGETHER,
+    Clash,
+    Halted,
+    Impossible,
+    InBranch,
+    NotNow,
+    Outcome,
+    Winner,
+)
 from orchestration.models import Proposal
-from orchestration.services import dispatch
+from orchestration.services import dispatch, displacing
 from orchestration.services.cases import case_of_merge
 from verification import services as verification
 from verification.contracts import Kind, VerdictDraft, VerdictOutcome
@@ -41,71 +53,7 @@ MERGE_TRIES_MAX = 8
 WINNERS_MAX = 5
 TRAILER = "Agentsys-Proposal"
 CHANGE_TRAILER = "Agentsys-Change"  # the proposed commit: numbers begin at 1 in every installation
-FIRST_STAYS = "what was merged first stays"
-TOGETHER = "what passes apart must pass together"
-
-
-@dataclass(frozen=True, slots=True)
-class InBranch:
-    """It is in the branch, by this process or an earlier one."""
-
-    result: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class NotNow:
-    """Nothing was done; it is tried again soon."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Halted:
-    """It is no longer to be merged, or its goal stands still."""
-
-
-@dataclass(frozen=True, slots=True)
-class Impossible:
-    """The branch, the repository or the sandbox is gone, or git does not work."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Winner:
-    """What stands in the branch already. `proposal` 0: a commit that no proposal made."""
-
-    commit: str
-    proposal: int = 0
-    task: str = ""
-
-    @property
-    def name(self) -> str:
-        who = f"proposal-{self.proposal}" if self.proposal else f"commit {self.commit[:12]}"
-        return f"{who} ({self.task})" if self.task else who
-
-
-@dataclass(frozen=True, slots=True)
-class Clash:
-    """It does not go with what came into its branch since it began."""
-
-    rule: str
-    paths: tuple[str, ...] = ()
-    reasons: tuple[str, ...] = ()
-    winners: tuple[Winner, ...] = ()
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def reason(self) -> str:
-        by = f", changed by {_named(self.winners)}" if self.winners else ""
-        if self.paths:
-            return f"its base moved: conflicts in {', '.join(self.paths[:5])}{by}"
-        since = f" ({_named(self.winners)})" if self.winners else ""
-        moved = f"its base moved, and it fails together with what came in since{since}"
-        return "; ".join((moved, *self.reasons))
-
-
-Outcome = InBranch | NotNow | Halted | Impossible | Clash
+DISPLACES = "Agentsys-Displaces"  # what gave way: proposals with the rule, as JSON
 
 
 def change_merge(proposal: Proposal) -> Outcome:
@@ -125,29 +73,91 @@ def change_merge(proposal: Proposal) -> Outcome:
 
 
 def _merged(repository: Repository, proposal: Proposal) -> Outcome:
-    branch, commit = proposal.goal.branch, proposal.payload["commit"]
+    branch = proposal.goal.branch
     for _ in range(MERGE_TRIES_MAX):
-        if done := repository.find_trailer(branch, CHANGE_TRAILER, commit):
-            return InBranch({"commit": done, "state": "already"})
+        if (done := _found(repository, proposal)) is not None:
+            return done
         made = repository.merge_make(
-            branch, commit, message=message_of(proposal), trailers=trailers_of(proposal)
+            branch,
+            proposal.payload["commit"],
+            message=message_of(proposal),
+            trailers=trailers_of(proposal),
         )
-        if made.conflicts:
-            found = winners(repository, proposal, made.tip, made.conflicts)
-            return Clash(FIRST_STAYS, paths=made.conflicts, winners=found)
-        spoken = verdicts_on(repository, proposal, made)
-        if broken := next((d for d in spoken if d.outcome is VerdictOutcome.ERROR), None):
-            return Impossible(f"{broken.verifier} broke: {'; '.join(broken.reasons)}")
-        if refused := [d for d in spoken if d.outcome is not VerdictOutcome.PASS]:
-            return _refused(repository, proposal, made, refused)
+        seen = _looked_at(repository, proposal, made)
+        if isinstance(seen, Clash):
+            seen = _by_ownership(repository, proposal, made, seen)
+        if isinstance(seen, Clash | Impossible):
+            return seen
         crashpoint("C21")
         if not may_go_on(proposal):
             return Halted()
-        if repository.merge_publish(branch, made):
-            result: dict[str, Any] = {"commit": made.commit, "state": "merged"}
-            told = {d.verifier: str(d.outcome) for d in spoken}
-            return InBranch(result | ({"base": made.tip, "verified": told} if told else {}))
+        if repository.merge_publish(branch, seen.made):
+            return InBranch({"commit": seen.made.commit, "state": "merged", **seen.told})
     return NotNow(f"{branch} moved {MERGE_TRIES_MAX} times meanwhile")
+
+
+@dataclass(frozen=True, slots=True)
+class _Good:
+    """A merge that may be published, and what is told of it."""
+
+    made: MadeMerge
+    told: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _found(repository: Repository, proposal: Proposal) -> InBranch | None:
+    """It is in the branch already; its trailers say what gave way to it."""
+    for merged in repository.merged(proposal.goal.branch):
+        if merged.trailers.get(CHANGE_TRAILER) == proposal.payload["commit"]:
+            gave_way = json.loads(merged.trailers.get(DISPLACES, "[]"))
+            told = {"displaced": gave_way} if gave_way else {}
+            return InBranch({"commit": merged.commit, "state": "already", **told})
+    return None
+
+
+def _looked_at(
+    repository: Repository, proposal: Proposal, made: MadeMerge, *, base: str = ""
+) -> _Good | Clash | Impossible:
+    """What git and the tests say of a merge. It must be no worse than `base`, by default the tip."""
+    base = base or made.tip
+    if made.conflicts:
+        found = winners(repository, proposal, made.tip, made.conflicts)
+        return Clash(FIRST_STAYS, paths=made.conflicts, winners=found)
+    spoken = verdicts_on(repository, proposal, base, made.commit)
+    if broken := next((d for d in spoken if d.outcome is VerdictOutcome.ERROR), None):
+        return Impossible(f"{broken.verifier} broke: {'; '.join(broken.reasons)}")
+    if refused := [d for d in spoken if d.outcome is not VerdictOutcome.PASS]:
+        return _refused(repository, proposal, made, refused)
+    told = {d.verifier: str(d.outcome) for d in spoken}
+    return _Good(made, {"base": base, "verified": told} if told else {})
+
+
+def _by_ownership(
+    repository: Repository, proposal: Proposal, made: MadeMerge, clash: Clash
+) -> _Good | Clash | Impossible:
+    """The owner's change wins over what others changed of the owner's, if it then goes."""
+    since = [
+        (merged, _winner(merged).proposal)
+        for merged in merged_since(repository, proposal, made.tip)
+    ]
+    standing = displacing.standing_of(repository, proposal, since, clash.paths)
+    if not standing.gives_way:
+        return replace(clash, rule=standing.rule or clash.rule)
+    told = displacing.told_of(standing.gives_way)
+    again = displacing.made_without(
+        repository,
+        proposal,
+        standing.gives_way,
+        made,
+        message=message_of(proposal),
+        trailers={**trailers_of(proposal), DISPLACES: json.dumps(told)},
+    )
+    if again is None:
+        return clash
+    before = standing.gives_way[-1].merged.first_parent  # the last tree without any of them
+    seen = _looked_at(repository, proposal, again, base=before)
+    if isinstance(seen, Clash):
+        return clash
+    return replace(seen, told={**seen.told, "displaced": told}) if isinstance(seen, _Good) else seen
 
 
 def message_of(proposal: Proposal) -> str:
@@ -168,14 +178,14 @@ def trailers_of(proposal: Proposal) -> dict[str, str]:
 
 
 def verdicts_on(
-    repository: Repository, proposal: Proposal, made: MadeMerge
+    repository: Repository, proposal: Proposal, base: str, commit: str
 ) -> tuple[VerdictDraft, ...]:
     """What those verifiers that ran the change and let it pass say of the merge; none when the merge
     gives the tree that they saw.
 
     A verdict that a person overruled, or passed over, is that person's: it is not asked for again.
     """
-    if repository.same_tree(made.commit, proposal.payload["commit"]):
+    if repository.same_tree(commit, proposal.payload["commit"]):
         return ()
     views = verification.verdicts_of([proposal.attempt_id]).get(proposal.attempt_id, [])
     asked = [
@@ -185,7 +195,7 @@ def verdicts_on(
         and view.outcome is VerdictOutcome.PASS
         and not view.is_overridden
     ]
-    case = case_of_merge(proposal, base=made.tip, commit=made.commit) if asked else None
+    case = case_of_merge(proposal, base=base, commit=commit) if asked else None
     if case is None:
         return ()
     return tuple(verification.judge(case, verifier, voter) for verifier, voter in asked)
@@ -242,10 +252,6 @@ def _winner(merged: Merged) -> Winner:
     number = told.get(TRAILER, "")
     task = f"{told.get('Agentsys-Goal', '')}/{told.get('Agentsys-Task', '')}".strip("/")
     return Winner(merged.commit, int(number) if number.isdigit() else 0, task)
-
-
-def _named(found: Iterable[Winner]) -> str:
-    return ", ".join(winner.name for winner in found)
 
 
 # --- One at a time -------------------------------------------------------------------------------

@@ -30,19 +30,14 @@ from agentsys.kernel.crashpoints import crashpoint
 from agentsys.kernel.errors import AgentsysError, BadInput, NotFound
 from agentsys.kernel.hashing import canonical, digest, plain
 from orchestration.domain.lives import AttemptEvent, ProposalEvent
+from orchestration.domain.merging import Clash, Halted, Impossible, InBranch, NotNow
 from orchestration.models import ApprovalRequest, Attempt, Proposal, Task
 from orchestration.services.conflicts import conflict_settle
+from orchestration.services.displacing import DISPLACED, displaced_record
 from orchestration.services.ending import look_for_the_end, task_fail
 from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book, goal_locked
-from orchestration.services.merging import (
-    Clash,
-    Halted,
-    Impossible,
-    InBranch,
-    NotNow,
-    change_merge,
-)
+from orchestration.services.merging import change_merge
 from orchestration.services.moves import ORCHESTRATOR, attempts_move, proposals_move
 from orchestration.services.requests import request_open
 from orchestration.services.settle import accept_reported
@@ -154,6 +149,7 @@ def _merge(proposal: Proposal) -> str:
     match change_merge(proposal):
         case InBranch(result=result):
             crashpoint("C17")
+            displaced_record(proposal, result.get("displaced") or ())
             return _applied(proposal, result)
         case NotNow(reason=reason):
             return _later(proposal, reason)
@@ -248,6 +244,8 @@ def applied(book: Book, proposal: Proposal, result: dict[str, Any], after: Follo
         payload={"result": _brief(result)},
         fields={"applied_at": book.now, "apply_due_at": None, "result": canonical(result)},
     )
+    if moved and result.get("displaced"):
+        _won(book, proposal, result["displaced"])
     open_ones = Proposal.objects.filter(attempt_id=proposal.attempt_id).exclude(
         state__in=("applied", "withdrawn")
     )
@@ -256,6 +254,21 @@ def applied(book: Book, proposal: Proposal, result: dict[str, Any], after: Follo
     if not moved:
         _took_place_all_the_same(book, proposal, result)
     look_for_the_end(book, after)
+
+
+def _won(book: Book, proposal: Proposal, displaced: list[dict[str, Any]]) -> None:
+    for facts in displaced:
+        book.record(
+            DISPLACED,
+            actor=ORCHESTRATOR,
+            task_id=proposal.task_id,
+            attempt_id=proposal.attempt_id,
+            payload={
+                "winner": f"proposal-{proposal.pk}",
+                "gave_way": f"proposal-{facts['proposal']}",
+                "rule": facts["rule"],
+            },
+        )
 
 
 def _took_place_all_the_same(book: Book, proposal: Proposal, result: dict[str, Any]) -> None:

@@ -152,7 +152,6 @@ PAIRS: Mapping[str, Pair] = {
 class LearningAgent(CoderAgent):
     """Inputs: `tries`, a mapping of files for each attempt; the last one goes on for ever."""
 
-    name = "learning"
     inputs_schema: ClassVar = {"type": "object", "properties": {"tries": {"type": "array"}}}
 
     def run(self, brief: Brief, ports: Ports) -> Report:
@@ -187,14 +186,24 @@ class _Plugin:
 
 
 @contextmanager
-def learning() -> Iterator[None]:
-    """Plan with the learning agent beside the built-in ones, as a plugin."""
-    with mock.patch.object(agents, "_plugins", return_value={"learning": _Plugin(LearningAgent)}):
-        agents._loaded.pop("learning", None)
+def agents_named(*names: str) -> Iterator[None]:
+    """Plan with learning agents of these names beside the built-in ones, as plugins."""
+    kinds = [type(name.title(), (LearningAgent,), {"name": name}) for name in names]
+    plugged = {name: _Plugin(kind) for name, kind in zip(names, kinds, strict=True)}
+    with mock.patch.object(agents, "_plugins", return_value=plugged):
+        for name in names:
+            agents._loaded.pop(name, None)
         try:
             yield
         finally:
-            agents._loaded.pop("learning", None)
+            for name in names:
+                agents._loaded.pop(name, None)
+
+
+@contextmanager
+def learning() -> Iterator[None]:
+    with agents_named("learning"):
+        yield
 
 
 def repository_with(given: GivenRepository, files: Files) -> GivenRepository:

@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 
 from agentsys.kernel import crashpoints
+from orchestration.domain.merging import TOGETHER
 from orchestration.models import Goal, Proposal
 from orchestration.services import merging
 from orchestration.services.fsck import fsck
@@ -92,7 +93,7 @@ def test_what_fails_together_is_caught_and_made_anew(
         second,
         f"proposal-{first} ({goal.pk}/first)",
     )
-    assert conflict["rule"] == merging.TOGETHER
+    assert conflict["rule"] == TOGETHER
     assert (
         "execution: " in attempt_of(goal, "first").reason + Proposal.objects.get(pk=second).reason
     )

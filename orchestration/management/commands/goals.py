@@ -107,6 +107,11 @@ class Command(Base):
         parser.add_argument("--plan", help="a plan file (JSON), or - for standard input")
         parser.add_argument("--param", action="append", default=[], metavar="K=V")
         parser.add_argument("--repo", default="", help="a git repository to work on")
+        parser.add_argument(
+            "--branch",
+            default="",
+            help="agentsys/NAME: share this branch with other goals of the project; else one of its own",
+        )
         parser.add_argument("--project", default="default")
         parser.add_argument("--priority", type=int, default=0)
         parser.add_argument(
@@ -135,6 +140,7 @@ class Command(Base):
             document=plan_of(options["plan"]) if options["plan"] else None,
             params=params,
             repository=options["repo"],
+            branch=options["branch"],
             actor=actor(),
             priority=options["priority"],
             review=options["review"],
