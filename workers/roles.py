@@ -49,7 +49,7 @@ ROLES: Mapping[str, Role] = {
         (*READING, *EDITING),
         decides=("title",),
         must=("title",),
-        settled=("patch", "fixes"),
+        settled=("patch", "fixes", "revert"),
         edits=True,
     ),
     "tester": Role(

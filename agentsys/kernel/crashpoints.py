@@ -34,6 +34,7 @@ POINTS: Mapping[str, str] = {
     "C18": "a goal has ended, it is not wrapped up",
     "C19": "a sweep has taken an attempt back, its successor is not sent",
     "C20": "a lease is about to be renewed",
+    "C21": "a merge is made and tested, it is in no branch",
 }
 
 _hook: Callable[[str], None] | None = None

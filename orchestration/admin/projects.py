@@ -105,8 +105,10 @@ class ProjectAdmin(Owned):
 
 @admin.register(Scope)
 class ScopeAdmin(Owned):
-    list_display = ("resource", "role", "project")
-    list_filter = ("project",)
+    """Who owns what; `domain.owners` says what follows."""
+
+    list_display = ("resource", "role", "exclusive", "project")
+    list_filter = ("project", "exclusive")
     list_select_related = ("project",)
     search_fields = ("resource", "role")
 

@@ -56,6 +56,13 @@ class GoalSubmission(Body):
     repository = serializers.CharField(
         required=False, allow_blank=True, default="", max_length=4096
     )
+    branch = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        default="",
+        max_length=120,
+        help_text="agentsys/NAME: share this branch with other goals of the project.",
+    )
     priority = serializers.IntegerField(required=False, default=0, min_value=-100, max_value=100)
     deadline_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
     review = serializers.BooleanField(

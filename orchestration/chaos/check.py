@@ -61,7 +61,9 @@ def check(witness: Path) -> Checked:
             Goal.objects.filter(finished_at=None).order_by("pk").values_list("pk", flat=True)
         ),
         "failed_tasks": list(
-            Task.objects.filter(state="failed").order_by("pk").values_list("pk", "reason")
+            Task.objects.filter(state="failed", optional=False)
+            .order_by("pk")
+            .values_list("pk", "reason")
         ),
         "fsck": [f"{f.ref} {f.problem}" for f in fsck()],
     }

@@ -15,6 +15,7 @@ METADATA = "Metadata-Version: 2.1\nName: agentsys-chaos\nVersion: 1\n"
 ENTRY_POINTS = """[agentsys.agents]
 chaos-effect = orchestration.chaos.agents:EffectAgent
 chaos-cheap = orchestration.chaos.agents:CheapAgent
+chaos-writer = orchestration.chaos.writers:WriterAgent
 
 [agentsys.verifiers]
 chaos-witness = orchestration.chaos.verifiers:WitnessVerifier

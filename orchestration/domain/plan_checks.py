@@ -14,6 +14,7 @@ import jsonschema
 
 from orchestration.domain.expand import CHILDREN_MAX
 from orchestration.domain.graph import ancestors_of, cycle_of
+from orchestration.domain.owners import Owned, owner_problems
 from orchestration.domain.plan import (
     REUSE,
     PlanDraft,
@@ -64,6 +65,8 @@ class AgentLike(Protocol):
     @property
     def lane(self) -> str: ...
     @property
+    def role(self) -> str: ...
+    @property
     def inputs_schema(self) -> Mapping[str, Any]: ...
 
 
@@ -73,6 +76,7 @@ def plan_problems(
     verifiers: Collection[str],
     *,
     tasks_max: int,
+    owned: Collection[Owned] = (),
 ) -> list[str]:
     """Everything wrong with a draft's content, a sentence each; [] when it can be run."""
     if not draft.tasks:
@@ -89,6 +93,7 @@ def plan_problems(
     if not problems:
         problems += _reference_problems(draft.tasks, needs)
         problems += scope_problems(draft.tasks, needs)
+        problems += owner_problems(draft.tasks, agents, owned)
     return capped(problems)
 
 
@@ -98,6 +103,7 @@ def children_problems(
     known: Collection[str],
     agents: Mapping[str, AgentLike],
     verifiers: Collection[str],
+    owned: Collection[Owned] = (),
 ) -> list[str]:
     """What is wrong with the children that a fan-out makes beside the `known` tasks."""
     problems: list[str] = []
@@ -111,6 +117,8 @@ def children_problems(
     needs = {c.key: [n for n in c.depends_on if n in keys] for c in children}
     if not problems and (cycle := cycle_of(needs)):
         problems.append(f"there is a cycle: {' -> '.join(cycle)}")
+    if not problems:
+        problems += owner_problems(children, agents, owned)
     return capped(problems)
 
 

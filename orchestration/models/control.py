@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.db.models.fields.json import KT
 from django.db.models.functions import Now
 
 from orchestration.domain.lives import PROPOSAL
+from orchestration.domain.owners import owned_problems
 from orchestration.models.goals import Goal, Project
 from orchestration.models.states import known, one_of, state_field
 from orchestration.models.swarms import SwarmShift
@@ -22,11 +24,20 @@ REQUEST_KINDS = ("proposal", "question", "verdict", "plan", "budget", "effect", 
 
 
 class Scope(models.Model):
-    """Which role owns a resource pattern in a project."""
+    """Which role owns a resource pattern in a project: see `domain.owners`."""
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="scopes")
-    resource = models.CharField(max_length=300)
-    role = models.CharField(max_length=80)
+    resource = models.CharField(
+        max_length=300, help_text="A pattern, such as repo:src/auth/** or deploy:*"
+    )
+    role = models.CharField(
+        max_length=80, help_text="The name of an agent, or the role that agents have in common."
+    )
+    exclusive = models.BooleanField(
+        default=True,
+        help_text="Others need a person's approval. If not: they need none, but the owner's change"
+        " wins where two conflict.",
+    )
 
     class Meta:
         constraints = [
@@ -35,6 +46,10 @@ class Scope(models.Model):
 
     def __str__(self) -> str:
         return f"{self.resource} owned by {self.role}"
+
+    def clean(self) -> None:
+        if problems := owned_problems(self.resource, self.role):
+            raise ValidationError({field: [text] for field, text in problems.items()})
 
 
 class ScopeLease(models.Model):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
 
 from agentsys.gateway import Meter
 from agentsys.kernel.errors import BadInput
+from orchestration.domain.owners import Owned
 from orchestration.domain.plan import PlanDraft
 from orchestration.domain.plan_checks import plan_problems
 from orchestration.planners.explicit import ExplicitPlanner
@@ -29,9 +30,10 @@ def make_plan(
     params: Mapping[str, Any] | None = None,
     namespace: str = "",
     meter: Meter | None = None,
+    owned: Sequence[Owned] = (),
 ) -> PlanDraft:
     """A plan that can be run, or BadInput with every problem. Writes nothing but the bill of a
-    model, by `meter`."""
+    model, by `meter`. `owned` is the project's table of owners."""
     if document is not None and (playbook is not None or params):
         problem = "a plan document takes neither a playbook nor parameters; give one of the two"
         raise BadInput(what="plan", problems=[problem])
@@ -45,9 +47,16 @@ def make_plan(
         verifiers=tuple(verifier_names()),
         tasks_max=settings.AGENTSYS.plan_tasks_max,
         meter=meter,
+        owned=tuple(owned),
     )
     draft = _planner(request).plan(request)
-    problems = plan_problems(draft, request.agents, request.verifiers, tasks_max=request.tasks_max)
+    problems = plan_problems(
+        draft,
+        request.agents,
+        request.verifiers,
+        tasks_max=request.tasks_max,
+        owned=request.owned,
+    )
     if problems:
         raise BadInput(what="plan", problems=problems)
     return draft

@@ -96,7 +96,13 @@ def _checked(document: Any, request: PlanRequest) -> tuple[PlanDraft | None, lis
         draft = plan_from_json(document, objective=request.objective)
     except BadInput as error:
         return None, error.problems
-    problems = plan_problems(draft, request.agents, request.verifiers, tasks_max=request.tasks_max)
+    problems = plan_problems(
+        draft,
+        request.agents,
+        request.verifiers,
+        tasks_max=request.tasks_max,
+        owned=request.owned,
+    )
     return (None, problems) if problems else (draft, [])
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agentsys.gateway import Meter
+from orchestration.domain.owners import Owned
 from orchestration.domain.plan import PlanDraft
 from workers.services import AgentInfo
 
@@ -22,6 +23,7 @@ class PlanRequest:
     verifiers: tuple[str, ...]
     tasks_max: int
     meter: Meter | None = None  # who pays, where a model is asked
+    owned: tuple[Owned, ...] = ()  # what belongs to which role
 
 
 class Planner(Protocol):

@@ -27,6 +27,7 @@ from orchestration.models import (
 )
 from orchestration.planners import make_plan
 from orchestration.services import dispatch
+from orchestration.services.branches import branch_of, branch_wanted
 from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.limits import budget_of, limits_checked, limits_move
@@ -38,6 +39,7 @@ from orchestration.services.moves import (
     proposals_move,
     tasks_move,
 )
+from orchestration.services.owners import owners_named
 from orchestration.services.pausing import goal_pause as goal_pause
 from orchestration.services.pausing import goal_resume as goal_resume
 from orchestration.services.pausing import new_goal_stands_still
@@ -69,9 +71,11 @@ def goal_submit(
     review: bool = False,
     idempotency_key: str | None = None,
     budget: Mapping[str, Any] | None = None,
+    branch: str = "",
 ) -> Goal:
     """Take in a goal. With a plan document or a playbook it is planned and running when this
-    returns; otherwise a model planner is asked, by a worker.
+    returns; otherwise a model planner is asked, by a worker. Goals of a project that name the same
+    `branch`, agentsys/NAME, share it; without, a goal has one of its own.
 
     `budget` sets limits other than those that a goal begins with: kinds and numbers, as for
     `limits.budget_set`. The same `idempotency_key` in one project gives the same goal back. Raises
@@ -79,6 +83,7 @@ def goal_submit(
     came before with something else to do; then no row was written.
     """
     wanted = [objective, document, playbook, params or {}, repository, review]
+    wanted += [branch] if branch else []
     asked = _fingerprint(idempotency_key, wanted)
     earlier = _earlier(project, idempotency_key, asked)
     if earlier is not None:
@@ -91,12 +96,14 @@ def goal_submit(
             playbook=playbook,
             params=params or {},
             namespace=_namespace(project),
+            owned=owners_named(project),
         )
         objective = objective or draft.objective
         repository = repository or draft.repository
     _check(objective, priority, deadline_at, project)
     limits = limits_checked(budget, level="goal", what="budget") if budget else {}
     path = _repository(repository)
+    shared = branch_wanted(branch, path, project)
     try:
         with transaction.atomic():
             goal = goal_row(
@@ -111,6 +118,7 @@ def goal_submit(
                 params or {},
                 review,
                 asked=asked,
+                shared=shared,
             )
             unlocked = _begin(goal.pk, draft, actor, review, limits)
     except IntegrityError:
@@ -206,6 +214,7 @@ def goal_row(
     *,
     at: str = "",
     asked: str = "",
+    shared: str = "",
 ) -> Goal:
     """The rows of a goal that has no plan yet, and its branch: at the commit `at`, or at HEAD."""
     home, _ = Project.objects.get_or_create(name=project)
@@ -217,6 +226,7 @@ def goal_row(
         "deadline_at": deadline_at.isoformat() if deadline_at else None,
         "review": review,
         **({"asked": asked} if asked else {}),
+        **({"branch": shared} if shared else {}),
     }
     goal = Goal.objects.create(
         project=home,
@@ -230,26 +240,10 @@ def goal_row(
         idempotency_key=key or None,
     )
     if path:
-        branch = _branch_free(Repository.open(path), goal.pk, at)
+        branch = branch_of(Repository.open(path), goal.pk, at=at, shared=shared)
         Goal.objects.filter(pk=goal.pk).update(branch=branch)
     Budget.objects.create(goal=goal)
     return goal
-
-
-def _branch_free(repository: Repository, goal_id: int, at: str) -> str:
-    """`agentsys/goal-N`. A branch of that name left by another installation is kept:
-    ours then carries a letter more."""
-    for suffix in ("", *"bcdefghijklmnopqrstuvwxyz"):
-        name = f"agentsys/goal-{goal_id}{suffix}"
-        if not repository.resolve(f"refs/heads/{name}"):
-            commit = at or repository.head()
-            if commit:
-                repository.branch_create(name, commit)
-            return name
-    raise BadInput(
-        what="repository",
-        problems=[f"every branch name agentsys/goal-{goal_id}… is taken; delete old ones"],
-    )
 
 
 def _begin(
@@ -310,6 +304,7 @@ def goal_plan(goal_id: int) -> str:
             objective=goal.objective,
             params=goal.contract.get("params") or {},
             namespace=goal.project.namespace,
+            owned=owners_named(goal.project.name),
             meter=GoalMeter(goal_id),
         )
     except BadInput as error:

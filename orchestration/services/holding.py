@@ -11,9 +11,12 @@ from orchestration.models import ApprovalRequest, Attempt, Proposal, Task
 from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book
 from orchestration.services.moves import ORCHESTRATOR, proposals_move, tasks_move
+from orchestration.services.owners import Touched, foreign_to
 from orchestration.services.requests import request_open
 from orchestration.services.tribunal import shown_of
 from workers.services import effects_in_doubt
+
+PATHS_MAX = 50  # as many owned paths are shown to who decides
 
 
 def proposals_open(book: Book, task_id: int, attempt_id: int, after: Followups) -> None:
@@ -40,9 +43,10 @@ def proposals_open(book: Book, task_id: int, attempt_id: int, after: Followups) 
             attempt_id=attempt_id,
             payload={"proposal": proposal.pk, "hash": proposal.payload_hash, "risk": proposal.risk},
         )
-        if needs_person(proposal, task.definition):
+        foreign = foreign_to(proposal, task, book.repository, book.project_id)
+        if foreign or needs_person(proposal, task.definition):
             held = True
-            _hold_for_approval(book, proposal, task)
+            _hold_for_approval(book, proposal, task, foreign)
         else:
             proposals_move(
                 book,
@@ -67,7 +71,9 @@ def needs_person(proposal: Proposal, definition: Mapping[str, Any]) -> bool:
     return bool(required) or proposal.risk == "irreversible" or proposal.kind != "change"
 
 
-def _hold_for_approval(book: Book, proposal: Proposal, task: Task) -> ApprovalRequest:
+def _hold_for_approval(
+    book: Book, proposal: Proposal, task: Task, foreign: Sequence[Touched]
+) -> ApprovalRequest:
     """Earlier attempts at the task, before an edit too, may have done it: then who decides must know."""
     proposals_move(book, [proposal.pk], ProposalEvent.REVIEW_ASKED)
     earlier = Attempt.objects.filter(goal_id=book.goal_id, task__key=task.key)
@@ -76,12 +82,13 @@ def _hold_for_approval(book: Book, proposal: Proposal, task: Task) -> ApprovalRe
     return request_open(
         book,
         kind="proposal",
-        question=f"{warning if doubts else ''}{proposal.title}",
+        question=f"{warning if doubts else ''}{_for_whom(foreign)}{proposal.title}",
         context={
             "payload": proposal.payload,
             "kind": proposal.kind,
             "why": task.definition.get("objective", ""),
             **({"in_doubt": doubts} if doubts else {}),
+            **({"owners": {t.path: t.owner.role for t in foreign[:PATHS_MAX]}} if foreign else {}),
         },
         risk=proposal.risk,
         task_id=task.pk,
@@ -90,6 +97,14 @@ def _hold_for_approval(book: Book, proposal: Proposal, task: Task) -> ApprovalRe
         allowed=("approve", "edit", "reject", "respond"),
         definition=task.definition,
     )
+
+
+def _for_whom(foreign: Sequence[Touched]) -> str:
+    """Whoever decides does so in the owners' name."""
+    if not foreign:
+        return ""
+    roles = ", ".join(dict.fromkeys(touched.owner.role for touched in foreign))
+    return f"Decide for {roles}, owner of {foreign[0].owner.resource}: "
 
 
 def review_ask(book: Book, task_id: int, attempt_id: int, reasons: Sequence[str]) -> None:

@@ -24,6 +24,7 @@ from orchestration.services.followups import Followups
 from orchestration.services.hotpath import Unlocked, unlock
 from orchestration.services.ledger import Book
 from orchestration.services.moves import ORCHESTRATOR, tasks_move
+from orchestration.services.owners import owners_of
 from orchestration.services.swarms import swarm_open
 from verification.services import verifier_names
 from workers.services import agent_info
@@ -291,7 +292,8 @@ def _children(task: Task, known: Collection[str]) -> list[TaskDraft]:
     outputs = outputs_of(task.goal_id)
     items = resolve(fan_out["over"], {"tasks": outputs})
     children: list[TaskDraft] = expand(task.key, fan_out, items, tools=task.definition.get("tools"))
-    problems = children_problems(task.key, children, known, agent_info(), verifier_names())
+    owned = owners_of(task.goal.project_id)
+    problems = children_problems(task.key, children, known, agent_info(), verifier_names(), owned)
     if problems:
         raise BadInput(what=f"fan-out {task.key}", problems=problems)
     own = list(task.dependencies.order_by("needs_id").values_list("needs__key", flat=True))

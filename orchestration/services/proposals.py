@@ -4,8 +4,9 @@ Approving never applies. `proposal_apply` checks again, right before it acts, th
 approved, its bytes are the ones that were approved, and its goal is still running. The act itself
 happens outside any transaction, between an intent and its confirmation:
 
-- A change is merged by three-way merge of commits and a compare-and-swap of the branch, with the
-  commit that was proposed in a trailer. After a crash the trailer tells that it was done.
+- A change is merged and tested before the branch moves (`merging`). Its commit stands in a trailer,
+  which tells after a crash that it was done. One that does not go with what came in since has lost
+  (`conflicts`).
 - An action is an effect with a key of its own. A crash between intent and confirmation leaves it
   in doubt, and a person is asked; it is never run again blindly.
 
@@ -29,24 +30,24 @@ from agentsys.kernel.crashpoints import crashpoint
 from agentsys.kernel.errors import AgentsysError, BadInput, NotFound
 from agentsys.kernel.hashing import canonical, digest, plain
 from orchestration.domain.lives import AttemptEvent, ProposalEvent
+from orchestration.domain.merging import Clash, Halted, Impossible, InBranch, NotNow
 from orchestration.models import ApprovalRequest, Attempt, Proposal, Task
-from orchestration.services.ending import look_for_the_end, patience_of, task_fail, task_retry
+from orchestration.services.conflicts import conflict_settle
+from orchestration.services.displacing import DISPLACED, displaced_record
+from orchestration.services.ending import look_for_the_end, task_fail
 from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book, goal_locked
+from orchestration.services.merging import change_merge
 from orchestration.services.moves import ORCHESTRATOR, attempts_move, proposals_move
 from orchestration.services.requests import request_open
 from orchestration.services.settle import accept_reported
 from workers.actions import TIMEOUT_SECONDS, Action, EffectInDoubt, action_apply
-from workers.errors import BranchBusy
-from workers.git import Repository
 from workers.workspaces import scratch
 
 log = structlog.get_logger(__name__)
 
 BUSY_SECONDS = 120.0
 APPLY_LOCK = 0x616A  # advisory locks (class, proposal id)
-TRAILER = "Agentsys-Proposal"
-CHANGE_TRAILER = "Agentsys-Change"  # the proposed commit: numbers begin at 1 in every installation
 GIVE_UP_SECONDS = 600.0  # a merge that cannot be made for so long since it was approved
 
 
@@ -145,29 +146,25 @@ def _is_withdrawn(proposal: Proposal) -> bool:
 
 
 def _merge(proposal: Proposal) -> str:
-    if _is_withdrawn(proposal):
-        return "withdrawn"
-    task: Task = proposal.task
-    try:
-        merged = Repository.open(proposal.goal.repository).merge(
-            proposal.goal.branch,
-            proposal.payload["commit"],
-            message=f"{task.key}: {proposal.title}",
-            trailers={
-                CHANGE_TRAILER: proposal.payload["commit"],
-                TRAILER: str(proposal.pk),
-                "Agentsys-Goal": str(proposal.goal_id),
-                "Agentsys-Task": task.key,
-            },
-        )
-    except BranchBusy as busy:
-        return _later(proposal, str(busy))
-    except AgentsysError as error:  # the branch or the repository is gone, or git does not work
-        return _unmergeable(proposal, str(error))
-    if merged.state == "conflict":
-        return _stale(proposal, list(merged.conflicts))
-    crashpoint("C17")
-    return _applied(proposal, {"commit": merged.commit, "state": str(merged.state)})
+    match change_merge(proposal):
+        case InBranch(result=result):
+            crashpoint("C17")
+            displaced_record(proposal, result.get("displaced") or ())
+            return _applied(proposal, result)
+        case NotNow(reason=reason):
+            return _later(proposal, reason)
+        case Halted():
+            return _let_go(proposal)
+        case Impossible(reason=reason):
+            return _unmergeable(proposal, reason)
+        case Clash() as clash:
+            return conflict_settle(proposal, clash)
+
+
+def _let_go(proposal: Proposal) -> str:
+    """It was withdrawn, or it stands still; then whoever lets it go on makes it due."""
+    Proposal.objects.filter(pk=proposal.pk, state="approved").update(apply_taken_at=None)
+    return str(Proposal.objects.values_list("state", flat=True).get(pk=proposal.pk))
 
 
 def _later(proposal: Proposal, reason: str) -> str:
@@ -247,6 +244,8 @@ def applied(book: Book, proposal: Proposal, result: dict[str, Any], after: Follo
         payload={"result": _brief(result)},
         fields={"applied_at": book.now, "apply_due_at": None, "result": canonical(result)},
     )
+    if moved and result.get("displaced"):
+        _won(book, proposal, result["displaced"])
     open_ones = Proposal.objects.filter(attempt_id=proposal.attempt_id).exclude(
         state__in=("applied", "withdrawn")
     )
@@ -255,6 +254,21 @@ def applied(book: Book, proposal: Proposal, result: dict[str, Any], after: Follo
     if not moved:
         _took_place_all_the_same(book, proposal, result)
     look_for_the_end(book, after)
+
+
+def _won(book: Book, proposal: Proposal, displaced: list[dict[str, Any]]) -> None:
+    for facts in displaced:
+        book.record(
+            DISPLACED,
+            actor=ORCHESTRATOR,
+            task_id=proposal.task_id,
+            attempt_id=proposal.attempt_id,
+            payload={
+                "winner": f"proposal-{proposal.pk}",
+                "gave_way": f"proposal-{facts['proposal']}",
+                "rule": facts["rule"],
+            },
+        )
 
 
 def _took_place_all_the_same(book: Book, proposal: Proposal, result: dict[str, Any]) -> None:
@@ -268,42 +282,6 @@ def _took_place_all_the_same(book: Book, proposal: Proposal, result: dict[str, A
             attempt_id=proposal.attempt_id,
             payload={"proposal": proposal.pk, "result": _brief(result)},
         )
-
-
-def _stale(proposal: Proposal, conflicts: list[str]) -> str:
-    """The base moved and both sides changed the same lines: a fresh attempt from the new base."""
-    reason = f"its base moved: conflicts in {', '.join(conflicts[:5])}"
-    after = Followups()
-    with goal_locked(proposal.goal_id) as book:
-        if not proposals_move(
-            book,
-            [proposal.pk],
-            ProposalEvent.STALED,
-            payload={"conflicts": conflicts},
-            fields={"reason": reason, "apply_due_at": None},
-        ):
-            return "stale"
-        book.record(
-            "conflict.merge",
-            actor=ORCHESTRATOR,
-            task_id=proposal.task_id,
-            payload={"loser": proposal.pk, "rule": "what was merged first stays"},
-        )
-        attempts_move(
-            book,
-            [proposal.attempt_id],
-            AttemptEvent.REJECTED,
-            payload={"reason": reason},
-            fields={"reason": reason},
-        )
-        task = Task.objects.get(pk=proposal.task_id)
-        counting = task.attempts_count - task.attempts_forgiven
-        if patience_of(task.definition, counting).left:
-            task_retry(book, task.pk, reason=reason, delay_seconds=0, after=after)
-        else:
-            task_fail(book, task.pk, reason=reason, after=after)
-    after.publish(proposal.goal_id)
-    return "stale"
 
 
 def _action_failed(proposal: Proposal, result: dict[str, Any]) -> str:

@@ -160,7 +160,7 @@ def _carry_out(
         case Divide(reason=reason):
             task_divide(book, task.key, reason=reason, actor=actor, after=after)
         case AskPerson(reason=reason):
-            _ask(book, attempt, reason)
+            person_ask(book, attempt, reason)
         case GiveUp(reason=reason) | Quarantine(reason=reason):
             task_fail(book, task.pk, reason=reason, after=after, actor=actor)
         case Park():
@@ -184,11 +184,11 @@ def _patience_anew(task: Task, *, forgiven: bool = False, model: str = "") -> No
     row.save()
 
 
-def _may_be_divided(task: Task) -> bool:
+def may_be_divided(task: Task) -> bool:
     return (task.definition.get("retry") or {}).get("on_exhausted") == "replan"
 
 
-def _ask(book: Book, attempt: Attempt, reason: str) -> None:
+def person_ask(book: Book, attempt: Attempt, reason: str) -> None:
     """The last rung. Whatever is answered begins an attempt anew, except no."""
     task = attempt.task
     tasks_move(
@@ -207,7 +207,7 @@ def _ask(book: Book, attempt: Attempt, reason: str) -> None:
             "attempts": task.attempts_count,
             "exhausted": True,
             # Looked for only where there can be any: it reads the whole plan.
-            **({"replans": replans_told(book, task.key)} if _may_be_divided(task) else {}),
+            **({"replans": replans_told(book, task.key)} if may_be_divided(task) else {}),
         },
         risk="write",
         task_id=task.pk,

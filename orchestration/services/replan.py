@@ -24,6 +24,7 @@ from agentsys.kernel.hashing import digest_of_plain, plain
 from agentsys.kernel.wording import counted
 from orchestration.domain.fold import runs
 from orchestration.domain.lives import AttemptEvent, GoalEvent, TaskEvent, TaskState
+from orchestration.domain.owners import owner_problems
 from orchestration.domain.plan import (
     PlanDraft,
     TaskDraft,
@@ -37,6 +38,7 @@ from orchestration.models import ApprovalRequest, Attempt, Goal, Plan, Proposal,
 from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.moves import ORCHESTRATOR, attempts_move, goal_move, tasks_move
+from orchestration.services.owners import owners_of
 from orchestration.services.plans import (
     edges_insert,
     plan_document,
@@ -245,13 +247,19 @@ def _edited(old: TaskDraft, changes: Mapping[str, Any]) -> TaskDraft:
     return draft
 
 
-def _check(standing: Mapping[str, Standing], drafts: Mapping[str, TaskDraft]) -> None:
+def _check(
+    standing: Mapping[str, Standing], drafts: Mapping[str, TaskDraft], project_id: int
+) -> None:
     """BadInput with every problem of the new plan, a cycle among them too. What fan-outs have made
     does not count against the size of a plan."""
     whole = together(standing, drafts)
     most = settings.AGENTSYS.plan_tasks_max + len(whole) - len(drafts)
     plan = PlanDraft(objective="-", tasks=tuple(whole.values()))
-    problems = plan_problems(plan, agent_info(), verifier_names(), tasks_max=most)
+    agents = agent_info()
+    problems = plan_problems(plan, agents, verifier_names(), tasks_max=most)
+    if not problems:  # what stands already was looked at when it came
+        fresh = [d for key, d in drafts.items() if key not in standing or standing[key].draft != d]
+        problems = owner_problems(fresh, agents, owners_of(project_id))
     if problems:
         raise BadInput(what="plan", problems=problems)
 
@@ -276,7 +284,7 @@ def _change(
             raise PlanMoved(goal=goal_id, version=active.version, base=base)
         standing = standing_of(goal_id)
         drafts, rationale = make(standing)
-        _check(standing, drafts)
+        _check(standing, drafts, book.project_id)
         change = change_of(standing, drafts, again=again)
         if only_add:
             change.kept, change.revived = change.kept + change.revived, []

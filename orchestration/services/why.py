@@ -233,7 +233,8 @@ def _proposal(seen: SimpleNamespace) -> str:
         case "approved" if row.asked:
             return f"proposal-{row.id} is in doubt: a person must say whether it happened{asked}"
         case "approved":
-            return f"proposal-{row.id} is approved and will be applied" + _no_worker(seen)
+            waits = f"; {row.reason}" if row.reason else ""
+            return f"proposal-{row.id} is approved and will be applied{waits}" + _no_worker(seen)
         case _:
             return f"proposal-{row.id} is {row.state}" + (f": {row.reason}" if row.reason else "")
 

@@ -86,14 +86,16 @@ def reports_export(goal: Goal) -> list[Path]:
 
 
 def refs_release(goal: Goal) -> None:
-    """What kept proposed commits alive; the merged ones stay reachable from the goal's branch."""
+    """What kept proposed commits alive; the merged ones stay reachable from the goal's branch. What was
+    refused, or lost a conflict, is kept for whoever wants to look at it."""
     if not goal.repository:
         return
     try:
         repository = Repository.open(goal.repository)
     except BadInput:
         return  # the repository is gone, and the refs with it
-    for attempt_id in Proposal.objects.filter(goal=goal).values_list("attempt_id", flat=True):
+    merged = Proposal.objects.filter(goal=goal).exclude(state__in=("stale", "rejected"))
+    for attempt_id in merged.values_list("attempt_id", flat=True):
         repository.release(f"attempt-{attempt_id}")
 
 

@@ -34,3 +34,11 @@ def test_nothing_is_lost_and_nothing_is_doubled_by(
     assert outcome.done == outcome.tasks >= tasks
     assert sum(outcome.faults.values()) >= 1
     assert outcome.effects > 0
+
+
+def test_overlapping_wishes_end_in_one_tree_that_passes(lab: Lab) -> None:
+    outcome = lab.play(SCENARIOS["overlaps"], Order(40, 1, 60, seed=7))
+    assert problems(outcome) == []
+    assert outcome.notes["runs"] == 1
+    assert outcome.notes["proposals applied"] > 20
+    assert outcome.notes["conflict.merge"] > 0  # or nothing was tried

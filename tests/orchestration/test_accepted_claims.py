@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestration.models import Attempt, Goal
-from orchestration.services.verdicts import accepted_claims, case_of_row
+from orchestration.services.cases import accepted_claims, case_of_row
 from tests import factories
 from verification import services as verification
 from verification.contracts import VerdictOutcome

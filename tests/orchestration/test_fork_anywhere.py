@@ -17,8 +17,9 @@ from orchestration.services.approvals import approval_decide
 from orchestration.services.forks import goal_fork
 from orchestration.services.fsck import fsck
 from orchestration.services.goals import goal_direct, goal_retry, goal_submit
+from orchestration.services.merging import TRAILER
 from orchestration.services.overrides import output_override
-from orchestration.services.proposals import TRAILER, proposal_apply
+from orchestration.services.proposals import proposal_apply
 from orchestration.services.replan import plan_revise, task_edit
 from orchestration.services.running import serve, task_serve
 from tests.orchestration.pump import asked_about, node, pump, row_counts, submit, task_named

@@ -19,13 +19,12 @@ from orchestration.services.fsck import fsck
 from orchestration.services.goals import goal_cancel, project_join
 from orchestration.services.hotpath import claim
 from orchestration.services.ledger import goal_locked, ledger_verify
+from orchestration.services.merging import CHANGE_TRAILER, TRAILER
 from orchestration.services.overrides import output_override
 from orchestration.services.proposals import (
     APPLY_LOCK,
     BUSY_SECONDS,
-    CHANGE_TRAILER,
     GIVE_UP_SECONDS,
-    TRAILER,
     proposal_apply,
     proposals_abandoned,
 )

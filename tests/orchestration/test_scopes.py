@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 
 from orchestration.models import Goal, ScopeLease
 from orchestration.services.fsck import fsck
-from orchestration.services.goals import goal_cancel
+from orchestration.services.goals import goal_cancel, goal_pause
 from orchestration.services.hotpath import claim
 from orchestration.services.ledger import goal_locked, ledger_verify
 from orchestration.services.running import _claim_one, task_serve
@@ -141,3 +141,56 @@ def test_a_cheap_task_that_writes_is_served_one_by_one_with_its_scopes() -> None
     assert task_named(goal, "a").lane == "agent"
     assert task_serve(task_named(goal, "a").pk, 0) == "done"
     assert pump(goal).state == "succeeded"
+
+
+def crossed(key: str, *resources: str) -> dict[str, Any]:
+    return {**writer(key, ""), "scopes": [{"resource": resource} for resource in resources]}
+
+
+def test_crossed_wishes_do_not_lock_each_other_out() -> None:
+    """Each wants what the others want, in another order; one after the other all get it."""
+    places = ("repo:x/**", "repo:y/a.py", "host:db", "deploy:prod")
+    goals = [submit(crossed("a", *places[n:], *places[:n])) for n in range(4)]
+    session_current()
+    found = at_once([lambda g=g: take(g, "a") for g in goals])
+    assert sorted(map(str, found)) == ["False", "False", "False", "True"]
+    assert ScopeLease.objects.count() == 4  # of the one that has them all; nobody holds a part
+    names = {f"{goal.pk}/a" for goal in goals}
+    for goal, has_them in zip(goals, found, strict=True):
+        if not has_them:
+            told = why(f"{goal.pk}/a").sentence
+            assert sum(name in told for name in names) == 2  # itself, and whom it waits for
+    lost_take_back_now(goals[found.index(True)])
+    for _ in range(4):  # those who wait are tried again
+        states = [pump(goal).state for goal in goals]
+    assert states == ["succeeded"] * 4
+    assert ScopeLease.objects.count() == 0
+
+
+def test_who_wants_much_is_not_passed_by_for_ever() -> None:
+    holder, wide = submit(writer("a", "repo:a.py")), submit(writer("w", "repo:**"))
+    late, beside = submit(writer("b", "repo:b.py")), submit(writer("d", "deploy:prod"))
+    assert take(holder, "a")
+    assert not take(wide, "w")
+    assert not take(late, "b")
+    reason = task_named(late, "b").reason
+    assert reason == f"waits for repo:b.py: {wide.pk}/w wants repo:** and was queued earlier"
+    assert reason in why(f"{late.pk}/b").sentence
+    assert take(beside, "d")  # wants nothing of it
+    lost_take_back_now(holder)
+    assert take(wide, "w")
+    assert not take(late, "b")
+    assert task_named(late, "b").reason.endswith(f"repo:** is held by {wide.pk}/w")
+
+
+def test_nobody_stands_back_for_one_that_waits_for_a_person_or_is_paused() -> None:
+    holder, wide = submit(writer("a", "repo:a.py")), submit(writer("w", "repo:**"))
+    assert take(holder, "a")
+    assert not take(wide, "w")
+    task_named(holder, "a")
+    holder.tasks.filter(key="a").update(state="held")
+    assert take(submit(writer("b", "repo:b.py")), "b")
+    holder.tasks.filter(key="a").update(state="running")
+    assert not take(submit(writer("c", "repo:c.py")), "c")
+    goal_pause(wide.pk, actor="me")
+    assert take(submit(writer("d", "repo:d.py")), "d")

@@ -1,9 +1,10 @@
 """Changes code in a worktree of its own and proposes the commit.
 
-The change comes from tools (ruff, import sorting, pyupgrade), from a patch in the inputs, or from a
-patch that a person wrote while deciding on an earlier proposal. Whatever made it, only files that
-the task's write scopes and its `paths` allow are committed, and only when Python can still parse
-them. Nothing in the repository moves but `refs/agentsys/attempt-N`, which keeps the commit alive.
+The change comes from tools (ruff, import sorting, pyupgrade), from a patch in the inputs, from a merge
+that is to be taken back, or from a patch that a person wrote while deciding on an earlier proposal.
+Whatever made it, only files that the task's write scopes and its `paths` allow are committed, and only
+when Python can still parse them. Nothing in the repository moves but `refs/agentsys/attempt-N`, which
+keeps the commit alive.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class CoderAgent(Agent):
     role = "coding"
     description = (
         "Changes code in a worktree: tool-made fixes (lint, format, imports, pyupgrade) on "
-        "`paths`, or a given patch. Proposes the commit; never writes to anyone's branch."
+        "`paths`, a given patch, or the taking back of a merge. Proposes the commit; never writes to "
+        "anyone's branch."
     )
     scope_mode = "write"
     inputs_schema: ClassVar = {
@@ -50,6 +52,7 @@ class CoderAgent(Agent):
             "fixes": {"type": "array", "items": {"enum": sorted(FIXES)}},
             "select": {"type": "array", "items": {"type": "string", "pattern": "^[A-Z]+[0-9]*$"}},
             "patch": TEXT,
+            "revert": {"type": "string", "pattern": "^[0-9a-f]{40}([0-9a-f]{24})?$"},
             "title": TEXT,
         },
     }
@@ -71,6 +74,12 @@ class CoderAgent(Agent):
     def run(self, brief: Brief, ports: Ports) -> Report:
         work = Work.of(brief, ports)
         patch = edited_patch(brief) or brief.inputs.get("patch")
+        if not patch and (merge := brief.inputs.get("revert")):
+            patch = work.taken_back(merge)
+            if not isinstance(patch, str):
+                return patch
+            if not patch:
+                return work.report("")
         if not work.base and not patch:
             work.skip("", "the repository has no commit yet")
             return work.report("")
@@ -167,6 +176,18 @@ class Work:
         for path, why in sorted(syntax_errors(self.tree, self.changed).items()):
             self.skip(path, f"the fix broke it and was dropped, {why}")
             self.changed.remove(path)
+
+    def taken_back(self, merge: str) -> str | Report:
+        """The patch that takes back what `merge` brought, "" when that is gone already; a failed report
+        when it was changed again since."""
+        undone, conflicts = self.repository.revert_make(
+            merge, at=self.base, message="taken back", trailers={}
+        )
+        if conflicts:
+            paths = ", ".join(conflicts[:10])
+            message = f"{merge[:12]} cannot be taken back: {paths} changed again since"
+            return failed(FailureKind.BAD_INPUT, message)
+        return self.repository.diff(self.base, undone)
 
     def apply(self, patch: str) -> Report | None:
         """Apply a patch, all or nothing; a failed report when it may not be."""

@@ -16,7 +16,7 @@ A worktree here is a folder with files, not an entry in the repository's
 `agentsys/` are never moved. Objects become reachable by `agentsys/` branches and `refs/agentsys/`.
 """
 
-from workers.git.merging import MergeResult, MergeState
+from workers.git.merging import MadeMerge, Merged, MergeResult, MergeState
 from workers.git.repository import Repository
 
-__all__ = ["MergeResult", "MergeState", "Repository"]
+__all__ = ["MadeMerge", "MergeResult", "MergeState", "Merged", "Repository"]

@@ -13,7 +13,7 @@ from orchestration.chaos.scenarios.base import scenario
 from orchestration.chaos.scenarios.points import dies
 from orchestration.chaos.stage import LINE_TASKS, Order, Stage
 from orchestration.models import Goal, Proposal
-from orchestration.services.proposals import TRAILER
+from orchestration.services.merging import TRAILER
 
 LINES = 4
 

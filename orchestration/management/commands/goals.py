@@ -1,4 +1,4 @@
-"""`goals submit|list|show|watch|pause|resume|cancel|retry|fork|direct|edit|override|budget`."""
+"""`goals submit|list|show|watch|pause|resume|cancel|retry|fork|direct|edit|override|rollback|budget`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,17 @@ from orchestration.cli.standing import fork_told, standing_notes, standing_text
 from orchestration.domain.lives import GoalState
 from orchestration.models import Attempt, Goal, Task
 from orchestration.planners.playbooks import playbook_find
-from orchestration.services import forks, goals, limits, overrides, pausing, reads, replan, why
+from orchestration.services import (
+    forks,
+    goals,
+    limits,
+    overrides,
+    pausing,
+    reads,
+    replan,
+    rollbacks,
+    why,
+)
 from orchestration.services.limits import KINDS
 from orchestration.services.sessions import sessions_alive
 
@@ -92,6 +102,12 @@ class Command(Base):
         )
         override.add_argument("--user", help="who says so; without it, as for `inbox`")
         add_json(override)
+        back = verbs.add_parser(
+            "rollback", help="propose to take back what a task's change brought"
+        )
+        back.add_argument("task", help="7/KEY or task-9")
+        back.add_argument("--reason", required=True)
+        add_json(back)
         budget = verbs.add_parser("budget", help="what may be used, and what was; set limits")
         budget.add_argument("of", nargs="?", help="7, 7/KEY or task-9")
         budget.add_argument("--project", help="the budget of a project instead")
@@ -107,6 +123,11 @@ class Command(Base):
         parser.add_argument("--plan", help="a plan file (JSON), or - for standard input")
         parser.add_argument("--param", action="append", default=[], metavar="K=V")
         parser.add_argument("--repo", default="", help="a git repository to work on")
+        parser.add_argument(
+            "--branch",
+            default="",
+            help="agentsys/NAME: share this branch with other goals of the project; else one of its own",
+        )
         parser.add_argument("--project", default="default")
         parser.add_argument("--priority", type=int, default=0)
         parser.add_argument(
@@ -135,6 +156,7 @@ class Command(Base):
             document=plan_of(options["plan"]) if options["plan"] else None,
             params=params,
             repository=options["repo"],
+            branch=options["branch"],
             actor=actor(),
             priority=options["priority"],
             review=options["review"],
@@ -269,6 +291,14 @@ class Command(Base):
             " notice of it"
         )
         self._said(options)
+
+    def do_rollback(self, **options: Any) -> None:
+        task = task_named(options["task"])
+        made = rollbacks.task_rollback(
+            task.goal_id, task.key, actor=actor(), reason=options["reason"]
+        )
+        self.note(f"goal-{made.pk} proposes it on {made.branch}; a person approves it in the inbox")
+        self._said({**options, "goal": str(made.pk)})
 
     def do_edit(self, **options: Any) -> None:
         task = task_named(options["task"])

@@ -17,5 +17,5 @@ UNDO = "DROP TRIGGER attempt_report_stands ON agentsys_orchestration_attempt"
 
 
 class Migration(migrations.Migration):
-    dependencies = [("agentsys_orchestration", "0009_unsampled_items")]
+    dependencies = [("agentsys_orchestration", "0012_owners")]
     operations = [migrations.RunSQL(STANDS, UNDO)]
