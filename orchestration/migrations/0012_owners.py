@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('agentsys_orchestration', '0009_unsampled_items'),
+        ('agentsys_orchestration', '0011_work_hashes'),
     ]
 
     operations = [
