@@ -12,6 +12,7 @@ from agentsys.kernel.errors import BadInput, IllegalMove, LostRace
 from agentsys.kernel.hashing import canonical, digest, plain
 from agentsys.kernel.ids import Ref, parse_ref
 from agentsys.kernel.machine import Machine, diagram
+from agentsys.kernel.wording import dollars
 from orchestration.domain.lives import ATTEMPT, GOAL, MACHINES, PROPOSAL, TASK
 
 
@@ -96,3 +97,11 @@ def test_an_id_names_one_thing(text: str, ref: Ref) -> None:
 def test_what_is_no_id_is_refused_with_what_would_be(text: str) -> None:
     with pytest.raises(BadInput, match="is not an id"):
         parse_ref(text)
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [(5, "$5.00"), (0, "$0.00"), (0.004, "$0.0040"), (0.000012, "$0.000012"), (12.345, "$12.35")],
+)
+def test_amounts_too_small_for_cents_are_still_told(amount: float, shown: str) -> None:
+    assert dollars(amount) == shown
