@@ -182,7 +182,7 @@ class Histories(RuleBasedStateMachine):
             below = Opinion(Authority.ORCHESTRATOR, PASS if outcome is FAIL else FAIL, "no")
             assert self.ruled(below, word).outcome is expected
         bare = self.ruled(Opinion(Authority.HUMAN, PASS, " ", "ann"))
-        against = [v for v in self.binding() if heard(v) == "fail"]
+        against = [v for v in self.verdicts.values() if heard(v) == "fail"]  # lapsed ones too
         if against and bare.outcome is RulingOutcome.ACCEPT:
             assert self.ruled().outcome is RulingOutcome.ACCEPT, "a fail was lifted without reason"
 

@@ -67,13 +67,14 @@ def decide(
     binding = still_binding(
         verdicts, spec_hash=matter.spec_hash, artifact_hash=matter.artifact_hash
     )
-    bench = _Bench.of(policy, verdicts, binding, matter, advisory, unproven)
+    decides_nothing = policy.advisory.union(advisory)
+    bench = _Bench.of(policy, verdicts, binding, matter, decides_nothing, unproven)
     looked = (rule(bench) for rule in RULES)
     ruling = next((ruling for ruling in looked if ruling), Ruling(ACCEPT, bench.heard, Rule.PROVEN))
     if ruling.outcome is REJECT and 0 < policy.rounds_max <= matter.round:
         said = f"rejected in round {matter.round}, and the policy allows {policy.rounds_max}"
         ruling = Ruling(PERSON, (said, *ruling.reasons), Rule.ROUNDS)
-    return _over(ruling, words, binding)
+    return replace(_over(ruling, words, verdicts), policy=policy.version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,24 +165,34 @@ def _error(bench: _Bench) -> Ruling | None:
 
 
 def _unproven(bench: _Bench) -> Ruling | None:
-    passing, silent = bench.of_required(PASS), bench.of_required(ABSTAIN)
-    kinds = {v.kind for v in passing}
-    if bench.unanimous:
-        against = [v for v in bench.all if v.counts_as is FAIL and not bench.is_advisory(v)]
-        short = bool(silent or against) or not kinds
-    else:
-        against = []
-        all_must_pass = bench.policy.quorum >= len(kinds | {v.kind for v in silent})
-        short = len(kinds) < bench.policy.quorum or not kinds or bool(silent and all_must_pass)
-    if not short:
+    missing = _missing_to_all(bench) if bench.unanimous else _missing_to_quorums(bench)
+    if missing is None:
         return None
-    missing = [v for v in (*silent, *against) if v.counts_as is not PASS]
+    missing = [v for v in missing if v.counts_as is not PASS]
     reasons = tuple(f"unproven: {reason}" for reason in _reasons(missing))
     return Ruling(
         REJECT if bench.unproven == "reject" else PERSON,
         reasons or (f"unproven: {WAITING_FOR_NOTHING}",),
         Rule.UNANIMITY if bench.unanimous else Rule.UNPROVEN,
     )
+
+
+def _missing_to_all(bench: _Bench) -> list[VerdictView] | None:
+    """None when nothing is missing."""
+    against = [v for v in bench.all if v.counts_as is FAIL and not bench.is_advisory(v)]
+    missing = [*bench.of_required(ABSTAIN), *against]
+    return missing if missing or not bench.of_required(PASS) else None
+
+
+def _missing_to_quorums(bench: _Bench) -> list[VerdictView] | None:
+    for floor in bench.policy.quorums:
+        passing = [v for v in bench.of_required(PASS) if v.verifier in floor.required]
+        silent = [v for v in bench.of_required(ABSTAIN) if v.verifier in floor.required]
+        kinds = {v.kind for v in passing}
+        all_must_pass = floor.quorum >= len(kinds | {v.kind for v in silent})
+        if len(kinds) < floor.quorum or not kinds or (silent and all_must_pass):
+            return silent
+    return None
 
 
 def _opinion(bench: _Bench) -> Ruling | None:
@@ -205,10 +216,11 @@ def _look(bench: _Bench) -> Ruling | None:
 RULES = (_veto, _waiting, _fail, _advisory, _error, _unproven, _opinion, _look)
 
 
-def _over(ruling: Ruling, words: Iterable[Opinion], binding: Sequence[VerdictView]) -> Ruling:
+def _over(ruling: Ruling, words: Iterable[Opinion], verdicts: Sequence[VerdictView]) -> Ruling:
     """The verifiers' ruling, or a person's word. Where the verifiers asked for a person and none of
-    them said no, the person contradicts nobody: a yes then needs no reason."""
-    is_answer = ruling.outcome is PERSON and not any(v.counts_as is FAIL for v in binding)
+    them said no, the person contradicts nobody: a yes then needs no reason. A no that has lapsed is
+    one still here: else a changed byte would do what takes a reason."""
+    is_answer = ruling.outcome is PERSON and not any(v.counts_as is FAIL for v in verdicts)
     ruled = {ACCEPT: PASS, REJECT: FAIL}.get(ruling.outcome)
     opinions = [Opinion(Authority.VERIFIER, ruled)]
     for word in words:
