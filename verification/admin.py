@@ -50,7 +50,7 @@ class PolicyForm(ModelForm):
 
     def clean_document(self) -> Any:
         document = self.cleaned_data["document"]
-        if problems := policies.policy_problems_of(document):
+        if problems := policies.policy_document_problems(document):
             raise forms.ValidationError(problems)
         return document
 

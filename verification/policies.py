@@ -8,7 +8,6 @@ version that was in force where it was judged: that number stands with the attem
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -34,7 +33,7 @@ _kept: tuple[Stored, float] | None = None  # what was read, and until when it ma
 def policy_add(document: Any, *, by: str, reason: str) -> int:
     """Put a document in force; returns its version. BadInput says what is wrong with it."""
     global _kept
-    problems = document_problems(document, registry.names())
+    problems = policy_document_problems(document)
     if not by.strip():
         problems.append("nobody is named; a policy needs the person who decides")
     if not reason.strip():
@@ -76,5 +75,6 @@ def policies_forget() -> None:
     _version.cache_clear()
 
 
-def policy_problems_of(document: Mapping[str, Any]) -> list[str]:
+def policy_document_problems(document: Any) -> list[str]:
+    """Why a document cannot be put in force, a sentence each."""
     return document_problems(document, registry.names())

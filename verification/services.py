@@ -31,6 +31,7 @@ from verification.policies import (
     Stored,
     policies_forget,
     policy_add,
+    policy_document_problems,
     policy_in_force,
     policy_version,
 )
@@ -73,6 +74,7 @@ __all__ = [
     "metrics",
     "policies_forget",
     "policy_add",
+    "policy_document_problems",
     "policy_for",
     "policy_in_force",
     "policy_problems",

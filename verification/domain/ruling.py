@@ -209,8 +209,7 @@ def _opinion(bench: _Bench) -> Ruling | None:
 def _look(bench: _Bench) -> Ruling | None:
     if not bench.policy.person:
         return None
-    said = f"policy {bench.policy.version} wants a person to look"
-    return Ruling(PERSON, (said, *bench.heard), Rule.LOOK)
+    return Ruling(PERSON, ("the policy wants a person to look", *bench.heard), Rule.LOOK)
 
 
 RULES = (_veto, _waiting, _fail, _advisory, _error, _unproven, _opinion, _look)
