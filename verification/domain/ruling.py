@@ -24,7 +24,7 @@ silent nobody fills the silence but a person.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from verification.contracts import (
@@ -67,62 +67,67 @@ def decide(
     binding = still_binding(
         verdicts, spec_hash=matter.spec_hash, artifact_hash=matter.artifact_hash
     )
-    decides_nothing = policy.advisory.union(advisory)
-    bench = _Bench.of(policy, verdicts, binding, matter, decides_nothing, unproven)
-    looked = (rule(bench) for rule in RULES)
-    ruling = next((ruling for ruling in looked if ruling), Ruling(ACCEPT, bench.heard, Rule.PROVEN))
+    bench = _Bench(policy, verdicts, binding, matter, advisory, unproven)
+    ruling = _by_the_rules(bench)
     if ruling.outcome is REJECT and 0 < policy.rounds_max <= matter.round:
         said = f"rejected in round {matter.round}, and the policy allows {policy.rounds_max}"
         ruling = Ruling(PERSON, (said, *ruling.reasons), Rule.ROUNDS)
-    return replace(_over(ruling, words, verdicts), policy=policy.version)
+    if words := tuple(words):
+        ruling = _over(ruling, words, verdicts)
+    return replace(ruling, policy=policy.version) if policy.version else ruling
 
 
-@dataclass(frozen=True, slots=True)
+def _by_the_rules(bench: _Bench) -> Ruling:
+    for rule in RULES:
+        if ruling := rule(bench):
+            return ruling
+    return Ruling(ACCEPT, bench.heard, Rule.PROVEN)
+
+
 class _Bench:
-    """Who spoke, and what each verifier's voters come to."""
+    """Who spoke, and what each verifier's voters come to. Made for every cheap task: kept lean."""
 
-    policy: Policy
-    groups: dict[str, list[VerdictView]]
-    said: dict[str, VerdictOutcome]
-    lapsed: frozenset[str]
-    advisory: Collection[str]
-    unanimous: bool
-    unproven: Unproven
+    __slots__ = ("advisory", "all", "groups", "lapsed", "policy", "said", "unanimous", "unproven")
 
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         policy: Policy,
         verdicts: Sequence[VerdictView],
         binding: Sequence[VerdictView],
         matter: Matter,
         advisory: Collection[str],
         unproven: Unproven,
-    ) -> _Bench:
-        unanimous = matter.risk == IRREVERSIBLE
-        groups: dict[str, list[VerdictView]] = {name: [] for name in policy.required}
+    ) -> None:
+        self.policy, self.all, self.unproven = policy, binding, unproven
+        self.advisory = policy.advisory.union(advisory)
+        self.unanimous = matter.risk == IRREVERSIBLE
+        self.groups: dict[str, list[VerdictView]] = {name: [] for name in policy.required}
         for verdict in binding:
-            groups.setdefault(verdict.verifier, []).append(verdict)
-        said = {name: tally(group, unanimous=unanimous) for name, group in groups.items() if group}
-        gone = frozenset(v.verifier for v in verdicts) - {v.verifier for v in binding}
-        return cls(policy, groups, said, gone, advisory, unanimous, unproven)
+            self.groups.setdefault(verdict.verifier, []).append(verdict)
+        self.said = {
+            name: tally(group, unanimous=self.unanimous)
+            for name, group in self.groups.items()
+            if group
+        }
+        self.lapsed: set[str] = set()
+        if len(binding) < len(verdicts):
+            self.lapsed = {v.verifier for v in verdicts} - {v.verifier for v in binding}
 
     def of_required(self, outcome: VerdictOutcome) -> list[VerdictView]:
         """Verdicts of the required verifiers that came to `outcome` and are not advisory."""
         names = [n for n in self.policy.required if self.said.get(n) is outcome]
-        return [v for name in names for v in self.groups[name] if not self.is_advisory(v)]
+        found = [v for name in names for v in self.groups[name]]
+        return [v for v in found if not self.is_advisory(v)] if self.advisory else found
 
     def is_advisory(self, verdict: VerdictView) -> bool:
         """A person who overrode it has taken its place."""
         return verdict.verifier in self.advisory and not verdict.is_overridden
 
     @property
-    def all(self) -> list[VerdictView]:
-        return [v for group in self.groups.values() for v in group]
-
-    @property
     def heard(self) -> tuple[str, ...]:
         """What advisory verifiers had against it."""
+        if not self.advisory:
+            return ()
         fails = [v for v in self.all if self.is_advisory(v) and v.counts_as is FAIL]
         return tuple(f"advisory: {reason}" for reason in _reasons(fails))
 
@@ -135,12 +140,12 @@ def _veto(bench: _Bench) -> Ruling | None:
 def _waiting(bench: _Bench) -> Ruling | None:
     policy = bench.policy
     waiting = [n for n in policy.required if _is_open(policy, n, bench.groups[n])]
+    if not waiting:
+        return None
     lapsed = [f"{n} judged another output or definition" for n in waiting if n in bench.lapsed]
     if lapsed and len(lapsed) == len(waiting):
         return Ruling(PERSON, tuple(lapsed), Rule.LAPSED)
-    if waiting:
-        return Ruling(PENDING, tuple(f"{n} has not spoken" for n in waiting), Rule.WAITING)
-    return None
+    return Ruling(PENDING, tuple(f"{n} has not spoken" for n in waiting), Rule.WAITING)
 
 
 def _fail(bench: _Bench) -> Ruling | None:
@@ -151,6 +156,8 @@ def _fail(bench: _Bench) -> Ruling | None:
 
 
 def _advisory(bench: _Bench) -> Ruling | None:
+    if not bench.advisory:
+        return None
     heard = [v for v in bench.all if bench.is_advisory(v)]
     heard = [v for v in heard if v.vetoes or v.verifier in bench.policy.required]
     if not heard:
@@ -258,6 +265,8 @@ def voters_of(policy: Policy, verifier: str) -> tuple[str, ...]:
 
 
 def _is_open(policy: Policy, name: str, group: Sequence[VerdictView]) -> bool:
+    if len(group) == 1 and name not in policy.voters:
+        return group[0].voter != "" or group[0].counts_as is None
     spoken = {v.voter for v in group if v.counts_as is not None}
     return not spoken.issuperset(voters_of(policy, name))
 
