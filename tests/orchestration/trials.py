@@ -16,6 +16,7 @@ from agentsys.kernel.errors import AgentsysError
 from agentsys.kernel.hashing import digest
 from orchestration.models import ApprovalRequest, Attempt, Decision, Proposal, Task
 from orchestration.services.approvals import approval_decide
+from orchestration.services.goals import goal_cancel
 from orchestration.services.proposals import proposal_apply
 from orchestration.services.running import serve, task_serve
 from orchestration.services.settle import attempt_settle
@@ -67,8 +68,10 @@ def approved(trials: Trials) -> Any:
 class Trials(RuleBasedStateMachine):
     people: ClassVar[dict[str, User]]
 
-    @initialize(quorum=st.integers(1, 2))
-    def begin(self, quorum: int) -> None:
+    @initialize(quorum=st.integers(1, 2), rounds=st.integers(1, 3))
+    def begin(self, quorum: int, rounds: int) -> None:
+        rules = [{"rounds_max": rounds}]  # after which a person is asked against a fail
+        verification.policy_add({"rules": rules}, by="ann", reason="to try")
         self.goal = submit(
             node("plain", **JUDGED),
             node("act", agent="devops", inputs=ACTION, approval={"quorum": quorum}, **JUDGED),
@@ -77,6 +80,10 @@ class Trials(RuleBasedStateMachine):
         self._work()
 
     # --- What may happen ---------------------------------------------------------------------
+
+    def teardown(self) -> None:
+        if hasattr(self, "goal"):
+            tried(lambda: goal_cancel(self.goal.pk, actor="the test", reason="it is over"))
 
     def _work(self) -> None:
         """What agents can do, they do at once."""

@@ -1,4 +1,5 @@
-"""`verifiers list|score|trust|demote`: how good the verifiers are, and whom to believe."""
+"""`verifiers list|score|trust|demote|backtest`: how good verifiers are, whom to believe, and what a
+policy would have decided."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from django.core.management.base import CommandParser
 
 from agentsys.kernel.errors import BadInput
 from agentsys.kernel.wording import counted
+from orchestration.cli.backtest import add_backtest, backtest
 from orchestration.cli.output import Command as Base
 from orchestration.cli.output import actor, add_json, positive, project_known
 from orchestration.cli.scoring import (
@@ -41,6 +43,10 @@ class Command(Base):
             one = verbs.add_parser(verb, help=text)
             one.add_argument("verifier")
             one.add_argument("--reason", required=True)
+        add_backtest(verbs)
+
+    def do_backtest(self, **options: Any) -> None:
+        backtest(self, **options)
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
         getattr(self, f"do_{verb}")(**options)
