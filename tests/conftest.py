@@ -32,6 +32,7 @@ def _no_policy_left() -> Iterator[None]:
     services = sys.modules.get("verification.services")
     if services is not None:
         services.policies_forget()
+        services.scoreboard.forget()
 
 
 @pytest.fixture(autouse=True)

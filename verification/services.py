@@ -19,6 +19,7 @@ from typing import Any
 
 import structlog
 
+from verification import scoreboard
 from verification.contracts import Authority, Case, Matter, Policy, Ruling, VerdictDraft
 from verification.domain import policy as policies
 from verification.domain.appeals import appealable, appealed, evidence_problem
@@ -49,6 +50,7 @@ from verification.rows import (
     verdicts_published,
     verdicts_withdraw,
 )
+from verification.scoreboard import advisory_names, panels_measured
 from verification.statements import INSERT_OF_ACCEPTED
 from verification.verifiers import registry
 
@@ -63,6 +65,7 @@ __all__ = [
     "Unproven",
     "VerdictRow",
     "VerdictView",
+    "advisory_names",
     "appealable",
     "appealed",
     "busy_seconds",
@@ -72,6 +75,7 @@ __all__ = [
     "inline_verdicts",
     "judge",
     "metrics",
+    "panels_measured",
     "policies_forget",
     "policy_add",
     "policy_document_problems",
@@ -81,6 +85,7 @@ __all__ = [
     "policy_under",
     "policy_version",
     "risk_of",
+    "scoreboard",
     "still_binding",
     "verdict_claim",
     "verdict_override",

@@ -26,7 +26,13 @@ def ruling_on(
     words: Iterable[Opinion] = (),
 ) -> Ruling:
     return verification.decide(
-        policy, views, matter=matter, words=words, unproven=definition.get("unproven") or "ask"
+        policy,
+        views,
+        matter=matter,
+        words=words,
+        advisory=verification.advisory_names(),
+        panels=verification.panels_measured(),
+        unproven=definition.get("unproven") or "ask",
     )
 
 

@@ -20,8 +20,9 @@ from verification.contracts import (
     VerdictOutcome,
 )
 from verification.domain.authority import Opinion, prevailing
-from verification.domain.ruling import decide, tally, voters_of
+from verification.domain.ruling import decide, voters_of
 from verification.domain.verdicts import Override, VerdictView, still_binding
+from verification.domain.voting import tally
 
 PASS, FAIL = VerdictOutcome.PASS, VerdictOutcome.FAIL
 ABSTAIN, ERROR = VerdictOutcome.ABSTAIN, VerdictOutcome.ERROR

@@ -6,7 +6,7 @@ on another definition or on other bytes have lapsed and are not heard. Then, in 
 1. A standing veto rejects at once: nothing still to come could help.
 2. Until every required verifier (every voter of it) has spoken, wait. One that spoke on something
    else speaks no more: a person must look.
-3. Any fail rejects, asked for or not. Several voters of one verifier fail by majority.
+3. Any fail rejects, asked for or not. What several voters come to, `domain.voting` says.
 4. An advisory verifier neither passes nor rejects: where it is required, or vetoes, a person must
    look.
 5. A verifier that broke is no evidence: a person must look.
@@ -38,7 +38,9 @@ from verification.contracts import (
     VerdictOutcome,
 )
 from verification.domain.authority import Opinion, prevailing
+from verification.domain.consensus import Weights
 from verification.domain.verdicts import VerdictView, still_binding
+from verification.domain.voting import tally
 
 PASS, FAIL = VerdictOutcome.PASS, VerdictOutcome.FAIL
 ABSTAIN, ERROR = VerdictOutcome.ABSTAIN, VerdictOutcome.ERROR
@@ -61,13 +63,15 @@ def decide(
     matter: Matter = THIS,
     words: Iterable[Opinion] = (),
     advisory: Collection[str] = (),
+    panels: Sequence[Weights] = (),
     unproven: Unproven = "ask",
 ) -> Ruling:
-    """`words` are of others than verifiers on the attempt as a whole; `advisory` names verifiers."""
+    """`words` are of others than verifiers on the attempt as a whole; `advisory` names verifiers;
+    `panels` are weights of judges that were measured together, the newest first."""
     binding = still_binding(
         verdicts, spec_hash=matter.spec_hash, artifact_hash=matter.artifact_hash
     )
-    bench = _Bench(policy, verdicts, binding, matter, advisory, unproven)
+    bench = _Bench(policy, verdicts, binding, matter, advisory, unproven, panels)
     ruling = _by_the_rules(bench)
     if ruling.outcome is REJECT and 0 < policy.rounds_max <= matter.round:
         said = f"rejected in round {matter.round}, and the policy allows {policy.rounds_max}"
@@ -97,6 +101,7 @@ class _Bench:
         matter: Matter,
         advisory: Collection[str],
         unproven: Unproven,
+        panels: Sequence[Weights],
     ) -> None:
         self.policy, self.all, self.unproven = policy, binding, unproven
         self.advisory = policy.advisory.union(advisory)
@@ -105,7 +110,7 @@ class _Bench:
         for verdict in binding:
             self.groups.setdefault(verdict.verifier, []).append(verdict)
         self.said = {
-            name: tally(group, unanimous=self.unanimous)
+            name: tally(group, unanimous=self.unanimous, panels=panels)
             for name, group in self.groups.items()
             if group
         }
@@ -237,25 +242,6 @@ def _over(ruling: Ruling, words: Iterable[Opinion], verdicts: Sequence[VerdictVi
         return ruling
     outcome = ACCEPT if said.outcome is PASS else REJECT
     return Ruling(outcome, (f"{said.by}: {said.reason}",), Rule.WORD, said.authority)
-
-
-def tally(voters: Sequence[VerdictView], *, unanimous: bool = False) -> VerdictOutcome:
-    """One outcome for a verifier with one voter or several.
-
-    Several pass with a majority of those who did not abstain and at least half of all, or with all
-    where they must be `unanimous`; they fail with as many fails. A broken voter counts among those
-    who did not pass.
-    """
-    outcomes = [v.counts_as for v in voters]
-    if len(outcomes) == 1:
-        return outcomes[0] or ABSTAIN
-    spoken = [outcome for outcome in outcomes if outcome is not ABSTAIN]
-    quorum = max(len(spoken) // 2 + 1, (len(outcomes) + 1) // 2)
-    if spoken.count(FAIL) >= quorum:
-        return FAIL
-    if spoken.count(PASS) >= (len(outcomes) if unanimous else quorum):
-        return PASS
-    return ERROR if ERROR in spoken else ABSTAIN
 
 
 def voters_of(policy: Policy, verifier: str) -> tuple[str, ...]:
