@@ -136,7 +136,7 @@ def subscribers_feed() -> bool:
 
 
 def _feed(subscription: Subscription) -> None:
-    of = {
+    of: dict[str, Any] = {
         "sub": subscription.pk,
         "project": subscription.project_id,
         "since": subscription.created_at,
