@@ -15,20 +15,18 @@ from rich.table import Table
 
 from agentsys.kernel.errors import BadInput
 from orchestration.cli.output import Command, add_json, positive
-from verification.measuring import grounding
+from verification.measuring import grounding, secrets
 from verification.measuring.documents import HALVES
 from verification.measuring.figures import Figures
-
-KINDS = ("grounding",)
 
 
 def add_measure(parser: CommandParser) -> None:
     add_json(parser)
-    parser.add_argument("what", choices=KINDS)
+    parser.add_argument("what", choices=tuple(MEASURES))
     parser.add_argument("--corpus", type=Path, help="a folder of your own in place of the usual")
     parser.add_argument("--half", choices=HALVES, default="held-out", help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--each", type=positive, default=grounding.EACH, help="cases of a kind")
+    parser.add_argument("--each", type=positive, help="cases of a kind")
     parser.add_argument(
         "--list", type=positive, default=0, metavar="N", help="show N wrong answers"
     )
@@ -51,11 +49,26 @@ def measure(command: Command, options: Mapping[str, Any]) -> int:
 
 def _grounding(options: Mapping[str, Any]) -> Figures:
     return grounding.measure(
-        options["half"], seed=options["seed"], each=options["each"], folder=options["corpus"]
+        options["half"],
+        seed=options["seed"],
+        each=options["each"] or grounding.EACH,
+        folder=options["corpus"],
     )
 
 
-MEASURES: Mapping[str, Callable[[Mapping[str, Any]], Figures]] = {"grounding": _grounding}
+def _secrets(options: Mapping[str, Any]) -> Figures:
+    return secrets.measure(
+        options["half"],
+        seed=options["seed"],
+        each=options["each"] or secrets.EACH,
+        folder=options["corpus"],
+    )
+
+
+MEASURES: Mapping[str, Callable[[Mapping[str, Any]], Figures]] = {
+    "grounding": _grounding,
+    "secrets": _secrets,
+}
 
 
 def _document(figures: Figures) -> dict[str, Any]:
