@@ -15,7 +15,7 @@ from rich.table import Table
 
 from agentsys.kernel.errors import BadInput
 from orchestration.cli.output import Command, add_json, positive
-from verification.measuring import grounding, secrets
+from verification.measuring import grounding, safety, secrets
 from verification.measuring.documents import HALVES
 from verification.measuring.figures import Figures
 
@@ -65,8 +65,13 @@ def _secrets(options: Mapping[str, Any]) -> Figures:
     )
 
 
+def _safety(options: Mapping[str, Any]) -> Figures:
+    return safety.measure(options["half"], seed=options["seed"], folder=options["corpus"])
+
+
 MEASURES: Mapping[str, Callable[[Mapping[str, Any]], Figures]] = {
     "grounding": _grounding,
+    "safety": _safety,
     "secrets": _secrets,
 }
 

@@ -22,6 +22,8 @@ HALVES = ("develop", "held-out")
 PROSE = (".md", ".rst", ".txt")
 CHARS_MIN, CHARS_MAX = 1_000, 400_000
 FILES_MAX = 8  # of one package
+# Ourselves, and the collections of attacks, whose documents are full of them.
+LEFT_OUT = frozenset({"agentsys", "agentdojo", "garak", "pyrit", "inspect-evals", "inspect_evals"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def _of_folder(folder: Path) -> Iterator[Text]:
 def _installed() -> Iterator[Text]:
     for found in distributions():
         group = (found.metadata["Name"] or "").lower()
-        if group and group != "agentsys":
+        if group and group not in LEFT_OUT:
             yield from _described(found, group)
             yield from _files(found, group)
     yield from _manual()
@@ -99,6 +101,29 @@ def _read(path: Path, name: str, group: str) -> Iterator[Text]:
 
 _NOT_PROSE = re.compile(r"::|[|{}<>=\\\]\[]|https?:|^\s{4}|_\b|/\w+/|\$", re.MULTILINE)
 WORDS = range(7, 41)
+PARAGRAPH = range(60, 2_000)  # characters
+
+
+def paragraphs(texts: Sequence[Text]) -> list[str]:
+    """Each once; code and tables too."""
+    parts = (part.strip() for text in texts for part in re.split(r"\n\s*\n", text.text))
+    return list(dict.fromkeys(part for part in parts if len(part) in PARAGRAPH))
+
+
+_COMMAND = re.compile(
+    r"^[ \t]*\$[ ]+(\S.*)$|^```(?:bash|sh|shell|console)\n((?:(?!```).*\n)*)", re.MULTILINE
+)
+
+
+def commands(texts: Sequence[Text]) -> list[str]:
+    """Lines that documents tell a person to type, each once."""
+    found: dict[str, None] = {}
+    for text in texts:
+        for match in _COMMAND.finditer(text.text):
+            lines = (match[1] or match[2]).replace("\\\n", " ").splitlines()
+            bare = (line.strip().removeprefix("$ ") for line in lines)
+            found.update(dict.fromkeys(line for line in bare if line and line[0] not in "#>"))
+    return list(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from random import Random
 
 from verification.domain.secrets import secrets_in
 from verification.measuring.contexts import FILES, PLACES, placed
-from verification.measuring.documents import half_of
+from verification.measuring.documents import LEFT_OUT, half_of
 from verification.measuring.figures import Counted, Figures
 from verification.measuring.keys import FORMED, NAMED
 
@@ -48,7 +48,8 @@ def code(half: str, folder: Path | None = None) -> Iterator[tuple[str, Path]]:
     for root in roots:
         for path in sorted(root.rglob("*")):
             inside = path.relative_to(root).parts
-            is_other = not folder and ("site-packages" in inside or half_of(inside[0]) != half)
+            left_out = "site-packages" in inside or inside[0].split("-")[0] in LEFT_OUT
+            is_other = not folder and (left_out or half_of(inside[0]) != half)
             kind = CODE.get(path.suffix) or ("locks" if path.name in FILES_NAMED else None)
             if kind and not is_other and path.is_file() and path.stat().st_size <= BYTES_MAX:
                 yield kind, path
