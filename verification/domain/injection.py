@@ -28,7 +28,12 @@ _HIDDEN = re.compile(
 )
 NEAR = 2_000  # characters
 FLAGS = re.IGNORECASE | re.MULTILINE
-_ALONE = tuple((kind, re.compile(form, FLAGS)) for kind, form in ALONE)
+_ALONE = tuple((kind, tuple(hints.split()), re.compile(form, FLAGS)) for kind, hints, form in ALONE)
+_HOSTS = "://|www.|@|webhook|.".split("|")
+_ROLES = (
+    "now on|this point|this moment|on now|character|you are|you will|act|pretend|role|simulate|persona"
+    "|impersonat|gpt|openai|language model|as an ai|developer mode|jailbreak|dan|aim|stan"
+).split("|")
 _SECRET, _TARGET, _SEND = (re.compile(form, FLAGS) for form in (SECRET, TARGET, SEND))
 _ADDRESSING = tuple(re.compile(form, FLAGS) for form in ADDRESSING)
 _LOOSENING = tuple(re.compile(form, FLAGS) for form in LOOSENING)
@@ -47,12 +52,21 @@ def marks_in(text: str) -> tuple[Mark, ...]:
     found = []
     if hidden := hidden_characters(text):
         found.append(Mark("hidden characters", hidden))
-    for kind, form in _ALONE:
-        if kind not in (mark.kind for mark in found) and (match := form.search(text)):
+    lower = text.lower()
+    for kind, hints, form in _ALONE:
+        if not any(hint in lower for hint in hints) or kind in (mark.kind for mark in found):
+            continue
+        if match := form.search(text):
             found.append(Mark(kind, _shown(match[0])))
-    if LEAVING not in (mark.kind for mark in found) and (sent := _data_sent(text)):
+    may_send = any(hint in lower for hint in _HOSTS)
+    if may_send and LEAVING not in (mark.kind for mark in found) and (sent := _data_sent(text)):
         found.append(Mark(LEAVING, _shown(sent)))
-    if ROLE not in (mark.kind for mark in found) and (words := _role_without_rules(text)):
+    may_play = any(hint in lower for hint in _ROLES)
+    if (
+        may_play
+        and ROLE not in (mark.kind for mark in found)
+        and (words := _role_without_rules(text))
+    ):
         found.append(Mark(ROLE, _shown(" … ".join(words))))
     return tuple(found)
 
