@@ -1,9 +1,10 @@
-"""`verifiers list|score|trust|demote|backtest`: how good verifiers are, whom to believe, and what a
+"""`verifiers list|score|measure|trust|demote|backtest`: how good verifiers are, whom to believe, and what a
 policy would have decided."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from django.core.management.base import CommandParser
 from agentsys.kernel.errors import BadInput
 from agentsys.kernel.wording import counted
 from orchestration.cli.backtest import add_backtest, backtest
+from orchestration.cli.measuring import add_measure, measure
 from orchestration.cli.output import Command as Base
 from orchestration.cli.output import actor, add_json, positive, project_known
 from orchestration.cli.scoring import (
@@ -44,6 +46,10 @@ class Command(Base):
             one.add_argument("verifier")
             one.add_argument("--reason", required=True)
         add_backtest(verbs)
+        add_measure(verbs.add_parser("measure", help="figures on sets with known answers"))
+
+    def do_measure(self, **options: Any) -> None:
+        sys.exit(measure(self, options))
 
     def do_backtest(self, **options: Any) -> None:
         backtest(self, **options)
