@@ -34,6 +34,8 @@ _ROLES = (
     "now on|this point|this moment|on now|character|you are|you will|act|pretend|role|simulate|persona"
     "|impersonat|gpt|openai|language model|as an ai|developer mode|jailbreak|dan|aim|stan"
 ).split("|")
+_HINTS = tuple({hint for _, hints, _ in _ALONE for hint in hints} | {*_HOSTS, *_ROLES})
+_CHARS_MIN = 8  # no wording is shorter
 _SECRET, _TARGET, _SEND = (re.compile(form, FLAGS) for form in (SECRET, TARGET, SEND))
 _ADDRESSING = tuple(re.compile(form, FLAGS) for form in ADDRESSING)
 _LOOSENING = tuple(re.compile(form, FLAGS) for form in LOOSENING)
@@ -52,16 +54,21 @@ def marks_in(text: str) -> tuple[Mark, ...]:
     found = []
     if hidden := hidden_characters(text):
         found.append(Mark("hidden characters", hidden))
+    if len(text) < _CHARS_MIN:
+        return tuple(found)
     lower = text.lower()
+    here = {hint for hint in _HINTS if hint in lower}
+    if not here:  # nearly every output of a task
+        return tuple(found)
     for kind, hints, form in _ALONE:
-        if not any(hint in lower for hint in hints) or kind in (mark.kind for mark in found):
+        if here.isdisjoint(hints) or kind in (mark.kind for mark in found):
             continue
         if match := form.search(text):
             found.append(Mark(kind, _shown(match[0])))
-    may_send = any(hint in lower for hint in _HOSTS)
+    may_send = not here.isdisjoint(_HOSTS)
     if may_send and LEAVING not in (mark.kind for mark in found) and (sent := _data_sent(text)):
         found.append(Mark(LEAVING, _shown(sent)))
-    may_play = any(hint in lower for hint in _ROLES)
+    may_play = not here.isdisjoint(_ROLES)
     if (
         may_play
         and ROLE not in (mark.kind for mark in found)

@@ -36,6 +36,8 @@ _NOT_A_VALUE = re.compile(
     r"(?i)(?:_|-|\b)(?:hash|digest|sha256|id|name|url|path|file|field|type)s?$"
 )
 _HEX = re.compile(r"[0-9a-fA-F-]+")
+_HINTS = tuple({hint for _, hints, _ in FORMS for hint in hints})
+_CHARS_MIN = 8  # no secret is shorter
 FOUND_MAX = 50
 GENERIC = "assigned secret"
 PASSWORD_ENTROPY_MIN = 3.0  # bits per character; English words in a name have about 2.5 to 3
@@ -57,6 +59,8 @@ class Secret:
 
 def secrets_in(text: str) -> tuple[Secret, ...]:
     """The first of them; a text with many is refused as it is with one."""
+    if len(text) < _CHARS_MIN:
+        return ()
     assigned = {s.fingerprint: s for s in islice(_assigned(text), FOUND_MAX)}
     return tuple(
         (assigned | {s.fingerprint: s for s in islice(_by_form(text), FOUND_MAX)}).values()
@@ -70,8 +74,9 @@ def entropy(text: str) -> float:
 
 
 def _by_form(text: str) -> Iterator[Secret]:
-    for kind, hints, form in FORMS:
-        if not any(hint in text for hint in hints):
+    here = {hint for hint in _HINTS if hint in text}
+    for kind, hints, form in FORMS if here else ():
+        if here.isdisjoint(hints):
             continue
         for match in form.finditer(text):
             if not match[0].upper().endswith("EXAMPLE") and not _is_placeholder_url(match):
