@@ -17,7 +17,6 @@ from hypothesis.stateful import run_state_machine_as_test
 from orchestration.services import approvals, proposals, tribunal
 from tests import factories as given
 from tests.orchestration.trials import Trials
-from verification import services as verification
 from verification.contracts import VerdictOutcome
 from verification.domain import ruling
 from verification.domain.authority import Opinion
@@ -123,20 +122,6 @@ def one_approval_is_enough() -> Any:
     )
 
 
-def vetoes_are_forgotten() -> Any:
-    of = verification.verdicts_of
-
-    def without(ids: Any) -> Any:
-        return {
-            pk: [
-                replace(v, veto=False, outcome=VerdictOutcome.PASS) if v.veto else v for v in views
-            ]
-            for pk, views in of(ids).items()
-        }
-
-    return mock.patch.object(verification, "verdicts_of", without)
-
-
 PLANTS: tuple[tuple[Patch, str], ...] = (
     (a_person_needs_no_reason, r"lifted without a reason|did not pass"),
     (an_abstention_is_a_pass, r"did not pass"),
@@ -144,7 +129,6 @@ PLANTS: tuple[tuple[Patch, str], ...] = (
     (bytes_are_believed, r"did not pass these bytes|approved other bytes"),
     (an_approval_outlives_an_edit, r"approved this"),
     (one_approval_is_enough, r"1 of 2 approved this"),
-    (vetoes_are_forgotten, r"against the veto"),
 )
 
 
