@@ -18,7 +18,7 @@ from typing import Any
 
 import structlog
 
-from agentsys.kernel.plugins import leave_out, left_out, taken_in
+from agentsys.kernel.plugins import leave_out, taken_in, why_left_out
 from workers import profiles
 from workers.agents.base import Agent
 from workers.errors import AgentUnknown
@@ -60,7 +60,7 @@ def agent(name: str) -> Agent:
         known = sorted({*names(), *profiles.profiles()})
         close = difflib.get_close_matches(name, known, n=1)
         hint = f" (did you mean `{close[0]}`?)" if close else ""
-        hint += "".join(f"; a plugin was left out: {one}" for one in left_out(GROUP, name))
+        hint += why_left_out(GROUP, name)
         raise AgentUnknown(name=name, hint=hint, known=", ".join(known))
     return found
 

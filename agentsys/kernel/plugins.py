@@ -59,3 +59,8 @@ def left_out(group: str = "", name: str = "") -> list[LeftOut]:
     """What this process has left out so far, of a group, or of a name in it."""
     found = [one for one in _known.values() if group in ("", one.group)]
     return sorted((one for one in found if name in ("", one.name)), key=str)
+
+
+def why_left_out(group: str, name: str) -> str:
+    """For the end of a message that says that there is no such name; "" when none was left out."""
+    return "".join(f"; a plugin was left out: {one}" for one in left_out(group, name))
