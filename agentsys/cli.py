@@ -79,6 +79,8 @@ def _needs_servers(words: list[str]) -> bool:
         return False
     if command == "stack":
         return not {"down", "status", "logs"} & set(words)
+    if command == "verifiers":
+        return "measure" not in words
     if command == "check":
         return any(word.startswith("--database") for word in words)
     return command not in WITHOUT_SERVERS

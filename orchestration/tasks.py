@@ -23,6 +23,7 @@ from django.db import connections
 from agentsys.celery import app
 from orchestration.services import sessions
 from orchestration.services.advance import advance
+from orchestration.services.bus import deliver as bus_deliver
 from orchestration.services.draining import drain
 from orchestration.services.goals import goal_plan
 from orchestration.services.outcomes import goals_scored
@@ -119,6 +120,12 @@ def plan(goal_id: int) -> str | None:
 def reflect(goal_id: int) -> str | None:
     """A goal is over: is there a playbook in it and in those before it?"""
     return _edge("reflect", lambda: goal_reflect(goal_id), goal_id=goal_id)
+
+
+@app.task(name="orchestration.deliver")
+def deliver() -> int | None:
+    """Subscribers are to be told something."""
+    return _edge("deliver", bus_deliver)
 
 
 @app.task(name="orchestration.score")

@@ -26,6 +26,16 @@ def _own_home(tmp_path: Path, settings: Any) -> None:
 
 
 @pytest.fixture(autouse=True)
+def _no_policy_left() -> Iterator[None]:
+    """A process keeps what it read of policies for some seconds: other tests have other rows."""
+    yield
+    services = sys.modules.get("verification.services")
+    if services is not None:
+        services.policies_forget()
+        services.scoreboard.forget()
+
+
+@pytest.fixture(autouse=True)
 def _no_session_left() -> Iterator[None]:
     """A worker session that a test opened holds a connection to its database: close it."""
     yield

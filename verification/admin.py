@@ -1,7 +1,8 @@
-"""Verdicts and the scoreboard, for superusers: rows of every project stand here side by side.
+"""Verdicts, policies and the scoreboard, for superusers: rows of every project stand side by side.
 
 Setting a verdict aside is done on the attempt's page, where it is judged with what it is about.
-Whether a verifier is believed is said here: by adding a standing, with a reason.
+Whether a verifier is believed is said here, by adding a standing with a reason, and what a report
+must have, by adding a version of the policy.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from agentsys.console import ModelAdmin, SuperuserOnlyAdmin
-from verification import scoreboard
-from verification.models import Baseline, Panel, Scorecard, Standing, Verdict
+from verification import policies, scoreboard
+from verification.models import Baseline, Panel, PolicyVersion, Scorecard, Standing, Verdict
 
 
 @admin.register(Verdict)
@@ -114,6 +115,47 @@ class StandingAdmin(ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Standing, form: Any, change: bool) -> None:
         name = request.user.get_username()
         obj.pk = scoreboard.standing_set(obj.verifier, obj.state, by=name, reason=obj.reason).pk
+
+
+if TYPE_CHECKING:
+    PolicyBase = forms.ModelForm[PolicyVersion]
+else:
+    PolicyBase = forms.ModelForm
+
+
+class PolicyForm(PolicyBase):
+    """A new version begins with what is in force."""
+
+    class Meta:
+        model = PolicyVersion
+        fields = ("document", "reason")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance._state.adding:
+            self.initial.setdefault("document", policies.policy_in_force().document)
+
+    def clean_document(self) -> Any:
+        document = self.cleaned_data["document"]
+        if problems := policies.policy_document_problems(document):
+            raise forms.ValidationError(problems)
+        return document
+
+
+@admin.register(PolicyVersion)
+class PolicyAdmin(SuperuserOnlyAdmin):
+    """The latest is in force. What is there is never edited: a change is a new version."""
+
+    form = PolicyForm
+    list_display = ("version", "made_by", "made_at", "reason")
+    ordering = ("-version",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        by = request.user.get_username()
+        obj.version = policies.policy_add(obj.document, by=by, reason=obj.reason)
 
 
 def _percent(fraction: float | None) -> str:

@@ -81,10 +81,20 @@ class VerdictDraft:
 
 
 @dataclass(frozen=True, slots=True)
+class Floor:
+    """Of these verifiers at least `quorum` kinds of evidence must pass."""
+
+    required: tuple[str, ...]
+    quorum: int
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """Which verifiers must speak, and how many kinds of evidence must pass.
 
     `voters`: verifier -> number of independent voters (consensus); others have one voter, "".
+    `floors`: where there are any, each must hold; `quorum` alone is the task's own.
+    `advisory`: verifiers that are heard and decide nothing.
     `person`: however the verdicts turn out, nothing is accepted before a person has looked.
     `rounds_max`: as many rejections, then a person looks; 0 leaves it to the task's patience.
     `version`: of the stored policy that set a floor under this; 0 where none did.
@@ -93,9 +103,15 @@ class Policy:
     required: tuple[str, ...]
     quorum: int = 1
     voters: Mapping[str, int] = field(default_factory=dict)
+    floors: tuple[Floor, ...] = ()
+    advisory: frozenset[str] = frozenset()
     person: bool = False
     rounds_max: int = 0
     version: int = 0
+
+    @property
+    def quorums(self) -> tuple[Floor, ...]:
+        return self.floors or (Floor(self.required, self.quorum),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +153,16 @@ class Rule(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """`authority` is the one the outcome rests on; below a verifier nobody accepts or rejects."""
+    """`authority` is the one the outcome rests on; below a verifier nobody accepts or rejects.
+    `policy` is the version that it follows from."""
 
     outcome: RulingOutcome
     reasons: tuple[str, ...] = ()
     rule: Rule = Rule.WAITING
     authority: Authority = Authority.VERIFIER
+    policy: int = 0
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """For the record."""
+        return {"rule": str(self.rule), **({"policy": self.policy} if self.policy else {})}

@@ -118,6 +118,29 @@ class Verdict(models.Model):
         return f"{self.verifier}{voter} on attempt-{self.attempt_id}: {said}"
 
 
+class PolicyVersion(models.Model):
+    """What must be judged, and by whom, as somebody once decided. The greatest version is in force;
+    none is ever changed or taken away (a trigger refuses it), since attempts name theirs."""
+
+    version = models.BigAutoField(primary_key=True)
+    document = models.JSONField(help_text="See docs/verification.md, Policy as data.")
+    reason = models.TextField(help_text="Why: whoever looks later must know.")
+    made_by = models.CharField(max_length=150, editable=False)
+    made_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name = "policy"
+        verbose_name_plural = "policies"
+        constraints = [
+            models.CheckConstraint(
+                name="policy_has_author_and_reason", condition=Q(made_by__gt="", reason__gt="")
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"policy {self.version}"
+
+
 class Baseline(models.Model):
     """How a repository's tests went at a commit, before any agent touched it: run once, kept."""
 

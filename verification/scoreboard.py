@@ -7,19 +7,18 @@ advisory is read by every worker and kept for a few seconds.
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import django.db
-import structlog
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 
 from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import digest
+from verification.contracts import VerdictOutcome
+from verification.domain.consensus import Weights
 from verification.domain.panels import PanelReport
 from verification.domain.recordings import Recording
 from verification.domain.scoring import Score
@@ -28,7 +27,7 @@ from verification.verifiers import registry
 
 FRESH_SECONDS = 5.0
 ANSWERS_MIN = 20  # fewer say nothing about a verifier
-log = structlog.get_logger(__name__)
+PANELS_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,38 +136,44 @@ def scoreboard() -> list[Place]:
 
 
 def advisory_names() -> frozenset[str]:
-    """Names of verifiers that are heard and do not decide. When the database cannot be asked, what
-    was read last holds."""
-    global _advisory, _read_at
-    with _lock:
-        if _read_at is None or time.monotonic() - _read_at > FRESH_SECONDS:
-            try:
-                _advisory = _read()
-            except django.db.Error as error:
-                log.warning("standings could not be read", error=str(error)[:200])
-            _read_at = time.monotonic()
-        return _advisory
+    """Names of verifiers that are heard and do not decide; at most FRESH_SECONDS old."""
+    return _known().advisory
+
+
+def panels_measured() -> tuple[Weights, ...]:
+    """Weights of judges that were measured on passes and fails, the newest first."""
+    return _known().panels
 
 
 def forget() -> None:
     """The next look-up reads the rows again."""
-    global _read_at
-    _read_at = None
+    global _kept
+    _kept = None
 
 
-_lock = threading.Lock()
-_advisory: frozenset[str] = frozenset()
-_read_at: float | None = None
+@dataclass(frozen=True, slots=True)
+class _Known:
+    advisory: frozenset[str]
+    panels: tuple[Weights, ...]
+    until: float  # time.monotonic()
 
 
-def _read() -> frozenset[str]:
-    """A thread that had no connection before has none afterwards."""
-    was_open = connection.connection is not None
-    try:
-        return frozenset(n for n, s in _standings().items() if s.state == Trust.ADVISORY)
-    finally:
-        if not was_open:
-            connection.close()
+_kept: _Known | None = None
+
+
+def _known() -> _Known:
+    global _kept
+    kept, now = _kept, time.monotonic()
+    if kept is None or kept.until < now:
+        advisory = frozenset(n for n, s in _standings().items() if s.state == Trust.ADVISORY)
+        _kept = kept = _Known(advisory, tuple(_weights()), now + FRESH_SECONDS)
+    return kept
+
+
+def _weights() -> Iterator[Weights]:
+    passes = {"positive": VerdictOutcome.PASS, "negative": VerdictOutcome.FAIL}
+    for row in Panel.objects.filter(**passes).order_by("-id")[:PANELS_MAX]:
+        yield Weights(row.positive, row.negative, row.weights, row.effective_votes, row.items)
 
 
 def _standings() -> dict[str, Standing]:

@@ -21,6 +21,7 @@ import structlog
 
 from agentsys.kernel.hashing import plain
 from agentsys.kernel.plugins import is_its_own
+from verification import scoreboard
 from verification.contracts import (
     Authority,
     Case,
@@ -33,9 +34,18 @@ from verification.contracts import (
 from verification.domain import policy as policies
 from verification.domain.appeals import appealable, appealed, evidence_problem
 from verification.domain.authority import Opinion
-from verification.domain.matters import risk_of
+from verification.domain.floors import with_floor
+from verification.domain.matters import kinds_of, risk_of
 from verification.domain.ruling import Unproven, decide, voters_of
 from verification.domain.verdicts import Override, VerdictView, still_binding
+from verification.policies import (
+    Stored,
+    policies_forget,
+    policy_add,
+    policy_document_problems,
+    policy_in_force,
+    policy_version,
+)
 from verification.rows import (
     VerdictRow,
     metrics,
@@ -50,6 +60,7 @@ from verification.rows import (
     verdicts_published,
     verdicts_withdraw,
 )
+from verification.scoreboard import advisory_names, panels_measured
 from verification.statements import INSERT_OF_ACCEPTED
 from verification.verifiers import registry
 from verification.verifiers.base import drafted
@@ -61,9 +72,11 @@ __all__ = [
     "Opinion",
     "Override",
     "Ruling",
+    "Stored",
     "Unproven",
     "VerdictRow",
     "VerdictView",
+    "advisory_names",
     "appealable",
     "appealed",
     "busy_seconds",
@@ -73,9 +86,17 @@ __all__ = [
     "inline_verdicts",
     "judge",
     "metrics",
+    "panels_measured",
+    "policies_forget",
+    "policy_add",
+    "policy_document_problems",
     "policy_for",
+    "policy_in_force",
     "policy_problems",
+    "policy_under",
+    "policy_version",
     "risk_of",
+    "scoreboard",
     "still_binding",
     "verdict_claim",
     "verdict_override",
@@ -98,8 +119,32 @@ def verifier_names() -> tuple[str, ...]:
     return registry.names()
 
 
-def policy_for(definition: Mapping[str, Any]) -> Policy:
-    return policies.policy_for(definition, registry.kinds())
+def policy_for(
+    definition: Mapping[str, Any],
+    report: Mapping[str, Any] | None = None,
+    *,
+    version: int | None = None,
+) -> Policy:
+    """What must be judged of a task's report: what the task asks for, on the floor that the policy
+    in force, or that `version` of it, sets under such a report. Without a report the task's alone."""
+    own = policies.policy_for(definition, registry.kinds())
+    if report is None:
+        return own
+    stored = policy_in_force() if version is None else policy_version(version)
+    return policy_under(stored, own, definition, report) if stored.version else own
+
+
+def policy_under(
+    stored: Stored, own: Policy, definition: Mapping[str, Any], report: Mapping[str, Any]
+) -> Policy:
+    return with_floor(
+        own,
+        stored.document,
+        version=stored.version,
+        kinds=kinds_of(report, str(definition.get("agent", ""))),
+        risk=risk_of(report),
+        kind_of=registry.kinds(),
+    )
 
 
 def policy_problems(definition: Mapping[str, Any]) -> list[str]:

@@ -115,6 +115,10 @@ class AgentProfileAdmin(ModelAdmin):
         problems = problems_of(row.persona(), new=True)
         return "; ".join(p for each in problems.values() for p in each)[:300] or "ready"
 
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """A new one has nothing on record."""
+        return self.fieldsets if obj else self.fieldsets[:-1]
+
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """A name is for ever: plans name it, and its versions go by it."""
         return (*self.readonly_fields, "name") if obj else self.readonly_fields

@@ -33,7 +33,10 @@ def attempt_run(brief: Brief, ports: Ports) -> Report:
     about an attempt that is no longer ours."""
     try:
         agent = registry.agent(brief.agent)
-        problems = registry.input_problems(agent, brief.inputs)
+        from workers import roles  # its imports lead back here
+
+        schema = roles.inputs_schema_of(agent)
+        problems = registry.input_problems(agent, brief.inputs, schema)
         if problems:
             return _failed(FailureKind.BAD_INPUT, f"inputs of {brief.agent}: {'; '.join(problems)}")
         return _bounded(_run(agent, brief, ports), brief)

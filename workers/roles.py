@@ -31,13 +31,15 @@ EDITING = (
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """`decides` names the inputs that the model hands in, those of `must` without fail. Inputs that
-    `settled` names say already what the program is to do: then no model is asked."""
+    """`decides` names the inputs that the model hands in, those of `must` without fail and one of
+    `either`. Inputs that `settled` names say already what the program is to do: then no model is
+    asked."""
 
     prompt: str
     tools: tuple[str, ...]
     decides: tuple[str, ...] = ()
     must: tuple[str, ...] = ()
+    either: tuple[str, ...] = ()
     settled: tuple[str, ...] = ()
     edits: bool = False  # its change in the working tree is the program's `patch`
 
@@ -84,12 +86,33 @@ ROLES: Mapping[str, Role] = {
         must=("sections",),
         settled=("style",),
     ),
+    # Whether an action can be undone is not for a model to say: each waits for a person.
+    "devops": Role(
+        "You decide how operations are looked at, or what is done. Read what is known and finish"
+        " with the `checks` that show what the task asks for, or with one `action`. Checks run after"
+        " you finish; an action waits for a person who sees it byte for byte.",
+        READING,
+        decides=("checks", "action"),
+        either=("checks", "action"),
+        settled=("checks", "action"),
+    ),
 }
 
 
 def thinks(agent: str) -> bool:
     """Whether a model is configured for this very role."""
     return agent in ROLES and agent in models.profiles()
+
+
+def inputs_schema_of(agent: Agent) -> Mapping[str, Any]:
+    """What a task must give: with a model of its own a role decides on some of it itself."""
+    schema: Mapping[str, Any] = agent.inputs_schema
+    if not thinks(agent.name):
+        return schema
+    role = ROLES[agent.name]
+    given = [name for name in schema.get("required", ()) if name not in role.decides]
+    kept = {name: part for name, part in schema.items() if name != "oneOf" or not role.either}
+    return {**kept, "required": given}
 
 
 def run(agent: Agent, brief: Brief, ports: Ports) -> Report:
@@ -113,6 +136,7 @@ def _persona(agent: Agent, role: Role) -> Persona:
         "properties": {name: known[name] for name in role.decides},
         "required": list(role.must),
         "additionalProperties": False,
+        **({"oneOf": [{"required": [name]} for name in role.either]} if role.either else {}),
     }
     return Persona(agent.name, agent.description, role.prompt, role.tools, output_schema=schema)
 

@@ -194,13 +194,15 @@ class AgentInfo:
 
 def agent_info() -> dict[str, AgentInfo]:
     """Every agent that can be loaded, by name."""
+    from workers import roles
+
     return {
         name: AgentInfo(
             name=name,
             role=agent.role,
             lane=agent.lane,
             effects=agent.effects,
-            inputs_schema=agent.inputs_schema,
+            inputs_schema=roles.inputs_schema_of(agent),
             output_schema=agent.output_schema,
             description=agent.description,
             scope_mode=agent.scope_mode,

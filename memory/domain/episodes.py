@@ -38,6 +38,9 @@ READINGS = {
     "proposal.applied": Reading("result", "proposal-{proposal} of {goal} was applied"),
     "proposal.rejected": Reading("decision", "proposal-{proposal} of {goal} was rejected{because}"),
     "verdict.overruled": Reading("decision", "{who} overruled {verifier} in {goal}{because}"),
+    "conflict.owner": Reading(
+        "decision", "{winner} took the place of another change in {goal}; rule: {rule}"
+    ),
     "conflict.merge": Reading(
         "decision", "proposal-{loser} of {goal} lost a merge conflict; rule: {rule}"
     ),

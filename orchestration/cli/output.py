@@ -120,6 +120,13 @@ def safe(value: Any) -> Text:
     return Text(text)
 
 
+def first_line(text: str) -> str:
+    """What of a long text stands in a table; `show` has all of it."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    shown = (lines or [""])[0]
+    return f"{shown[:WHY_MAX]} …" if len(lines) > 1 or len(shown) > WHY_MAX else shown
+
+
 def state(name: str) -> Text:
     return Text(f"{STATE_MARK.get(name, ' ')} {name}", style=STATE_STYLE.get(name, ""))
 

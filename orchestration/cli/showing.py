@@ -25,6 +25,9 @@ def _task_lines(view: Mapping[str, Any], sentence: str) -> Iterator[str]:
     for row in view["attempts"]:
         because = f": {row['reason']}" if row["reason"] else ""
         yield f"attempt-{row['id']} (number {row['number']}): {row['state']}{because}"
+    for row in view["proposals"]:
+        because = f": {row['reason']}" if row["reason"] else ""
+        yield f"proposal-{row['id']} ({row['title']}): {row['state']}{because}"
     if view["output"] is not None:
         yield f"output: {value_text(view['output'])}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -192,6 +193,8 @@ def _read(kind: str, value: Any) -> Any:
             return str(Path(value).expanduser().absolute())
         case "object" if isinstance(value, Mapping):
             return dict(value)
+        case "object" if text and isinstance(found := json.loads(value), Mapping):
+            return dict(found)
         case "string" if text or isinstance(value, int | float):
             return str(value)
     raise ValueError(value)

@@ -36,6 +36,7 @@ class FailureClass(StrEnum):
     POLICY = "policy"
     BUDGET = "budget"
     UNFIT = "unfit"
+    REFUSED = "refused"
 
 
 CLASS_OF: Mapping[FailureKind, FailureClass] = {
@@ -52,7 +53,7 @@ CLASS_OF: Mapping[FailureKind, FailureClass] = {
     FailureKind.HANDED_BACK: FailureClass.UNFIT,
     # The same again comes to the same end.
     FailureKind.BAD_INPUT: FailureClass.POLICY,
-    FailureKind.REFUSED: FailureClass.POLICY,
+    FailureKind.REFUSED: FailureClass.REFUSED,
     FailureKind.POLICY: FailureClass.POLICY,
     FailureKind.BUDGET: FailureClass.BUDGET,
 }
@@ -132,10 +133,12 @@ Decision = (
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Policy of a class. `tries`: another try may help; `forgiven`: with the same journal."""
+    """Policy of a class. `tries`: another try may help; `forgiven`: with the same journal; `asks`: a
+    person, whatever the plan says."""
 
     tries: bool = True
     forgiven: bool = False
+    asks: bool = False
 
 
 RULES: Mapping[FailureClass, Rule] = {
@@ -149,6 +152,7 @@ RULES: Mapping[FailureClass, Rule] = {
     FailureClass.POLICY: Rule(tries=False),
     FailureClass.BUDGET: Rule(tries=False),
     FailureClass.UNFIT: Rule(),
+    FailureClass.REFUSED: Rule(tries=False, asks=True),
 }
 
 
@@ -255,7 +259,8 @@ def _climb(rule: Rule, reason: str, history: History, terms: Terms) -> Decision:
         return OtherAgent(reason, terms.fallback_agent)
     if rule.tries and terms.on_exhausted == "replan":
         return Divide(reason)
-    return AskPerson(reason) if terms.on_exhausted in ("ask", "replan") else GiveUp(reason)
+    asks = rule.asks or terms.on_exhausted in ("ask", "replan")
+    return AskPerson(reason) if asks else GiveUp(reason)
 
 
 def _next_model(history: History, terms: Terms) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestration.domain.recovery import CLASS_OF, FailureClass
-from verification.contracts import Ruling, RulingOutcome
+from verification.contracts import Rule, Ruling, RulingOutcome
 from workers.contracts import Failure, FailureKind, Outcome
 
 
@@ -18,7 +18,10 @@ class Accept:
 
 @dataclass(frozen=True, slots=True)
 class Propose:
-    """Accepted by the verifiers; its proposals must be approved and applied first."""
+    """Accepted by the verifiers; its proposals must be approved and applied first. `asks`: by a
+    person, whatever the plan says."""
+
+    asks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class Retry:
     rejected: bool  # True: the verifiers said no; False: the work itself broke
     failure: FailureClass = FailureClass.BAD_OUTPUT
     facts: Mapping[str, Any] = field(default_factory=dict)  # what the failure names
+    decided: Mapping[str, Any] = field(default_factory=dict, compare=False)  # for the record
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class Review:
     """The verdicts do not decide: a person must look."""
 
     reasons: tuple[str, ...]
+    decided: Mapping[str, Any] = field(default_factory=dict, compare=False)  # for the record
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +113,16 @@ def dispose_ruling(ruling: Ruling, *, proposes: bool) -> Disposition:
         case RulingOutcome.REJECT:
             reason = "; ".join(ruling.reasons) or "rejected by the verifiers"
             return Retry(
-                reason=reason, delay_seconds=0.0, rejected=True, failure=FailureClass.REJECTED
+                reason=reason,
+                delay_seconds=0.0,
+                rejected=True,
+                failure=FailureClass.REJECTED,
+                decided=ruling.told,
             )
+        case RulingOutcome.PERSON if proposes and ruling.rule is Rule.LOOK:
+            return Propose(asks=True)  # they look at what is proposed, and not at it twice
         case RulingOutcome.PERSON | RulingOutcome.PENDING:
-            return Review(reasons=ruling.reasons)
+            return Review(reasons=ruling.reasons, decided=ruling.told)
 
 
 def dispose_failure(failure: Mapping[str, Any] | None) -> Disposition:

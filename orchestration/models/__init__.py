@@ -5,6 +5,7 @@ The database repeats what must never be broken: CHECK constraints made from the 
 frozen contract or definition, or to a ledger row.
 """
 
+from orchestration.models.bus import Cursor, Delivery, Subscription
 from orchestration.models.control import (
     ApprovalRequest,
     Budget,
@@ -27,7 +28,9 @@ __all__ = [
     "Artifact",
     "Attempt",
     "Budget",
+    "Cursor",
     "Decision",
+    "Delivery",
     "Dependency",
     "Directive",
     "Goal",
@@ -42,6 +45,7 @@ __all__ = [
     "Scope",
     "ScopeLease",
     "Standstill",
+    "Subscription",
     "Swarm",
     "SwarmItem",
     "SwarmShift",

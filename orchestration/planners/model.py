@@ -46,6 +46,13 @@ PLAN_SCHEMA: dict[str, Any] = {
                     "non_goals": {"type": "array", "items": {"type": "string"}},
                     "output_schema": {"type": "object"},
                     "optional": {"type": "boolean"},
+                    "approval": {
+                        "description": "A person decides on what the task proposes.",
+                        "type": "object",
+                        "required": ["required"],
+                        "additionalProperties": False,
+                        "properties": {"required": {"const": True}},
+                    },
                     "fan_out": {
                         "description": "A task for each item of an earlier task's output; this"
                         " one comes after all of them.",
@@ -129,5 +136,15 @@ def _instructions(request: PlanRequest) -> str:
         " output with ${tasks.KEY.output.FIELD} and must then list KEY in depends_on. The same for"
         " each item of a list is one task with a fan_out. Tasks that"
         " may run together must not have overlapping write scopes.\n"
-        f"Agents:\n{agents}\nVerifiers: {', '.join(request.verifiers)}"
+        f"Agents:\n{agents}\nVerifiers: {', '.join(request.verifiers)}{_owners(request)}"
     )
+
+
+def _owners(request: PlanRequest) -> str:
+    """Whom what belongs to, so that the plan gives it to them."""
+    rows = [f"- {o.resource}: {o.role}" for o in request.owned if o.exclusive]
+    told = (
+        "\nOnly agents of the role or name given may write these, or a task with"
+        ' "approval": {"required": true}:\n'
+    )
+    return told + "\n".join(rows) if rows else ""

@@ -10,10 +10,11 @@ from typing import Any
 import yaml
 from django.conf import settings
 
-from agentsys.kernel.errors import BadInput
+from agentsys.kernel.errors import BadInput, NoSuchName
 from memory import services as memory
 from orchestration.domain.plan import PlanDraft, did_you_mean
 from orchestration.domain.playbook import PlaybookDraft, compile_playbook, playbook_from_json
+from orchestration.models import Project
 from orchestration.planners.port import PlanRequest
 
 
@@ -41,6 +42,27 @@ def playbook_find(name: str, namespace: str = "") -> PlaybookDraft:
             f" (there are: {', '.join(known) or 'none'})"
         ],
     )
+
+
+def playbooks_usable(project: str | None = None) -> list[tuple[str, PlaybookDraft]]:
+    """Where each is from, and what it is: files first, then what projects have learned and a person
+    has approved; of one project, or of all. NoSuchName for a project that is none."""
+    projects = Project.objects.order_by("name")
+    if project:
+        projects = projects.filter(name=project)
+        if not projects.exists():
+            names = Project.objects.order_by("name").values_list("name", flat=True)
+            raise NoSuchName(kind="project", name=project, names=list(names[:11]))
+    files = dict(playbook_files())
+    found = [("file", playbook_find(name)) for name in files]
+    for row in projects:
+        learned = memory.playbooks(row.namespace, state="active")
+        found += [
+            (f"project {row.name}", playbook_from_json(view.definition))
+            for view in learned
+            if view.name not in files
+        ]
+    return found
 
 
 def playbook_files() -> Iterator[tuple[str, Path]]:

@@ -64,7 +64,14 @@ def standing_of(
         changed = repository.changed_paths(merged.first_parent, merged.commit)
         touched = [path for path in changed if not paths or path in paths]
         owners = [o for path in touched if (o := owner_of(f"repo:{path}", owned)) is not None]
-        other = Proposal.objects.select_related("task").filter(pk=number, state="applied").first()
+        other = (
+            Proposal.objects.select_related("task")
+            .filter(pk=number, state="applied", goal__branch=proposal.goal.branch)
+            .filter(
+                payload__commit=merged.trailers.get("Agentsys-Change", "")
+            )  # numbers begin at 1
+            .first()
+        )
         if not owners or other is None:
             continue
         theirs = (other.task.agent, role_of(other.task.agent))

@@ -21,7 +21,7 @@ from orchestration.services.ports import NO_PORTS, AttemptPorts
 from orchestration.services.settle import Finished
 from orchestration.services.tribunal import ruling_on
 from verification import services as verification
-from verification.contracts import Case, Matter, Ruling, RulingOutcome
+from verification.contracts import Case, Matter, Policy, Ruling, RulingOutcome
 from workers.contracts import Brief, FailureKind, Outcome, Report, artifact_hash
 from workers.services import agent_output_schema, attempt_run, blob_get, blobs_put
 
@@ -86,7 +86,7 @@ def _judged(taken: Claimed, brief: Brief, report: Report, facts: dict[str, Any])
     """The verdicts that cost nothing, and what follows from them."""
     case = case_of(taken, brief, report, facts)
     definition = case.definition
-    policy = verification.policy_for(definition)
+    policy = verification.policy_for(definition, facts)
     spoken = verification.inline_verdicts(case, policy)
     costly = verification.costly(case, policy, spoken)
     views = [verification.VerdictView.of(draft) for draft in spoken]
@@ -96,7 +96,7 @@ def _judged(taken: Claimed, brief: Brief, report: Report, facts: dict[str, Any])
     )
     return Finished(
         claim=taken,
-        report={**facts, "inputs": plain(_small(brief.inputs))},
+        report={**facts, "inputs": plain(_small(brief.inputs)), **judged_by(policy)},
         artifact_hash=case.artifact_hash,
         verdicts=tuple(
             verification.verdict_rows(
@@ -105,6 +105,10 @@ def _judged(taken: Claimed, brief: Brief, report: Report, facts: dict[str, Any])
         ),
         disposition=dispose_report(facts, ruling, costly),
     )
+
+
+def judged_by(policy: Policy) -> dict[str, int]:
+    return {"policy": policy.version} if policy.version else {}
 
 
 def _small(inputs: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -19,8 +19,10 @@ from workers.services import effects_in_doubt
 PATHS_MAX = 50  # as many owned paths are shown to who decides
 
 
-def proposals_open(book: Book, task_id: int, attempt_id: int, after: Followups) -> None:
-    """Rows for what the attempt proposes; who must approve is policy."""
+def proposals_open(
+    book: Book, task_id: int, attempt_id: int, after: Followups, *, asks: bool = False
+) -> None:
+    """Rows for what the attempt proposes; who must approve is policy. `asks`: a person, always."""
     task = Task.objects.get(pk=task_id)
     attempt = Attempt.objects.get(pk=attempt_id)
     held = False
@@ -44,7 +46,7 @@ def proposals_open(book: Book, task_id: int, attempt_id: int, after: Followups) 
             payload={"proposal": proposal.pk, "hash": proposal.payload_hash, "risk": proposal.risk},
         )
         foreign = foreign_to(proposal, task, book.repository, book.project_id)
-        if foreign or needs_person(proposal, task.definition):
+        if asks or foreign or needs_person(proposal, task.definition):
             held = True
             _hold_for_approval(book, proposal, task, foreign)
         else:
@@ -107,18 +109,29 @@ def _for_whom(foreign: Sequence[Touched]) -> str:
     return f"Decide for {roles}, owner of {foreign[0].owner.resource}: "
 
 
-def review_ask(book: Book, task_id: int, attempt_id: int, reasons: Sequence[str]) -> None:
+def review_ask(
+    book: Book,
+    task_id: int,
+    attempt_id: int,
+    reasons: Sequence[str],
+    decided: Mapping[str, Any] = {},
+) -> None:
+    """`decided`: the rule, and the policy, that a person must look by."""
     attempt = Attempt.objects.select_related("task").get(pk=attempt_id)
     task = attempt.task
     text = "; ".join(reasons) or "the verdicts do not decide"
     tasks_move(
-        book, [task_id], TaskEvent.HELD, fields={"reason": f"a person must look: {text}"[:2000]}
+        book,
+        [task_id],
+        TaskEvent.HELD,
+        payload=decided,
+        fields={"reason": f"a person must look: {text}"[:2000]},
     )
     request_open(
         book,
         kind="verdict",
         question=f"Does the output of {task.key} count? {text}",
-        context={"reasons": list(reasons), **shown_of(attempt)},
+        context={"reasons": list(reasons), **shown_of(attempt), **decided},
         risk="write",
         task_id=task_id,
         attempt_id=attempt_id,

@@ -68,7 +68,10 @@ def change_merge(proposal: Proposal) -> Outcome:
             outcome = NotNow(str(busy))
         except AgentsysError as error:
             outcome = Impossible(str(error))
-    _ring_next(proposal)
+    if not isinstance(
+        outcome, NotNow | Impossible
+    ):  # what stopped this one stops the next one, too
+        _ring_next(proposal)
     return outcome
 
 

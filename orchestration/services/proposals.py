@@ -41,7 +41,8 @@ from orchestration.services.merging import change_merge
 from orchestration.services.moves import ORCHESTRATOR, attempts_move, proposals_move
 from orchestration.services.requests import request_open
 from orchestration.services.settle import accept_reported
-from workers.actions import TIMEOUT_SECONDS, Action, EffectInDoubt, action_apply
+from verification import services as verification
+from workers.actions import Action, EffectInDoubt, action_apply
 from workers.workspaces import scratch
 
 log = structlog.get_logger(__name__)
@@ -134,8 +135,8 @@ def _is_overdue(proposal: Proposal, now: datetime) -> bool:
     taken_at = proposal.apply_taken_at
     try:
         longest = Action.of(proposal.payload).timeout_seconds
-    except BadInput:  # a change, or nothing that can be carried out
-        longest = TIMEOUT_SECONDS
+    except BadInput:  # a change, whose tests run, or nothing that can be carried out
+        longest = verification.busy_seconds("execution")
     return taken_at is not None and taken_at + timedelta(seconds=longest + BUSY_SECONDS) <= now
 
 
@@ -152,6 +153,7 @@ def _merge(proposal: Proposal) -> str:
             displaced_record(proposal, result.get("displaced") or ())
             return _applied(proposal, result)
         case NotNow(reason=reason):
+            Task.objects.filter(pk=proposal.task_id, state="verifying").update(reason=reason[:2000])
             return _later(proposal, reason)
         case Halted():
             return _let_go(proposal)

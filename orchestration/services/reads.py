@@ -434,6 +434,12 @@ def task_view(task_id: int) -> dict[str, Any]:
             Dependency.objects.filter(task=task).order_by("pk").values_list("needs__key", flat=True)
         ),
         "attempts": [attempt_line(a) for a in attempts],
+        "proposals": [
+            {"id": pk, "kind": kind, "title": title, "state": state, "reason": reason}
+            for pk, kind, title, state, reason in Proposal.objects.filter(task=task)
+            .order_by("pk")
+            .values_list("pk", "kind", "title", "state", "reason")
+        ],
         "output": _output(accepted),
         "swarm": swarms_progress([task.pk]).get(task.pk) if task.agent == "swarm" else None,
     }

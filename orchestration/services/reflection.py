@@ -41,7 +41,7 @@ from orchestration.domain.reflection import (
     form_of,
     shape_of,
 )
-from orchestration.models import ApprovalRequest, Attempt, Goal, Plan, Project
+from orchestration.models import ApprovalRequest, Attempt, Goal, Plan, Project, Task
 from orchestration.planners.playbooks import playbook_files, playbook_read
 from orchestration.planners.wording import worded
 from orchestration.services.ledger import Book, goal_locked
@@ -104,9 +104,12 @@ def goals_seen(goal: Goal) -> list[Seen]:
     evidence; a goal that took long ends after many that came later."""
     revised = Plan.objects.filter(goal=OuterRef("goal"), document__has_key="revises")
     tasks = Func(F("document__tasks"), function="jsonb_array_length", output_field=IntegerField())
+    # A goal of optional tasks succeeds though all have failed: there is nothing to learn from it.
+    achieved = Task.objects.filter(goal=OuterRef("goal"), state="done")
     plans = (
         Plan.objects.filter(
             ~Exists(revised),
+            Exists(achieved),
             version=1,
             goal__project=goal.project_id,
             goal__state__in=("succeeded", "failed"),

@@ -40,7 +40,7 @@ from orchestration.services.moves import attempts_move, tasks_move
 from orchestration.services.parking import budget_ask
 from orchestration.services.recovery import task_recover
 from orchestration.services.requests import request_open, task_requests_withdraw
-from orchestration.services.tribunal import ruling_of
+from orchestration.services.tribunal import policy_told, ruling_of
 from verification import services as verification
 from verification.services import VerdictRow
 
@@ -106,14 +106,15 @@ def _accept(book: Book, batch: Sequence[Finished], after: Followups) -> None:
 
 
 def _accepted(finished: Finished) -> Accepted:
-    spoken = {v.verifier: str(v.draft.outcome) for v in finished.verdicts if v.draft}
+    why: dict[str, Any] = policy_told(finished.report)
+    why["verdicts"] = {v.verifier: str(v.draft.outcome) for v in finished.verdicts if v.draft}
     return Accepted(
         task_id=finished.claim.task_id,
         attempt_id=finished.claim.attempt_id,
         fence=finished.claim.fence,
         artifact_hash=finished.artifact_hash,
         report=canonical_of_plain(finished.report),
-        why={"verdicts": spoken},
+        why=why,
         **_spent(finished.report),
     )
 
@@ -293,20 +294,21 @@ def carry_out(
     match disposition:
         case Accept():
             accept_reported(book, task_id, attempt_id, after, actor=actor)
-        case Propose():
-            proposals_open(book, task_id, attempt_id, after)
+        case Propose(asks=asks):
+            proposals_open(book, task_id, attempt_id, after, asks=asks)
         case Retry(reason=reason) | Fail(reason=reason):
+            decided = disposition.decided if isinstance(disposition, Retry) else {}
             attempts_move(
                 book,
                 [attempt_id],
                 AttemptEvent.REJECTED,
                 actor=actor,
-                payload={"reason": reason},
+                payload={"reason": reason, **decided},
                 fields={"reason": reason},
             )
             _end_or_retry(book, task_id, attempt_id, disposition, after)
-        case Review(reasons=reasons):
-            review_ask(book, task_id, attempt_id, reasons)
+        case Review(reasons=reasons, decided=decided):
+            review_ask(book, task_id, attempt_id, reasons, decided)
         case Verify() | Ask() | Yield():
             raise AssertionError(f"{disposition} does not follow from verdicts")
 
@@ -326,7 +328,10 @@ def accept_reported(
                 fence=attempt.fence,
                 artifact_hash=attempt.artifact_hash,
                 actor=actor,
-                why={"verdicts": {v.verifier: str(v.outcome) for v in views}},
+                why={
+                    **policy_told(attempt.report or {}),
+                    "verdicts": {v.verifier: str(v.outcome) for v in views},
+                },
             )
         ],
         republish_seconds=settings.AGENTSYS.republish_seconds,

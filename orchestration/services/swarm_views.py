@@ -95,7 +95,7 @@ def swarm_sentence(seen: dict[str, Any]) -> str:
     if seen["leased"]:
         parts.append(f"{seen['leased']:,} under way with {seen['workers']} workers")
     if seen["answered"]:
-        parts.append(f"{seen['answered']:,} to be inspected")
+        parts.append(f"{seen['answered']:,} answered and to be inspected")
     if seen["open"]:
         parts.append(f"{seen['open']:,} open")
     if seen["failed"]:

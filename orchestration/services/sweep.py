@@ -25,6 +25,7 @@ from orchestration.services import dispatch
 from orchestration.services.advance import advance
 from orchestration.services.approvals import approval_expire
 from orchestration.services.budgets import reservations_release
+from orchestration.services.bus import subscribers_feed
 from orchestration.services.ending import task_fail, task_retry
 from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book, goal_locked
@@ -304,6 +305,14 @@ def stalled() -> list[int]:
         return [row[0] for row in cursor.fetchall()]
 
 
+def _subscribers() -> int:
+    """What subscribers are to be told; sent by a message, since the other side may be slow."""
+    due = subscribers_feed()
+    if due:
+        dispatch.send("orchestration.deliver")
+    return int(due)
+
+
 def _due(rows, field: str) -> list[int]:  # type: ignore[no-untyped-def]
     """Ids of `rows` whose `field` has passed by the database's clock."""
     from django.db.models.functions import Now
@@ -341,6 +350,7 @@ PARTS: Mapping[str, Callable[[], int]] = {
     "pauses": lambda: pauses_spread(),
     "advanced": lambda: _each("advance", stalled(), lambda pk: advance(pk)),
     "leftovers": lambda: leftovers_due(),
+    "subscribers": lambda: _subscribers(),
 }
 
 

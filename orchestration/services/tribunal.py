@@ -26,7 +26,13 @@ def ruling_on(
     words: Iterable[Opinion] = (),
 ) -> Ruling:
     return verification.decide(
-        policy, views, matter=matter, words=words, unproven=definition.get("unproven") or "ask"
+        policy,
+        views,
+        matter=matter,
+        words=words,
+        advisory=verification.advisory_names(),
+        panels=verification.panels_measured(),
+        unproven=definition.get("unproven") or "ask",
     )
 
 
@@ -39,11 +45,24 @@ def ruling_of(
     definition = {**task.definition, "agent": task.agent}
     return ruling_on(
         definition,
-        verification.policy_for(definition),
+        policy_of(attempt),
         verification.verdicts_of([attempt.pk])[attempt.pk],
         matter_of(attempt) if in_round is None else replace(matter_of(attempt), round=in_round),
         words,
     )
+
+
+def policy_of(attempt: Attempt) -> Policy:
+    """By the version that was in force when the attempt was handed in: what it required was asked
+    then, and what a newer one requires nobody would ask."""
+    report = attempt.report or {}
+    definition = {**attempt.task.definition, "agent": attempt.task.agent}
+    return verification.policy_for(definition, report, version=report.get("policy", 0))
+
+
+def policy_told(report: Mapping[str, Any]) -> dict[str, Any]:
+    """For the record: which version a report was judged by; nothing where there was none."""
+    return {"policy": report["policy"]} if "policy" in report else {}
 
 
 def matter_of(attempt: Attempt) -> Matter:

@@ -10,6 +10,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from orchestration.models import Goal, Proposal, ScopeLease
+from orchestration.services import reads
 from orchestration.services.approvals import approval_decide
 from orchestration.services.fsck import fsck
 from orchestration.services.proposals import proposal_apply
@@ -129,6 +130,8 @@ def test_the_third_conflict_is_a_persons(given: GivenRepository) -> None:
     approval_decide(asked.pk, user=root, decision="approve")
     assert pump(goal).state == "succeeded"
     assert given.git("show", f"{goal.branch}:a.py") == "a = 2"
+    told = reads.task_view(task_named(goal, "change").pk)["proposals"]
+    assert [row["state"] for row in told] == ["stale", "stale", "stale", "applied"]
     for proposal in lost:
         proposal.refresh_from_db()
         assert (proposal.state, "a.py" in proposal.reason) == ("stale", True)

@@ -25,6 +25,7 @@ from orchestration.services.verdicts import attempt_verify, verdict_overrule
 from orchestration.services.why import why
 from tests.orchestration.planted import PAIRS, Pair, learning, repository_with, writes
 from tests.orchestration.pump import at_once, attempt_of, events, judge, pump, submit, task_named
+from tests.simulation.broker import captured
 from tests.workers.given import GivenRepository
 from verification.models import Verdict
 
@@ -323,3 +324,18 @@ def test_what_a_person_let_pass_is_not_refused_for_the_same_tests(given: GivenRe
     verdict_overrule(lost.pk, "execution", outcome="pass", user=root, reason="it is known")
     assert pump(goal).state == "succeeded"
     assert given.git("show", f"{goal.branch}:broken.py") == "x = 1"
+
+
+def test_a_merge_rings_for_the_next_one_unless_what_stopped_it_would_stop_that_too(
+    given: GivenRepository,
+) -> None:
+    goal, (first, second) = both_proposed(given, TWO)
+    sent: list[Any] = []
+    with captured(sent.append):
+        given.git("checkout", "-q", goal.branch)
+        assert proposal_apply(first) == "approved"
+        assert sent == []
+        given.git("checkout", "-q", "main")
+        assert proposal_apply(first) == "applied"
+    rung = [message.args for message in sent if message.task == "orchestration.apply"]
+    assert rung == [(second,)]

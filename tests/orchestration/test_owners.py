@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
+from django.test import Client
 
 from agentsys.kernel.errors import BadInput
 from orchestration.models import Goal, Project, Proposal, Scope
@@ -122,6 +123,17 @@ def test_the_table_takes_no_row_that_means_nothing(resource: str, role: str, fie
     with pytest.raises(ValidationError) as caught:
         row.full_clean()
     assert list(caught.value.message_dict) == [field]
+
+
+def test_the_console_says_what_is_wrong_with_a_row_and_keeps_a_good_one(client: Client) -> None:
+    client.force_login(User.objects.create_superuser("root"))
+    page, project = "/admin/agentsys_orchestration/scope/add/", Project.objects.create(name="p")
+    row = {"project": project.pk, "resource": "src/**", "role": "security", "exclusive": "on"}
+    told = client.post(page, row)
+    assert "expected a pattern such as" in told.content.decode()
+    assert not Scope.objects.exists()
+    assert client.post(page, {**row, "resource": "repo:src/**"}).status_code == 302
+    assert str(Scope.objects.get()) == "repo:src/** owned by security"
 
 
 # --- Changes -------------------------------------------------------------------------------------

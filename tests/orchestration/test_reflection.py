@@ -20,6 +20,7 @@ from agentsys.kernel.hashing import digest
 from memory import services as memory
 from orchestration.models import ApprovalRequest, Goal, LedgerEntry
 from orchestration.planners import make_plan
+from orchestration.planners.playbooks import playbooks_usable
 from orchestration.services import dispatch
 from orchestration.services.approvals import approval_decide, approval_expire
 from orchestration.services.fsck import fsck
@@ -137,6 +138,23 @@ def test_a_goal_that_failed_is_counted_and_not_learned_from() -> None:
     assert goal_reflect(pump(submit(*tasks)).pk) == "nothing new"
     assert goal_reflect(pump(submit(*tasks)).pk).startswith("offered")
     assert offered().context["of_this_shape"] == {"succeeded": 2, "failed": 1}
+
+
+def test_a_goal_in_which_nothing_was_done_teaches_nothing() -> None:
+    """All of it was optional: it has succeeded, and achieved nothing."""
+    for text in ("hello", "goodbye"):
+        inputs = {"argv": ["false", text]}
+        tasks = [
+            node(
+                f"try-{n}", agent="command", inputs=inputs, optional=True, retry={"attempts_max": 1}
+            )
+            for n in range(2)
+        ]
+        document = {"objective": f"Say {text}", "tasks": tasks}
+        goal = pump(goal_submit(objective="", document=document, actor="tester"))
+        assert goal.state == "succeeded"
+        goal_reflect(goal.pk)
+    assert not ApprovalRequest.objects.filter(kind="playbook").exists()
 
 
 def test_a_project_may_say_that_nothing_is_to_be_learned() -> None:
@@ -304,6 +322,16 @@ def test_what_is_approved_is_what_was_shown_and_gives_the_plans_again(ann: User)
     assert pump(again).state == "succeeded"
     assert memory.playbook_get("say-twice", namespace=namespace).successes == 1  # type: ignore[union-attr]
     whole(*goals)
+
+
+def test_what_was_approved_is_listed_with_the_playbooks(ann: User) -> None:
+    two()
+    request = offered()
+    before = [playbook.name for _, playbook in playbooks_usable("default")]
+    approval_decide(request.pk, user=ann, decision="approve", reason="good")
+    found = {playbook.name: source for source, playbook in playbooks_usable("default")}
+    assert found[request.context["playbook"]["name"]] == "project default"
+    assert sorted(before) == sorted(name for name, source in found.items() if source == "file")
 
 
 def test_a_row_that_was_changed_after_it_was_asked_is_not_approved(ann: User) -> None:

@@ -16,6 +16,7 @@ from orchestration.services.running import serve
 from orchestration.services.settle import attempt_settle
 from tests import factories as given
 from tests.orchestration.pump import asked_about, attempt_of, node, pump, submit, task_named
+from verification import scoreboard
 from verification import services as verification
 from verification.contracts import Kind, VerdictDraft, VerdictOutcome
 
@@ -102,3 +103,12 @@ def serve_only(goal: Goal) -> None:
     """The attempt is made and reported; the verifier that takes its time has not spoken."""
     serve()
     assert Task.objects.get(goal=goal).state == "verifying"
+
+
+def test_a_verifier_that_was_demoted_decides_nothing_until_a_person_trusts_it_again() -> None:
+    scoreboard.standing_set("schema", "advisory", by="ada", reason="it passed what was wrong")
+    goal = pump(submit(node("a")))
+    assert task_named(goal, "a").state == "held"
+    assert "advisory" in asked_about(goal).question
+    scoreboard.standing_set("schema", "trusted", by="ada", reason="it is mended")
+    assert pump(submit(node("a"))).state == "succeeded"

@@ -5,17 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from agentsys.kernel.errors import AgentsysError
 from agentsys.kernel.hashing import digest
 from orchestration.models import ApprovalRequest, Attempt, Decision, Proposal, Task
 from orchestration.services.approvals import approval_decide
+from orchestration.services.goals import goal_cancel
 from orchestration.services.proposals import proposal_apply
 from orchestration.services.running import serve, task_serve
 from orchestration.services.settle import attempt_settle
@@ -32,12 +34,31 @@ JUDGED = {
     "retry": {"attempts_max": 3},
 }
 ACTION = {"action": {"argv": ["true"], "why": "to do something"}}
-OUTCOMES = st.sampled_from([*VerdictOutcome])
-REASONS = st.sampled_from(["", " ", "seen and fine"])
 
 
-def there_is(rows: Callable[[Trials], Any]) -> Callable[[Any], Any]:
-    return precondition(lambda trials: hasattr(trials, "goal") and rows(trials).exists())
+@dataclass(frozen=True)
+class Draw:
+    """All that chance says about one step, whatever comes of it."""
+
+    pick: int
+    which: int
+    outcome: VerdictOutcome
+    veto: bool
+    decision: str
+    reason: str
+    who: str
+
+
+DRAWS = st.builds(
+    Draw,
+    pick=st.sampled_from(range(9 * 8 * 7 * 5)),  # as likely for any number of possibilities
+    which=st.sampled_from(range(12)),
+    outcome=st.sampled_from([*VerdictOutcome]),
+    veto=st.booleans(),
+    decision=st.sampled_from([*["approve"] * 4, "reject", "respond"]),
+    reason=st.sampled_from(["", " ", "seen and fine"]),
+    who=st.sampled_from(["ann", "ann", "boss", "boss", "stranger"]),
+)
 
 
 def queued(trials: Trials) -> Any:
@@ -67,8 +88,10 @@ def approved(trials: Trials) -> Any:
 class Trials(RuleBasedStateMachine):
     people: ClassVar[dict[str, User]]
 
-    @initialize(quorum=st.integers(1, 2))
-    def begin(self, quorum: int) -> None:
+    @initialize(quorum=st.integers(1, 2), rounds=st.integers(1, 3))
+    def begin(self, quorum: int, rounds: int) -> None:
+        rules = [{"rounds_max": rounds}]  # after which a person is asked against a fail
+        verification.policy_add({"rules": rules}, by="ann", reason="to try")
         self.goal = submit(
             node("plain", **JUDGED),
             node("act", agent="devops", inputs=ACTION, approval={"quorum": quorum}, **JUDGED),
@@ -76,7 +99,9 @@ class Trials(RuleBasedStateMachine):
         self.looked: set[Attempt | Proposal] = set()
         self._work()
 
-    # --- What may happen ---------------------------------------------------------------------
+    def teardown(self) -> None:
+        if hasattr(self, "goal"):
+            tried(lambda: goal_cancel(self.goal.pk, actor="the test", reason="it is over"))
 
     def _work(self) -> None:
         """What agents can do, they do at once."""
@@ -85,72 +110,55 @@ class Trials(RuleBasedStateMachine):
         for task_id, fence in ready.values_list("task_id", "task__fence"):
             task_serve(task_id, fence)
 
-    @there_is(queued)
-    @rule(which=st.integers(0, 3), outcome=OUTCOMES, veto=st.booleans())
-    def a_verifier_speaks(self, which: int, outcome: VerdictOutcome, veto: bool) -> None:
-        row = nth(queued(self), which)
-        if row is not None:
-            veto = veto and outcome is VerdictOutcome.FAIL
-            said = VerdictDraft(row.verifier, Kind(row.kind), outcome, row.voter, veto)
-            verification.verdict_record(row.attempt_id, said)
+    # --- What may happen ---------------------------------------------------------------------
 
-    @there_is(queued)
-    @rule()
-    def the_other_verifiers_pass(self) -> None:
+    @rule(draw=DRAWS)
+    def then(self, draw: Draw) -> None:
+        """One of the things that can happen now. What is drawn does not hang on what there is: a
+        slow machine makes another history, and no other choices."""
+        possible = [act for rows, act in HAPPENINGS if rows(self).exists()]
+        if possible:
+            possible[draw.pick % len(possible)](self, draw)
+
+    def a_verifier_speaks(self, draw: Draw) -> None:
+        row = nth(queued(self), draw.which)
+        veto = draw.veto and draw.outcome is VerdictOutcome.FAIL
+        said = VerdictDraft(row.verifier, Kind(row.kind), draw.outcome, row.voter, veto)
+        verification.verdict_record(row.attempt_id, said)
+
+    def the_other_verifiers_pass(self, _draw: Draw) -> None:
         for row in queued(self):
             said = VerdictDraft(row.verifier, Kind(row.kind), VerdictOutcome.PASS, row.voter)
             verification.verdict_record(row.attempt_id, said)
 
-    @there_is(reported)
-    @rule()
-    def what_can_be_is_settled(self) -> None:
+    def what_can_be_is_settled(self, _draw: Draw) -> None:
         for attempt in reported(self):
             attempt_settle(attempt.pk)
         self._work()
 
-    @there_is(spoken)
-    @rule(which=st.integers(0, 5), outcome=OUTCOMES, reason=REASONS, who=st.booleans())
-    def somebody_overrules(
-        self, which: int, outcome: VerdictOutcome, reason: str, who: bool
-    ) -> None:
-        row = nth(spoken(self), which)
-        if row is not None:
-            user = self.people["boss" if who else "ann"]
-            names = (row.attempt_id, row.verifier, row.voter)
-            tried(lambda: verdict_overrule(*names, outcome=outcome, user=user, reason=reason))
+    def somebody_overrules(self, draw: Draw) -> None:
+        row = nth(spoken(self), draw.which)
+        said = {"outcome": draw.outcome, "user": self.people[draw.who], "reason": draw.reason}
+        tried(lambda: verdict_overrule(row.attempt_id, row.verifier, row.voter, **said))
 
-    @there_is(asked)
-    @rule(
-        which=st.integers(0, 1),
-        decision=st.sampled_from([*["approve"] * 4, "reject", "respond"]),
-        reason=REASONS,
-        who=st.sampled_from(["ann", "ann", "boss", "stranger"]),
-    )
-    def somebody_answers(self, which: int, decision: str, reason: str, who: str) -> None:
-        request = nth(asked(self), which)
-        if request is not None:
-            user = self.people[who]
-            tried(lambda: approval_decide(request.pk, user=user, decision=decision, reason=reason))
-            self._work()
+    def somebody_answers(self, draw: Draw) -> None:
+        request = nth(asked(self), draw.which)
+        said = {"user": self.people[draw.who], "decision": draw.decision, "reason": draw.reason}
+        tried(lambda: approval_decide(request.pk, **said))
+        self._work()
 
-    @there_is(reported)
-    @rule(which=st.integers(0, 1))
-    def bytes_of_a_report_change(self, which: int) -> None:
-        attempt = nth(reported(self), which)
-        if attempt is not None and not attempt.proposals.exists():
+    def bytes_of_a_report_change(self, draw: Draw) -> None:
+        attempt = nth(reported(self), draw.which)
+        if not attempt.proposals.exists():
             report = {**(attempt.report or {}), "output": {"echo": {"planted": 1}}}
             tampered(lambda: Attempt.objects.filter(pk=attempt.pk).update(report=report))
 
-    @there_is(held)
-    @rule()
-    def bytes_of_a_proposal_change(self) -> None:
+    def bytes_of_a_proposal_change(self, _draw: Draw) -> None:
         for row in held(self):
             payload = {**row.payload, "argv": ["echo", "planted"]}
             tampered(lambda: held(self).filter(pk=row.pk).update(payload=payload))  # noqa: B023
 
-    @there_is(approved)
-    @rule()
-    def what_is_approved_is_applied(self) -> None:
+    def what_is_approved_is_applied(self, _draw: Draw) -> None:
         for row in approved(self):
             proposal_apply(row.pk)
 
@@ -173,6 +181,19 @@ class Trials(RuleBasedStateMachine):
             if proposal not in self.looked:
                 self.looked.add(proposal)
                 assert_approved(proposal)
+
+
+HAPPENINGS: tuple[tuple[Callable[[Trials], Any], Callable[[Trials, Draw], None]], ...] = (
+    (queued, Trials.a_verifier_speaks),
+    (queued, Trials.the_other_verifiers_pass),
+    (reported, Trials.what_can_be_is_settled),
+    (reported, Trials.bytes_of_a_report_change),
+    (spoken, Trials.somebody_overrules),
+    (asked, Trials.somebody_answers),
+    (asked, Trials.somebody_answers),
+    (held, Trials.bytes_of_a_proposal_change),
+    (approved, Trials.what_is_approved_is_applied),
+)
 
 
 def assert_accepted_by_right(attempt: Attempt) -> None:

@@ -14,6 +14,7 @@ from agentsys.gateway import NoModelConfigured
 from agentsys.gateway.scripted import Script, scripted
 from agentsys.kernel.errors import BadInput
 from memory import services as memory
+from orchestration.domain.owners import Owned
 from orchestration.planners import make_plan
 from orchestration.planners.playbooks import playbook_files, playbook_find, playbooks_load
 from tests.planning.plans import plan, task
@@ -236,3 +237,16 @@ def test_without_a_model_the_way_out_is_said(settings: Any) -> None:
     with pytest.raises(NoModelConfigured) as error:
         make_plan(objective="mine")
     assert "AGENTSYS_MODEL" in str(error.value)
+
+
+def test_a_model_that_plans_is_told_who_owns_what_and_held_to_it(speak: Any) -> None:
+    owned = (Owned("repo:src/auth/**", "security"), Owned("repo:docs/**", "writers", False))
+    scopes = [{"resource": "repo:src/auth/a.py"}]
+    one = task("a", agent="coder", objective="do", scopes=scopes)
+    asks = {**one, "approval": {"required": True}}
+    script = speak({**GOOD, "tasks": [one]}, {**GOOD, "tasks": [asks]})
+    draft = make_plan(objective="mine", owned=owned)
+    assert draft.tasks[0].approval == {"required": True}
+    assert "- repo:src/auth/**: security" in str(script.asked[0])
+    assert "repo:docs" not in str(script.asked[0])
+    assert "security owns repo:src/auth/**" in str(script.asked[1])

@@ -62,6 +62,13 @@ def test_texts_are_read_by_the_type_of_their_parameter() -> None:
     }  # fmt: skip
 
 
+def test_an_object_may_be_given_as_json() -> None:
+    values = parameters_read(
+        playbook_from_json(playbook()), {"repo": "/srv/r", "count": 7, "extra": '{"a": [1]}'}
+    )
+    assert values["extra"] == {"a": [1]}
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

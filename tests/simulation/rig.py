@@ -7,6 +7,7 @@ and the jitter of retries. All else is the product, on its real database.
 
 from __future__ import annotations
 
+import math
 import sys
 import tempfile
 import traceback
@@ -39,6 +40,7 @@ from tests.simulation.agents import AGENT_IS_WRONG, Script
 from tests.simulation.broker import captured
 from tests.simulation.clock import SEARCH_PATH, SteppedTime, use_stepped_clock
 from tests.simulation.world import WorldSandbox
+from verification import policies, scoreboard
 from verification import services as verification
 from workers import actions, attempting
 
@@ -78,6 +80,29 @@ class Rig:
 
 
 @contextmanager
+def _policies_kept() -> Iterator[None]:
+    """What workers read of policies and standings every few seconds is read once: else when they
+    look, and so what a crash hits, would go by the wall's clock."""
+    kept = (
+        mock.patch.object(policies, "AGE_SECONDS", math.inf),
+        mock.patch.object(scoreboard, "FRESH_SECONDS", math.inf),
+    )
+    with kept[0], kept[1]:
+        _policies_forget()
+        policies.policy_in_force()
+        scoreboard.advisory_names()
+        try:
+            yield
+        finally:
+            _policies_forget()
+
+
+def _policies_forget() -> None:
+    policies.policies_forget()
+    scoreboard.forget()
+
+
+@contextmanager
 def rigged() -> Iterator[Rig]:
     """Everything that is replaced, for as long as the context lasts. Needs an open database."""
     rig = Rig(SteppedTime())
@@ -85,6 +110,7 @@ def rigged() -> Iterator[Rig]:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="agentsys-sim-")))
         config = replace(settings.AGENTSYS, home=home, embedder="hashing")
         stack.enter_context(override_settings(AGENTSYS=config))
+        stack.enter_context(_policies_kept())
         stack.enter_context(_stepped(rig))
         stack.enter_context(captured(lambda signature: rig.publish(signature)))
         stack.enter_context(agents.registered())

@@ -13,6 +13,7 @@ from agentsys.kernel.errors import BadInput, IllegalMove, LostRace
 from agentsys.kernel.hashing import canonical, digest, fault, plain
 from agentsys.kernel.ids import Ref, parse_ref
 from agentsys.kernel.machine import Machine, diagram
+from agentsys.kernel.wording import dollars
 from orchestration.domain.lives import ATTEMPT, GOAL, MACHINES, PROPOSAL, TASK
 
 
@@ -107,3 +108,11 @@ def test_what_has_no_json_form_is_named_by_its_place() -> None:
     assert fault(object()) == "object has no JSON form"
     assert fault({"x": {1, "a"}}).startswith("x: ")
     assert fault(endless) == "it is nested without end"
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [(5, "$5.00"), (0, "$0.00"), (0.004, "$0.0040"), (0.000012, "$0.000012"), (12.345, "$12.35")],
+)
+def test_amounts_too_small_for_cents_are_still_told(amount: float, shown: str) -> None:
+    assert dollars(amount) == shown

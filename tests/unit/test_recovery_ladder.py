@@ -54,6 +54,7 @@ def test_every_kind_of_failure_has_a_class_and_every_class_a_rule() -> None:
         (F.REJECTED, Afresh("why", 2.0)),
         (F.POLICY, GiveUp("why")),
         (F.BUDGET, Park("why")),
+        (F.REFUSED, AskPerson("why")),
     ],
 )
 def test_the_first_failure(failure: FailureClass, expected: object) -> None:
@@ -103,6 +104,11 @@ def test_another_model_takes_over_the_journal_after_two_outages() -> None:
 def test_no_other_model_is_asked_for_what_one_refused() -> None:
     terms = replace(TERMS, models=("b:2",), fallback_agent="coder", on_exhausted="ask")
     assert decided(F.POLICY, FIRST, terms) == AskPerson("why")
+
+
+def test_a_refusal_goes_to_a_person_and_to_no_other_model() -> None:
+    terms = replace(TERMS, models=("openai:other",), fallback_agent="other")
+    assert decided(CLASS_OF[FailureKind.REFUSED], FIRST, terms) == AskPerson("why")
 
 
 def test_three_lost_workers_are_a_quarantine() -> None:

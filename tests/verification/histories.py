@@ -80,11 +80,15 @@ class Histories(RuleBasedStateMachine):
     ) -> None:
         self._speak(name, f"v{number}" if name in self.policy.voters else "", outcome, veto)
 
-    @rule(outcome=OUTCOMES)
-    def all_that_must_speak_do(self, outcome: VerdictOutcome) -> None:
+    @rule(outcome=OUTCOMES, dissent=st.sampled_from(["none", "none", "fail", "veto"]))
+    def all_that_must_speak_do(self, outcome: VerdictOutcome, dissent: str) -> None:
         for name in self.policy.required:
+            last = name == self.policy.required[-1]
             for voter in ruling.voters_of(self.policy, name):
-                self._speak(name, voter, outcome if name == self.policy.required[-1] else PASS)
+                if voter == f"v{VOTERS}" and dissent != "none":
+                    self._speak(name, voter, FAIL, dissent == "veto")
+                else:
+                    self._speak(name, voter, outcome if last else PASS)
 
     def _speak(self, name: str, voter: str, outcome: VerdictOutcome, veto: bool = False) -> None:
         here = (name, voter, f"s{self.spec}", f"a{self.bytes}")
@@ -182,7 +186,7 @@ class Histories(RuleBasedStateMachine):
             below = Opinion(Authority.ORCHESTRATOR, PASS if outcome is FAIL else FAIL, "no")
             assert self.ruled(below, word).outcome is expected
         bare = self.ruled(Opinion(Authority.HUMAN, PASS, " ", "ann"))
-        against = [v for v in self.binding() if heard(v) == "fail"]
+        against = [v for v in self.verdicts.values() if heard(v) == "fail"]  # lapsed ones too
         if against and bare.outcome is RulingOutcome.ACCEPT:
             assert self.ruled().outcome is RulingOutcome.ACCEPT, "a fail was lifted without reason"
 

@@ -20,8 +20,9 @@ from verification.contracts import (
     VerdictOutcome,
 )
 from verification.domain.authority import Opinion, prevailing
-from verification.domain.ruling import decide, tally, voters_of
+from verification.domain.ruling import decide, voters_of
 from verification.domain.verdicts import Override, VerdictView, still_binding
+from verification.domain.voting import tally
 
 PASS, FAIL = VerdictOutcome.PASS, VerdictOutcome.FAIL
 ABSTAIN, ERROR = VerdictOutcome.ABSTAIN, VerdictOutcome.ERROR
@@ -229,7 +230,15 @@ def test_where_policy_wants_a_person_nothing_is_accepted_before() -> None:
     views = [said("schema", PASS), said("safety", PASS)]
     ruling = decide(replace(TWO, person=True, version=3), views)
     assert (ruling.outcome, ruling.rule) == (PERSON, Rule.LOOK)
-    assert ruling.reasons == ("policy 3 wants a person to look",)
+    assert ruling.reasons == ("the policy wants a person to look",)
+
+
+def test_a_no_to_other_bytes_still_takes_a_reason_to_lift() -> None:
+    lapsed = replace(said("safety", FAIL, veto=True), spec_hash="s1", artifact_hash="a0")
+    passes = replace(said("schema", PASS), spec_hash="s1", artifact_hash="a1")
+    views = [passes, lapsed]
+    assert decide(TWO, views, matter=BOUND, words=[replace(ADA, reason="")]).outcome is PERSON
+    assert decide(TWO, views, matter=BOUND, words=[ADA]).outcome is ACCEPT
 
 
 ADA = Opinion(Authority.HUMAN, PASS, "seen and fine", "ada")

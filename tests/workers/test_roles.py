@@ -16,10 +16,11 @@ pytest.importorskip("langchain_openai")
 from agentsys.gateway import roles as models
 from agentsys.gateway.loopback import Loopback, Say
 from agentsys.gateway.models import Profile
+from memory import services as memory
 from tests.workers.given import GivenPorts, GivenRepository, a_brief
 from workers import registry
-from workers.contracts import Outcome
-from workers.services import agent_thinks, attempt_run
+from workers.contracts import Outcome, Risk
+from workers.services import agent_info, agent_thinks, attempt_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -129,3 +130,64 @@ def test_inputs_that_say_what_to_do_leave_a_model_nothing_to_decide(
         brief = a_brief("coder", {"fixes": ["lint"]}, repository=repo.ref())
         assert checked("coder", attempt_run(brief, ports)).ran["by"] == "program"
     assert server.asked == []
+
+
+def test_a_devops_with_a_model_decides_on_checks_that_are_really_made(ports: GivenPorts) -> None:
+    checks = [{"name": "root", "disk": "/", "min_free_mb": 0}]
+    with thinking("devops", ("finish", {"checks": checks})):
+        brief = a_brief("devops", {}, lineage="r.5")
+        report = checked("devops", attempt_run(brief, ports))
+    (result,) = report.output["results"]
+    assert (result["name"], result["ok"]) == ("root", True)
+    assert report.proposals == ()
+
+
+def test_a_devops_with_a_model_proposes_an_action_that_always_waits_for_a_person(
+    ports: GivenPorts,
+) -> None:
+    action = {"argv": ["rm", "-r", "build"], "why": "It is old."}
+    with thinking(
+        "devops",
+        ("finish", {"action": action, "irreversible": False}),  # not for it to say
+        ("finish", {"action": action}),
+    ):
+        report = checked("devops", attempt_run(a_brief("devops", {}, lineage="r.6"), ports))
+    (proposal,) = report.proposals
+    assert (proposal.payload["argv"], proposal.risk) == (action["argv"], Risk.IRREVERSIBLE)
+
+
+def test_without_a_model_a_devops_is_told_what_to_do_or_does_nothing(ports: GivenPorts) -> None:
+    report = attempt_run(a_brief("devops", {}), ports)
+    assert report.outcome is Outcome.FAILED
+    assert report.failure is not None
+    assert "inputs of devops" in report.failure.message
+    assert "oneOf" in agent_info()["devops"].inputs_schema
+
+
+def test_a_retriever_with_a_model_brings_what_memory_holds_for_its_query(
+    ports: GivenPorts,
+) -> None:
+    memory.remember_many(
+        [
+            memory.MemoryDraft(
+                namespace="project-1", layer="semantic", kind="fact", actor="ada",
+                text="The deploy key of the shop is kept in the safe on the second floor.",
+            )
+        ]
+    )  # fmt: skip
+    with thinking("retriever", ("finish", {"query": "where is the deploy key of the shop"})):
+        brief = a_brief("retriever", {}, namespace="project-1", lineage="r.7")
+        report = checked("retriever", attempt_run(brief, ports))
+    assert "second floor" in str(report.output)
+    assert report.ran["by"] == "model"
+
+
+def test_a_documenter_with_a_model_writes_the_sections_that_it_hands_in(
+    ports: GivenPorts,
+) -> None:
+    sections = [{"heading": "What happened", "text": "Nothing did."}]
+    with thinking("documenter", ("finish", {"sections": sections})):
+        brief = a_brief("documenter", {"title": "What happened"}, lineage="r.8")
+        report = checked("documenter", attempt_run(brief, ports))
+    assert any(b"Nothing did." in artifact.content for artifact in report.artifacts)
+    assert report.ran["by"] == "model"

@@ -9,37 +9,41 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from verification.domain.injection_forms import (
+    ADDRESSING,
+    ALONE,
+    LEAVING,
+    LOOSENING,
+    ROLE,
+    SECRET,
+    SEND,
+    TARGET,
+    TOGETHER_MIN,
+)
+
 # Bidirectional controls, zero-width space and joins that shape no letter, tags, word joiners.
 # U+200C and U+200D are left out: Persian, Indic scripts and emoji need them.
 _HIDDEN = re.compile(
     "[\u200b\u2060-\u2064\u202a-\u202e\u2066-\u2069\ufeff\U000e0000-\U000e007f\u180e\u00ad]"
 )
-_ORDERS = re.compile(
-    r"""(?ix)
-    \b(?:ignore|disregard|forget|override|bypass)\s+(?:\w+\s+){0,3}
-        (?:previous|prior|above|earlier|preceding|foregoing|system|your)\s+(?:\w+\s+){0,2}
-        (?:instructions?|prompts?|rules|directions|guidelines|messages?)
-    | \byou\s+are\s+now\s+(?:in\s+)?(?:dan|developer\s+mode|jailbroken|an?\s+unrestricted)
-    | \b(?:reveal|print|repeat|show)\s+(?:me\s+)?your\s+(?:system\s+prompt|hidden\s+instructions)
-    | \bdo\s+not\s+(?:tell|inform|alert|notify)\s+the\s+(?:user|human|operator|reviewer)
-    | \bnew\s+(?:system\s+)?instructions?\s*:
-    """
-)
-_CALLS = re.compile(
-    r"""(?ix)
-    </?\s*(?:tool_call|function_calls?|invoke|tool_use|tool_result)\b
-    | <\|(?:im_start|im_end|system|assistant|user|endoftext)\|>
-    | \[/?INST\] | <</?SYS>>
-    | ^[ \t]{0,9}(?:\#\#\#[ ]{0,9})?(?:system|assistant)\s*:\s*\S
-    | "tool_calls"\s*:\s*\[ | "function_call"\s*:\s*\{
-    """,
-    re.MULTILINE,
-)
+NEAR = 2_000  # characters
+FLAGS = re.IGNORECASE | re.MULTILINE
+_ALONE = tuple((kind, tuple(hints.split()), re.compile(form, FLAGS)) for kind, hints, form in ALONE)
+_HOSTS = "://|www.|@|webhook|.".split("|")
+_ROLES = (
+    "now on|this point|this moment|on now|character|you are|you will|act|pretend|role|simulate|persona"
+    "|impersonat|gpt|openai|language model|as an ai|developer mode|jailbreak|dan|aim|stan"
+).split("|")
+_HINTS = tuple({hint for _, hints, _ in _ALONE for hint in hints} | {*_HOSTS, *_ROLES})
+_CHARS_MIN = 8  # no wording is shorter
+_SECRET, _TARGET, _SEND = (re.compile(form, FLAGS) for form in (SECRET, TARGET, SEND))
+_ADDRESSING = tuple(re.compile(form, FLAGS) for form in ADDRESSING)
+_LOOSENING = tuple(re.compile(form, FLAGS) for form in LOOSENING)
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    kind: str  # hidden characters | order to an agent | imitation of a tool call
+    kind: str  # hidden characters, or one of injection_forms
     text: str  # what was found, escaped so that it can be shown
 
     def __str__(self) -> str:
@@ -50,11 +54,51 @@ def marks_in(text: str) -> tuple[Mark, ...]:
     found = []
     if hidden := hidden_characters(text):
         found.append(Mark("hidden characters", hidden))
-    if order := _ORDERS.search(text):
-        found.append(Mark("order to an agent", _shown(order[0])))
-    if call := _CALLS.search(text):
-        found.append(Mark("imitation of a tool call", _shown(call[0])))
+    if len(text) < _CHARS_MIN:
+        return tuple(found)
+    lower = text.lower()
+    here = {hint for hint in _HINTS if hint in lower}
+    if not here:  # nearly every output of a task
+        return tuple(found)
+    for kind, hints, form in _ALONE:
+        if here.isdisjoint(hints) or kind in (mark.kind for mark in found):
+            continue
+        if match := form.search(text):
+            found.append(Mark(kind, _shown(match[0])))
+    may_send = not here.isdisjoint(_HOSTS)
+    if may_send and LEAVING not in (mark.kind for mark in found) and (sent := _data_sent(text)):
+        found.append(Mark(LEAVING, _shown(sent)))
+    may_play = not here.isdisjoint(_ROLES)
+    if (
+        may_play
+        and ROLE not in (mark.kind for mark in found)
+        and (words := _role_without_rules(text))
+    ):
+        found.append(Mark(ROLE, _shown(" … ".join(words))))
     return tuple(found)
+
+
+def _data_sent(text: str) -> str:
+    """`send the API keys to https://…`: from each address back to what is said to be sent there."""
+    for target in _TARGET.finditer(text):
+        ahead = text[max(0, target.start() - 160) : target.start()].rpartition("\n\n")[2]
+        near = ahead + text[target.start() : target.end() + 100].partition("\n\n")[0]
+        send = _SEND.search(near)
+        if send and send.start() <= len(ahead) and _SECRET.search(near, send.end()):
+            return near[send.start() :]
+    return ""
+
+
+def _role_without_rules(text: str) -> list[str]:
+    """Wordings that are harmless one by one, and stand near each other."""
+    for at in range(0, len(text), NEAR):
+        first = [m[0] for form in _ADDRESSING if (m := form.search(text, at, at + NEAR))]
+        if not first:
+            continue
+        words = first + [m[0] for form in _LOOSENING if (m := form.search(text, at, at + NEAR))]
+        if len(words) >= TOGETHER_MIN:
+            return words
+    return []
 
 
 def hidden_characters(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+KINDS = ("report", "plan", "change", "action")
 RISKS = ("read", "write", "irreversible")
 KIND_OF_AGENT = {"planner": "plan"}
 REPORT = "report"
@@ -21,6 +22,11 @@ def risk_of(report: Mapping[str, Any]) -> str:
     nobody knows counts as the greatest."""
     found = [str(p.get("risk")) for p in report.get("proposals") or ()]
     return max(found, key=_rank, default=RISKS[0])
+
+
+def reaches(risk: str, least: str) -> bool:
+    """Whether a risk is `least` or greater."""
+    return _rank(risk) >= _rank(least)
 
 
 def _rank(risk: str) -> int:

@@ -40,7 +40,7 @@ def policy_for(definition: Mapping[str, Any], kinds: Mapping[str, Kind] = BUILT_
     voters |= {name: int(n) for name, n in (given.get("voters") or {}).items() if name in required}
     kinds_asked = len({kinds.get(name, name) for name in required})
     return Policy(
-        required=tuple(sorted(required, key=_cost)),
+        required=tuple(sorted(required, key=cost_of)),
         quorum=int(given.get("quorum") or kinds_asked),
         voters=voters,
     )
@@ -122,6 +122,6 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
-def _cost(name: str) -> int:
+def cost_of(name: str) -> int:
     """Cheap first; a verifier from outside is taken to be the dearest."""
     return COST_ORDER.index(name) if name in COST_ORDER else len(COST_ORDER)

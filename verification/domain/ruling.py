@@ -6,7 +6,7 @@ on another definition or on other bytes have lapsed and are not heard. Then, in 
 1. A standing veto rejects at once: nothing still to come could help.
 2. Until every required verifier (every voter of it) has spoken, wait. One that spoke on something
    else speaks no more: a person must look.
-3. Any fail rejects, asked for or not. Several voters of one verifier fail by majority.
+3. Any fail rejects, asked for or not. What several voters come to, `domain.voting` says.
 4. An advisory verifier neither passes nor rejects: where it is required, or vetoes, a person must
    look.
 5. A verifier that broke is no evidence: a person must look.
@@ -24,7 +24,7 @@ silent nobody fills the silence but a person.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from verification.contracts import (
@@ -38,7 +38,9 @@ from verification.contracts import (
     VerdictOutcome,
 )
 from verification.domain.authority import Opinion, prevailing
+from verification.domain.consensus import Weights
 from verification.domain.verdicts import VerdictView, still_binding
+from verification.domain.voting import tally
 
 PASS, FAIL = VerdictOutcome.PASS, VerdictOutcome.FAIL
 ABSTAIN, ERROR = VerdictOutcome.ABSTAIN, VerdictOutcome.ERROR
@@ -61,67 +63,76 @@ def decide(
     matter: Matter = THIS,
     words: Iterable[Opinion] = (),
     advisory: Collection[str] = (),
+    panels: Sequence[Weights] = (),
     unproven: Unproven = "ask",
 ) -> Ruling:
-    """`words` are of others than verifiers on the attempt as a whole; `advisory` names verifiers."""
+    """`words` are of others than verifiers on the attempt as a whole; `advisory` names verifiers;
+    `panels` are weights of judges that were measured together, the newest first."""
     binding = still_binding(
         verdicts, spec_hash=matter.spec_hash, artifact_hash=matter.artifact_hash
     )
-    bench = _Bench.of(policy, verdicts, binding, matter, advisory, unproven)
-    looked = (rule(bench) for rule in RULES)
-    ruling = next((ruling for ruling in looked if ruling), Ruling(ACCEPT, bench.heard, Rule.PROVEN))
+    bench = _Bench(policy, verdicts, binding, matter, advisory, unproven, panels)
+    ruling = _by_the_rules(bench)
     if ruling.outcome is REJECT and 0 < policy.rounds_max <= matter.round:
         said = f"rejected in round {matter.round}, and the policy allows {policy.rounds_max}"
         ruling = Ruling(PERSON, (said, *ruling.reasons), Rule.ROUNDS)
-    return _over(ruling, words, binding)
+    if words := tuple(words):
+        ruling = _over(ruling, words, verdicts)
+    return replace(ruling, policy=policy.version) if policy.version else ruling
 
 
-@dataclass(frozen=True, slots=True)
+def _by_the_rules(bench: _Bench) -> Ruling:
+    for rule in RULES:
+        if ruling := rule(bench):
+            return ruling
+    return Ruling(ACCEPT, bench.heard, Rule.PROVEN)
+
+
 class _Bench:
-    """Who spoke, and what each verifier's voters come to."""
+    """Who spoke, and what each verifier's voters come to. Made for every cheap task: kept lean."""
 
-    policy: Policy
-    groups: dict[str, list[VerdictView]]
-    said: dict[str, VerdictOutcome]
-    lapsed: frozenset[str]
-    advisory: Collection[str]
-    unanimous: bool
-    unproven: Unproven
+    __slots__ = ("advisory", "all", "groups", "lapsed", "policy", "said", "unanimous", "unproven")
 
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         policy: Policy,
         verdicts: Sequence[VerdictView],
         binding: Sequence[VerdictView],
         matter: Matter,
         advisory: Collection[str],
         unproven: Unproven,
-    ) -> _Bench:
-        unanimous = matter.risk == IRREVERSIBLE
-        groups: dict[str, list[VerdictView]] = {name: [] for name in policy.required}
+        panels: Sequence[Weights],
+    ) -> None:
+        self.policy, self.all, self.unproven = policy, binding, unproven
+        self.advisory = policy.advisory.union(advisory)
+        self.unanimous = matter.risk == IRREVERSIBLE
+        self.groups: dict[str, list[VerdictView]] = {name: [] for name in policy.required}
         for verdict in binding:
-            groups.setdefault(verdict.verifier, []).append(verdict)
-        said = {name: tally(group, unanimous=unanimous) for name, group in groups.items() if group}
-        gone = frozenset(v.verifier for v in verdicts) - {v.verifier for v in binding}
-        return cls(policy, groups, said, gone, advisory, unanimous, unproven)
+            self.groups.setdefault(verdict.verifier, []).append(verdict)
+        self.said = {
+            name: tally(group, unanimous=self.unanimous, panels=panels)
+            for name, group in self.groups.items()
+            if group
+        }
+        self.lapsed: set[str] = set()
+        if len(binding) < len(verdicts):
+            self.lapsed = {v.verifier for v in verdicts} - {v.verifier for v in binding}
 
     def of_required(self, outcome: VerdictOutcome) -> list[VerdictView]:
         """Verdicts of the required verifiers that came to `outcome` and are not advisory."""
         names = [n for n in self.policy.required if self.said.get(n) is outcome]
-        return [v for name in names for v in self.groups[name] if not self.is_advisory(v)]
+        found = [v for name in names for v in self.groups[name]]
+        return [v for v in found if not self.is_advisory(v)] if self.advisory else found
 
     def is_advisory(self, verdict: VerdictView) -> bool:
         """A person who overrode it has taken its place."""
         return verdict.verifier in self.advisory and not verdict.is_overridden
 
     @property
-    def all(self) -> list[VerdictView]:
-        return [v for group in self.groups.values() for v in group]
-
-    @property
     def heard(self) -> tuple[str, ...]:
         """What advisory verifiers had against it."""
+        if not self.advisory:
+            return ()
         fails = [v for v in self.all if self.is_advisory(v) and v.counts_as is FAIL]
         return tuple(f"advisory: {reason}" for reason in _reasons(fails))
 
@@ -134,12 +145,12 @@ def _veto(bench: _Bench) -> Ruling | None:
 def _waiting(bench: _Bench) -> Ruling | None:
     policy = bench.policy
     waiting = [n for n in policy.required if _is_open(policy, n, bench.groups[n])]
+    if not waiting:
+        return None
     lapsed = [f"{n} judged another output or definition" for n in waiting if n in bench.lapsed]
     if lapsed and len(lapsed) == len(waiting):
         return Ruling(PERSON, tuple(lapsed), Rule.LAPSED)
-    if waiting:
-        return Ruling(PENDING, tuple(f"{n} has not spoken" for n in waiting), Rule.WAITING)
-    return None
+    return Ruling(PENDING, tuple(f"{n} has not spoken" for n in waiting), Rule.WAITING)
 
 
 def _fail(bench: _Bench) -> Ruling | None:
@@ -150,6 +161,8 @@ def _fail(bench: _Bench) -> Ruling | None:
 
 
 def _advisory(bench: _Bench) -> Ruling | None:
+    if not bench.advisory:
+        return None
     heard = [v for v in bench.all if bench.is_advisory(v)]
     heard = [v for v in heard if v.vetoes or v.verifier in bench.policy.required]
     if not heard:
@@ -164,24 +177,34 @@ def _error(bench: _Bench) -> Ruling | None:
 
 
 def _unproven(bench: _Bench) -> Ruling | None:
-    passing, silent = bench.of_required(PASS), bench.of_required(ABSTAIN)
-    kinds = {v.kind for v in passing}
-    if bench.unanimous:
-        against = [v for v in bench.all if v.counts_as is FAIL and not bench.is_advisory(v)]
-        short = bool(silent or against) or not kinds
-    else:
-        against = []
-        all_must_pass = bench.policy.quorum >= len(kinds | {v.kind for v in silent})
-        short = len(kinds) < bench.policy.quorum or not kinds or bool(silent and all_must_pass)
-    if not short:
+    missing = _missing_to_all(bench) if bench.unanimous else _missing_to_quorums(bench)
+    if missing is None:
         return None
-    missing = [v for v in (*silent, *against) if v.counts_as is not PASS]
+    missing = [v for v in missing if v.counts_as is not PASS]
     reasons = tuple(f"unproven: {reason}" for reason in _reasons(missing))
     return Ruling(
         REJECT if bench.unproven == "reject" else PERSON,
         reasons or (f"unproven: {WAITING_FOR_NOTHING}",),
         Rule.UNANIMITY if bench.unanimous else Rule.UNPROVEN,
     )
+
+
+def _missing_to_all(bench: _Bench) -> list[VerdictView] | None:
+    """None when nothing is missing."""
+    against = [v for v in bench.all if v.counts_as is FAIL and not bench.is_advisory(v)]
+    missing = [*bench.of_required(ABSTAIN), *against]
+    return missing if missing or not bench.of_required(PASS) else None
+
+
+def _missing_to_quorums(bench: _Bench) -> list[VerdictView] | None:
+    for floor in bench.policy.quorums:
+        passing = [v for v in bench.of_required(PASS) if v.verifier in floor.required]
+        silent = [v for v in bench.of_required(ABSTAIN) if v.verifier in floor.required]
+        kinds = {v.kind for v in passing}
+        all_must_pass = floor.quorum >= len(kinds | {v.kind for v in silent})
+        if len(kinds) < floor.quorum or not kinds or (silent and all_must_pass):
+            return silent
+    return None
 
 
 def _opinion(bench: _Bench) -> Ruling | None:
@@ -198,17 +221,17 @@ def _opinion(bench: _Bench) -> Ruling | None:
 def _look(bench: _Bench) -> Ruling | None:
     if not bench.policy.person:
         return None
-    said = f"policy {bench.policy.version} wants a person to look"
-    return Ruling(PERSON, (said, *bench.heard), Rule.LOOK)
+    return Ruling(PERSON, ("the policy wants a person to look", *bench.heard), Rule.LOOK)
 
 
 RULES = (_veto, _waiting, _fail, _advisory, _error, _unproven, _opinion, _look)
 
 
-def _over(ruling: Ruling, words: Iterable[Opinion], binding: Sequence[VerdictView]) -> Ruling:
+def _over(ruling: Ruling, words: Iterable[Opinion], verdicts: Sequence[VerdictView]) -> Ruling:
     """The verifiers' ruling, or a person's word. Where the verifiers asked for a person and none of
-    them said no, the person contradicts nobody: a yes then needs no reason."""
-    is_answer = ruling.outcome is PERSON and not any(v.counts_as is FAIL for v in binding)
+    them said no, the person contradicts nobody: a yes then needs no reason. A no that has lapsed is
+    one still here: else a changed byte would do what takes a reason."""
+    is_answer = ruling.outcome is PERSON and not any(v.counts_as is FAIL for v in verdicts)
     ruled = {ACCEPT: PASS, REJECT: FAIL}.get(ruling.outcome)
     opinions = [Opinion(Authority.VERIFIER, ruled)]
     for word in words:
@@ -221,25 +244,6 @@ def _over(ruling: Ruling, words: Iterable[Opinion], binding: Sequence[VerdictVie
     return Ruling(outcome, (f"{said.by}: {said.reason}",), Rule.WORD, said.authority)
 
 
-def tally(voters: Sequence[VerdictView], *, unanimous: bool = False) -> VerdictOutcome:
-    """One outcome for a verifier with one voter or several.
-
-    Several pass with a majority of those who did not abstain and at least half of all, or with all
-    where they must be `unanimous`; they fail with as many fails. A broken voter counts among those
-    who did not pass.
-    """
-    outcomes = [v.counts_as for v in voters]
-    if len(outcomes) == 1:
-        return outcomes[0] or ABSTAIN
-    spoken = [outcome for outcome in outcomes if outcome is not ABSTAIN]
-    quorum = max(len(spoken) // 2 + 1, (len(outcomes) + 1) // 2)
-    if spoken.count(FAIL) >= quorum:
-        return FAIL
-    if spoken.count(PASS) >= (len(outcomes) if unanimous else quorum):
-        return PASS
-    return ERROR if ERROR in spoken else ABSTAIN
-
-
 def voters_of(policy: Policy, verifier: str) -> tuple[str, ...]:
     """`("",)` for a verifier with one voter, else v1 … vN."""
     number = policy.voters.get(verifier)
@@ -247,6 +251,8 @@ def voters_of(policy: Policy, verifier: str) -> tuple[str, ...]:
 
 
 def _is_open(policy: Policy, name: str, group: Sequence[VerdictView]) -> bool:
+    if len(group) == 1 and name not in policy.voters:
+        return group[0].voter != "" or group[0].counts_as is None
     spoken = {v.voter for v in group if v.counts_as is not None}
     return not spoken.issuperset(voters_of(policy, name))
 

@@ -2,8 +2,7 @@
 name like `password` with a value that looks drawn at random.
 
 A finding never repeats the secret: it carries a fingerprint, by which two findings can be told to
-be the same. Forms are documented by their issuers (AWS, GitHub, Slack, OpenAI, Anthropic, Google,
-Stripe, npm, PyPI; JWT: RFC 7519; PEM: RFC 7468).
+be the same.
 """
 
 from __future__ import annotations
@@ -16,68 +15,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-# kind, texts of which one must occur (searching for them is nearly free), form
-FORMS: tuple[tuple[str, tuple[str, ...], re.Pattern[str]], ...] = tuple(
-    (kind, hints, re.compile(form))
-    for kind, hints, form in (
-        ("AWS access key", ("AKIA", "ASIA"), r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
-        (
-            "GitHub token",
-            ("ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
-            r"\bgh[pousr]_[A-Za-z0-9]{36,255}\b",
-        ),
-        ("GitHub token", ("github_pat_",), r"\bgithub_pat_[A-Za-z0-9_]{60,255}\b"),
-        ("GitLab token", ("glpat-",), r"\bglpat-[A-Za-z0-9_-]{20,255}"),
-        ("Slack token", ("xox",), r"\bxox[abeoprs]-[A-Za-z0-9-]{10,255}"),
-        (
-            "Slack webhook",
-            ("hooks.slack.com",),
-            r"hooks\.slack\.com/services/T[A-Za-z0-9]{2,20}/B[A-Za-z0-9]{2,20}/[A-Za-z0-9]{20,40}",
-        ),
-        ("Anthropic key", ("sk-ant-",), r"\bsk-ant-[A-Za-z0-9_-]{20,255}"),
-        (
-            "OpenAI key",
-            ("sk-",),
-            r"\bsk-(?!ant-)(?:(?:proj|svcacct|admin)-[A-Za-z0-9_-]{20,255}|[A-Za-z0-9]{20,255})",
-        ),
-        ("Google API key", ("AIza",), r"\bAIza[0-9A-Za-z_-]{35}\b"),
-        ("Stripe key", ("k_live_",), r"\b[sr]k_live_[0-9A-Za-z]{20,255}"),
-        ("npm token", ("npm_",), r"\bnpm_[A-Za-z0-9]{36}\b"),
-        ("PyPI token", ("pypi-AgEI",), r"\bpypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{40,255}"),
-        (
-            "private key",
-            ("PRIVATE KEY",),
-            r"-----BEGIN (?:[A-Z]{2,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----",
-        ),
-        (
-            "JSON web token",
-            ("eyJ",),
-            r"\beyJ[A-Za-z0-9_-]{10,999}\.eyJ[A-Za-z0-9_-]{10,9999}\.[A-Za-z0-9_-]{10,999}",
-        ),
-        (
-            "password in a URL",
-            ("://",),
-            r"(?<=[a-z])://[^\s:/@'\"\[\]<>{}]{1,64}:[^\s:/@'\"\[\]<>{}]{4,128}@[\w.-]",
-        ),
-    )
-)
+from verification.domain.secret_forms import FORMS
+
 _NAMES = re.compile(
-    r"(?i)passw(?:or)?d|passphrase|secret|api_?-?key|access_?-?key|private_?key|credential|token"
+    r"(?i)passw(?:or)?d|passwd|passphrase|secret|(?:api|access|account|auth|private|signing|encryption)"
+    r"[_-]?key|credential|token"
 )
 _ASSIGNED = re.compile(
     r"""(?x) (?P<rest>[\w-]{0,20}) ["']? \s{0,4} (?::=|=>|[:=]) \s{0,4}
         (?: (?P<quote>["']) (?P<quoted>[^"'\r\n]{8,200}) (?P=quote)
-          | (?P<bare>[^\s"'(){}\[\],;<>]{12,200}) (?=\s|$|[,;"']) )""",
+          | (?P<bare>[^\s"'(){}\[\]<>]{12,200}) (?=\s|$|["']) )""",
 )
 _HASHED = re.compile(r"(?i)(?:hash|hashed|masked|encrypted|redacted)[_-]?$")
 _REFERENCE = re.compile(r"^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+$")  # options.oauth2_secret
 _NO_SECRET = re.compile(
     r"(?i)example|sample|dummy|fake|placeholder|change.?me|your[-_ ]|redacted|xxxx|\*\*\*|\.\.\."
-    r"|<[^>]*>|\$\{|\{\{|%\(|%s|\benv\b|environ|getenv|^none$|^null$|^true$|^false$"
+    r"|<[^>]*>|\$\{|\{\{|%\(\w+\)|%s|\benv\b|environ|getenv|^none$|^null$|^true$|^false$"
 )
 _NOT_A_VALUE = re.compile(
     r"(?i)(?:_|-|\b)(?:hash|digest|sha256|id|name|url|path|file|field|type)s?$"
 )
+_HEX = re.compile(r"[0-9a-fA-F-]+")
+_HINTS = tuple({hint for _, hints, _ in FORMS for hint in hints})
+_CHARS_MIN = 8  # no secret is shorter
 FOUND_MAX = 50
 GENERIC = "assigned secret"
 PASSWORD_ENTROPY_MIN = 3.0  # bits per character; English words in a name have about 2.5 to 3
@@ -99,6 +59,8 @@ class Secret:
 
 def secrets_in(text: str) -> tuple[Secret, ...]:
     """The first of them; a text with many is refused as it is with one."""
+    if len(text) < _CHARS_MIN:
+        return ()
     assigned = {s.fingerprint: s for s in islice(_assigned(text), FOUND_MAX)}
     return tuple(
         (assigned | {s.fingerprint: s for s in islice(_by_form(text), FOUND_MAX)}).values()
@@ -112,8 +74,9 @@ def entropy(text: str) -> float:
 
 
 def _by_form(text: str) -> Iterator[Secret]:
-    for kind, hints, form in FORMS:
-        if not any(hint in text for hint in hints):
+    here = {hint for hint in _HINTS if hint in text}
+    for kind, hints, form in FORMS if here else ():
+        if here.isdisjoint(hints):
             continue
         for match in form.finditer(text):
             if not match[0].upper().endswith("EXAMPLE") and not _is_placeholder_url(match):
@@ -135,7 +98,7 @@ def _assigned(text: str) -> Iterator[Secret]:
         if match is None:
             continue
         end = match.end()
-        value = match["quoted"] or match["bare"]
+        value = match["quoted"] or match["bare"].rstrip(",;")
         is_other = _NOT_A_VALUE.search(name[0] + match["rest"]) or _REFERENCE.match(value)
         is_hashed = _HASHED.search(text, max(0, name.start() - 12), name.start())
         if not is_other and not is_hashed and _looks_random(value, is_quoted=bool(match["quoted"])):
@@ -147,7 +110,10 @@ def _looks_random(value: str, *, is_quoted: bool) -> bool:
         return False
     if not any(c.isalpha() for c in value):
         return False
-    return entropy(value) >= (PASSWORD_ENTROPY_MIN if is_quoted else BARE_ENTROPY_MIN)
+    is_long_hex = len(value) >= 32 and _HEX.fullmatch(value)
+    return entropy(value) >= (
+        PASSWORD_ENTROPY_MIN if is_quoted or is_long_hex else BARE_ENTROPY_MIN
+    )
 
 
 def _secret(kind: str, text: str, at: int, value: str, *, certain: bool) -> Secret:

@@ -89,6 +89,7 @@ class ExecutionVerifier(Verifier):
             return self.abstains(why, evidence={**evidence, "tail": after.tail})
         if worse := regressions(before, after):
             return self.fails(worse, score=0.0, evidence={**evidence, "tail": after.tail})
+        _keep(_key(path, change.commit, command), after)  # what is merged next begins there
         return self.passes(score=after.share_passed, evidence=evidence)
 
     def _judge_without_baseline(
@@ -190,17 +191,25 @@ def command_for(case: Case, repository: Repository, base: str) -> list[str]:
 
 def baseline(repository: Repository, path: str, commit: str, command: Sequence[str]) -> Suite:
     """How the tests go at `commit`: run once per repository, commit and command, then kept."""
-    key = {"repository": path, "commit": commit, "command_hash": digest(command)}
+    key = _key(path, commit, command)
     if kept := _kept(key):
         return kept
     with _one_at_a_time(digest(key)):
         if kept := _kept(key):  # somebody else ran them while this one waited
             return kept
         suite = run_suite(repository, commit, command)
-        if suite.status in BASELINE_STATES:
-            row = Baseline(**key, result=suite.to_json())
-            Baseline.objects.bulk_create([row], ignore_conflicts=True)
+        _keep(key, suite)
         return suite
+
+
+def _key(path: str, commit: str, command: Sequence[str]) -> dict[str, str]:
+    return {"repository": path, "commit": commit, "command_hash": digest(command)}
+
+
+def _keep(key: Mapping[str, str], suite: Suite) -> None:
+    if suite.status in BASELINE_STATES:
+        row = Baseline(**key, result=suite.to_json())
+        Baseline.objects.bulk_create([row], ignore_conflicts=True)
 
 
 def _kept(key: Mapping[str, str]) -> Suite | None:

@@ -15,6 +15,7 @@ from verification.contracts import Case, Kind, VerdictDraft
 from verification.domain.commands import destructive
 from verification.domain.diffs import added_lines, links
 from verification.domain.injection import marks_in
+from verification.domain.leaving import leaving
 from verification.domain.paths import path_fault, write_patterns
 from verification.domain.secrets import secrets_in
 from verification.verifiers.base import Verifier
@@ -180,7 +181,7 @@ def _look_for_marks(text: str, place: str, findings: Findings, *, is_quoted: boo
 
 def _look_at_command(argv: Sequence[str] | str, place: str, findings: Findings) -> None:
     text = argv if isinstance(argv, str) else " ".join(argv)
-    if why := destructive(argv):
+    if why := destructive(argv) or leaving(argv):
         findings.forbidden.append(f"{place}: `{text[:120]}` {why}")
     findings.forbidden += [f"{place}: {mark}" for mark in marks_in(text)]
 

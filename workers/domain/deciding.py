@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
+from agentsys.kernel.wording import dollars
 from workers.contracts import FailureKind
 from workers.domain.course import (
     Action,
@@ -228,7 +229,7 @@ def _over(course: Course, gauge: Gauge) -> Action | None:
             FailureKind.BUDGET, f"{course.tokens} of its {terms.tokens_max} tokens are used."
         )
     if course.cost_usd > terms.cost_usd_max * course.allowance:
-        spent = f"${course.cost_usd:.2f} of its ${terms.cost_usd_max:.2f} are spent."
+        spent = f"{dollars(course.cost_usd)} of its {dollars(terms.cost_usd_max)} are spent."
         return Fail(FailureKind.BUDGET, spent)
     if course.steps >= terms.steps_max:
         return Fail(FailureKind.BAD_OUTPUT, f"no `{FINISH}` within {terms.steps_max} steps")

@@ -20,7 +20,7 @@ LINES = 4
 
 @scenario(
     "kill-merges",
-    "kill -9 where a change is in the branch and not on record (C17), beside a worker that lives",
+    "kill -9 before (C21) and after (C17) the branch moves, beside a worker that lives",
     full=Order(tasks=400, faults=30, seconds=600),
     quick=Order(tasks=40, faults=2, seconds=30),
     env={"AGENTSYS_LOST_MAX": "1000"},
@@ -32,9 +32,10 @@ def kill_merges(stage: Stage) -> None:
     stage.workers(1)
     stage.busy(LINES, plan=plans.changes, repository=str(repository))
     while not stage.enough:
-        doomed = stage.crew.worker(CRASH=f"C17:kill:{stage.dice.randint(1, 6)}")
+        point = stage.dice.choice(("C17", "C21"))
+        doomed = stage.crew.worker(CRASH=f"{point}:kill:{stage.dice.randint(1, 6)}")
         if dies(stage, doomed):
-            stage.faults.note("kill at C17")
+            stage.faults.note(f"kill at {point}")
         else:
             stage.crew.kill(doomed)
         stage.crew.forget(doomed)

@@ -205,7 +205,8 @@ def _count(tree: Path, task: Task) -> int:
         return len(list((tree / MIGRATIONS).glob(f"*_{key}.txt")))
     if wish == "rename":
         # A later change may take the name away again: then it stands in the branch's history.
-        found = git(tree, "log", "-1", "--format=%H", f"-Sname-{key}", "--", NAMES)
+        line = ["--pickaxe-regex", f"-S^name-{key}$"]
+        found = git(tree, "log", "-1", "--format=%H", *line, "--", NAMES)
         return int(bool(found))
     return int((tree / USES / f"{key}.txt").exists())
 

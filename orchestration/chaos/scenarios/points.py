@@ -13,7 +13,7 @@ from orchestration.chaos.scenarios.base import scenario
 from orchestration.chaos.stage import Order, Stage
 from orchestration.models import ApprovalRequest
 
-# Where a worker passes in this scenario. C17 (a merge) needs a repository: see `merges`.
+# Where a worker passes in this scenario. C17 and C21 (merges) need a repository: see `merges`.
 POINTS = tuple(f"C{number:02}" for number in range(1, 21) if number != 17)
 REACH_SECONDS = 15.0
 LATER = ("C03", "C04", "C05", "C06", "C07", "C08", "C09", "C10", "C11", "C14", "C16")

@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser
 from agentsys.kernel.errors import BadInput
 from agentsys.kernel.ids import parse_ref
 from orchestration.cli.output import Command as Base
-from orchestration.cli.output import add_json, person, table
+from orchestration.cli.output import add_json, first_line, person, table
 from orchestration.cli.revising import json_of
 from orchestration.cli.showing import asked_lines, verdict_lines
 from orchestration.services import approvals, reads, why
@@ -54,7 +54,8 @@ class Command(Base):
             self.emit(rows, as_json=True)
         elif rows:
             columns = ("id", "goal", "task", "kind", "risk", "state", "question")
-            self.show(table(columns, ([r[c] for c in columns] for r in rows)))
+            shown = ({**r, "question": first_line(r["question"])} for r in rows)
+            self.show(table(columns, ([r[c] for c in columns] for r in shown)))
         else:
             self.note("nothing waits for you")
 

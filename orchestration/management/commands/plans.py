@@ -14,7 +14,7 @@ from orchestration.cli.output import actor, add_json, safe, table
 from orchestration.cli.revising import add_dry_run, revision_text
 from orchestration.management.commands.goals import goal_id, params_of, plan_of
 from orchestration.planners import make_plan
-from orchestration.planners.playbooks import playbook_files, playbook_find
+from orchestration.planners.playbooks import playbooks_usable
 from orchestration.services import reads
 from orchestration.services.learned import learned_list
 from orchestration.services.planfile import plan_file
@@ -57,7 +57,10 @@ class Command(Base):
         given.add_argument("--file", help="the same")
         add_dry_run(more)
         add_json(more)
-        books = verbs.add_parser("playbooks", help="the playbooks that ship with the project")
+        books = verbs.add_parser(
+            "playbooks", help="those that ship, and those that projects learned"
+        )
+        books.add_argument("--project", help="what this project can use")
         add_json(books)
         learned = verbs.add_parser(
             "learned", help="playbooks that were learned from goals, for a person to review"
@@ -129,10 +132,10 @@ class Command(Base):
         self.emit(revision.to_json(), as_json=options["json"], text=revision_text(revision))
 
     def do_playbooks(self, **options: Any) -> None:
-        found = [playbook_find(name) for name, _ in playbook_files()]
         data: list[dict[str, Any]] = [
             {
                 "name": p.name,
+                "from": source,
                 "version": p.version,
                 "description": p.description,
                 "parameters": {
@@ -140,13 +143,15 @@ class Command(Base):
                     for n, q in p.parameters.items()
                 },
             }
-            for p in found
+            for source, p in playbooks_usable(options["project"])
         ]
         if options["json"]:
             self.emit(data, as_json=True)
         else:
-            columns = ("name", "parameters", "description")
-            rows = ((d["name"], ", ".join(d["parameters"]), d["description"]) for d in data)
+            columns = ("name", "from", "parameters", "description")
+            rows = (
+                (d["name"], d["from"], ", ".join(d["parameters"]), d["description"]) for d in data
+            )
             self.show(table(columns, rows))
 
     def do_learned(self, **options: Any) -> None:

@@ -1,8 +1,10 @@
-"""`verifiers list|score|trust|demote`: how good the verifiers are, and whom to believe."""
+"""`verifiers list|score|measure|trust|demote|backtest`: how good verifiers are, whom to believe, and what a
+policy would have decided."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ from django.core.management.base import CommandParser
 
 from agentsys.kernel.errors import BadInput
 from agentsys.kernel.wording import counted
+from orchestration.cli.backtest import add_backtest, backtest
+from orchestration.cli.measuring import add_measure, measure
 from orchestration.cli.output import Command as Base
 from orchestration.cli.output import actor, add_json, positive, project_known
 from orchestration.cli.scoring import (
@@ -41,6 +45,14 @@ class Command(Base):
             one = verbs.add_parser(verb, help=text)
             one.add_argument("verifier")
             one.add_argument("--reason", required=True)
+        add_backtest(verbs)
+        add_measure(verbs.add_parser("measure", help="figures on sets with known answers"))
+
+    def do_measure(self, **options: Any) -> None:
+        sys.exit(measure(self, options))
+
+    def do_backtest(self, **options: Any) -> None:
+        backtest(self, **options)
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
         getattr(self, f"do_{verb}")(**options)

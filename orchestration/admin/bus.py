@@ -1,0 +1,77 @@
+"""Who is told of what happens, and the log of what was delivered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+from django.http import HttpRequest
+
+from orchestration.admin.base import Window
+from orchestration.admin.projects import Owned
+from orchestration.domain.bus import subscription_problems
+from orchestration.models import Delivery, Subscription
+from orchestration.services.bus import python_subscribers, subscription_begin
+
+if TYPE_CHECKING:
+    SubscriptionBase = forms.ModelForm[Subscription]
+else:
+    SubscriptionBase = forms.ModelForm
+
+
+class SubscriptionForm(SubscriptionBase):
+    """The secret is written and never shown; empty leaves the one that is there."""
+
+    secret = forms.CharField(
+        required=False, widget=forms.PasswordInput, help_text="Empty: as it is."
+    )
+
+    class Meta:
+        model = Subscription
+        fields = ("project", "name", "target", "events", "secret", "enabled")
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or {}
+        given["secret"] = given.get("secret") or self.instance.secret
+        problems = subscription_problems(
+            str(given.get("target", "")), given.get("events"), given["secret"], python_subscribers()
+        )
+        for field, problem in problems.items():
+            self.add_error(field, problem)
+        return given
+
+
+@admin.register(Subscription)
+class SubscriptionAdmin(Owned):
+    form = SubscriptionForm
+    list_display = ("name", "project", "target", "enabled", "created_at")
+    list_filter = ("project", "enabled")
+    list_select_related = ("project",)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if not change:
+            subscription_begin(obj)
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(Window):
+    """The log; what was given up can be sent again."""
+
+    list_display = ("id", "subscription", "event", "goal", "state", "tries", "said", "created_at")
+    list_filter = ("state", "subscription")
+    list_select_related = ("subscription", "goal")
+    ordering = ("-id",)
+    actions = ("again",)
+
+    def has_resend_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_active and request.user.is_superuser)
+
+    @admin.action(description="Deliver again", permissions=["resend"])
+    def again(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
+        over = queryset.exclude(state="due")
+        count = over.update(state="due", due_at=Now(), finished_at=None, tries=0)
+        messages.success(request, f"{count} will be delivered again")

@@ -1,0 +1,1 @@
+"""Measures the verifiers on sets with known answers: `manage.py verifiers measure`."""
