@@ -19,6 +19,7 @@ from agentsys import embedded, ports, supervisor
 from agentsys.embedded import check_database, check_redis
 from agentsys.embedded.health import shown
 from agentsys.kernel.errors import AgentsysError, ServiceAway
+from agentsys.kernel.plugins import left_out
 
 GIT_MIN = (2, 38)  # merge-tree --write-tree
 FREE_MB_MIN = 500
@@ -41,7 +42,7 @@ def examine() -> Iterator[Check]:
     """Every check, in order; one that breaks is a finding itself."""
     checks: tuple[Callable[[], Check], ...] = (
         _python, _git, _sandbox, _disk, _servers, _database, _vector, _migrations, _redis,
-        _eviction, _visibility, _web, _secret, _embedder, _models, _breakers, _workers, _stack,
+        _eviction, _visibility, _web, _secret, _embedder, _models, _breakers, _plugins, _workers, _stack,
     )  # fmt: skip
     for check in checks:
         yield _examined(check)
@@ -204,6 +205,20 @@ def _breakers() -> Check:
     found = "; ".join(f"{one.source} {one.shown}" for one in seen) or "closed"
     fix = "wait, or see what these providers say about themselves" if seen else ""
     return Check("breakers", found, fix, advice=True)
+
+
+def _plugins() -> Check:
+    """Other packages' code, loaded as a worker would."""
+    from agentsys.gateway import providers
+    from verification.services import verifier_names
+    from workers.micro import micro_agents
+    from workers.services import agent_info
+    from workers.tools.kit import tool_names
+
+    for load in (agent_info, micro_agents, verifier_names, tool_names, providers.plugins):
+        load()
+    left = [str(one) for one in left_out()]
+    return Check("plugins", f"{len(left) or 'none'} left out", "; ".join(left), advice=True)
 
 
 def _workers() -> Check:

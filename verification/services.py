@@ -19,8 +19,18 @@ from typing import Any
 
 import structlog
 
+from agentsys.kernel.hashing import plain
+from agentsys.kernel.plugins import is_its_own
 from verification import scoreboard
-from verification.contracts import Authority, Case, Matter, Policy, Ruling, VerdictDraft
+from verification.contracts import (
+    Authority,
+    Case,
+    Matter,
+    Policy,
+    Ruling,
+    VerdictDraft,
+    VerdictOutcome,
+)
 from verification.domain import policy as policies
 from verification.domain.appeals import appealable, appealed, evidence_problem
 from verification.domain.authority import Opinion
@@ -53,6 +63,7 @@ from verification.rows import (
 from verification.scoreboard import advisory_names, panels_measured
 from verification.statements import INSERT_OF_ACCEPTED
 from verification.verifiers import registry
+from verification.verifiers.base import drafted
 
 __all__ = [
     "INSERT_OF_ACCEPTED",
@@ -174,11 +185,16 @@ def judge(case: Case, verifier: str, voter: str = "") -> VerdictDraft:
     """One verdict. Never raises for what a verifier does; NotFound for an unknown name."""
     found = registry.verifier(verifier)
     try:
-        return found.vote(case, voter) if voter else found.judge(case)
-    except Exception as error:
+        said = drafted(found.vote(case, voter) if voter else found.judge(case))
+        return replace(said, verifier=verifier, voter=voter)
+    except (Exception, SystemExit, KeyboardInterrupt) as error:
         # The edge around foreign code: whatever breaks in a verifier is its verdict, `error`.
+        if not is_its_own(error):
+            raise
         log.warning("verifier broke", verifier=verifier, attempt_id=case.attempt_id, exc_info=True)
-        return _broken(found.breaks(f"{type(error).__name__}: {error}"[:500]), voter)
+        reason = str(plain(f"{type(error).__name__}: {error}"))[:500]
+        kind = registry.kinds()[verifier]
+        return VerdictDraft(verifier, kind, VerdictOutcome.ERROR, voter=voter, reasons=(reason,))
 
 
 def verdict_rows(
@@ -225,7 +241,3 @@ def _is_inline(name: str, case: Case) -> bool:
     except Exception:  # the same edge as in `judge`
         log.warning("verifier broke", verifier=name, attempt_id=case.attempt_id, exc_info=True)
         return False
-
-
-def _broken(draft: VerdictDraft, voter: str) -> VerdictDraft:
-    return replace(draft, voter=voter)

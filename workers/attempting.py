@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import traceback
 from dataclasses import replace
+from typing import Any
 
 import structlog
 from django.db import InterfaceError, OperationalError
 
 from agentsys.kernel.errors import AgentsysError, BadInput, LeaseLost, NotFound, ServiceAway
-from agentsys.kernel.hashing import canonical
+from agentsys.kernel.hashing import canonical, fault
+from agentsys.kernel.plugins import is_its_own
 from workers import registry
 from workers.agents.base import Agent
 from workers.contracts import Brief, Failure, FailureKind, Outcome, Ports, Report
@@ -40,7 +42,10 @@ def attempt_run(brief: Brief, ports: Ports) -> Report:
         return _bounded(_run(agent, brief, ports), brief)
     except LeaseLost:
         raise
-    except Exception as error:  # the edge: an agent's own failure becomes a report
+    except (Exception, SystemExit, KeyboardInterrupt) as error:
+        # The edge: an agent's own failure becomes a report.
+        if not is_its_own(error):
+            raise
         failure = failure_of(error)
         if failure.kind is FailureKind.CRASH:
             log.exception("agent crashed", agent=brief.agent, attempt_id=brief.attempt_id)
@@ -120,9 +125,16 @@ def _failed(kind: FailureKind, message: str) -> Report:
     )
 
 
-def _bounded(report: Report, brief: Brief) -> Report:
+def _bounded(report: Any, brief: Brief) -> Report:
     """The report, or a failed one when it is larger than the task's limits allow."""
-    size = len(canonical(report.output)) if report.output else 0
+    if not isinstance(report, Report):
+        what = f"{brief.agent} returned {type(report).__name__}; expected a `Report`"
+        return _failed(FailureKind.BAD_OUTPUT, what)
+    try:
+        size = len(canonical(report.output)) if report.output else 0
+    except (TypeError, ValueError, RecursionError):
+        what = f"the output of {brief.agent} cannot be stored: {fault(report.output)}"
+        return replace(_failed(FailureKind.BAD_OUTPUT, what), usage=report.usage)
     if size > brief.limits.output_bytes_max:
         return _too_large(report, "output", size, brief.limits.output_bytes_max)
     if faults := _artifact_faults(report):

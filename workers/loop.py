@@ -51,6 +51,7 @@ from workers.owntools import (
     appeal_spec,
     ask_spec,
     finish_spec,
+    garbled_by,
     hand_back_spec,
     overflow_of,
     remarks,
@@ -238,7 +239,8 @@ class Loop:
         self._told += news
         self._compass.told(news)
         calls = self._talk.answer(answer["text"], answer["tool_calls"])
-        self._compass.answered(idle=not calls)
+        garbled = "" if calls else garbled_by(answer, {spec["name"] for spec in self._specs})
+        self._compass.answered(idle=not calls and not garbled)
         for call in calls[CALLS_MAX:]:
             self._talk.result(call["id"], f"not done: over {CALLS_MAX} calls in one answer")
         self._remarks = [(f"A person tells you: {text}", True) for text in news]
@@ -247,7 +249,7 @@ class Loop:
             self._remarks.append((f"Use a tool, or call `{FINISH}` with the output.", False))
         chosen = tuple(c.Call(x["id"], x["name"], x["args"]) for x in calls[:CALLS_MAX])
         spent = answer["input_tokens"] + answer["output_tokens"]
-        return c.Answered(chosen, spent, answer["cost_usd"], news=bool(news))
+        return c.Answered(chosen, spent, answer["cost_usd"], news=bool(news), garbled=garbled)
 
     # --- Tools -----------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ rejected its task, to appeal."""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from agentsys.gateway import GatewayError
@@ -80,6 +80,16 @@ def remarks(answer: Mapping[str, Any]) -> list[str]:
     if answer["cut_off"]:
         found.append("Your answer was cut off at the token limit. Be brief.")
     return found
+
+
+def garbled_by(answer: Mapping[str, Any], tools: Collection[str]) -> str:
+    """What keeps calls of an answer from being read; "" when nothing does. Only names of `tools`
+    are repeated: this is shown to people, and to the next attempt."""
+    if not answer["malformed"]:
+        return ""
+    named = sorted({f"`{n}`" if n in tools else "no such tool" for n in answer["malformed"]})
+    cut = " (cut off at the token limit)" if answer["cut_off"] else ""
+    return f"the arguments of its call of {', '.join(named)} were no JSON{cut}"
 
 
 def _needing(name: str) -> dict[str, Any]:

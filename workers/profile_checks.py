@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from agentsys.gateway import GatewayError, check_schema, roles, violations
+from agentsys.gateway import GatewayError, roles, schema_problem
 from agentsys.gateway.redaction import redacted
-from agentsys.kernel.errors import BadInput
 from workers import registry
 from workers.personas import Persona, limit_problem
 from workers.tools.kit import tool_names
@@ -58,11 +57,7 @@ def _prompt(prompt: str) -> Iterator[tuple[str, str]]:
 
 
 def _tools(tools: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    try:
-        known = {*tool_names(), READ_MORE}
-    except BadInput as error:  # a package's tool that cannot be loaded
-        yield "tools", str(error)
-        return
+    known = {*tool_names(), READ_MORE}
     for name in tools:
         if not isinstance(name, str) or name not in known:
             close = get_close_matches(str(name), known, n=1)
@@ -98,13 +93,8 @@ def _schema(field: str, schema: Any) -> Iterator[tuple[str, str]]:
     if len(json.dumps(schema)) > SCHEMA_CHARS_MAX:
         yield field, f"it is longer than {SCHEMA_CHARS_MAX} characters; keep what is needed"
         return
-    try:
-        check_schema(schema)
-        violations({}, schema)  # refers to nothing outside of itself
-    except BadInput as error:
-        yield field, "; ".join(error.problems)
-    except RecursionError:
-        yield field, "it refers to itself without end"
+    if problem := schema_problem(schema):
+        yield field, problem
 
 
 def _secrets(persona: Persona) -> Iterator[tuple[str, str]]:

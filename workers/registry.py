@@ -1,8 +1,8 @@
 """Which agents there are: the built-in ones, the entry points of group `agentsys.agents`, and the
 profiles that people write in the console, whose names never shadow the others.
 
-Classes are imported when first asked for. A plugin that cannot be loaded is a warning in the log
-and is left out; it never takes the others with it.
+Classes are imported when first asked for. A plugin that cannot be loaded is left out, and never takes
+the others with it: the log is told, and whoever asks for it, or asks the doctor.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 import structlog
 
+from agentsys.kernel.plugins import leave_out, taken_in, why_left_out
 from workers import profiles
 from workers.agents.base import Agent
 from workers.errors import AgentUnknown
@@ -59,6 +60,7 @@ def agent(name: str) -> Agent:
         known = sorted({*names(), *profiles.profiles()})
         close = difflib.get_close_matches(name, known, n=1)
         hint = f" (did you mean `{close[0]}`?)" if close else ""
+        hint += why_left_out(GROUP, name)
         raise AgentUnknown(name=name, hint=hint, known=", ".join(known))
     return found
 
@@ -111,7 +113,8 @@ def _plugins() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for point in entry_points(group=GROUP):
         if point.name in BUILT_IN or point.name in found:
-            log.warning("agent plugin ignored: its name is taken", plugin=point.value)
+            whose = "a built-in agent" if point.name in BUILT_IN else "another plugin"
+            leave_out(GROUP, point, f"its name is taken by {whose}")
             continue
         found[point.name] = point
     return found
@@ -125,20 +128,35 @@ def _find(name: str) -> Agent | None:
 
 
 def _load(name: str) -> Agent | None:
+    if name in _plugins():
+        return _plugged(name, _plugins()[name])
+    if name not in _present():
+        return None
     try:
-        if name in BUILT_IN:
-            if name not in _present():
-                return None
-            module, _, attribute = BUILT_IN[name].partition(":")
-            kind = getattr(import_module(module), attribute)
-        elif name in _plugins():
-            kind = _plugins()[name].load()
-        else:
-            return None
-        return _checked(name, kind)
-    except Exception as error:  # the edge: other people's code, imported
+        module, _, attribute = BUILT_IN[name].partition(":")
+        return _checked(name, getattr(import_module(module), attribute))
+    except Exception as error:
         log.warning("agent cannot be loaded and is left out", agent=name, error=repr(error))
         return None
+
+
+def _plugged(name: str, point: Any) -> Agent | None:
+    try:
+        found = _with_schemas(_checked(name, point.load()))
+    except (Exception, SystemExit) as error:  # the edge: other people's code, imported
+        leave_out(GROUP, point, error)
+        return None
+    taken_in(GROUP, point)
+    return found
+
+
+def _with_schemas(found: Agent) -> Agent:
+    from agentsys.gateway import schema_problem  # it needs jsonschema, which takes a while
+
+    for field in ("inputs_schema", "output_schema"):
+        if problem := schema_problem(getattr(found, field)):
+            raise ValueError(f"its {field} cannot be used: {problem}")
+    return found
 
 
 def _checked(name: str, kind: Any) -> Agent:

@@ -4,7 +4,7 @@ langchain_core takes most of a second to import, so it is imported inside the fu
 a model, never at start-up. What comes out of here are plain values of our own.
 """
 
-from agentsys.gateway.answers import check_schema, violations
+from agentsys.gateway.answers import check_schema, schema_problem, violations
 from agentsys.gateway.calls import Answer, ChatResult, ToolCall, answered, chat, structured
 from agentsys.gateway.errors import (
     BadModelOutput,
@@ -46,6 +46,7 @@ __all__ = [
     "foreign_tool",
     "models_for",
     "profile_for",
+    "schema_problem",
     "structured",
     "violations",
 ]

@@ -15,6 +15,7 @@ from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import plain
 
 ERRORS_SHOWN = 5
+TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
 # What some local models write before they answer; a chat template may have opened it for them.
 _THOUGHT = re.compile(r"\A(?:\s*<think>.*?</think>|.*\n[ \t]*</think>[ \t]*\n)", re.DOTALL)
 _FENCED = re.compile(r"```(?:json)?[ \t]*\n(.*?)```", re.DOTALL)
@@ -69,10 +70,27 @@ def check_schema(schema: Mapping[str, Any]) -> None:
     try:
         Draft202012Validator.check_schema(dict(schema))
     except SchemaError as error:
-        raise _no_schema(error.message[:300]) from error
+        place = ".".join(map(str, error.path))
+        hint = f"; types are {', '.join(TYPES)}" if "type" in list(error.path)[-2:] else ""
+        said = " ".join(_short(error.message).split())
+        raise _no_schema(f"{f'at {place}: ' if place else ''}{said}{hint}") from error
     kinds = schema.get("type", "object")
     if "object" not in ([kinds] if isinstance(kinds, str) else kinds):
         raise _no_schema(f"it asks for {kinds}; ask for an object that holds it")
+
+
+def schema_problem(schema: Any) -> str:
+    """What is wrong with a schema that code brings, in a line; "" for one that can be used."""
+    if not isinstance(schema, Mapping):
+        return f"it is {type(schema).__name__}, not an object"
+    try:
+        check_schema(schema)
+        violations({}, schema)  # refers to nothing outside of itself
+    except BadInput as error:
+        return "; ".join(error.problems)
+    except RecursionError:
+        return "it refers to itself without end"
+    return ""
 
 
 def _no_schema(problem: str) -> BadInput:

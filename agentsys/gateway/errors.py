@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from agentsys.gateway.redaction import redacted
 from agentsys.kernel.errors import AgentsysError
@@ -68,8 +68,13 @@ class RateLimited(GatewayError):
     """The provider wants us to wait; `context["retry_after_seconds"]` says how long, if it did."""
 
     code = "rate-limited"
-    template = "{model} is rate limited (wait {retry_after_seconds} s): {reason}"
+    template = "{model} is rate limited ({wait}): {reason}"
     failure_kind = "rate_limit"
+
+    def __init__(self, *, retry_after_seconds: float | None = None, **context: Any) -> None:
+        told = retry_after_seconds
+        wait = "it does not say how long" if told is None else f"wait {told:g} s"
+        super().__init__(**{"wait": wait, **context, "retry_after_seconds": told})
 
 
 class ProviderOutage(GatewayError):

@@ -25,6 +25,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from agentsys.gateway.errors import ProviderMissing, translated
+from agentsys.kernel.plugins import leave_out
 
 if TYPE_CHECKING:
     from agentsys.gateway.profiles import ModelProfile
@@ -84,6 +85,8 @@ LOCAL = "local"  # a model in this very process: `agentsys.gateway.local`
 def plugins() -> Mapping[str, EntryPoint]:
     """Providers that other packages bring; a name of ours stays ours."""
     found = {point.name: point for point in entry_points(group=GROUP)}
+    for name in filter(is_ours, found):
+        leave_out(GROUP, found[name], "its name is taken by a provider of ours")
     return {name: point for name, point in found.items() if not is_ours(name)}
 
 

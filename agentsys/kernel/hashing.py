@@ -35,6 +35,36 @@ def plain(value: Any) -> Any:
     return _plain_of_others(value)
 
 
+def fault(value: Any) -> str:
+    """What in `value` has no JSON form, behind the names that lead there; "" when all has one."""
+    names: list[str] = []
+    while True:
+        try:
+            plain(value)
+        except RecursionError:
+            return "it is nested without end"
+        except (TypeError, ValueError) as error:
+            said = str(error)
+        else:
+            return ""
+        inner = _broken_in(value)
+        if inner is None:
+            return f"{'.'.join(names)}: {said}" if names else said
+        names.append(str(inner[0]))
+        value = inner[1]
+
+
+def _broken_in(value: Any) -> tuple[Any, Any] | None:
+    """The first item of a list, or of an object, that has no JSON form."""
+    items: Any = enumerate(value) if isinstance(value, list | tuple) else ()
+    for name, item in value.items() if isinstance(value, Mapping) else items:
+        try:
+            plain(item)
+        except (TypeError, ValueError):
+            return name, item
+    return None
+
+
 def _plain_of_others(value: Any) -> Any:
     if isinstance(value, str):
         return _text(value)

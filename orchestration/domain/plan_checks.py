@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import jsonschema
 
+from agentsys.kernel.plugins import why_left_out
 from orchestration.domain.expand import CHILDREN_MAX
 from orchestration.domain.graph import ancestors_of, cycle_of
 from orchestration.domain.owners import Owned, owner_problems
@@ -159,6 +160,7 @@ def _task_problems(
             problems.append(
                 f"{name}: unknown verifier `{verifier}`{did_you_mean(verifier, verifiers)}"
                 f" (there are: {', '.join(sorted(verifiers))})"
+                f"{why_left_out('agentsys.verifiers', str(verifier))}"
             )
     problems += [
         f"{name}: `{field}` is `{value}`; expected {' or '.join(choices)}"
@@ -203,6 +205,7 @@ def _agent_problems(
         problems.append(
             f"task `{task.key}`: unknown agent `{agent}`{did_you_mean(agent, agents)}"
             f" (there are: {', '.join(sorted(agents))})"
+            f"{why_left_out('agentsys.agents', agent)}"
         )
         return
     problems += [

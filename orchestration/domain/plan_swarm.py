@@ -8,6 +8,7 @@ from typing import Any
 
 import jsonschema
 
+from agentsys.kernel.plugins import why_left_out
 from orchestration.domain.plan import did_you_mean
 from orchestration.domain.plan_retry import swarm_problems as budget_problems
 from orchestration.domain.refs import references, task_of
@@ -97,6 +98,7 @@ def _field_problems(name: str, given: Mapping[str, Any], micros: Collection[str]
         there = ", ".join(sorted(micros))
         problems.append(
             f"{name}.micro is `{micro}`, which is no micro-agent{hint} (there are: {there})"
+            f"{why_left_out('agentsys.micro_agents', str(micro))}"
         )
     if not isinstance(given.get("with", {}), Mapping):
         problems.append(f"{name}.with is {given['with']!r}; expected an object")

@@ -17,7 +17,8 @@ from typing import Any, Self
 from django.db import connections
 
 from agentsys.gateway import ProviderOutage, RateLimited, Refused
-from agentsys.kernel.hashing import plain
+from agentsys.kernel.errors import AgentsysError
+from agentsys.kernel.hashing import fault, plain
 from orchestration.services.swarms import Leased, Settled
 from workers.micro import Answer, Item, ItemRefused, MicroAgent
 from workers.micro.base import answer_of, used_before
@@ -26,6 +27,13 @@ LINGER_SECONDS = 0.02  # results that come at about the same time are settled to
 BACKOFF_SECONDS = 0.2  # after a try that raised; doubles
 AWAY_SECONDS = 5.0  # a provider that is away, or full, is asked again after this
 OUTPUT_BYTES_MAX = 64_000  # of one item
+
+
+class MicroAgentCrashed(AgentsysError):
+    """A micro-agent raised what is not to be caught, such as SystemExit."""
+
+    code = "micro-agent-crashed"
+    template = "it crashed with {reason}"
 
 
 class Crew:
@@ -101,9 +109,18 @@ class Crew:
             self._ready.notify()
 
     async def _run(self, item: Item) -> Answer:
-        if self._pool is None:
-            return answer_of(await self._micro.arun(item))
-        return answer_of(await self._loop.run_in_executor(self._pool, self._in_thread, item))
+        """Other people's code: what would end the thread, or cancels itself, is its crash."""
+        try:
+            if self._pool is None:
+                return answer_of(await self._micro.arun(item))
+            return answer_of(await self._loop.run_in_executor(self._pool, self._in_thread, item))
+        except Exception:
+            raise
+        except BaseException as error:
+            told = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and told and told.cancelling():
+                raise  # by us, since its time is over
+            raise MicroAgentCrashed(reason=f"{type(error).__name__}: {error}") from error
 
     def _in_thread(self, item: Item) -> Any:
         try:
@@ -120,8 +137,9 @@ def _answered(leased: Leased, answer: Answer) -> Settled:
     }
     try:
         output, spawn = plain(answer.output), tuple(plain(one) for one in answer.spawn)
-    except (TypeError, ValueError, RecursionError) as error:
-        return _broken(leased, f"its output has no JSON form: {error}", **used)
+    except (TypeError, ValueError, RecursionError):
+        said = fault(answer.output) or fault(list(answer.spawn))
+        return _broken(leased, f"its output cannot be stored: {said}", **used)
     if (size := len(str(output))) > OUTPUT_BYTES_MAX:
         return _broken(leased, f"its output has {size} characters", final=True, **used)
     return Settled(leased.id, leased.path, True, output=output, spawn=spawn, **used)

@@ -194,6 +194,17 @@ def _finish(goal_id: int, task_id: int, seen: Standing) -> None:
     after.publish(goal_id)
 
 
+def swarm_fail(goal_id: int, task_id: int, problem: str) -> None:
+    """End a swarm of which no item can be done here. A retry of the task begins with what is left."""
+    after = Followups()
+    with goal_locked(goal_id) as book:
+        now = standing_of(task_id)
+        if now is None or not now.moves:
+            return
+        _conclude(book, task_id, {}, problem, after)
+    after.publish(goal_id)
+
+
 def _conclude(
     book: Book, task_id: int, result: dict[str, Any], problem: str, after: Followups
 ) -> None:

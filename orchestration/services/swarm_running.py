@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db import DataError, InterfaceError, OperationalError, connection, transaction
 
 from agentsys.kernel.crashpoints import crashpoint
+from agentsys.kernel.plugins import is_its_own
 from orchestration.models import Swarm, SwarmItem, Task
 from orchestration.services.budgets import BudgetExceeded
 from orchestration.services.ledger import Book, goal_locked
@@ -26,7 +27,7 @@ from orchestration.services.parking import budget_ask
 from orchestration.services.sessions import Session, session_current
 from orchestration.services.swarm_budgets import Share, Used, shares_reserve, shares_settle
 from orchestration.services.swarm_crew import Crew
-from orchestration.services.swarm_ending import swarm_conclude
+from orchestration.services.swarm_ending import swarm_conclude, swarm_fail
 from orchestration.services.swarms import (
     Leased,
     Settled,
@@ -39,7 +40,7 @@ from orchestration.services.swarms import (
     shift_end,
     standing_of,
 )
-from workers.micro import Item, MicroAgent, micro_agent
+from workers.micro import Bound, Item, MicroAgent, micro_agent
 
 log = structlog.get_logger(__name__)
 
@@ -101,11 +102,14 @@ def _work_alone(goal_id: int, task_id: int, session: Session) -> int:
     seen = standing_of(task_id)
     if seen is None or not seen.moves or seen.waits or not _is_open(task_id):
         return 0
+    micro = micro_agent(seen.terms.micro)
+    if lack := micro.lacks(seen.settings):
+        swarm_fail(goal_id, task_id, lack)
+        return 0
     with goal_locked(goal_id) as book:
         pk = shift_begin(book, task_id, session.id)
     if pk is None:
         return 0
-    micro = micro_agent(seen.terms.micro)
     shift = _Shift(pk, goal_id, task_id, micro, seen)
     slots = min(settings.AGENTSYS.swarm_slots, seen.terms.concurrency)
     crew = Crew(micro, seen.settings, slots=slots, seconds_max=seen.terms.seconds_max)
@@ -235,8 +239,7 @@ def _claim(book: Book, shift: _Shift, seen: Standing, room: int, holds: int) -> 
         try:
             with transaction.atomic():  # a savepoint: without its budget the lease has never been
                 leased = items_claim(book, shift.task_id, shift.id, seen, room=room, holds=holds)
-                _reserve(shift, seen, leased)
-                return leased
+                return _reserve(book, shift, seen, leased)
         except BudgetExceeded as error:
             short = error
             count = len(leased)
@@ -249,13 +252,25 @@ def _claim(book: Book, shift: _Shift, seen: Standing, room: int, holds: int) -> 
     return []
 
 
-def _reserve(shift: _Shift, seen: Standing, leased: Sequence[Leased]) -> None:
-    bounds = [shift.micro.bound(Item(i.input, seen.settings, i.attempt, i.reason)) for i in leased]
-    wanted = [(b.tokens, b.cost_usd, b.calls) for b in bounds if b is not None]
+def _reserve(book: Book, shift: _Shift, seen: Standing, leased: Sequence[Leased]) -> list[Leased]:
+    """Set aside what the items may use. One whose bound its micro-agent cannot tell has failed."""
+    fine: list[tuple[Leased, Bound | None]] = []
+    refused: list[Settled] = []
+    for one in leased:
+        try:
+            item = Item(one.input, seen.settings, one.attempt, one.reason)
+            fine.append((one, shift.micro.bound(item)))
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # the edge: other people's code
+            if not is_its_own(error):
+                raise
+            said = f"what it may use cannot be told: {type(error).__name__}: {error}"[:1000]
+            refused.append(Settled(one.id, one.path, False, reason=said, final=True))
+    items_settle(book, shift.task_id, shift.id, seen, refused)
+    wanted = [(b.tokens, b.cost_usd, b.calls) for _, b in fine if b is not None]
     if wanted:
         shares = iter(shares_reserve(shift.goal_id, shift.task_id, shift.id, wanted))
-        pairs = zip(leased, bounds, strict=True)
-        shift.shares |= {item.id: next(shares) for item, bound in pairs if bound is not None}
+        shift.shares |= {one.id: next(shares) for one, bound in fine if bound is not None}
+    return [one for one, _ in fine]
 
 
 def _leased_by_others(shift: _Shift) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import socket
 import subprocess
 import sys
@@ -453,3 +454,13 @@ def test_nothing_of_langchain_is_imported_before_a_model_is_asked() -> None:
     }  # fmt: skip
     ended = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(None, "it does not say how long"), (7.5, "wait 7.5 s")]
+)
+def test_a_rate_limit_says_how_long_or_that_nobody_knows(seconds: Any, said: str) -> None:
+    error = gateway.RateLimited(model="m", reason="slow down", retry_after_seconds=seconds)
+    assert str(error) == f"m is rate limited ({said}): slow down"
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.context["retry_after_seconds"]) == (str(error), seconds)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -103,6 +105,73 @@ def test_what_a_dead_worker_had_leased_is_run_by_another_and_settled_late_by_nob
     assert settle(goal, task_id, shift, items) == set()
     goal = run(goal)
     assert output(goal)["result"] == ["a", "b", "c"]
+    sound(goal)
+
+
+class Ends(MicroAgent):
+    """Raises what its item says."""
+
+    name: ClassVar[str] = "ends"
+    description: ClassVar[str] = "ends the thread"
+    raised: ClassVar[dict[str, type[BaseException]]] = {
+        "exit": SystemExit, "break": KeyboardInterrupt, "cancel": asyncio.CancelledError,
+        "own": Died,
+    }  # fmt: skip
+
+    def run(self, item: Item) -> Any:
+        if item.input in self.raised:
+            raise self.raised[item.input]("now")
+        return item.input
+
+
+class EndsLoop(Ends):
+    name: ClassVar[str] = "ends-loop"
+
+    async def arun(self, item: Item) -> Any:
+        return self.run(item)
+
+
+@pytest.mark.parametrize("kind", [Ends, EndsLoop])
+def test_a_micro_agent_that_ends_its_thread_fails_its_item_only(kind: type[Ends]) -> None:
+    micro_register(kind.name, kind)
+    items = [*Ends.raised, "a", "b"]
+    goal = submit(over(items, micro=kind.name, failed_max=4, attempts_max=1))
+    goal = run(goal)
+    assert output(goal)["result"] == ["a", "b"]
+    reasons = [item.reason for item in items_of(goal, state="failed")]
+    names = [error.__name__ for error in Ends.raised.values()]
+    assert reasons == [f"MicroAgentCrashed: it crashed with {name}: now" for name in names]
+    sound(goal)
+
+
+class Boundless(Ends):
+    name: ClassVar[str] = "boundless"
+
+    def bound(self, item: Item) -> Bound | None:
+        if item.input == "huge":
+            raise OverflowError("too much")
+        return None
+
+
+def test_an_item_whose_bound_cannot_be_told_fails_alone() -> None:
+    micro_register("boundless", Boundless)
+    goal = run(submit(over(["huge", "a"], micro="boundless", failed_max=1)))
+    assert output(goal)["result"] == ["a"]
+    (failed,) = items_of(goal, state="failed")
+    assert failed.reason == "what it may use cannot be told: OverflowError: too much"
+    sound(goal)
+
+
+def test_a_swarm_that_asks_without_a_model_fails_and_says_which_role_wants_one(
+    settings: Any,
+) -> None:
+    goal, _ = opened(["a", "b"], micro="ask", **{"with": {"prompt": "Count."}})
+    settings.AGENTSYS = replace(settings.AGENTSYS, model="")
+    run(goal)
+    task = task_named(goal, "map")
+    assert task.state == "failed"
+    wanted = "no model for the role `swarm`: add a model profile or set AGENTSYS_MODEL"
+    assert wanted in task.reason
     sound(goal)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentsys.kernel.errors import BadInput, IllegalMove, LostRace
-from agentsys.kernel.hashing import canonical, digest, plain
+from agentsys.kernel.hashing import canonical, digest, fault, plain
 from agentsys.kernel.ids import Ref, parse_ref
 from agentsys.kernel.machine import Machine, diagram
 from agentsys.kernel.wording import dollars
@@ -97,6 +98,16 @@ def test_an_id_names_one_thing(text: str, ref: Ref) -> None:
 def test_what_is_no_id_is_refused_with_what_would_be(text: str) -> None:
     with pytest.raises(BadInput, match="is not an id"):
         parse_ref(text)
+
+
+def test_what_has_no_json_form_is_named_by_its_place() -> None:
+    endless: dict[str, object] = {}
+    endless["itself"] = endless
+    assert fault({"a": [{"b": 1.5}, ("c", None)]}) == ""
+    assert fault({"a": [{"b": 1}, {"b": math.inf}]}) == "a.1.b: inf has no JSON form"
+    assert fault(object()) == "object has no JSON form"
+    assert fault({"x": {1, "a"}}).startswith("x: ")
+    assert fault(endless) == "it is nested without end"
 
 
 @pytest.mark.parametrize(

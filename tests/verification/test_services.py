@@ -4,12 +4,14 @@ whole attempt from report to ruling."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
 from agentsys.kernel.errors import NotFound
+from agentsys.kernel.plugins import left_out
 from tests.verification.conftest import MakeCase
 from verification import services
 from verification.contracts import (
@@ -43,6 +45,33 @@ class Lost(Broken):
         raise RuntimeError("where am I")
 
 
+class Slowly(Verifier):
+    def judge(self, case: Case) -> VerdictDraft:
+        return self.passes()
+
+
+class Answers(Verifier):
+    """Returns what it is told to, right or wrong."""
+
+    name = "answers"
+    kind = Kind.SEMANTIC
+    says: ClassVar[Any] = None
+
+    def judge(self, case: Case) -> VerdictDraft:
+        if self.says is SystemExit:
+            raise SystemExit(3)
+        return self.says  # type: ignore[no-any-return]
+
+
+class Nameless(Slowly):
+    kind = Kind.SEMANTIC
+
+
+class Strangely(Slowly):
+    name = "kindless"
+    kind = "astrology"  # type: ignore[assignment]
+
+
 class Slow(Verifier):
     name = "slow"
     kind = Kind.CONSENSUS
@@ -69,6 +98,10 @@ def plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         Point("broken", Broken),
         Point("lost", Lost),
         Point("slow", Slow),
+        Point("answers", Answers),
+        Point("nameless", Nameless),
+        Point("kindless", Strangely),
+        Point("renamed", Slow),
         Point("absent", None),
         Point("strange", dict),
         Point("safety", Broken),
@@ -121,6 +154,40 @@ def test_a_verifier_that_breaks_has_said_error(make_case: MakeCase, plugins: Non
     assert draft.reasons == ("RuntimeError: no idea",)
 
 
+@pytest.mark.parametrize(
+    ("says", "reason"),
+    [
+        (None, "TypeError: `judge` returned NoneType; expected what `passes`"),
+        ("fine", "TypeError: `judge` returned str; expected what `passes`"),
+        (
+            Slow().passes(evidence={"x": object()}),
+            "its evidence cannot be stored: x: object has no",
+        ),
+        (
+            Slow().passes(evidence={"x": float("nan")}),
+            "its evidence cannot be stored: x: nan has no",
+        ),
+        (Slow().passes(score=7), "its score is 7"),
+        (SystemExit, "SystemExit: 3"),
+    ],
+)
+@pytest.mark.parametrize("voter", ["", "v1"])
+def test_what_is_no_verdict_is_an_error_of_that_verifier(
+    make_case: MakeCase, plugins: None, monkeypatch: pytest.MonkeyPatch,
+    says: Any, reason: str, voter: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(Answers, "says", says)
+    with ThreadPoolExecutor() as pool:  # as a worker does: signals reach the main thread only
+        draft = pool.submit(services.judge, make_case(), "answers", voter).result()
+    assert (draft.verifier, draft.kind, draft.outcome) == ("answers", Kind.SEMANTIC, ERROR)
+    assert draft.voter == voter
+    assert reason in draft.reasons[0]
+
+
+def test_one_text_is_one_reason() -> None:
+    assert Slow().fails("not good").reasons == ("not good",)
+
+
 def test_an_unknown_verifier_is_not_found(make_case: MakeCase) -> None:
     with pytest.raises(NotFound, match="no verifier bogus"):
         services.judge(make_case(), "bogus")
@@ -136,7 +203,13 @@ def test_a_verifier_that_cannot_say_where_it_belongs_is_queued(
 
 def test_plugins_add_and_never_replace_and_bad_ones_are_left_out(plugins: None) -> None:
     assert {"broken", "lost", "slow"} <= set(services.verifier_names())
-    assert not {"absent", "strange"} & set(services.verifier_names())
+    left = {"absent", "strange", "nameless", "kindless", "renamed"}
+    assert not left & set(services.verifier_names())
+    said = {one.name: one.reason for one in left_out(registry.GROUP)}
+    assert said["nameless"] == "TypeError: Nameless lacks name"
+    assert "expected one of schema, safety" in said["kindless"]
+    assert said["renamed"] == "ValueError: Slow.name is `slow`, registered as `renamed`"
+    assert "taken by a built-in" in said["safety"]
     assert registry.verifier("safety").kind is Kind.SAFETY
     assert services.policy_problems({"verify": ["absent"]})
     assert services.policy_for({"verify": ["slow"]}).voters == {"slow": 3}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -98,12 +101,12 @@ class Scripted(Agent):
     name = "scripted"
     role = "testing"
     description = "For tests."
-    then: Exception | Report
+    then: Any
 
     def run(self, brief: Brief, ports: Ports) -> Report:
-        if isinstance(self.then, Exception):
+        if isinstance(self.then, BaseException):
             raise self.then
-        return self.then
+        return self.then  # type: ignore[no-any-return]
 
 
 @pytest.fixture
@@ -130,6 +133,27 @@ def test_what_an_agent_raises_becomes_a_failed_report(
     report = attempt_run(a_brief("scripted"), ports)
     assert report.failure is not None
     assert (report.outcome, report.failure.kind) == (Outcome.FAILED, kind)
+
+
+@pytest.mark.parametrize("stop", [SystemExit(3), KeyboardInterrupt()])
+def test_an_agent_that_ends_its_thread_has_crashed_and_a_signal_goes_through(
+    ports: GivenPorts, scripted: Scripted, stop: BaseException
+) -> None:
+    scripted.then = stop
+    with ThreadPoolExecutor() as pool:  # as a worker runs it
+        failure = pool.submit(attempt_run, a_brief("scripted"), ports).result().failure
+    assert failure is not None
+    assert failure.kind is FailureKind.CRASH
+    assert type(stop).__name__ in failure.message
+    with pytest.raises(type(stop)):
+        attempt_run(a_brief("scripted"), ports)
+
+
+def test_what_is_no_report_is_said(ports: GivenPorts, scripted: Scripted) -> None:
+    scripted.then = {"a": 1}
+    failure = attempt_run(a_brief("scripted"), ports).failure
+    assert failure is not None
+    assert failure.message == "scripted returned dict; expected a `Report`"
 
 
 def test_a_lost_lease_passes_through(ports: GivenPorts, scripted: Scripted) -> None:

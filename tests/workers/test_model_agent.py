@@ -318,6 +318,27 @@ def test_arguments_that_are_not_json_are_asked_for_again(speak: Any, tmp_path: P
     assert "cut off at the token limit" in heard(lines, 1)
 
 
+def test_arguments_that_are_never_json_are_given_back_twice_and_then_said(
+    speak: Any, tmp_path: Path
+) -> None:
+    bad = Say(calls=(("finish", '{"text": '),))
+    lines = speak(bad, bad, Say(calls=(("fin\nish", "{"),), ended="length"))
+    failure = run(tmp_path)[0].failure
+    assert failure is not None
+    assert failure.kind is FailureKind.BAD_OUTPUT
+    said = "the arguments of its call of no such tool were no JSON (cut off at the token limit)"
+    assert failure.message == f"wrong output: {said}, 3 times"
+    assert len(lines.asked) == 3
+
+
+def test_one_call_that_can_be_read_makes_up_for_those_that_could_not(
+    speak: Any, tmp_path: Path
+) -> None:
+    bad = Say(calls=(("finish", '{"text": '),))
+    speak(bad, bad, Say(calls=(("recall", {"query": "a"}),)), bad, bad, finish())
+    assert run(tmp_path)[0].outcome is Outcome.DONE
+
+
 # --- Limits and failures -------------------------------------------------------------------------
 
 

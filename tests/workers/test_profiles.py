@@ -68,7 +68,11 @@ def changed(row: AgentProfile, **fields: Any) -> AgentProfile:
         ({"steps_max": 0}, "steps_max", "expected 1 to 10000"),
         ({"cost_usd_max": 1e9}, "cost_usd_max", "expected 0 to 100000"),
         ({"seconds_max": float("nan")}, "seconds_max", "expected"),
-        ({"output_schema": {"type": "objekt"}}, "output_schema", "objekt"),
+        (
+            {"output_schema": {"type": "objekt"}},
+            "output_schema",
+            "objekt' is not valid under any of the given schemas; types are array, boolean",
+        ),
         ({"output_schema": {"type": "string"}}, "output_schema", "ask for an object"),
         ({"output_schema": {"$ref": "http://x.example/s"}}, "output_schema", "$defs"),
         ({"inputs_schema": ["no"]}, "inputs_schema", "no JSON object"),

@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 
 from agentsys.kernel.errors import BadInput, LeaseLost
+from agentsys.kernel.plugins import left_out
 from memory.models import Memory
 from tests.workers.given import GivenPorts
 from tests.workers.tooling import call, finish, model_brief, speak, told, work
-from workers.contracts import Outcome, Risk, ToolGrant
+from workers.contracts import FailureKind, Outcome, Risk, ToolGrant
 from workers.loop import Loop
 from workers.models import Step
 from workers.tools import Tool, from_langchain, plugins
+from workers.tools.kit import tool_names
 
 pytestmark = pytest.mark.django_db(transaction=True)
 __all__ = ["speak"]
@@ -132,9 +134,52 @@ def test_a_packages_tool_is_offered(
 def test_a_packages_tool_never_takes_the_name_of_another(
     speak: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    speak()
     point = EntryPoint("clash", f"{__name__}:clash", plugins.GROUP)
     monkeypatch.setattr(plugins, "entry_points", lambda group: [point])
-    report = work(model_brief(), tmp_path / "w")
-    assert report.failure is not None
-    assert "two tools are called recall" in report.failure.message
+    speak(finish())
+    assert work(model_brief(), tmp_path / "w").outcome is Outcome.DONE
+    assert "another tool is called `recall`" in left_out(plugins.GROUP, "clash")[0].reason
+
+
+def raises(brief: Any) -> Tool:
+    raise RuntimeError("no\nluck")
+
+
+def ends(brief: Any) -> Tool:
+    raise SystemExit(3)
+
+
+def nothing(brief: Any) -> None: ...
+
+
+def strange(brief: Any) -> Tool:
+    return Tool(
+        "strange", "Strange.", {"type": "object", "properties": {"a": {"type": "strin"}}}, str
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("raises", "RuntimeError: no luck"),
+        ("ends", "SystemExit: 3"),
+        ("nothing", "NoneType is no langchain BaseTool"),
+        ("strange", "at properties.a.type: 'strin' is not valid under any of the given schemas;"),
+    ],
+)
+def test_a_broken_package_costs_only_the_task_that_names_its_tool(
+    speak: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, reason: str
+) -> None:
+    points = [EntryPoint(each, f"{__name__}:{each}", plugins.GROUP) for each in (name, "dice")]
+    monkeypatch.setattr(plugins, "entry_points", lambda group: points)
+    lines = speak(call("dice"), finish())
+    assert work(model_brief(), tmp_path / "w").outcome is Outcome.DONE
+    assert "\n4\n" in told(lines, 1)[0]
+    failed = work(model_brief(tools=(ToolGrant(name),)), tmp_path / "v").failure
+    assert failed is not None
+    assert failed.kind is FailureKind.BAD_INPUT
+    assert f"there is no tool `{name}`" in failed.message
+    assert f"agentsys.tools `{name}` ({__name__}:{name}): " in failed.message
+    assert reason in " ".join(failed.message.split())
+    assert set(tool_names()) >= {"dice", "recall"}
+    assert name not in tool_names()

@@ -60,6 +60,14 @@ def no_report(brief: Brief, ports: Ports) -> Any:
     return {"own": True}
 
 
+def unstored(brief: Brief) -> dict[str, Any]:
+    return {"rows": [{"mean": 1.5}, {"mean": float("nan")}]}
+
+
+def unstored_report(brief: Brief, ports: Ports) -> Report:
+    return Report(Outcome.DONE, output={"x": object()})
+
+
 def three(a: Any, b: Any, c: Any) -> None: ...
 
 
@@ -80,7 +88,8 @@ seven = RunnableLambda(lambda _: 7)
 @pytest.fixture(autouse=True)
 def plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[EntryPoint]]:
     here = __name__
-    names = "shout whisper mumble own_report no_report three verse away seven chain bare".split()
+    names = "shout whisper mumble own_report no_report three verse away seven chain bare"
+    names = f"{names} unstored unstored_report".split()
     points = [EntryPoint(name, f"{here}:{name}", "agentsys.agents") for name in names]
     monkeypatch.setattr(registry, "entry_points", lambda group: points)
     monkeypatch.setattr(registry, "_loaded", {})
@@ -107,12 +116,24 @@ def test_a_text_becomes_an_output(tmp_path: Path) -> None:
     assert run("whisper", tmp_path).output == {"text": "do it"}
 
 
-def test_what_can_be_no_output_is_said(tmp_path: Path) -> None:
-    for name in ("mumble", "no_report", "seven"):
-        failure = run(name, tmp_path).failure
-        assert failure is not None
-        assert failure.kind is FailureKind.BAD_OUTPUT, name
-        assert "expected" in failure.message
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("mumble", "mumble returned int; expected an object, or a text"),
+        ("seven", "seven gave no usable answer: it returned int; expected text"),
+        ("no_report", "no_report returned dict; expected a `Report`"),
+        ("unstored", "unstored returned what cannot be stored (rows.1.mean: nan has no JSON form)"),
+        (
+            "unstored_report",
+            "the output of unstored_report cannot be stored: x: object has no JSON",
+        ),
+    ],
+)
+def test_what_can_be_no_output_is_said(tmp_path: Path, name: str, said: str) -> None:
+    failure = run(name, tmp_path).failure
+    assert failure is not None
+    assert failure.kind is FailureKind.BAD_OUTPUT
+    assert failure.message.startswith(said)
 
 
 def test_a_function_with_the_ports_hands_in_its_own_report(tmp_path: Path) -> None:

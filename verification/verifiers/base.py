@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from agentsys.kernel.hashing import fault, plain
 from verification.contracts import Case, Kind, VerdictDraft, VerdictOutcome
 
 REASONS_MAX = 50
@@ -34,7 +35,7 @@ class Verifier(ABC):
 
     def vote(self, case: Case, voter: str) -> VerdictDraft:
         """One voter's verdict. Verifiers whose voters differ override this."""
-        return replace(self.judge(case), voter=voter)
+        return replace(drafted(self.judge(case)), voter=voter)
 
     def passes(
         self, *, score: float | None = None, evidence: Mapping[str, Any] | None = None
@@ -43,13 +44,14 @@ class Verifier(ABC):
 
     def fails(
         self,
-        reasons: Iterable[str],
+        reasons: Iterable[str] | str,
         *,
         veto: bool = False,
         score: float | None = None,
         evidence: Mapping[str, Any] | None = None,
     ) -> VerdictDraft:
-        return self._draft(VerdictOutcome.FAIL, reasons, veto, score, evidence)
+        given = (reasons,) if isinstance(reasons, str) else reasons
+        return self._draft(VerdictOutcome.FAIL, given, veto, score, evidence)
 
     def abstains(self, why: str, *, evidence: Mapping[str, Any] | None = None) -> VerdictDraft:
         return self._draft(VerdictOutcome.ABSTAIN, (why,), evidence=evidence)
@@ -74,6 +76,24 @@ class Verifier(ABC):
             reasons=_shortened(tuple(reasons)),
             evidence=evidence or {},
         )
+
+
+def drafted(said: Any) -> VerdictDraft:
+    """What a verifier returned, with evidence that can be stored; TypeError or ValueError where it
+    is no verdict."""
+    if not isinstance(said, VerdictDraft):
+        wanted = "expected what `passes`, `fails`, `abstains` or `breaks` makes"
+        raise TypeError(f"`judge` returned {type(said).__name__}; {wanted}")
+    try:
+        evidence = plain(said.evidence)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError(f"its evidence cannot be stored: {fault(said.evidence)}") from error
+    if not isinstance(evidence, dict):
+        raise TypeError(f"its evidence is {type(said.evidence).__name__}; expected an object")
+    if said.score is not None and not 0 <= said.score <= 1:
+        raise ValueError(f"its score is {said.score}; expected 0 to 1")
+    reasons = tuple(str(plain(str(reason))) for reason in said.reasons)
+    return replace(said, outcome=VerdictOutcome(said.outcome), reasons=reasons, evidence=evidence)
 
 
 def _shortened(reasons: tuple[str, ...]) -> tuple[str, ...]:

@@ -6,10 +6,10 @@ from __future__ import annotations
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-
-import structlog
+from typing import Any
 
 from agentsys.kernel.errors import NotFound
+from agentsys.kernel.plugins import leave_out, taken_in
 from verification.contracts import Kind
 from verification.verifiers.base import Verifier
 
@@ -23,7 +23,6 @@ BUILT_IN = {
     "semantic": "verification.verifiers.semantic:SemanticVerifier",
     "consensus": "verification.verifiers.consensus:ConsensusVerifier",
 }
-log = structlog.get_logger(__name__)
 
 
 @cache
@@ -35,7 +34,7 @@ def names() -> tuple[str, ...]:
 def kinds() -> dict[str, Kind]:
     """Every verifier's kind. Loads plugins, not the built-in ones, whose kinds are their names."""
     return {name: Kind(name) for name in BUILT_IN} | {
-        name: verifier(name).kind for name in _plugins()
+        name: Kind(verifier(name).kind) for name in _plugins()
     }
 
 
@@ -59,7 +58,7 @@ def _plugins() -> dict[str, Verifier]:
     loaded = {}
     for point in entry_points(group=GROUP):
         if point.name in BUILT_IN:
-            log.warning("verifier name is taken", verifier=point.name, plugin=point.value)
+            leave_out(GROUP, point, "its name is taken by a built-in verifier")
         elif (instance := _load(point)) is not None:
             loaded[point.name] = instance
     return loaded
@@ -67,11 +66,24 @@ def _plugins() -> dict[str, Verifier]:
 
 def _load(point: EntryPoint) -> Verifier | None:
     try:
-        instance = point.load()()
-    except Exception:
-        log.warning("verifier cannot be loaded", verifier=point.name, exc_info=True)
+        found = _checked(point.name, point.load())
+    except (Exception, SystemExit) as error:  # the edge: other people's code, imported
+        leave_out(GROUP, point, error)
         return None
-    if isinstance(instance, Verifier):
-        return instance
-    log.warning("verifier is no Verifier", verifier=point.name, plugin=point.value)
-    return None
+    taken_in(GROUP, point)
+    return found
+
+
+def _checked(name: str, kind: Any) -> Verifier:
+    """Without a name and a kind of its own nobody could say what it said."""
+    instance = kind()
+    if not isinstance(instance, Verifier):
+        raise TypeError(f"{kind!r} is no subclass of verification.verifiers.base.Verifier")
+    shown = type(instance).__name__
+    if missing := [field for field in ("name", "kind") if not hasattr(instance, field)]:
+        raise TypeError(f"{shown} lacks {', '.join(missing)}")
+    if instance.name != name:
+        raise ValueError(f"{shown}.name is `{instance.name}`, registered as `{name}`")
+    if instance.kind not in list(Kind):
+        raise ValueError(f"{shown}.kind is `{instance.kind}`; expected one of {', '.join(Kind)}")
+    return instance

@@ -16,6 +16,7 @@ from agentsys.gateway import Estimate
 from agentsys.gateway.metering import Spent
 from agentsys.gateway.runnables import Ran, is_runnable, runnable_run
 from agentsys.kernel.errors import AgentsysError
+from agentsys.kernel.hashing import fault
 from workers.agents.base import Agent, done
 from workers.contracts import Brief, Ports, Report, Usage
 from workers.journal import Journal
@@ -31,7 +32,7 @@ class NoOutput(AgentsysError):
     """A wrapped agent returned what cannot be an output."""
 
     code = "no-output"
-    template = "{agent} returned {kind}; expected an object, or a text"
+    template = "{agent} returned {kind}; expected {expected}"
     failure_kind = "bad_output"
 
 
@@ -43,6 +44,10 @@ def wrapped(name: str, target: Any) -> Agent | None:
     """
     if is_runnable(target):
         return _made(name, target, RunnableAgent)
+    if inspect.iscoroutinefunction(target) or inspect.isasyncgenfunction(target):
+        raise TypeError(
+            f"{name} is `async`, which is not supported; write `def`, with `asyncio.run` inside"
+        )
     if inspect.isfunction(target):
         takes = len(inspect.signature(target).parameters)
         if takes not in (1, 2):
@@ -71,7 +76,10 @@ class RunAgent(Agent):
     def run(self, brief: Brief, ports: Ports) -> Report:
         report: Any = self.target(brief, ports)
         if not isinstance(report, Report):
-            raise NoOutput(agent=self.name, kind=type(report).__name__)
+            expected = (
+                "a `Report`, as a function of brief and ports returns (`workers.agents.base.done`)"
+            )
+            raise NoOutput(agent=self.name, kind=type(report).__name__, expected=expected)
         return report
 
 
@@ -154,6 +162,10 @@ def _request(brief: Brief) -> dict[str, Any]:
 def _object(name: str, value: Any) -> dict[str, Any]:
     if isinstance(value, str):
         return {"text": value}
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise NoOutput(agent=name, kind=type(value).__name__)
+    if not isinstance(value, Mapping):
+        expected = "an object, or a text"
+        raise NoOutput(agent=name, kind=type(value).__name__, expected=expected)
+    if problem := fault(value):
+        kind = f"what cannot be stored ({problem})"
+        raise NoOutput(agent=name, kind=kind, expected="numbers, texts, lists and objects")
+    return dict(value)

@@ -76,12 +76,14 @@ class Began:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The model has answered. `news`: a person has said something meanwhile."""
+    """The model has answered. `news`: a person has said something meanwhile. `garbled`: what kept
+    every one of its calls from being read."""
 
     calls: tuple[Call, ...]
     tokens: int = 0
     cost_usd: float = 0.0
     news: bool = False
+    garbled: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +256,7 @@ class Course:
     trail: tuple[str, ...] = ()  # marks of the last calls, oldest first
     counted: Mapping[str, int] = field(default_factory=dict)  # since something changed
     wrong_outputs: int = 0
+    garbled: int = 0  # answers since the last one with a call that could be read
     questions: int = 0
     checked_at: int = 0  # step of the last checkpoint
     grounded_at: int = 0

@@ -48,7 +48,7 @@ from workers.domain.course import (
 from workers.domain.repetition import loop_in, walked
 
 CALLS_MAX = 20  # tool calls in one answer
-MENDS_MAX = 2  # wrong outputs that are given back
+MENDS_MAX = 2  # wrong outputs that are given back, and answers whose calls cannot be read
 QUESTIONS_MAX = 3
 REGROUND_STEPS = 10
 CHECKPOINT_STEPS = 3
@@ -69,6 +69,9 @@ def decide(  # noqa: C901 - every observation has its line
                 return course, Fail(FailureKind.CONTEXT, misfit)
         case Answered():
             course = _answered(course, seen)
+            if course.garbled > MENDS_MAX:
+                wrong = f"wrong output: {seen.garbled}, {course.garbled} times"
+                return course, Fail(FailureKind.BAD_OUTPUT, wrong)
         case Used():
             course = _used(course, seen)
         case Replied():
@@ -109,6 +112,7 @@ def _answered(course: Course, seen: Answered) -> Course:
         cost_usd=course.cost_usd + seen.cost_usd,
         pending=seen.calls,
         news=seen.news,
+        garbled=0 if seen.calls else course.garbled + bool(seen.garbled),
         open=True,
         overflows=0,
         compacted=False,

@@ -7,10 +7,11 @@ from typing import Any, ClassVar
 
 from agentsys.gateway import Estimate, GatewayError, Spent, chat, profile_for, structured
 from agentsys.gateway.metering import estimate_of
-from agentsys.kernel.errors import BadInput
+from agentsys.gateway.roles import profile_needed
 from agentsys.kernel.hashing import canonical
 from workers.micro.base import Answer, Bound, Item, MicroAgent, failed_having_used
 
+ROLE = "swarm"  # whose models are asked where `with` names no other
 REPAIRS_MAX = 2  # of an answer that does not fit the schema: calls that are reserved, too
 
 
@@ -31,20 +32,28 @@ class AskMicroAgent(MicroAgent):
     }
 
     def run(self, item: Item) -> Answer:
-        meter, role = _Sum(), str(item.settings.get("role", "swarm"))
+        meter, role = _Sum(), _role(item.settings)
         try:
             output = _asked(item, role, meter)
         except GatewayError as error:
             raise failed_having_used(error, meter.answer(None)) from error.__cause__
         return meter.answer(output)
 
+    def lacks(self, settings: Mapping[str, Any]) -> str:
+        role = _role(settings)
+        if profile_for(role) is not None:
+            return ""
+        return f"no model for the role `{role}`: add a model profile or set AGENTSYS_MODEL"
+
     def bound(self, item: Item) -> Bound:
-        profile = profile_for(str(item.settings.get("role", "swarm")))
-        if profile is None:
-            raise BadInput(what="micro-agent ask", problems=["no model: set AGENTSYS_MODEL"])
+        profile = profile_needed(_role(item.settings))
         one = estimate_of(profile, _messages(item))
         calls = 1 + (REPAIRS_MAX if item.settings.get("schema") else 0)
         return Bound(one.tokens * calls, one.cost_usd * calls, calls)
+
+
+def _role(settings: Mapping[str, Any]) -> str:
+    return str(settings.get("role", ROLE))
 
 
 def _asked(item: Item, role: str, meter: _Sum) -> Any:

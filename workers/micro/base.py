@@ -83,6 +83,10 @@ class MicroAgent(ABC):
     async def arun(self, item: Item) -> Any:
         raise NotImplementedError
 
+    def lacks(self, settings: Mapping[str, Any]) -> str:
+        """What this worker must have before it can do any item; "" when nothing is missing."""
+        return ""
+
     def bound(self, item: Item) -> Bound | None:
         """None: it asks no model, and nothing is reserved."""
         return None

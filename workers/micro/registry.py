@@ -10,12 +10,9 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-import structlog
-
 from agentsys.kernel.errors import NotFound
+from agentsys.kernel.plugins import leave_out, taken_in
 from workers.micro.base import FunctionMicroAgent, MicroAgent
-
-log = structlog.get_logger(__name__)
 
 GROUP = "agentsys.micro_agents"
 BUILT_IN = {
@@ -66,12 +63,13 @@ def _loaded() -> Mapping[str, MicroAgent]:
         found[name] = _made(name, getattr(import_module(module), attribute))
     for point in entry_points(group=GROUP):
         if point.name in found:
-            log.warning("micro-agent plugin ignored: its name is taken", plugin=point.value)
+            leave_out(GROUP, point, "its name is taken")
             continue
         try:
             found[point.name] = _made(point.name, point.load())
-        except Exception as error:  # the edge: other people's code, imported
-            log.warning("micro-agent cannot be loaded", micro=point.name, error=repr(error))
+            taken_in(GROUP, point)
+        except (Exception, SystemExit) as error:  # the edge: other people's code, imported
+            leave_out(GROUP, point, error)
     return found
 
 

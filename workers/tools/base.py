@@ -15,6 +15,7 @@ import structlog
 from django.db import DatabaseError, InterfaceError
 
 from agentsys.kernel.errors import AgentsysError, LeaseLost
+from agentsys.kernel.plugins import is_its_own
 from workers.contracts import ProposalDraft, Risk
 from workers.policy import Kind, Provenance, Rule
 
@@ -95,7 +96,9 @@ class Tool:
             raise
         except AgentsysError as error:
             raise ToolFailed(tool=self.name, reason=str(error)) from error
-        except Exception as error:  # the edge to a tool's own code
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # the edge to its own code
+            if not is_its_own(error):
+                raise
             log.exception("tool crashed", tool=self.name)
             reason = f"{type(error).__name__}: {error}"[:300]
             raise ToolFailed(tool=self.name, reason=reason) from error

@@ -7,7 +7,6 @@ any.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from django.conf import settings
 
 from agentsys.kernel.errors import BadInput
+from agentsys.kernel.plugins import left_out
 from workers.contracts import Brief, Outcome, Ports, Report, ToolGrant
 from workers.policy import narrowed
 from workers.tools.base import Tool
@@ -23,7 +23,7 @@ from workers.tools.editing import editing_tools
 from workers.tools.fetching import fetching_tools
 from workers.tools.handing import follow_up_plan, handing_tools
 from workers.tools.output import READ_MORE
-from workers.tools.plugins import installed_tools
+from workers.tools.plugins import GROUP, installed_tools
 from workers.tools.reading import Checkout, reading_tools, recall_tool
 from workers.tools.trees import git_tools, running_tools
 
@@ -51,15 +51,17 @@ class Kit:
         if brief.repository is not None and brief.repository.base:
             bench = Bench(brief, ports)
             tools += _on(bench, brief)
-        tools += installed_tools(brief)
-        _distinct(tools)
+        tools += installed_tools(brief, _names(tools))
         known = {tool.name for tool in tools} | {READ_MORE}
         if within is not None:
             known &= {grant.name for grant in within} | {READ_MORE}
         wrong = [g.name for g in asked or () if g.name not in known]
         if wrong:
             listed = ", ".join(sorted(known))
-            problems = [f"there is no tool `{n}` for this task; there are {listed}" for n in wrong]
+            left = "".join(f"; left out: {one}" for one in left_out(GROUP))
+            problems = [
+                f"there is no tool `{n}` for this task; there are {listed}{left}" for n in wrong
+            ]
             raise BadInput(what="tools", problems=problems)
         return cls(tuple(tools), brief, follow_ups, bench)
 
@@ -79,7 +81,8 @@ def tool_names() -> dict[str, str]:
     bench = Bench.nowhere()
     tools = [recall_tool(nobody), *handing_tools(nobody, []), *fetching_tools(_hosts() or NOWHERE)]
     tools += [*reading_tools(_no_checkout), *git_tools(bench), *running_tools(bench)]
-    tools += [*editing_tools(bench), *installed_tools(nobody)]
+    tools += editing_tools(bench)
+    tools += installed_tools(nobody, _names(tools))
     return {tool.name: tool.description for tool in tools}
 
 
@@ -91,12 +94,9 @@ def _no_checkout() -> Checkout:
     raise NotImplementedError("these tools are for their names only")
 
 
-def _distinct(tools: Sequence[Tool]) -> None:
-    counted = Counter([*(tool.name for tool in tools), READ_MORE, *TAKEN])
-    twice = [name for name, number in counted.items() if number > 1]
-    if twice:
-        problem = f"two tools are called {', '.join(twice)}; uninstall one, or rename it"
-        raise BadInput(what="tools", problems=[problem])
+def _names(tools: Sequence[Tool]) -> list[str]:
+    """What no package's tool may be called."""
+    return [*(tool.name for tool in tools), READ_MORE, *TAKEN]
 
 
 def _on(bench: Bench, brief: Brief) -> list[Tool]:

@@ -7,12 +7,12 @@ worst: a langchain tool cannot be undone, so each of its calls is shown to a per
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
-from agentsys.gateway import foreign_tool
-from agentsys.kernel.errors import BadInput
+from agentsys.gateway import foreign_tool, schema_problem
+from agentsys.kernel.plugins import leave_out, taken_in
 from workers.contracts import Brief, Risk
 from workers.policy import Kind
 from workers.tools.base import Tool
@@ -45,22 +45,31 @@ def from_langchain(
     )
 
 
-def installed_tools(brief: Brief) -> list[Tool]:
-    """Those of all packages; BadInput when one cannot be loaded, or is none."""
-    return [
-        tool
-        for point in sorted(entry_points(group=GROUP), key=lambda point: point.name)
-        for tool in _loaded(point, brief)
-    ]
+def installed_tools(brief: Brief, taken: Iterable[str] = ()) -> list[Tool]:
+    """Those of all packages. What cannot be loaded, is none, or has a name of `taken` or of one
+    before it is left out with a warning: it costs those tasks only that name it."""
+    found: list[Tool] = []
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        try:
+            found += _loaded(point, brief, {*taken, *(tool.name for tool in found)})
+        except (Exception, SystemExit) as error:  # the edge to a package's own code
+            leave_out(GROUP, point, error)
+        else:
+            taken_in(GROUP, point)
+    return found
 
 
-def _loaded(point: Any, brief: Brief) -> Iterator[Tool]:
-    try:
-        found = point.load()
-        if callable(found) and not isinstance(found, Tool) and not hasattr(found, "invoke"):
-            found = found(brief)
-    except Exception as error:  # the edge to a package's own code
-        problem = f"{point.value} cannot be loaded: {type(error).__name__}: {error}"[:300]
-        raise BadInput(what=f"tool {point.name}", problems=[problem]) from error
+def _loaded(point: Any, brief: Brief, taken: set[str]) -> list[Tool]:
+    found = point.load()
+    if callable(found) and not isinstance(found, Tool) and not hasattr(found, "invoke"):
+        found = found(brief)
+    tools = []
     for one in found if isinstance(found, list | tuple) else [found]:
-        yield one if isinstance(one, Tool) else from_langchain(one)
+        tool = one if isinstance(one, Tool) else from_langchain(one)
+        if tool.name in taken:
+            raise ValueError(f"another tool is called `{tool.name}`; rename it, or uninstall one")
+        if problem := schema_problem(tool.parameters):
+            raise ValueError(f"the schema of `{tool.name}` cannot be used: {problem}")
+        taken.add(tool.name)
+        tools.append(tool)
+    return tools
