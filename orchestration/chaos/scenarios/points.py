@@ -85,7 +85,8 @@ def _die_deciding(stage: Stage) -> bool:
         plans.lines(1, 1, steps=1, step_seconds=0.01, ask=True),
         key=f"ask {len(stage.faults.done)}",
     )
-    asked = ApprovalRequest.objects.filter(state="open")
+    # Other goals may offer playbooks meanwhile, which people are asked about, too.
+    asked = ApprovalRequest.objects.filter(state="open", kind="question")
     if not wait_for(asked.exists, seconds=REACH_SECONDS):
         return False
     request = ask(lambda: asked.order_by("pk").values_list("pk", flat=True)[0])
