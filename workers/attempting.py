@@ -33,10 +33,7 @@ def attempt_run(brief: Brief, ports: Ports) -> Report:
     about an attempt that is no longer ours."""
     try:
         agent = registry.agent(brief.agent)
-        from workers import roles  # its imports lead back here
-
-        schema = roles.inputs_schema_of(agent)
-        problems = registry.input_problems(agent, brief.inputs, schema)
+        problems = registry.input_problems(agent, brief.inputs)
         if problems:
             return _failed(FailureKind.BAD_INPUT, f"inputs of {brief.agent}: {'; '.join(problems)}")
         return _bounded(_run(agent, brief, ports), brief)

@@ -81,30 +81,21 @@ def _present() -> frozenset[str]:
     return frozenset(name for name in BUILT_IN if find_spec(f"workers.agents.{name}") is not None)
 
 
-def input_problems(
-    agent: Agent, inputs: Mapping[str, Any], schema: Mapping[str, Any] | None = None
-) -> list[str]:
-    """What is wrong with resolved inputs, by the agent's schema, or by `schema` in its place; []
-    when nothing is."""
+def input_problems(agent: Agent, inputs: Mapping[str, Any]) -> list[str]:
+    """What is wrong with resolved inputs, by the agent's schema; [] when nothing is."""
     if not agent.inputs_schema:
         return []
-    own = schema is None or schema is agent.inputs_schema
-    validator = _validator(agent) if own else _validator_of(schema or {})
-    errors = sorted(validator.iter_errors(dict(inputs)), key=lambda e: list(e.path))
+    errors = sorted(_validator(agent).iter_errors(dict(inputs)), key=lambda e: list(e.path))
     return [f"{'/'.join(map(str, error.path)) or 'inputs'}: {error.message}" for error in errors]
 
 
 @lru_cache(maxsize=512)
 def _validator(agent: Agent) -> Any:
-    return _validator_of(agent.inputs_schema)
-
-
-def _validator_of(schema: Mapping[str, Any]) -> Any:
     from jsonschema import Draft202012Validator
     from referencing import Registry
 
     # An empty registry: without one, jsonschema would fetch a remote `$ref` over the network.
-    return Draft202012Validator(dict(schema), registry=Registry())
+    return Draft202012Validator(agent.inputs_schema, registry=Registry())
 
 
 @cache

@@ -104,17 +104,6 @@ def thinks(agent: str) -> bool:
     return agent in ROLES and agent in models.profiles()
 
 
-def inputs_schema_of(agent: Agent) -> Mapping[str, Any]:
-    """What a task must give: with a model of its own a role decides on some of it itself."""
-    schema: Mapping[str, Any] = agent.inputs_schema
-    if not thinks(agent.name):
-        return schema
-    role = ROLES[agent.name]
-    given = [name for name in schema.get("required", ()) if name not in role.decides]
-    kept = {name: part for name, part in schema.items() if name != "oneOf" or not role.either}
-    return {**kept, "required": given}
-
-
 def run(agent: Agent, brief: Brief, ports: Ports) -> Report:
     """By the model and the program, or by the program alone; the report says which."""
     if agent.name not in ROLES:

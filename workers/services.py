@@ -194,15 +194,13 @@ class AgentInfo:
 
 def agent_info() -> dict[str, AgentInfo]:
     """Every agent that can be loaded, by name."""
-    from workers import roles
-
     return {
         name: AgentInfo(
             name=name,
             role=agent.role,
             lane=agent.lane,
             effects=agent.effects,
-            inputs_schema=roles.inputs_schema_of(agent),
+            inputs_schema=agent.inputs_schema,
             output_schema=agent.output_schema,
             description=agent.description,
             scope_mode=agent.scope_mode,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
+from agentsys.kernel.errors import BadInput
 from workers.actions import Action
 from workers.agents.base import Agent, done, stopper
 from workers.checks import CHECKS, check
@@ -55,7 +56,7 @@ class DevopsAgent(Agent):
             "action": ACTION,
             "irreversible": {"type": "boolean"},
         },
-        "oneOf": [{"required": ["checks"]}, {"required": ["action"]}],
+        "not": {"required": ["checks", "action"]},
     }
     output_schema: ClassVar = {
         "type": "object",
@@ -84,6 +85,9 @@ class DevopsAgent(Agent):
     def run(self, brief: Brief, ports: Ports) -> Report:
         if "action" in brief.inputs:
             return _propose(brief)
+        if "checks" not in brief.inputs:
+            way_out = "give one, or a model profile to the role devops, which then decides"
+            raise BadInput(what="devops", problems=[f"neither `checks` nor `action`; {way_out}"])
         return _check_all(brief.inputs["checks"], ports)
 
 
