@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 from unittest import mock
 
 from tests.orchestration.pump import node
+from tests.plugins import Plugged
 from tests.workers.given import GivenRepository
 from workers import registry as agents
-from workers.agents.base import Agent
 from workers.agents.coder import CoderAgent
 from workers.contracts import Brief, Ports, Report
 
@@ -177,19 +177,11 @@ def _patch(brief: Brief, files: Files) -> dict[str, Any]:
     return {"patch": patch, "title": f"Change {', '.join(files)}"}
 
 
-class _Plugin:
-    def __init__(self, kind: type[Agent]) -> None:
-        self.kind, self.value = kind, kind.__name__
-
-    def load(self) -> type[Agent]:
-        return self.kind
-
-
 @contextmanager
 def agents_named(*names: str) -> Iterator[None]:
     """Plan with learning agents of these names beside the built-in ones, as plugins."""
     kinds = [type(name.title(), (LearningAgent,), {"name": name}) for name in names]
-    plugged = {name: _Plugin(kind) for name, kind in zip(names, kinds, strict=True)}
+    plugged = {name: Plugged(kind) for name, kind in zip(names, kinds, strict=True)}
     with mock.patch.object(agents, "_plugins", return_value=plugged):
         for name in names:
             agents._loaded.pop(name, None)

@@ -15,6 +15,7 @@ from unittest import mock
 
 from agentsys.kernel.crashpoints import crashpoint
 from agentsys.kernel.hashing import digest
+from tests.plugins import Plugged
 from tests.simulation.actors import actor_here
 from tests.simulation.world import World
 from verification.contracts import Case, Kind, VerdictDraft
@@ -221,20 +222,10 @@ class JudgeB(_Judge):
     kind = Kind.GROUNDING
 
 
-class _Plugin:
-    """As much of an entry point as the registry looks at."""
-
-    def __init__(self, kind: type[Agent]) -> None:
-        self.kind, self.value = kind, kind.__name__
-
-    def load(self) -> type[Agent]:
-        return self.kind
-
-
 @contextmanager
 def registered() -> Iterator[None]:
     """Plan with these agents and verifiers beside the built-in ones, as plugins."""
-    plugged = {kind.name: _Plugin(kind) for kind in (CheapAgent, StepsAgent)}
+    plugged = {kind.name: Plugged(kind) for kind in (CheapAgent, StepsAgent)}
     judges = {verifier.name: verifier for verifier in (JudgeA(), JudgeB())}
     with (
         mock.patch.object(agents, "_plugins", return_value=plugged),
