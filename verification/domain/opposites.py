@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from verification.domain.wording import stem
 
 _PAIRS = """
-increase decrease|rise fall|grow shrink|raise lower|gain lose|win lose|before after|earlier later
+increase decrease|rise fall|rose fell|grow shrink|raise lower|gain lose|win lose|before after|earlier later
 always never|often rarely|often seldom|usually rarely|more less|greater less
 greater smaller|greater fewer|bigger smaller|more fewer|most least|many few
 maximum minimum|max min|largest smallest|larger smaller|big small|large small|high low|higher lower
