@@ -21,7 +21,6 @@ import structlog
 
 from agentsys.kernel.hashing import plain
 from agentsys.kernel.plugins import is_its_own
-from verification import scoreboard
 from verification.contracts import (
     Authority,
     Case,
@@ -96,7 +95,6 @@ __all__ = [
     "policy_under",
     "policy_version",
     "risk_of",
-    "scoreboard",
     "still_binding",
     "verdict_claim",
     "verdict_override",

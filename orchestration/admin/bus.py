@@ -51,6 +51,10 @@ class SubscriptionAdmin(Owned):
     list_filter = ("project", "enabled")
     list_select_related = ("project",)
 
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Where this machine sends requests to is not for a project's administrators to say."""
+        return self.has_add_permission(request)
+
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         if not change:
@@ -62,7 +66,7 @@ class DeliveryAdmin(Window):
     """The log; what was given up can be sent again."""
 
     list_display = ("id", "subscription", "event", "goal", "state", "tries", "said", "created_at")
-    list_filter = ("state", "subscription")
+    list_filter = ("state",)
     list_select_related = ("subscription", "goal")
     ordering = ("-id",)
     actions = ("again",)

@@ -15,6 +15,7 @@ from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import plain
 
 PROBLEMS_MAX = 20
+ON_EXPIRY = ("expire", "escalate")  # of an approval that nobody has decided in time
 REUSE = ("goal", "project", "never")  # whose accepted work counts for the same task
 DEPTH_MAX = 60  # of values in values; the database and every later reader can follow that
 

@@ -17,6 +17,7 @@ from orchestration.domain.expand import CHILDREN_MAX
 from orchestration.domain.graph import ancestors_of, cycle_of
 from orchestration.domain.owners import Owned, owner_problems
 from orchestration.domain.plan import (
+    ON_EXPIRY,
     REUSE,
     PlanDraft,
     TaskDraft,
@@ -50,7 +51,6 @@ RETRY = {"attempts_max": (1, 100), "backoff_seconds": (0, 86_400), "forgiven_max
 APPROVAL = {"quorum": (1, 20), "days": (0.0001, 365)}
 APPROVAL_FLAGS = ("required", "four_eyes")
 APPROVAL_WORDS = ("roles", "on_expiry")
-ON_EXPIRY = ("expire", "escalate")
 ROLES_MAX = 20
 WHOLE = ("attempts_max", "forgiven_max", "quorum", "steps_max", "tokens_max", "output_bytes_max",
          "context_tokens_max")  # fmt: skip

@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 
 from orchestration.domain.lives import PROPOSAL
 from orchestration.domain.owners import owned_problems
+from orchestration.domain.plan import ON_EXPIRY
 from orchestration.models.goals import Goal, Project
 from orchestration.models.states import known, one_of, state_field
 from orchestration.models.swarms import SwarmShift
@@ -19,7 +20,6 @@ from orchestration.models.tasks import Attempt, Task
 
 DECISIONS = ("approve", "edit", "reject", "respond")
 REQUEST_STATES = ("open", "approved", "rejected", "answered", "expired", "withdrawn")
-ON_EXPIRY = ("expire", "escalate")
 REQUEST_KINDS = ("proposal", "question", "verdict", "plan", "budget", "effect", "playbook")
 
 

@@ -22,7 +22,6 @@ from orchestration.models import ApprovalRequest, Decision, Membership
 from orchestration.services.consequences import action_edited, expire, follow, plan_decided
 from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book, goal_locked
-from orchestration.services.requests import ESCALATE
 from orchestration.services.tribunal import approval_problems
 
 DECIDERS = ("approver", "admin")
@@ -197,7 +196,7 @@ def approval_expire(request_id: int) -> None:
         late = request.state == "open" and request.due_at and request.due_at <= book.now
         if not late or book.paused_at is not None:
             return
-        if request.on_expiry == ESCALATE and request.escalated_at is None:
+        if request.on_expiry == "escalate" and request.escalated_at is None:
             _escalate(book, request)
             return
         _close(book, request, "expired")

@@ -59,11 +59,6 @@ def outcomes_recorded(project: Project | None = None) -> list[Recording]:
         return list(_recordings(cursor.fetchall()))
 
 
-def goals_score(project: Project | None = None) -> list[Score]:
-    """The figures of each verifier on outcomes of real goals."""
-    return scores_of(outcomes_recorded(project))
-
-
 def scores_of(recordings: list[Recording]) -> list[Score]:
     judges = judges_of(recordings)
     return [score(judge, recordings, judges) for judge in judges]

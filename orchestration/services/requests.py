@@ -15,8 +15,6 @@ from orchestration.models import ApprovalRequest, Goal, Proposal, Task
 from orchestration.services.ledger import Book
 from orchestration.services.moves import proposals_move
 
-ESCALATE = "escalate"
-
 
 class BeingApplied(AgentsysError):
     """What was approved is on its way into the world, or nobody knows whether it got there."""

@@ -19,11 +19,13 @@ from agentsys.kernel.hashing import digest, plain
 from orchestration.domain.settling import Accept
 from orchestration.models import WorkHash
 from orchestration.services.carrying import verdict_row
+from orchestration.services.executing import judged_by
 from orchestration.services.hotpath import Claimed
 from orchestration.services.ledger import Book
 from orchestration.services.settle import Finished
+from orchestration.services.tribunal import ruling_on
 from verification import services as verification
-from verification.contracts import VerdictOutcome
+from verification.contracts import Matter, RulingOutcome
 from workers.contracts import Brief, Usage
 from workers.services import agent_info
 
@@ -115,17 +117,30 @@ def _find(book: Book, hashed: str, *, project_wide: bool) -> Found | None:
 
 
 def _finished(book: Book, taken: Claimed, found: Found) -> Finished | None:
-    """The report and the verdicts of what was found, for this attempt; None where they do not speak
-    for themselves."""
+    """The report and the verdicts of what was found, for this attempt; None where they would not be
+    accepted today, by the policy in force and whom it believes."""
     views = verification.verdicts_of([found.attempt_id])[found.attempt_id]
-    outcomes = {view.outcome for view in views}
-    speaks = VerdictOutcome.PASS in outcomes and not outcomes & {VerdictOutcome.FAIL, None}
-    if found.report.get("proposals") or not speaks or any(view.override for view in views):
+    if found.report.get("proposals") or any(view.override for view in views):
+        return None
+    definition = {**taken.definition, "agent": taken.agent}
+    policy = verification.policy_for(definition, found.report)
+    matter = Matter(
+        spec_hash=taken.definition_hash,
+        artifact_hash=found.artifact_hash,
+        risk=verification.risk_of(found.report),
+        round=taken.attempts_count,
+    )
+    if ruling_on(definition, policy, views, matter).outcome is not RulingOutcome.ACCEPT:
         return None
     origin = {"goal": found.goal_id, "task": found.task_id, "attempt": found.attempt_id}
     return Finished(
         claim=taken,
-        report={**found.report, "usage": asdict(Usage()), "reused": origin},
+        report={
+            **{name: part for name, part in found.report.items() if name != "policy"},
+            **judged_by(policy),
+            "usage": asdict(Usage()),
+            "reused": origin,
+        },
         artifact_hash=found.artifact_hash,
         verdicts=tuple(
             verdict_row(book, taken.attempt_id, view, view.outcome)

@@ -265,3 +265,15 @@ def test_in_the_console_a_subscription_is_made_checked_and_its_secret_never_show
 def test_who_administers_no_project_sees_no_subscription(client: Client) -> None:
     client.force_login(given.person("bob", role="viewer", is_staff=True))
     assert client.get("/admin/agentsys_orchestration/subscription/").status_code == 403
+
+
+def test_a_projects_administrator_sees_its_subscriptions_and_points_none_elsewhere(
+    client: Client,
+) -> None:
+    made = subscribe("https://ops.example.org/hook")
+    client.force_login(given.person("pam", role="admin", is_staff=True))
+    url = f"/admin/agentsys_orchestration/subscription/{made.pk}/change/"
+    assert client.get(url).status_code == 200
+    assert client.post(url, {"target": "http://127.0.0.1:1/"}).status_code == 403
+    made.refresh_from_db()
+    assert made.target == "https://ops.example.org/hook"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from orchestration.models import Attempt, Decision, Goal
-from orchestration.services.outcomes import goals_score, goals_scored, outcomes_recorded
+from orchestration.services.outcomes import goals_scored, outcomes_recorded, scores_of
 from orchestration.tasks import score
 from tests import factories
 from verification import scoreboard
@@ -54,7 +54,7 @@ def test_an_approval_says_pass_and_a_rejection_fail() -> None:
         (f"attempt-{good.pk}", "pass"),
         (f"attempt-{bad.pk}", "fail"),
     }
-    figures = {s.judge: (s.correct, s.answered) for s in goals_score()}
+    figures = {s.judge: (s.correct, s.answered) for s in scores_of(outcomes_recorded())}
     assert figures == {"safety": (1, 2), "semantic": (1, 2)}
 
 

@@ -13,6 +13,7 @@ from orchestration.services.fsck import fsck
 from orchestration.services.ledger import ledger_verify
 from orchestration.services.rebuild import rebuild_check
 from tests.orchestration.pump import attempt_of, events, node, pump, submit
+from verification import scoreboard
 from verification import services as verification
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -80,6 +81,14 @@ def test_what_a_person_had_to_say_yes_to_is_not_taken_over() -> None:
     )
     again = pump(submit(command("one", reuse="project")))
     assert output(goal, "one") != output(again, "one")
+
+
+def test_what_would_not_be_accepted_any_more_is_done_anew() -> None:
+    goal = pump(submit(command("one", reuse="project")))
+    scoreboard.standing_set("schema", "advisory", by="ada", reason="it passed what was wrong")
+    again = pump(submit(command("one", reuse="project")))
+    assert output(goal, "one") != output(again, "one")
+    assert "work.reused" not in events(again)
 
 
 def test_a_second_attempt_works_anew() -> None:

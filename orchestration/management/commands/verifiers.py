@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ class Command(Base):
     def do_list(self, **options: Any) -> None:
         places = scoreboard.scoreboard()
         if options["json"]:
-            self.emit(places_json(places), as_json=True)
+            self.emit([asdict(place) for place in places], as_json=True)
             return
         self.show(place_table(places))
 
@@ -134,12 +135,6 @@ class Command(Base):
                 " `verifiers trust NAME --reason …` takes it back"
             )
         return demoted
-
-
-def places_json(places: list[scoreboard.Place]) -> list[dict[str, Any]]:
-    from dataclasses import asdict
-
-    return [asdict(place) for place in places]
 
 
 def _score(parser: CommandParser) -> None:
