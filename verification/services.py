@@ -47,6 +47,7 @@ from verification.policies import (
 )
 from verification.rows import (
     VerdictRow,
+    claims_counted,
     metrics,
     verdict_claim,
     verdict_override,
@@ -79,6 +80,7 @@ __all__ = [
     "appealable",
     "appealed",
     "busy_seconds",
+    "claims_counted",
     "costly",
     "decide",
     "evidence_problem",
