@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import Count
 from django.urls import reverse
 
+from memory import services as memory
 from orchestration.admin.graph import HEIGHT, WIDTH, TaskFact, layers, node, nodes, picture
 from orchestration.models import (
     ApprovalRequest,
@@ -27,7 +28,7 @@ from orchestration.services.swarm_views import swarm_sentence, swarms_progress
 from orchestration.services.why import why
 from orchestration.show import duration, sign
 
-TABS = ("tasks", "claims", "ledger", "proposals", "artifacts", "decisions")
+TABS = ("tasks", "claims", "board", "ledger", "proposals", "artifacts", "decisions")
 ROWS_MAX = 500
 
 
@@ -151,6 +152,10 @@ def claims_tab(goal: Goal) -> dict[str, Any]:
     return {"claimed": view, "rate": rate_sentence(view)}
 
 
+def board_tab(goal: Goal) -> dict[str, Any]:
+    return {"notes": memory.blackboard_get(goal.pk)}
+
+
 def ledger_tab(goal: Goal) -> dict[str, Any]:
     entries = LedgerEntry.objects.filter(goal=goal).order_by("-seq")[:ROWS_MAX]
     return {"entries": list(entries), "entries_max": ROWS_MAX}
@@ -178,6 +183,7 @@ def decisions_tab(goal: Goal) -> dict[str, Any]:
 CONTENTS = {
     "tasks": tasks_tab,
     "claims": claims_tab,
+    "board": board_tab,
     "ledger": ledger_tab,
     "proposals": proposals_tab,
     "artifacts": artifacts_tab,

@@ -28,7 +28,7 @@ LISTS = (
     "goal", "approvalrequest", "proposal", "task", "attempt", "artifact", "ledgerentry", "plan",
     "directive", "scopelease",
 )  # fmt: skip
-TABS = ("tasks", "claims", "ledger", "proposals", "artifacts", "decisions")
+TABS = ("tasks", "claims", "board", "ledger", "proposals", "artifacts", "decisions")
 
 
 def console(user):
