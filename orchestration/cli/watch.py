@@ -25,7 +25,7 @@ from agentsys.kernel.errors import ExitCode
 from orchestration.cli.output import duration, safe
 from orchestration.models import ApprovalRequest, Goal, LedgerEntry, ScopeLease, Task
 from orchestration.services.progress import Progress, progress_of, running_now
-from orchestration.services.reads import found, goal_spent
+from orchestration.services.reads import found, goal_cost
 from orchestration.services.sessions import sessions_alive
 from orchestration.services.why import no_worker, why
 
@@ -65,7 +65,7 @@ def look(goal_id: int) -> Glance:
         # held ones first, then what was refused once (a scope, a backoff), then the queue
         waits=[why(f"task-{pk}").sentence for pk in first],
         last=[f"#{e.seq} {e.event} by {e.actor}" for e in reversed(last)],
-        spent=goal_spent(goal_id),
+        spent=goal_cost(goal_id),
         asks=asks,
         moving=_moving(goal, progress),
         alone=""
