@@ -34,6 +34,7 @@ CHANGE_SECONDS = 2.0  # not a terminal: at most a line in this time for each cha
 QUIET_SECONDS = 30.0  # and one in this time when nothing changes
 AWAY_SECONDS = 60.0  # how long the database may be away
 SHOWN_MAX = 8
+REASON_MAX = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +242,7 @@ def line(glance: Glance) -> str:
         f"{seen.rate_per_minute:.0f}/min" if seen.rate_per_minute else "",
         f"ETA {duration(seen.eta_seconds)}" if seen.eta_seconds else "",
         f"now: {now}" if now else "",
+        one_line(glance.goal.reason, REASON_MAX) if glance.goal.finished_at is not None else "",
         glance.alone,
     ]
     return safe("  ".join(p for p in parts if p)).plain
