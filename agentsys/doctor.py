@@ -42,7 +42,8 @@ def examine() -> Iterator[Check]:
     """Every check, in order; one that breaks is a finding itself."""
     checks: tuple[Callable[[], Check], ...] = (
         _python, _git, _sandbox, _disk, _servers, _database, _vector, _migrations, _redis,
-        _eviction, _visibility, _web, _secret, _embedder, _models, _breakers, _plugins, _workers, _stack,
+        _eviction, _visibility, _web, _secret, _embedder, _models, _roles, _breakers, _plugins, _workers,
+        _stack,
     )  # fmt: skip
     for check in checks:
         yield _examined(check)
@@ -196,6 +197,14 @@ def _models() -> Check:
         if (problem := problem_of(profile))
     }
     return Check("models", "; ".join(found) or "none", "; ".join(sorted(fixes)))
+
+
+def _roles() -> Check:
+    from agentsys.gateway.roles import profiles, unasked
+
+    own = sorted(set(profiles()) - {"*"})
+    hints = [hint for role in own if (hint := unasked(role))]
+    return Check("model roles", ", ".join(own) or "none", "; ".join(hints), advice=True)
 
 
 def _breakers() -> Check:

@@ -105,7 +105,7 @@ class Loop:
 
     def _run(self) -> Report:
         seen: c.Observation = self._begin()
-        course = c.Course(terms(self._brief, self._box.together), allowance=self._allowance)
+        course = c.Course(terms(self._brief, self._box.together, self._raised))
         while True:
             course, action = decide(course, seen, self._gauge())
             done = self._carry_out(action, course)
@@ -160,7 +160,7 @@ class Loop:
         opened = opening(self._brief, self._journal)
         self._talk = Conversation(opened.text, opened.handles)
         self._told, self._answers = opened.told, opened.answers
-        self._decided, self._allowance = opened.decided, opened.allowance
+        self._decided, self._raised = opened.decided, opened.raised
         self._decisions_told = 0
         return c.Began(opened.misfit)
 
@@ -199,8 +199,11 @@ class Loop:
         """One model call: reserved, made, settled, journaled. A prompt that the model finds too
         long is an outcome, too, so that a replay comes to the same."""
         role, messages = self._brief.agent, self._talk.prompt(tail(self._brief))
-        limits = self._brief.limits
-        self._ports.progress(f"step {course.steps + 1}", course.steps / limits.steps_max)
+        bounds = course.terms
+        room = gateway.Room(
+            bounds.tokens_max - course.tokens, bounds.cost_usd_max - course.cost_usd
+        )
+        self._ports.progress(f"step {course.steps + 1}", course.steps / bounds.steps_max)
 
         def call() -> dict[str, Any]:
             try:
@@ -210,6 +213,7 @@ class Loop:
                     tools=self._specs,
                     meter=self._meter,
                     model=self._brief.model,
+                    room=room,
                 )
             except gateway.GatewayError as error:
                 if not (message := overflow_of(error)):

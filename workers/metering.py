@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agentsys.gateway import Estimate, Spent
 from workers.contracts import Brief, Ports, Usage
-from workers.services import model_call_record
+from workers.services import model_calls_record
 
 
 class AttemptMeter:
@@ -22,16 +22,4 @@ class AttemptMeter:
         self._ports.settle(
             reserved_tokens=estimate.tokens, reserved_cost_usd=estimate.cost_usd, usage=used
         )
-        model_call_record(
-            role=spent.role,
-            model=spent.model,
-            outcome=spent.outcome,
-            attempt_id=self._brief.attempt_id,
-            goal_id=self._brief.goal_id,
-            input_tokens=spent.input_tokens,
-            output_tokens=spent.output_tokens,
-            cached_tokens=spent.cached_tokens,
-            reasoning_tokens=spent.reasoning_tokens,
-            cost_usd=spent.cost_usd,
-            latency_ms=spent.latency_ms,
-        )
+        model_calls_record([spent], goal_id=self._brief.goal_id, attempt_id=self._brief.attempt_id)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
 
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
+from agentsys.gateway.metering import Spent
 from agentsys.kernel.errors import NotFound
 from agentsys.kernel.hashing import canonical, digest, digest_bytes, plain
 from workers import profiles, registry
@@ -140,33 +141,17 @@ def _effect_view(row: Effect, *, fresh: bool) -> EffectView:
 # --- Model calls ---------------------------------------------------------------------------------
 
 
-def model_call_record(
-    *,
-    role: str,
-    model: str,
-    outcome: str,
-    attempt_id: int | None = None,
-    goal_id: int | None = None,
-    input_tokens: int = 0,
-    output_tokens: int = 0,
-    cached_tokens: int = 0,
-    reasoning_tokens: int = 0,
-    cost_usd: float | Decimal = 0,
-    latency_ms: int = 0,
+def model_calls_record(
+    calls: Iterable[Spent], *, goal_id: int | None, attempt_id: int | None = None
 ) -> None:
-    """Book one model call."""
-    ModelCall.objects.create(
-        role=role,
-        model=model,
-        outcome=outcome,
-        attempt_id=attempt_id,
-        goal_id=goal_id,
-        input_tokens=input_tokens,
-        output_tokens=output_tokens,
-        cached_tokens=cached_tokens,
-        reasoning_tokens=reasoning_tokens,
-        cost_usd=round(Decimal(str(cost_usd)), 6),
-        latency_ms=latency_ms,
+    """Keep model calls on record, with what they used."""
+    ModelCall.objects.bulk_create(
+        ModelCall(
+            **{**asdict(call), "cost_usd": round(Decimal(str(call.cost_usd)), 6)},
+            goal_id=goal_id,
+            attempt_id=attempt_id,
+        )
+        for call in calls
     )
 
 
@@ -306,12 +291,6 @@ def drift_of(lineage: str) -> list[dict[str, Any]]:
             "distance", "reasons",
         )
     )  # fmt: skip
-
-
-def model_calls_of(goal_id: int) -> list[dict[str, Any]]:
-    """The model calls of a goal."""
-    rows = ModelCall.objects.filter(goal_id=goal_id).order_by("pk")
-    return _plain_rows(rows.values("role", "model", "input_tokens", "output_tokens", "outcome"))
 
 
 def models_of_work(goal_id: int, attempt_id: int, *, but: str) -> set[str]:

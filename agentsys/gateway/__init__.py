@@ -11,6 +11,7 @@ from agentsys.gateway.errors import (
     ContextTooLong,
     GatewayError,
     NoModelConfigured,
+    NoRoom,
     ProviderMissing,
     ProviderOutage,
     RateLimited,
@@ -20,6 +21,7 @@ from agentsys.gateway.families import family_of
 from agentsys.gateway.metering import Estimate, Meter, Spent
 from agentsys.gateway.profiles import ModelProfile
 from agentsys.gateway.roles import models_for, profile_for
+from agentsys.gateway.room import Room
 from agentsys.gateway.tools import ForeignTool, foreign_tool
 
 __all__ = [
@@ -33,10 +35,12 @@ __all__ = [
     "Meter",
     "ModelProfile",
     "NoModelConfigured",
+    "NoRoom",
     "ProviderMissing",
     "ProviderOutage",
     "RateLimited",
     "Refused",
+    "Room",
     "Spent",
     "ToolCall",
     "answered",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Model
 from django.http import HttpRequest
 
@@ -33,16 +33,27 @@ class ProfileAdmin(ModelAdmin):
 
     @admin.display(description="state")
     def state(self, row: Profile) -> str:
-        """What each model lacks, or the state of its provider's breaker."""
+        """What each model lacks, or the state of its provider's breaker; and who is not there to ask."""
         try:
             chain = row.chain()
         except GatewayError as error:
             return str(error)
-        return "; ".join(problem_of(p) or breakers.state_of(p.source).shown for p in chain)
+        found = [problem_of(p) or breakers.state_of(p.source).shown for p in chain]
+        return "; ".join(filter(None, [*found, roles.unasked(row.role)]))
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        if "role" in form.base_fields:
+            form.base_fields["role"].help_text = f"One of {', '.join(roles.asked_for())}."
+        return form
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         roles.forget()
+        if hint := roles.unasked(obj.role):
+            messages.warning(request, f"Saved, but {hint}.")
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_active and request.user.is_superuser)

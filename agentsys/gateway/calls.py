@@ -21,6 +21,7 @@ from agentsys.gateway.profiles import ModelProfile
 from agentsys.gateway.providers import chat_model, says_end, takes_schema
 from agentsys.gateway.redaction import redacted_value
 from agentsys.gateway.roles import chain_needed, profile_needed
+from agentsys.gateway.room import Room
 from agentsys.kernel.hashing import plain
 
 Message = Mapping[str, Any]
@@ -73,16 +74,20 @@ def chat(
     model: str = "",
     schema: Mapping[str, Any] | None = None,
     first: str = "",
+    room: Room | None = None,
 ) -> ChatResult:
     """One answer. `messages` are {"role": system | user | assistant | tool, "content", …};
     `tools` are {"name", "description", "parameters"}; `model` is PROVIDER:NAME instead of the
     role's, `first` the one of the role's models to begin with; `schema` is what the answer should
-    fit, for providers that can hold a model to it. Secrets are taken out before anything is sent.
+    fit, for providers that can hold a model to it; `room` is what the call may use at most, which
+    makes the answer shorter where that is needed. Secrets are taken out before anything is sent.
     Raises the errors of this package, and what `meter.reserve` raises; the meter is told of every
     call that is made, those to a fallback included.
     """
-
+    chain = chain_needed(role, model, first)
     sent = [redacted_value(message) for message in messages]
+    if room is not None:
+        chain = room.fitted(chain, tokens_of(sent, tools))
 
     def tokens(profile: ModelProfile) -> int:
         return estimate_of(profile, sent, tools).tokens
@@ -90,7 +95,7 @@ def chat(
     def call(profile: ModelProfile) -> ChatResult:
         return _metered(profile, role, sent, tools, meter, schema)
 
-    return first_answer(chain_needed(role, model, first), tokens, call)
+    return first_answer(chain, tokens, call)
 
 
 def _metered(

@@ -93,6 +93,14 @@ class Refused(GatewayError):
     failure_kind = "refused"
 
 
+class NoRoom(GatewayError):
+    """What the caller may still use is less than any answer takes. Nobody was asked."""
+
+    code = "no-room"
+    template = "{model} is not asked: {reason}"
+    failure_kind = "budget"
+
+
 class BadModelOutput(GatewayError):
     """The answer does not have the form that was asked for, after all repairs."""
 

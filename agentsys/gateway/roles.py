@@ -9,9 +9,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 
 import django.db
 import structlog
+from django.apps import apps
 from django.conf import settings
 from django.db import connection
 
@@ -73,6 +75,27 @@ def profiles() -> Mapping[str, Chain]:
     rows = dict(_fresh())
     default = settings.AGENTSYS.model
     return {**rows, "*": (parsed(default),)} if default else rows
+
+
+def asked_for() -> list[str]:
+    """The roles in which models are asked here. Each app says its own: a `model_roles` of its
+    configuration gives their names."""
+    offers = (getattr(config, "model_roles", None) for config in apps.get_app_configs())
+    return sorted({role for offer in offers if offer is not None for role in offer()})
+
+
+def unasked(role: str) -> str:
+    """What is to be said of a role that nobody here asks in; "" of any other. It may be meant all the
+    same: a swarm's `with` may name any."""
+    known = asked_for()
+    if role in known:
+        return ""
+    close = get_close_matches(role, known, n=1)
+    meant = f"did you mean `{close[0]}`? " if close else ""
+    return (
+        f"nobody asks models in the role `{role}`: {meant}Roles are {', '.join(known)}. It serves"
+        " only where a swarm's `with.role` or an agent of the console names it"
+    )
 
 
 def forget() -> None:

@@ -25,7 +25,7 @@ from agentsys.kernel.errors import ExitCode
 from orchestration.cli.output import duration, safe
 from orchestration.models import ApprovalRequest, Goal, LedgerEntry, ScopeLease, Task
 from orchestration.services.progress import Progress, progress_of, running_now
-from orchestration.services.reads import found, goal_spent
+from orchestration.services.reads import found, goal_cost
 from orchestration.services.sessions import sessions_alive
 from orchestration.services.why import no_worker, why
 
@@ -34,6 +34,7 @@ CHANGE_SECONDS = 2.0  # not a terminal: at most a line in this time for each cha
 QUIET_SECONDS = 30.0  # and one in this time when nothing changes
 AWAY_SECONDS = 60.0  # how long the database may be away
 SHOWN_MAX = 8
+REASON_MAX = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def look(goal_id: int) -> Glance:
         # held ones first, then what was refused once (a scope, a backoff), then the queue
         waits=[why(f"task-{pk}").sentence for pk in first],
         last=[f"#{e.seq} {e.event} by {e.actor}" for e in reversed(last)],
-        spent=goal_spent(goal_id),
+        spent=goal_cost(goal_id),
         asks=asks,
         moving=_moving(goal, progress),
         alone=""
@@ -241,6 +242,7 @@ def line(glance: Glance) -> str:
         f"{seen.rate_per_minute:.0f}/min" if seen.rate_per_minute else "",
         f"ETA {duration(seen.eta_seconds)}" if seen.eta_seconds else "",
         f"now: {now}" if now else "",
+        one_line(glance.goal.reason, REASON_MAX) if glance.goal.finished_at is not None else "",
         glance.alone,
     ]
     return safe("  ".join(p for p in parts if p)).plain

@@ -12,6 +12,7 @@ from orchestration.domain.plan_checks import plan_problems
 from orchestration.planners.port import PlanRequest
 from workers.prompts import marked
 
+ROLE = "planner"
 REPAIRS_MAX = 2
 TASKS_MAX = (
     20  # written out by a model; what is wider is a fan-out, what is unknown yet comes later
@@ -87,7 +88,7 @@ class ModelPlanner:
         ]
         problems: list[str] = []
         for _ in range(1 + REPAIRS_MAX):
-            document = structured(messages, PLAN_SCHEMA, role="planner", meter=request.meter)
+            document = structured(messages, PLAN_SCHEMA, role=ROLE, meter=request.meter)
             draft, problems = _checked(document, request)
             if draft is not None:
                 return replace(draft, planner="model")

@@ -8,8 +8,10 @@ goal's lock, until there is nothing to do but wait.
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from orchestration.domain.advancing import Expand, Fall, Observed, Start, Succeed, Wait, decide
 from orchestration.domain.lives import GoalEvent, TaskEvent
@@ -53,8 +55,8 @@ def _turn(book: Book, after: Followups) -> bool:
         case Start(task_ids=ids):
             after.unlocked += roots_start(book, republish_seconds=republish, only=list(ids))
             return True
-        case Succeed():
-            _end(book, GoalEvent.SUCCEEDED, "")
+        case Succeed(reason=reason):
+            _end(book, GoalEvent.SUCCEEDED, reason)
         case Fall(reason=reason):
             blocked = Task.objects.filter(goal_id=book.goal_id, state="blocked")
             tasks_move(
@@ -87,7 +89,7 @@ def observe(book: Book) -> Observed:
     stands_still = Q(state="blocked", unmet=0, paused_at__isnull=False)
     moving = unfinished.filter(under_way | stands_still).count() + len(swarms)
     failed: tuple[str, ...] = ()
-    waiting = 0
+    waiting, end = 0, {}
     if not moving and not free:
         waiting = blocked.count()
         failed = tuple(
@@ -95,13 +97,23 @@ def observe(book: Book) -> Observed:
             .order_by("pk")
             .values_list("key", flat=True)[:6]
         )
+        end = {} if waiting or failed else _end_seen(unfinished)
     return Observed(
         expandable=tuple(pk for pk in expandable if pk not in swarms),
         startable=tuple(pk for pk, expands in free if not expands),
         moving=moving,
         blocked=waiting,
         failed=failed,
+        **end,
     )
+
+
+def _end_seen(tasks: QuerySet[Task]) -> dict[str, Any]:
+    """What came of it; of tasks that failed only where none is done."""
+    rows = tasks.exclude(state="superseded")
+    total, done = rows.count(), rows.filter(state="done").count()
+    missed = rows.filter(state="failed").order_by("pk").values_list("key", "reason")
+    return {"total": total, "done": done, "went_without": () if done else tuple(missed)}
 
 
 def _end(book: Book, event: GoalEvent, reason: str) -> None:

@@ -205,6 +205,9 @@ def _answers(task_id: int) -> tuple[dict[str, Any], ...]:
             kind=F("request__kind"),
             asked=F("request__question"),
             state=F("request__state"),
+            budget=F("request__context__budget"),  # null where the attempt's own limit was reached
+            short_of=F("request__context__kind"),
+            more=F("request__context__asked"),
         )
     )
     return tuple({**row, "at": row["at"].isoformat()} for row in rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from agentsys.gateway import Estimate, Spent
 from orchestration.services.budgets import budget_reserve, budget_settle
 from workers.contracts import Usage
-from workers.services import model_call_record
+from workers.services import model_calls_record
 
 
 class GoalMeter:
@@ -38,16 +38,4 @@ class GoalMeter:
             usage=used,
             task_id=self._task_id,
         )
-        model_call_record(
-            role=spent.role,
-            model=spent.model,
-            outcome=spent.outcome,
-            attempt_id=self._attempt_id,
-            goal_id=self._goal_id,
-            input_tokens=spent.input_tokens,
-            output_tokens=spent.output_tokens,
-            cached_tokens=spent.cached_tokens,
-            reasoning_tokens=spent.reasoning_tokens,
-            cost_usd=spent.cost_usd,
-            latency_ms=spent.latency_ms,
-        )
+        model_calls_record([spent], goal_id=self._goal_id, attempt_id=self._attempt_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django.db.models import Count, Exists, OuterRef, Subquery, Sum
+from django.db.models import Count, Exists, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 
 from agentsys.kernel.errors import AgentsysError, NotFound
@@ -28,7 +28,7 @@ from orchestration.services.swarm_views import swarms_progress
 from orchestration.services.wrapup import CLAIMS, goal_folder
 from verification import services as verification
 from workers.git import Repository
-from workers.services import blob_get, drift_of, effects_of, model_calls_of, steps_of
+from workers.services import blob_get, drift_of, effects_of, steps_of
 
 LIST_MAX = 200
 LISTINGS = {"goal": "goals list", "approval": "inbox list"}
@@ -207,18 +207,14 @@ def _proposals(goal_id: int) -> dict[int, list[int]]:
     return by_task
 
 
-def goal_spent(goal_id: int) -> dict[str, Any]:
-    """What was paid for the goal so far, by planning and verifying and by attempts that did not count,
-    too; cheap enough to ask at every look."""
-    paid = Budget.objects.filter(goal_id=goal_id).values("tokens_spent", "cost_usd_spent").first()
-    if paid is not None:
-        return {"tokens": paid["tokens_spent"], "cost_usd": float(paid["cost_usd_spent"])}
-    sums = Attempt.objects.filter(goal_id=goal_id).aggregate(t=Sum("tokens"), c=Sum("cost_usd"))
-    return {"tokens": sums["t"] or 0, "cost_usd": float(sums["c"] or 0)}
-
 
 def goal_cost(goal_id: int) -> dict[str, Any]:
-    return {**goal_spent(goal_id), "model_calls": len(model_calls_of(goal_id))}
+    """What was paid for the goal so far: by planning and verifying, by attempts that did not count and
+    by items of swarms, too. Cheap enough to ask at every look."""
+    rows = Budget.objects.filter(goal_id=goal_id)
+    paid = rows.values_list("tokens_spent", "cost_usd_spent", "calls_spent").first()
+    tokens, cost_usd, calls = paid or (0, 0, 0)
+    return {"tokens": tokens, "cost_usd": float(cost_usd), "model_calls": calls}
 
 
 def artifacts_view(goal_id: int, attempt_id: int | None = None) -> list[dict[str, Any]]:

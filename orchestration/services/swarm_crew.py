@@ -134,6 +134,7 @@ def _answered(leased: Leased, answer: Answer) -> Settled:
         "tokens": answer.tokens,
         "cost_usd": answer.cost_usd,
         "calls": answer.calls,
+        "made": answer.made,
     }
     try:
         output, spawn = plain(answer.output), tuple(plain(one) for one in answer.spawn)
@@ -151,6 +152,7 @@ def _raised(leased: Leased, error: Exception) -> Settled:
         "tokens": before.tokens,
         "cost_usd": before.cost_usd,
         "calls": before.calls,
+        "made": before.made,
     }
     if isinstance(error, ItemRefused | Refused):
         return _broken(leased, str(error)[:1000], final=True, **used)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TypeVar
 
@@ -41,6 +41,7 @@ from orchestration.services.swarms import (
     standing_of,
 )
 from workers.micro import Bound, Item, MicroAgent, micro_agent
+from workers.services import model_calls_record
 
 log = structlog.get_logger(__name__)
 
@@ -210,7 +211,8 @@ def _settle_alone(shift: _Shift, one: Settled) -> None:
         _surely(shift, act(one))
     except DataError as error:
         said = f"its output cannot be stored: {error}"
-        _surely(shift, act(Settled(one.id, one.path, False, reason=said, final=True)))
+        none = replace(one, ok=False, output=None, spawn=(), reason=said, final=True)
+        _surely(shift, act(none))
 
 
 def _settled_before(shift: _Shift, done: Sequence[Settled]) -> frozenset[int]:
@@ -223,12 +225,13 @@ def _settled_before(shift: _Shift, done: Sequence[Settled]) -> frozenset[int]:
 def _book(shift: _Shift, done: Sequence[Settled], *, already: frozenset[int]) -> None:
     """What was used is paid, whether or not it still counted; once."""
     none = Share(None)
+    fresh = [item for item in done if item.id not in already]
     ended = [
         (shift.shares.get(item.id, none), Used(item.tokens, item.cost_usd, item.calls))
-        for item in done
-        if item.id not in already
+        for item in fresh
     ]
     shares_settle(shift.goal_id, shift.task_id, ended)
+    model_calls_record([call for item in fresh for call in item.made], goal_id=shift.goal_id)
 
 
 def _claim(book: Book, shift: _Shift, seen: Standing, room: int, holds: int) -> list[Leased]:

@@ -30,6 +30,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
+from agentsys.gateway import Spent
 from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import canonical_of_plain, digest_of_plain, plain
 from orchestration.domain.plan_swarm import ITEMS_MAX, Terms, terms_of
@@ -171,6 +172,7 @@ class Settled:
     final: bool = False  # another try would not help
     forgiven: bool = False  # no fault of the item's: the try does not count
     wait_seconds: float = 0.0
+    made: tuple[Spent, ...] = ()  # its model calls, for the record
 
 
 def swarm_open(book: Book, task: Task, outputs: Mapping[str, Any]) -> bool:

@@ -11,9 +11,11 @@ import pytest
 from agentsys.gateway.loopback import Asked, Loopback, Say, Turn, limited, outage
 from orchestration.models import Budget, Reservation, SwarmItem
 from orchestration.services.fsck import fsck
+from orchestration.services.reads import goal_cost
 from tests.acceptance.workers import Workers, ended
 from tests.orchestration.pump import submit, task_named
 from tests.orchestration.swarming import output, over
+from workers.models import ModelCall
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True)]
 
@@ -84,4 +86,8 @@ def test_each_item_is_accepted_once_and_every_call_is_paid_exactly(
     assert (paid.tokens_spent, paid.tokens_reserved) == (provider.tokens, 0)
     assert (paid.calls_spent, paid.calls_reserved) == (sum(provider.seen.values()), 0)
     assert not Reservation.objects.exists()
+    calls = ModelCall.objects.filter(goal_id=goal.pk)
+    assert goal_cost(goal.pk)["model_calls"] == calls.count() == sum(provider.seen.values())
+    assert sum(call.input_tokens + call.output_tokens for call in calls) == provider.tokens
+    assert set(calls.values_list("outcome", flat=True)) > {"ok", "rate-limited"}
     assert fsck(goal.pk, deep=True) == []

@@ -8,7 +8,9 @@ import pytest
 
 from agentsys.doctor import Check, examine
 from agentsys.gateway import breakers
+from agentsys.gateway.models import Profile
 from agentsys.gateway.ratecheck import peak
+from agentsys.gateway.roles import forget
 
 
 def found(name: str) -> Check:
@@ -26,6 +28,16 @@ def test_a_model_that_cannot_be_used_is_named_with_what_it_lacks(
     assert found("models").fix == ""
     use("nonsense")
     assert "expected PROVIDER:NAME" in found("models").fix
+
+
+@pytest.mark.django_db
+def test_a_role_in_which_nobody_asks_is_advice(use: Any) -> None:
+    use("")
+    Profile.objects.create(role="plannr", model="ollama:m")
+    forget()
+    seen = found("model roles")
+    assert (seen.found, seen.advice) == ("plannr", True)
+    assert "did you mean `planner`?" in seen.fix
 
 
 def test_an_open_breaker_is_shown_as_advice(use: Any) -> None:

@@ -14,8 +14,10 @@ from django.urls import reverse
 from agentsys import gateway
 from agentsys.gateway import breakers, roles
 from agentsys.gateway.models import Profile
-from agentsys.gateway.roles import chain_needed, profile_needed
+from agentsys.gateway.roles import chain_needed, profile_needed, unasked
 from agentsys.gateway.scripted import Say, scripted
+from workers.models import AgentProfile
+from workers.profiles import profile_save
 
 ASK = [{"role": "user", "content": "how many?"}]
 
@@ -129,6 +131,38 @@ def test_a_superuser_adds_a_profile_and_it_serves_at_once(client: Client, use: A
     assert (
         b"open: 1 outages" in page.get(reverse("admin:agentsys_gateway_profile_changelist")).content
     )
+
+
+@pytest.mark.parametrize(
+    ("role", "says"),
+    [
+        ("codr", b"did you mean `coder`? Roles are"),
+        ("fast", b"nobody asks models in the role `fast`: Roles are"),
+        ("coder", b""),
+        ("swarm", b""),
+        ("reflection", b""),
+        ("verifier", b""),
+    ],
+)
+def test_a_role_in_which_nobody_asks_is_kept_and_said_with_those_that_there_are(
+    client: Client, use: Any, role: str, says: bytes
+) -> None:
+    """A plan's swarm may name any role, so that a strange one is no mistake for sure."""
+    use("")
+    page = signed_in(client, superuser=True)
+    url = reverse("admin:agentsys_gateway_profile_add")
+    assert b"One of coder, devops, documenter," in page.get(url).content
+    listed = page.post(url, form(role=role), follow=True).content
+    assert (b"nobody asks models" in listed) == bool(says)
+    assert listed.count(says) >= (2 if says else 0)  # when it is saved, and in the list
+    assert [str(p) for p in chain_needed(role)] == ["openai:m"]
+
+
+def test_a_role_that_an_agent_of_the_console_names_is_one_that_asks() -> None:
+    assert "nobody asks" in unasked("clever")
+    profile = AgentProfile(name="poet", description="d", prompt="p", model="clever")
+    profile_save(profile, by="amy")
+    assert (unasked("clever"), unasked("poet")) == ("", "")
 
 
 def test_a_wrong_profile_is_shown_with_what_would_do_and_not_kept(client: Client) -> None:

@@ -18,7 +18,7 @@ from orchestration.services.forks import goal_fork
 from orchestration.services.fsck import fsck
 from orchestration.services.goals import goal_direct
 from orchestration.services.overrides import output_override
-from orchestration.services.reads import goal_spent
+from orchestration.services.reads import goal_cost
 from orchestration.services.replan import task_edit
 from orchestration.services.running import serve, task_serve
 from orchestration.services.verdicts import attempt_verify, verdict_overrule
@@ -110,7 +110,7 @@ def test_a_fork_of_a_goal_that_is_done_is_done() -> None:
     advance(fork.pk)
     fork.refresh_from_db()
     assert fork.state == "succeeded"
-    assert goal_spent(fork.pk) == {"tokens": 0, "cost_usd": 0.0}
+    assert goal_cost(fork.pk) == {"tokens": 0, "cost_usd": 0.0, "model_calls": 0}
     whole(fork)
 
 

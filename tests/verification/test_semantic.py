@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agentsys.gateway import family_of
+from agentsys.gateway import Spent, family_of
 from agentsys.gateway.models import Profile
 from agentsys.gateway.roles import forget
 from agentsys.gateway.scripted import scripted
@@ -19,7 +19,7 @@ from verification.domain.criteria import check, is_checkable
 from verification.domain.opinions import Seat, judged, material_of, question, seat_of
 from verification.verifiers.consensus import ConsensusVerifier
 from verification.verifiers.semantic import SemanticVerifier
-from workers.services import model_call_record
+from workers.services import model_calls_record
 
 pytestmark = pytest.mark.django_db  # model profiles are rows
 
@@ -214,6 +214,10 @@ def judging(*names: str) -> None:
     forget()
 
 
+def asked(role: str) -> Spent:
+    return Spent(role, "openai:gpt-5", "ok", 1, 1, 0.0, 1)
+
+
 YES = {"number": 1, "met": "yes", "quote": "blue whale", "why": "it does"}
 NO = {"number": 2, "met": "no", "quote": "", "why": "too long"}
 
@@ -223,13 +227,7 @@ def test_the_judge_is_of_another_family_than_who_did_the_work(
 ) -> None:
     judging("gpt-judge", "claude-judge")
     case = make_case(output={"t": "blue whale"}, definition={"acceptance": ["It names it"]})
-    model_call_record(
-        role="model",
-        model="openai:gpt-5",
-        outcome="ok",
-        attempt_id=case.attempt_id,
-        goal_id=case.goal_id,
-    )
+    model_calls_record([asked("model")], attempt_id=case.attempt_id, goal_id=case.goal_id)
     with scripted("claude-judge", [json.dumps({"criteria": [YES]})]):
         verdict = SemanticVerifier().judge(case)
     assert verdict.outcome is PASS
@@ -242,7 +240,7 @@ def test_where_there_is_no_other_family_the_evidence_says_so(
 ) -> None:
     judging("gpt-judge")
     case = make_case(output={"t": "blue whale"}, definition={"acceptance": ["It names it"]})
-    model_call_record(role="coder", model="openai:gpt-5", outcome="ok", goal_id=case.goal_id)
+    model_calls_record([asked("coder")], goal_id=case.goal_id)
     with scripted("gpt-judge", [json.dumps({"criteria": [YES]})]):
         verdict = SemanticVerifier().judge(case)
     assert verdict.evidence["independent"] is False

@@ -97,7 +97,7 @@ FINISH = call("finish", text="x")
             replace(NEW, tokens=200_001), Closed(), CALM,
             Fail(FailureKind.BUDGET, "200001 of its 200000 tokens are used."),
         ),
-        (replace(NEW, tokens=200_001, allowance=2), Closed(), CALM, AskModel()),
+        (replace(NEW, tokens=200_000), Closed(), CALM, AskModel()),
         (
             replace(NEW, cost_usd=5.01), Closed(), CALM,
             Fail(FailureKind.BUDGET, "$5.01 of its $5.00 are spent."),

@@ -368,15 +368,48 @@ def test_a_budget_that_says_no_is_asked_before_the_call(speak: Any, tmp_path: Pa
 def test_the_tasks_own_tokens_run_out_until_a_person_allows_more(
     speak: Any, tmp_path: Path
 ) -> None:
-    lines = speak(Say("thinking", tokens=(900, 200)), finish())
-    limits = Limits(tokens_max=1000)
+    lines = speak(Say("thinking", tokens=(2_000, 1_200)), finish())
+    limits = Limits(tokens_max=3_000)
     report, _ = run(tmp_path, brief(limits=limits))
     assert report.failure is not None
     assert report.failure.kind is FailureKind.BUDGET
-    allowed = {"kind": "budget", "decision": "approve", "asked": "Go on?"}
-    report, _ = run(tmp_path, brief(limits=limits, fence=2, answers=(allowed,)))
+    report, _ = run(tmp_path, brief(limits=limits, fence=2, answers=(raised(),)))
     assert report.outcome is Outcome.DONE
     assert len(lines.asked) == 2
+
+
+def raised(**more: Any) -> dict[str, Any]:
+    return {"kind": "budget", "decision": "approve", "asked": "Go on?", **more}
+
+
+def test_a_first_call_that_would_go_over_the_tasks_tokens_is_not_made(
+    speak: Any, tmp_path: Path
+) -> None:
+    """Approved once, it has what it was short of, though its limit is a fraction of that."""
+    lines = speak(finish())
+    limits = Limits(tokens_max=10)
+    report, ports = run(tmp_path, brief(limits=limits))
+    failure = report.failure
+    assert failure is not None
+    assert (failure.kind, failure.facts["kind"]) == (FailureKind.BUDGET, "tokens")
+    assert "of which 10 are left within the limits of the attempt" in failure.message
+    assert (lines.asked, ports.reserved) == ([], 0)
+    allowed = raised(short_of="tokens", more=failure.facts["asked"])
+    report, _ = run(tmp_path, brief(limits=limits, fence=2, answers=(allowed,)))
+    assert report.outcome is Outcome.DONE
+
+
+def test_a_raised_budget_of_the_goal_does_not_raise_the_tasks_own_limit(
+    speak: Any, tmp_path: Path
+) -> None:
+    lines = speak()
+    allowed = raised(budget=7, short_of="tokens", more=100_000)
+    limits = Limits(tokens_max=10)
+    run(tmp_path, brief(limits=limits))
+    report, _ = run(tmp_path, brief(limits=limits, fence=2, answers=(allowed,)))
+    assert report.failure is not None
+    assert report.failure.kind is FailureKind.BUDGET
+    assert lines.asked == []
 
 
 # --- Tools ---------------------------------------------------------------------------------------

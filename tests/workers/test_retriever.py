@@ -42,6 +42,14 @@ def test_it_recalls_with_trust_and_source(ports: GivenPorts) -> None:
     assert (first["trust"], first["source"]) == ("unverified", "dam.txt")
 
 
+def test_without_a_query_its_objective_is_what_is_asked(ports: GivenPorts) -> None:
+    brief = replace(
+        a_brief("retriever", {"k": 1}, namespace="project-1"), objective="What do otters eat?"
+    )
+    (first,) = attempt_run(brief, ports).output["memories"]
+    assert first["text"] == "Otters eat fish."
+
+
 def test_another_projects_memory_is_not_there(ports: GivenPorts) -> None:
     texts = [m["text"] for m in recall(ports, query="secret dam", k=50).output["memories"]]
     assert texts

@@ -175,7 +175,7 @@ def test_a_retriever_with_a_model_brings_what_memory_holds_for_its_query(
         ]
     )  # fmt: skip
     with thinking("retriever", ("finish", {"query": "where is the deploy key of the shop"})):
-        brief = a_brief("retriever", {"query": "the shop"}, namespace="project-1", lineage="r.7")
+        brief = a_brief("retriever", {}, namespace="project-1", lineage="r.7")
         report = checked("retriever", attempt_run(brief, ports))
     assert "second floor" in str(report.output)
     assert report.ran["by"] == "model"

@@ -132,6 +132,19 @@ def test_a_rate_limit_waits_in_a_row_and_the_budget_is_settled(settings: Any) ->
     assert (budget.tokens_reserved, budget.tokens_spent) == (0, 34)
 
 
+def test_a_call_over_the_tasks_own_limit_asks_a_person_before_it_is_made(settings: Any) -> None:
+    lines = speak(settings, Say(calls=(("finish", {"text": "ok"}),)))
+    goal = pump(submit(model_task(limits={"tokens_max": 10})))
+    request = asked_about(goal)
+    assert (request.kind, lines.asked) == ("budget", [])
+    assert "of which 10 are left within the limits of the attempt" in request.question
+    approval_decide(request.pk, user=factories.person(), decision="approve", reason="do it")
+    pump(goal)
+    assert attempt_of(goal, "think").report["output"] == {"text": "ok"}
+    budget = Budget.objects.get(goal=goal)
+    assert budget.tokens_reserved == 0
+
+
 def test_a_directive_reaches_the_prompt(settings: Any) -> None:
     lines = speak(settings, Say(calls=(("finish", {"text": "ok"}),)))
     goal = submit(model_task())

@@ -15,10 +15,9 @@ LAYERS = ["working", "episodic", "semantic", "procedural"]
 class RetrieverAgent(Agent):
     name = "retriever"
     role = "retrieval"
-    description = "Recalls memories of the project that have to do with a query."
+    description = "Recalls memories of the project that have to do with a query, or its objective."
     inputs_schema: ClassVar = {
         "type": "object",
-        "required": ["query"],
         "properties": {
             "query": TEXT,
             "k": {"type": "integer", "minimum": 1, "maximum": 100},
@@ -43,7 +42,7 @@ class RetrieverAgent(Agent):
     def run(self, brief: Brief, ports: Ports) -> Report:
         found = memory.recall(
             brief.namespace,
-            brief.inputs["query"],
+            brief.inputs.get("query", brief.objective),
             k=brief.inputs.get("k", 8),
             layers=brief.inputs.get("layers"),
         )

@@ -246,7 +246,6 @@ class Course:
     """The transcript as far as decisions need it."""
 
     terms: Terms
-    allowance: int = 1  # how often over the token and cost limits are allowed: people raise it
     steps: int = 0  # answers of the model
     tokens: int = 0
     cost_usd: float = 0.0

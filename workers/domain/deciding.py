@@ -224,11 +224,11 @@ def _over(course: Course, gauge: Gauge) -> Action | None:
     terms = course.terms
     if gauge.seconds > terms.seconds_max:
         return Fail(FailureKind.TIMEOUT, f"over {terms.seconds_max:.0f} s")
-    if course.tokens > terms.tokens_max * course.allowance:
+    if course.tokens > terms.tokens_max:
         return Fail(
             FailureKind.BUDGET, f"{course.tokens} of its {terms.tokens_max} tokens are used."
         )
-    if course.cost_usd > terms.cost_usd_max * course.allowance:
+    if course.cost_usd > terms.cost_usd_max:
         spent = f"{dollars(course.cost_usd)} of its {dollars(terms.cost_usd_max)} are spent."
         return Fail(FailureKind.BUDGET, spent)
     if course.steps >= terms.steps_max:

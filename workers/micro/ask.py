@@ -77,15 +77,14 @@ class _Sum:
     """What the calls for one item used. Room was reserved for all of them before."""
 
     def __init__(self) -> None:
-        self.tokens = self.calls = 0
-        self.cost_usd = 0.0
+        self.made: list[Spent] = []
 
     def answer(self, output: Any) -> Answer:
-        return Answer(output, (), self.tokens, self.cost_usd, self.calls)
+        tokens = sum(call.input_tokens + call.output_tokens for call in self.made)
+        cost_usd = sum(call.cost_usd for call in self.made)
+        return Answer(output, (), tokens, cost_usd, len(self.made), tuple(self.made))
 
     def reserve(self, estimate: Estimate) -> None: ...
 
     def settle(self, estimate: Estimate, spent: Spent) -> None:
-        self.calls += 1
-        self.tokens += spent.input_tokens + spent.output_tokens
-        self.cost_usd += spent.cost_usd
+        self.made.append(spent)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
 from typing import Any, ClassVar
 
+from agentsys.gateway.metering import Spent
 from agentsys.kernel.errors import AgentsysError
 
 
@@ -28,13 +29,15 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`spawn`: inputs of further items. What was used is booked: 0 for what asks no model."""
+    """`spawn`: inputs of further items. What was used is booked: 0 for what asks no model. `made`:
+    the calls one by one, for the record, where they are known."""
 
     output: Any
     spawn: tuple[Any, ...] = ()
     tokens: int = 0
     cost_usd: float = 0.0
     calls: int = 0
+    made: tuple[Spent, ...] = ()
 
 
 def failed_having_used(error: Exception, used: Answer) -> Exception:
