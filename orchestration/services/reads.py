@@ -207,7 +207,6 @@ def _proposals(goal_id: int) -> dict[int, list[int]]:
     return by_task
 
 
-
 def goal_cost(goal_id: int) -> dict[str, Any]:
     """What was paid for the goal so far: by planning and verifying, by attempts that did not count and
     by items of swarms, too. Cheap enough to ask at every look."""
