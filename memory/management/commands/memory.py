@@ -1,4 +1,4 @@
-"""`memory search|add|show|stats|prune|pin|unpin|forget|playbooks`.
+"""`memory search|add|show|stats|prune|pin|unpin|forget|playbooks|eval`.
 
 stdout is data, stderr is everything else; `--json` prints one document.
 """
@@ -9,6 +9,7 @@ import getpass
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -19,6 +20,7 @@ from rich.text import Text
 from agentsys.kernel.errors import BadInput
 from agentsys.kernel.ids import parse_ref
 from memory import services
+from memory.evaluating.running import HARNESSES, evaluate
 from memory.models import LAYERS, TRUST
 
 DEFAULT_NAMESPACE = "project-1"
@@ -47,6 +49,12 @@ class Command(BaseCommand):
         forget = verb("forget", "remove a memory's text for good; a tombstone stays")
         forget.add_argument("id")
         forget.add_argument("--reason", required=True)
+        measured = verb("eval", "how well recall finds what questions need, on a public data set")
+        measured.add_argument("--harness", choices=sorted(HARNESSES), required=True)
+        measured.add_argument(
+            "--data", required=True, type=Path, help="LoCoMo's locomo10.json, or BEAM's chats/100K"
+        )
+        measured.add_argument("--limit", type=int, help="only so many conversations")
         verb("playbooks", "procedures and how they did").add_argument("--namespace", default="")
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
@@ -77,6 +85,32 @@ class Command(BaseCommand):
             for h in found
         )  # fmt: skip
         self.show(("id", "score", "why", "layer", "trust", "text", "source"), rows)
+
+    def do_eval(self, **options: Any) -> None:
+        if not options["data"].exists():
+            problem = (
+                f"there is nothing at {options['data']}; docs/memory.md says where the sets are"
+            )
+            raise BadInput(what="--data", problems=[problem])
+        found = evaluate(
+            options["harness"],
+            options["data"],
+            limit=options["limit"],
+            tell=lambda text: self.stderr.write(text),
+        )
+        if options["json"]:
+            self.emit(found)
+            return
+        rows = {"overall": found["overall"], **found["categories"]}
+        columns = ("questions", "R@5", "R@10", "R@20", "MRR")
+        self.show(
+            ("", *columns), ((name, *(row[c] for c in columns)) for name, row in rows.items())
+        )
+        taken = found["milliseconds_a_question"]
+        self.stderr.write(
+            f"{found['memories']} memories, {found['adds_per_second']} a second;"
+            f" a question took {taken['p50']} ms (p95 {taken['p95']})"
+        )
 
     def do_add(self, **options: Any) -> None:
         row_id = services.remember(

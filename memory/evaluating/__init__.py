@@ -1,0 +1,1 @@
+"""How well recall finds what questions need, measured through the public service on PostgreSQL."""

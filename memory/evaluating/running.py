@@ -1,0 +1,108 @@
+"""Remembering every turn and asking every question, through `memory.services`; nothing of it is kept."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from memory import services as memory
+from memory.evaluating import beam, locomo
+from memory.evaluating.questions import (
+    DEPTH,
+    Conversation,
+    Found,
+    Question,
+    asked,
+    by_category,
+    figures,
+    latency,
+)
+from memory.models import Memory
+
+BATCH = 200
+ALL_TOKENS = 10**9
+HARNESSES: Mapping[str, Callable[[Path], list[Conversation]]] = {
+    "locomo": locomo.load,
+    "beam": beam.load,
+}
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A conversation as memories: row → turn."""
+
+    namespace: str
+    turns: Mapping[int, str]
+
+
+def evaluate(harness: str, data: Path, *, limit: int | None, tell: Tell) -> dict[str, Any]:
+    """Figures of a harness on its data; `limit` takes only the first conversations. BadInput for data
+    of another form. Memories are of a namespace of their own and go when it has been asked."""
+    conversations = HARNESSES[harness](data)[:limit]
+    found: list[Found] = []
+    seconds, turns = 0.0, 0
+    for number, conversation in enumerate(conversations, start=1):
+        try:
+            began = time.perf_counter()
+            kept = _remember(conversation)
+            seconds += time.perf_counter() - began
+            turns += len(conversation.turns)
+            found += [_ask(kept, question) for _, question in asked([conversation])]
+        finally:
+            Memory.objects.filter(namespace=_namespace(conversation)).delete()
+        tell(f"{number} of {len(conversations)} conversations, {len(found)} questions")
+    return {
+        "harness": harness,
+        "conversations": len(conversations),
+        "memories": turns,
+        **_shown(found),
+        "adds_per_second": round(turns / seconds, 1) if seconds else None,
+        "milliseconds_a_question": latency(found),
+    }
+
+
+def _shown(found: Sequence[Found]) -> dict[str, Any]:
+    told = [one for one in found if one.question.category != locomo.ADVERSARIAL]
+    parts: dict[str, Any] = {"overall": figures(told), "categories": by_category(found)}
+    if len(told) < len(found):
+        parts["with_adversarial"] = figures(found)
+    return parts
+
+
+def _remember(conversation: Conversation) -> _Kept:
+    namespace = _namespace(conversation)
+    turns: dict[int, str] = {}
+    for start in range(0, len(conversation.turns), BATCH):
+        batch = conversation.turns[start : start + BATCH]
+        drafts = [
+            memory.MemoryDraft(
+                namespace=namespace,
+                layer="episodic",
+                text=turn.text,
+                actor=turn.speaker,
+                occurred_at=turn.at,
+                provenance={"session": turn.session},
+            )
+            for turn in batch
+        ]
+        for row_id, turn in zip(memory.remember_many(drafts), batch, strict=True):
+            turns.setdefault(row_id, turn.id)  # 0, and what says the same, is no turn of its own
+    turns.pop(0, None)
+    return _Kept(namespace, turns)
+
+
+def _namespace(conversation: Conversation) -> str:
+    return f"eval-{os.getpid()}-{conversation.name}"
+
+
+def _ask(kept: _Kept, question: Question) -> Found:
+    began = time.perf_counter()
+    hits = memory.recall(kept.namespace, question.text, k=DEPTH, budget_tokens=ALL_TOKENS)
+    seconds = time.perf_counter() - began
+    ranking = tuple(kept.turns[hit.id] for hit in hits if hit.id in kept.turns)
+    return Found(question, ranking, seconds)
