@@ -34,6 +34,7 @@ from verification.domain import policy as policies
 from verification.domain.appeals import appealable, appealed, evidence_problem
 from verification.domain.authority import Opinion
 from verification.domain.floors import with_floor
+from verification.domain.injection import marks_in as marks_in
 from verification.domain.matters import kinds_of, risk_of
 from verification.domain.ruling import Unproven, decide, voters_of
 from verification.domain.verdicts import Override, VerdictView, still_binding
