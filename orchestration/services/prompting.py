@@ -35,7 +35,8 @@ GOALS_MAX = 50
 ATTEMPTS_MAX = 500
 REVIEW_DAYS = 30  # nothing waits for the answer
 PERMISSION = "agentsys_workers.change_agentprofile"
-IN_OTHERS_WORDS = ("consensus",)  # it says what others said
+# Not about the work: what consensus says of others' votes, and why nobody could judge prose.
+APART = (("consensus", "fail"), ("consensus", "abstain"), ("semantic", "abstain"))
 
 
 def prompts_offer(book: Book, goal: Goal) -> list[str]:
@@ -81,16 +82,20 @@ def _tried(goal: Goal, agent: str, version: int) -> list[Tried]:
             row["task_id"],
             row["goal_id"],
             row["state"] == "accepted",
-            tuple(_reasons(spoken[row["pk"]])),
+            tuple(_reasons(spoken[row["pk"]], accepted=row["state"] == "accepted")),
         )
         for row in seen
     ]
 
 
-def _reasons(views: Sequence[VerdictView]) -> Iterator[tuple[str, str]]:
+def _reasons(views: Sequence[VerdictView], *, accepted: bool) -> Iterator[tuple[str, str]]:
+    """What a person overruled did not keep anything back; that it was accepted all the same counts."""
     for view in views:
-        told = view.outcome in ("fail", "abstain") and view.override is None
-        if told and view.verifier not in IN_OTHERS_WORDS and "judge" not in (view.evidence or {}):
+        told = view.outcome in ("fail", "abstain") and (accepted or view.override is None)
+        by_rule = (view.verifier, view.outcome) not in APART and "judge" not in (
+            view.evidence or {}
+        )
+        if told and by_rule:
             for reason in view.reasons:
                 if not verification.marks_in(reason):
                     yield view.verifier, reason

@@ -3,7 +3,7 @@ once, with what is on record for it, and nothing changes before a person has app
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -38,7 +38,7 @@ WORDS = {"type": "object", "required": ["words"], "properties": {"words": {"type
 @pytest.fixture(autouse=True)
 def _settings(settings: Any, transactional_db: None) -> Iterator[None]:
     settings.AGENTSYS = replace(
-        settings.AGENTSYS, embedder="hashing", backoff_seconds=0.001, model="scripted:counter"
+        settings.AGENTSYS, embedder="hashing", backoff_seconds=0.001, model=""
     )
     yield
     session_close()
@@ -52,7 +52,11 @@ def ann() -> User:
 @pytest.fixture
 def counter() -> AgentProfile:
     row = AgentProfile(
-        name="counter", description="Counts words.", prompt=PROMPT, output_schema=WORDS
+        name="counter",
+        description="Counts words.",
+        prompt=PROMPT,
+        output_schema=WORDS,
+        model="scripted:counter",
     )
     row.full_clean()
     return profile_save(row, by="amy")
@@ -125,6 +129,47 @@ def test_it_takes_several_refusals_in_several_tasks_of_whichever_goals(
     assert (goal.state, none_offered()) == ("succeeded", True)
     goal_reflect(goal.pk)
     assert offered().context["backtest"]["accepted"] == 1
+
+
+def held_and(
+    decision: str, ann: User, verify: Sequence[str] = ("schema", "grounding"), *acceptance: str
+) -> Goal:
+    """A verifier that has nothing to go by abstains, and a person decides."""
+    with scripted("counter", [Say(calls=(("finish", {"words": 3}),))]):
+        goal = pump(
+            submit(
+                node(
+                    "count", agent="counter", objective="Count", verify=list(verify),
+                    acceptance=list(acceptance), retry={"attempts_max": 1},
+                )
+            )
+        )  # fmt: skip
+    request = ApprovalRequest.objects.get(goal=goal, state="open")
+    approval_decide(request.pk, user=ann, decision=decision, reason="I looked at it")
+    return pump(goal)
+
+
+def test_an_abstention_counts_where_the_work_was_turned_down(
+    counter: AgentProfile, ann: User
+) -> None:
+    goals = [held_and("reject", ann) for _ in range(3)]
+    goal_reflect(goals[-1].pk)
+    assert (
+        offered().context["change"]["prompt"].endswith("\n- grounding: the report makes no claims")
+    )
+
+
+def test_that_nobody_could_judge_is_no_fault_of_the_work(counter: AgentProfile, ann: User) -> None:
+    prose = (["schema", "semantic"], "it is well counted")
+    goals = [held_and("reject", ann, *prose) for _ in range(3)]
+    goal_reflect(goals[-1].pk)
+    assert none_offered()
+
+
+def test_what_a_person_accepted_all_the_same_is_no_rule(counter: AgentProfile, ann: User) -> None:
+    goals = [held_and(decision, ann) for decision in ("reject", "reject", "approve", "reject")]
+    goal_reflect(goals[-1].pk)
+    assert none_offered()
 
 
 @pytest.mark.parametrize("policy", [{"prompt_reflection": False}, {"reflection": False}])
