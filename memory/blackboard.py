@@ -15,22 +15,25 @@ from memory.models import Memory
 from memory.store import remember
 from memory.versions import supersede
 
-KEY_MAX = 200
+BOARD_KEY_MAX = 200  # characters
+BOARD_TEXT_MAX = 2_000
+BOARD_NOTES_MAX = 100  # keys of one goal
+BOARD_WRITES_MAX = 1_000  # of one goal, older versions included
 
 
 def blackboard_put(
     goal_id: int, key: str, text: str, *, actor: str, trust: str = "unverified"
 ) -> int:
-    """Put `text` under `key`; returns its id. TooLittleTrust where a more trusted note stands."""
-    if not key or len(key) > KEY_MAX or not text.strip():
-        raise BadInput(
-            what="blackboard",
-            problems=[f"a key of 1 to {KEY_MAX} characters and a text are needed"],
-        )
+    """Put `text` under `key`; returns its id. TooLittleTrust where a more trusted note stands;
+    BadInput for a key or a text that does not fit, and where the board is full."""
+    if not 0 < len(key) <= BOARD_KEY_MAX or not text.strip() or len(text) > BOARD_TEXT_MAX:
+        fits = f"a key of 1 to {BOARD_KEY_MAX} and a text of 1 to {BOARD_TEXT_MAX} characters"
+        raise BadInput(what="blackboard", problems=[f"{fits} are needed"])
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, %s))", [key, goal_id])
+        with connection.cursor() as cursor:  # one writer a board, so that its bounds hold
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('board', %s))", [goal_id])
         old = _notes(goal_id).filter(provenance__key=key).first()
+        _check_room(goal_id, is_new=old is None)
         if old is not None:
             return supersede(old.pk, text, actor=actor, trust=trust, provenance={"key": key})
         return remember(
@@ -42,6 +45,18 @@ def blackboard_put(
             provenance={"key": key},
             goal_id=goal_id,
         )
+
+
+def _check_room(goal_id: int, *, is_new: bool) -> None:
+    if is_new and _notes(goal_id).count() >= BOARD_NOTES_MAX:
+        full = f"it has {BOARD_NOTES_MAX} notes, and no more fit; write under a key that is there"
+        raise BadInput(what="blackboard", problems=[full])
+    if (
+        Memory.objects.filter(namespace=_board(goal_id), layer="working").count()
+        >= BOARD_WRITES_MAX
+    ):
+        used = f"it was written to {BOARD_WRITES_MAX} times, as often as one goal may"
+        raise BadInput(what="blackboard", problems=[used])
 
 
 def blackboard_get(goal_id: int) -> list[dict[str, Any]]:

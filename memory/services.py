@@ -7,7 +7,13 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Count, Q
 
-from memory.blackboard import blackboard_get, blackboard_put, working_clear
+from memory.blackboard import (
+    BOARD_KEY_MAX,
+    BOARD_TEXT_MAX,
+    blackboard_get,
+    blackboard_put,
+    working_clear,
+)
 from memory.contracts import MemoryDraft, PlaybookView, PruneReport, Recalled
 from memory.episodes import episodes_from_ledger
 from memory.models import Memory
@@ -32,6 +38,8 @@ from memory.versions import (
 )
 
 __all__ = [
+    "BOARD_KEY_MAX",
+    "BOARD_TEXT_MAX",
     "ROWS_MAX",
     "MemoryDraft",
     "NotCurrent",

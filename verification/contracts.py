@@ -40,6 +40,16 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Forbidden:
+    """What a policy forbids: a glob where `place` is path, else a phrase in a command or a text.
+    `say` is the reason that whoever is refused is told."""
+
+    place: str
+    match: str
+    say: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """One attempt's report before its judges.
 
@@ -64,6 +74,7 @@ class Case:
     meter: Meter | None = None  # who pays, where a model is asked
     namespace: str = ""  # of the project's memory
     accepted_claims: Callable[[], Sequence[Mapping[str, Any]]] = list
+    forbidden: tuple[Forbidden, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +107,8 @@ class Policy:
     `floors`: where there are any, each must hold; `quorum` alone is the task's own.
     `advisory`: verifiers that are heard and decide nothing.
     `person`: however the verdicts turn out, nothing is accepted before a person has looked.
+    `forbidden`: what safety vetoes beside its own rules.
+    `votes_min`: verifier -> how many independent judges those who say pass must be worth.
     `rounds_max`: as many rejections, then a person looks; 0 leaves it to the task's patience.
     `version`: of the stored policy that set a floor under this; 0 where none did.
     """
@@ -108,6 +121,8 @@ class Policy:
     person: bool = False
     rounds_max: int = 0
     version: int = 0
+    forbidden: tuple[Forbidden, ...] = ()
+    votes_min: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def quorums(self) -> tuple[Floor, ...]:

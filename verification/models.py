@@ -241,6 +241,7 @@ class Panel(models.Model):
     negative = models.CharField(max_length=64)
     weights = models.JSONField()  # judge -> log-odds of an answer of its
     effective_votes = models.FloatField()
+    alike = models.JSONField(default=dict)  # judge -> judge -> correlation of their errors
     figures = models.JSONField()  # verification.domain.panels.PanelReport.rules
     measured_by = models.CharField(max_length=150)
     measured_at = models.DateTimeField(db_default=Now())

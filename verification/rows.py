@@ -157,18 +157,27 @@ def verdicts_withdraw(attempt_ids: Collection[int]) -> int:
         return int(cursor.rowcount)
 
 
+def claims_counted(goal_id: int | None = None) -> dict[str, Any]:
+    """What grounding found in the reports of a goal, or of all, also of those that were rejected.
+
+    `claims`, `ungrounded`: numbers; `hallucination_rate`: ungrounded / claims, None without claims.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(statements.CLAIMS, [goal_id])
+        claims, ungrounded = cursor.fetchone()
+    rate = ungrounded / claims if claims else None
+    return {"claims": claims, "ungrounded": ungrounded, "hallucination_rate": rate}
+
+
 def metrics() -> dict[str, Any]:
     """Figures over all verdicts.
 
     `verdicts`: {verifier: {outcome or "queued": number}}; `vetoes`, `overridden`: numbers;
-    `score_mean`: {verifier: mean score of those that gave one}; `claims`, `ungrounded`: numbers;
-    `hallucination_rate`: ungrounded / claims, None while there are no claims.
+    `score_mean`: {verifier: mean score of those that gave one}; and those of `claims_counted`.
     """
     with connection.cursor() as cursor:
         cursor.execute(statements.COUNTS)
         counted = cursor.fetchall()
-        cursor.execute(statements.CLAIMS)
-        claims, ungrounded = cursor.fetchone()
         cursor.execute(statements.SCORES)
         scores = dict(cursor.fetchall())
     verdicts: dict[str, dict[str, int]] = {}
@@ -179,9 +188,7 @@ def metrics() -> dict[str, Any]:
         "vetoes": sum(row[3] for row in counted),
         "overridden": sum(row[4] for row in counted),
         "score_mean": scores,
-        "claims": claims,
-        "ungrounded": ungrounded,
-        "hallucination_rate": ungrounded / claims if claims else None,
+        **claims_counted(),
     }
 
 

@@ -100,6 +100,7 @@ def panels_store(
                 "negative": negative,
                 "weights": dict(report.weights),
                 "effective_votes": report.effective_votes,
+                "alike": report.alike,
                 "figures": report.to_json()["rules"],
                 "measured_by": by,
             },
@@ -173,7 +174,9 @@ def _known() -> _Known:
 def _weights() -> Iterator[Weights]:
     passes = {"positive": VerdictOutcome.PASS, "negative": VerdictOutcome.FAIL}
     for row in Panel.objects.filter(**passes).order_by("-id")[:PANELS_MAX]:
-        yield Weights(row.positive, row.negative, row.weights, row.effective_votes, row.items)
+        yield Weights(
+            row.positive, row.negative, row.weights, row.effective_votes, row.items, row.alike
+        )
 
 
 def _standings() -> dict[str, Standing]:

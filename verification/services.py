@@ -24,6 +24,7 @@ from agentsys.kernel.plugins import is_its_own
 from verification.contracts import (
     Authority,
     Case,
+    Kind,
     Matter,
     Policy,
     Ruling,
@@ -33,7 +34,8 @@ from verification.contracts import (
 from verification.domain import policy as policies
 from verification.domain.appeals import appealable, appealed, evidence_problem
 from verification.domain.authority import Opinion
-from verification.domain.floors import with_floor
+from verification.domain.floors import FORBIDDING, with_floor
+from verification.domain.forbidding import forbidden_in
 from verification.domain.injection import marks_in as marks_in
 from verification.domain.matters import kinds_of, risk_of
 from verification.domain.ruling import Unproven, decide, voters_of
@@ -48,6 +50,7 @@ from verification.policies import (
 )
 from verification.rows import (
     VerdictRow,
+    claims_counted,
     metrics,
     verdict_claim,
     verdict_override,
@@ -80,9 +83,11 @@ __all__ = [
     "appealable",
     "appealed",
     "busy_seconds",
+    "claims_counted",
     "costly",
     "decide",
     "evidence_problem",
+    "forbidden_by",
     "inline_verdicts",
     "judge",
     "metrics",
@@ -153,6 +158,8 @@ def policy_problems(definition: Mapping[str, Any]) -> list[str]:
 
 def inline_verdicts(case: Case, policy: Policy) -> tuple[VerdictDraft, ...]:
     """The verdicts of all cheap verifiers, up to and including the first veto."""
+    if policy.forbidden:
+        case = replace(case, forbidden=policy.forbidden)
     drafts: list[VerdictDraft] = []
     for name in policy.required:
         if not _is_inline(name, case):
@@ -162,6 +169,14 @@ def inline_verdicts(case: Case, policy: Policy) -> tuple[VerdictDraft, ...]:
             if drafts[-1].veto:
                 return tuple(drafts)
     return tuple(drafts)
+
+
+def forbidden_by(policy: Policy, report: Mapping[str, Any]) -> VerdictView | None:
+    """What safety would veto by the policy alone: for a report that was judged under another one."""
+    if reasons := tuple(forbidden_in(report, policy.forbidden)):
+        fail = VerdictOutcome.FAIL
+        return VerdictView(FORBIDDING, Kind.SAFETY, fail, veto=True, reasons=reasons)
+    return None
 
 
 def costly(

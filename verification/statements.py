@@ -105,4 +105,5 @@ CLAIMS = f"""
 SELECT coalesce(sum((evidence->>'claims')::int), 0),
        coalesce(sum((evidence->>'ungrounded')::int), 0)
 FROM {TABLE} WHERE kind = 'grounding' AND evidence ? 'claims'
+  AND goal_id = coalesce(%s, goal_id)
 """  # noqa: S608

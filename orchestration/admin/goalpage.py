@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import Count
 from django.urls import reverse
 
+from memory import services as memory
 from orchestration.admin.graph import HEIGHT, WIDTH, TaskFact, layers, node, nodes, picture
 from orchestration.models import (
     ApprovalRequest,
@@ -21,12 +22,13 @@ from orchestration.models import (
     Proposal,
     Task,
 )
+from orchestration.services.claims import claims_view, rate_sentence
 from orchestration.services.progress import progress_of
 from orchestration.services.swarm_views import swarm_sentence, swarms_progress
 from orchestration.services.why import why
 from orchestration.show import duration, sign
 
-TABS = ("tasks", "ledger", "proposals", "artifacts", "decisions")
+TABS = ("tasks", "claims", "board", "ledger", "proposals", "artifacts", "decisions")
 ROWS_MAX = 500
 
 
@@ -145,6 +147,15 @@ def _task_url(task_id: int) -> str:
     return reverse("admin:agentsys_orchestration_task_change", args=[task_id])
 
 
+def claims_tab(goal: Goal) -> dict[str, Any]:
+    view = claims_view(goal.pk)
+    return {"claimed": view, "rate": rate_sentence(view)}
+
+
+def board_tab(goal: Goal) -> dict[str, Any]:
+    return {"notes": memory.blackboard_get(goal.pk)}
+
+
 def ledger_tab(goal: Goal) -> dict[str, Any]:
     entries = LedgerEntry.objects.filter(goal=goal).order_by("-seq")[:ROWS_MAX]
     return {"entries": list(entries), "entries_max": ROWS_MAX}
@@ -171,6 +182,8 @@ def decisions_tab(goal: Goal) -> dict[str, Any]:
 
 CONTENTS = {
     "tasks": tasks_tab,
+    "claims": claims_tab,
+    "board": board_tab,
     "ledger": ledger_tab,
     "proposals": proposals_tab,
     "artifacts": artifacts_tab,

@@ -42,6 +42,33 @@ class GoalDocument(Shape):
     tasks = TaskDocument(many=True)
 
 
+class TaskClaimsDocument(Shape):
+    """Three facts: the state, what was claimed, what verifiers said."""
+
+    id = serializers.IntegerField()
+    key = serializers.CharField()
+    state = serializers.CharField()
+    attempt = serializers.IntegerField(allow_null=True)
+    attempt_state = serializers.CharField(allow_null=True)
+    summary = serializers.CharField()
+    claims = serializers.JSONField(
+        help_text="Each: text, source, quote; found (null: nobody has looked), and why it is not."
+    )
+    proposals = serializers.JSONField()
+    artifacts = serializers.ListField(child=serializers.CharField())
+    verdicts = serializers.JSONField()
+
+
+class ClaimsDocument(Shape):
+    """Counts are of all attempts, of rejected ones too."""
+
+    goal = serializers.IntegerField()
+    claims = serializers.IntegerField()
+    ungrounded = serializers.IntegerField()
+    hallucination_rate = serializers.FloatField(allow_null=True)
+    tasks = TaskClaimsDocument(many=True)
+
+
 class GoalRow(Shape):
     id = serializers.IntegerField()
     state = serializers.CharField()

@@ -13,6 +13,7 @@ from orchestration.api.access import Act, visible_goals
 from orchestration.api.documents import (
     IDEMPOTENCY_KEY,
     LIMIT,
+    ClaimsDocument,
     GoalDocument,
     GoalsDocument,
     answers,
@@ -21,6 +22,7 @@ from orchestration.api.doors import actor, enter, project_named, require
 from orchestration.api.paging import chosen, whole
 from orchestration.domain.lives import GoalState
 from orchestration.services import goals, reads
+from orchestration.services.claims import claims_view
 
 LIMIT_DEFAULT, LIMIT_MAX = 50, 200
 
@@ -55,6 +57,13 @@ def goals_root(request: Request) -> Response:
 def goal_show(request: Request, goal_id: int) -> Response:
     enter(request.user, "goal", goal_id)
     return Response(reads.goal_view(goal_id))
+
+
+@extend_schema(operation_id="goals_claims", tags=["goals"], responses=answers(ClaimsDocument))
+@api_view(["GET"])
+def goal_claims(request: Request, goal_id: int) -> Response:
+    enter(request.user, "goal", goal_id)
+    return Response(claims_view(goal_id))
 
 
 def _list(request: Request) -> Response:

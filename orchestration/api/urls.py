@@ -29,6 +29,7 @@ urlpatterns = [
     path("goals", goals.goals_root, name="api-goals"),
     path("goals/<int:goal_id>", goals.goal_show, name="api-goal"),
     path("goals/<int:goal_id>/tasks", changing.goal_tasks, name="api-goal-tasks"),
+    path("goals/<int:goal_id>/claims", goals.goal_claims, name="api-goal-claims"),
     path("goals/<int:goal_id>/ledger", ledger.goal_ledger, name="api-goal-ledger"),
     path("goals/<int:goal_id>/plan", changing.goal_plan, name="api-goal-plan"),
     *(

@@ -71,6 +71,12 @@ def policy_backtest(document: Any, *, project: str | None = None, limit: int = 1
     changed = []
     for attempt, views in _judged(project, limit):
         was, policy = _ruling(attempt, policy_of(attempt), views), _under(candidate, attempt)
+        if forbidden := verification.forbidden_by(policy, attempt.report or {}):
+            bound = matter_of(attempt)
+            veto = replace(
+                forbidden, spec_hash=bound.spec_hash or "", artifact_hash=bound.artifact_hash or ""
+            )
+            views = [*(view for view in views if not _is_replaced(view, veto)), veto]
         would = _ruling(attempt, policy, views)
         pair = (_name(was), _name(would))
         counts[pair] += 1
@@ -79,6 +85,11 @@ def policy_backtest(document: Any, *, project: str | None = None, limit: int = 1
         if pair[0] != pair[1]:
             changed.append(_change(attempt, pair, would))
     return Backtest(counts.total(), counts, unheard, tuple(changed))
+
+
+def _is_replaced(view: VerdictView, by: VerdictView) -> bool:
+    """A person's word on it stands."""
+    return view.verifier == by.verifier and not view.is_overridden
 
 
 def _judged(project: str | None, limit: int) -> Iterator[tuple[Attempt, list[VerdictView]]]:

@@ -115,22 +115,16 @@ def claim(
     """
     if book.goal_state != "running" or book.paused_at is not None or limit <= 0:
         return []
-    values = {"goal": book.goal_id, "now": book.now, "owner": owner, "lease": lease_seconds}
+    values = {**book.to_append(), "owner": owner, "lease": lease_seconds}
     if task_id is None:
         of_lane = {**values, "lane": lane}
         rows = fetch(statements.CLAIM_LANE, {**of_lane, "limit": limit, "suspect": False})
         rows = rows or fetch(statements.CLAIM_LANE, {**of_lane, "limit": 1, "suspect": True})
     else:
         rows = fetch(statements.CLAIM_TASK, {**values, "task": task_id, "fence": fence})
-    claimed = sorted((_claimed(row) for row in rows), key=lambda c: c.attempt_id)
-    if claimed:
-        book.served = True
-        book.record(
-            "tasks.claimed",
-            actor=f"worker-{owner}",
-            payload={"claims": [[c.task_id, c.attempt_id, c.fence] for c in claimed]},
-        )
-    return claimed
+    if rows:
+        book.appended(seq=book.seq + 1, head=rows[0][-1])  # what waited, and that they are claimed
+    return sorted((_claimed(row[:-1]) for row in rows), key=lambda c: c.attempt_id)
 
 
 def accept(
@@ -148,6 +142,7 @@ def accept(
     """
     if not items:
         return {}, Unlocked()
+    mark = book.mark()
     _record_accepted(book, items)
     entries = book.to_append()
     rows = fetch(
@@ -162,9 +157,9 @@ def accept(
     )
     done = {row[0]: row[2] for row in rows if row[1] == "done"}
     if len(done) == len(items):
-        book.appended(entries)
+        book.appended(seq=entries["seq"], head=entries["head"])
     else:
-        book.forget(len(items))
+        book.back_to(mark)
         _record_accepted(book, [item for item in items if item.task_id in done])
     return dict(sorted(done.items())), _unlocked(book, [r for r in rows if r[1] != "done"])
 

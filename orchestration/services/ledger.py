@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 
@@ -66,6 +66,15 @@ _APPEND = (
 )
 
 
+class Mark(NamedTuple):
+    """Where a book stood, to go back to."""
+
+    seq: int
+    head: str
+    served: bool
+    entries: tuple[Entry, ...]
+
+
 @dataclass(slots=True)
 class Book:
     """A goal whose row is locked, and the entries to append when the transaction ends."""
@@ -110,7 +119,7 @@ class Book:
         if self.entries:
             values = self.to_append()
             fetch(_APPEND, values)
-            self.appended(values)
+            self.appended(seq=values["seq"], head=values["head"])
 
     def to_append(self) -> dict[str, Any]:
         """The values that `ENTRIES_INSERT` and `HEAD_UPDATE` ask for."""
@@ -128,15 +137,17 @@ class Book:
             "served": self.served,
         }
 
-    def appended(self, values: Mapping[str, Any]) -> None:
-        """What `to_append` gave is written."""
-        self.head, self.entries, self.served = values["head"], [], False
+    def appended(self, *, seq: int, head: str) -> None:
+        """What `to_append` gave is written, and the ledger ends there."""
+        self.seq, self.head, self.entries, self.served = seq, head, [], False
 
-    def forget(self, count: int) -> None:
-        """The last `count` entries, which are not written yet, are not to be."""
-        if count:
-            del self.entries[-count:]
-            self.seq -= count
+    def mark(self) -> Mark:
+        return Mark(self.seq, self.head, self.served, tuple(self.entries))
+
+    def back_to(self, mark: Mark) -> None:
+        """What was recorded since, and what a savepoint took back, has never been."""
+        self.seq, self.head, self.served = mark.seq, mark.head, mark.served
+        self.entries = list(mark.entries)
 
 
 def _row(entry: Entry, payload: str, hashed: str) -> str:

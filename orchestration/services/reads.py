@@ -25,7 +25,7 @@ from orchestration.models import (
 )
 from orchestration.services.progress import progress_of
 from orchestration.services.swarm_views import swarms_progress
-from orchestration.services.wrapup import goal_folder
+from orchestration.services.wrapup import CLAIMS, goal_folder
 from verification import services as verification
 from workers.git import Repository
 from workers.services import blob_get, drift_of, effects_of, steps_of
@@ -67,7 +67,8 @@ def resolve(text: str, *, default: str = "goal") -> tuple[Ref, Any]:
 def goal_view(goal_id: int) -> dict[str, Any]:
     """Everything about a goal: what `goals show ID --json` prints."""
     goal: Goal = found(Goal.objects.select_related("project"), "goal", goal_id)
-    report = goal_folder(goal.pk) / "report.md"
+    folder = goal_folder(goal.pk)
+    report, claims = folder / "report.md", folder / CLAIMS
     return {
         **goal_line(goal),
         "repository": goal.repository,
@@ -80,6 +81,7 @@ def goal_view(goal_id: int) -> dict[str, Any]:
         "approvals": approvals_list("open", goal_id=goal.pk),
         "artifacts": artifacts_view(goal.pk),
         "report": str(report) if report.exists() else None,
+        "claims": str(claims) if claims.exists() else None,
         "forked_from": goal.forked_from_id,
         "ledger_seq": goal.ledger_seq,
     }
@@ -173,7 +175,7 @@ def _task_line(
         "finished_at": iso(t["finished_at"]),
         "due_at": iso(t["due_at"]),
         "depends_on": needs.get(t["id"], []),
-        "verdicts": [verdict_view(v) for v in views.get(attempt_id, ())],
+        "verdicts": [v.to_json() for v in views.get(attempt_id, ())],
         "reason": t["reason"],
         "note": note,
         "optional": t["optional"],
@@ -203,21 +205,6 @@ def _proposals(goal_id: int) -> dict[int, list[int]]:
     for task_id, pk in rows.values_list("task_id", "pk"):
         by_task.setdefault(task_id, []).append(pk)
     return by_task
-
-
-def verdict_view(view: Any) -> dict[str, Any]:
-    return {
-        "verifier": view.verifier,
-        "voter": view.voter,
-        "kind": str(view.kind),
-        "outcome": str(view.outcome) if view.outcome else None,
-        "veto": view.veto,
-        "score": view.score,
-        "reasons": list(view.reasons),
-        "overridden_by": view.override.by if view.override else None,
-        "override_outcome": str(view.override.outcome) if view.override else None,
-        "override_reason": view.override.reason if view.override else None,
-    }
 
 
 def goal_cost(goal_id: int) -> dict[str, Any]:
@@ -284,7 +271,7 @@ def approval_view(approval_id: int) -> dict[str, Any]:
         "inputs": (request.task.definition.get("inputs") or None) if request.task else None,
         "output": _output(request.attempt),
         "verdicts": [
-            verdict_view(v)
+            v.to_json()
             for v in verification.verdicts_of([request.attempt_id]).get(request.attempt_id, [])
         ]
         if request.attempt_id
@@ -474,6 +461,6 @@ def attempt_view(attempt_id: int) -> dict[str, Any]:
         "steps": steps_of(row.lineage),
         "drift": drift_of(row.lineage),
         "effects": effects_of(row.pk),
-        "verdicts": [verdict_view(v) for v in verification.verdicts_of([row.pk])[row.pk]],
+        "verdicts": [v.to_json() for v in verification.verdicts_of([row.pk])[row.pk]],
         "artifacts": artifacts_view(row.goal_id, row.pk),
     }

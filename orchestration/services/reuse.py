@@ -130,6 +130,8 @@ def _finished(book: Book, taken: Claimed, found: Found) -> Finished | None:
         risk=verification.risk_of(found.report),
         round=taken.attempts_count,
     )
+    if verification.forbidden_by(policy, found.report):
+        return None
     if ruling_on(definition, policy, views, matter).outcome is not RulingOutcome.ACCEPT:
         return None
     origin = {"goal": found.goal_id, "task": found.task_id, "attempt": found.attempt_id}

@@ -321,7 +321,7 @@ def _claim_one(
 
     if not scoped:
         return take()
-    served, written = book.served, len(book.entries)
+    mark = book.mark()
     with transaction.atomic():  # a savepoint: without its scopes the claim has never been
         taken = take()
         if taken is None:
@@ -330,8 +330,7 @@ def _claim_one(
         transaction.set_rollback(bool(blocked))
     if not blocked:
         return taken
-    book.served = served
-    book.forget(len(book.entries) - written)
+    book.back_to(mark)
     _wait_for_scopes(book, task_id, blocked)
     return None
 

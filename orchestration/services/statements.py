@@ -54,7 +54,17 @@ _PICK_TASK = """
       AND t.fence = COALESCE(%(fence)s::bigint, t.fence)
 """
 
-_CLAIM = """
+# `told` as an entry of the ledger after the hash {before}.
+_ENTRY = f"""
+book.seq + told.n AS seq, told.event, told.actor, told.task_id, told.attempt_id, told.payload,
+book.now, {ENTRY_HASH}
+"""
+
+
+def _claim(pick: str) -> str:
+    """Claim what `pick` finds, and write down that it was, after the entries that wait to be written.
+    Nothing is written where nothing is found. Each row has the ledger's new head at its end."""
+    return f"""
 WITH picked AS MATERIALIZED ({pick}), taken AS (
     UPDATE agentsys_orchestration_task t
     SET state = 'running', fence = t.fence + 1, due_at = NULL, reason = '',
@@ -63,17 +73,42 @@ WITH picked AS MATERIALIZED ({pick}), taken AS (
     RETURNING picked.id AS attempt_id, t.fence, t.key, t.agent, t.definition,
               t.definition_hash, t.scoped,
               t.attempts_count, t.attempts_forgiven
+), claimed AS (
+    UPDATE agentsys_orchestration_attempt a
+    SET state = 'running', fence = taken.fence, owner = %(owner)s::bigint, publish_due_at = NULL,
+        lease_until = %(now)s::timestamptz + make_interval(secs => %(lease)s::float8),
+        started_at = COALESCE(a.started_at, %(now)s::timestamptz)
+    FROM taken WHERE a.id = taken.attempt_id AND a.state IS NOT DISTINCT FROM 'queued'
+    RETURNING a.id, a.task_id, a.number, a.lineage, a.fence, a.lane, taken.key, taken.agent,
+              taken.definition, taken.definition_hash, taken.scoped,
+              taken.attempts_count - taken.attempts_forgiven
+), told AS (
+    SELECT 1 AS n, 'tasks.claimed' AS event, 'worker-' || %(owner)s::bigint AS actor,
+           NULL::bigint AS task_id, NULL::bigint AS attempt_id,
+           '{{"claims":[' || string_agg(
+               '[' || task_id || ',' || id || ',' || fence || ']', ',' ORDER BY id
+           ) || ']}}' AS payload
+    FROM claimed HAVING count(*) > 0
+), book AS (
+    SELECT %(seq)s::bigint AS seq, %(now)s::timestamptz AS now
+), entry AS (
+    SELECT {_ENTRY.format(before="%(head)s::text")} FROM told, book
+), waiting AS ({ENTRIES_INSERT.format(when="EXISTS (SELECT FROM told)")}), appended AS (
+    INSERT INTO agentsys_orchestration_ledgerentry
+        (goal_id, seq, event, actor, task_id, attempt_id, payload, at, hash)
+    SELECT %(goal)s::bigint, e.seq, e.event, e.actor, e.task_id, e.attempt_id, e.payload::jsonb,
+           e.now, e.hash
+    FROM entry e
+), headed AS (
+    UPDATE agentsys_orchestration_goal
+    SET ledger_seq = entry.seq, ledger_head = entry.hash, claimed_at = %(now)s::timestamptz
+    FROM entry WHERE agentsys_orchestration_goal.id = %(goal)s::bigint
 )
-UPDATE agentsys_orchestration_attempt a
-SET state = 'running', fence = taken.fence, owner = %(owner)s::bigint, publish_due_at = NULL,
-    lease_until = %(now)s::timestamptz + make_interval(secs => %(lease)s::float8),
-    started_at = COALESCE(a.started_at, %(now)s::timestamptz)
-FROM taken WHERE a.id = taken.attempt_id AND a.state IS NOT DISTINCT FROM 'queued'
-RETURNING a.id, a.task_id, a.number, a.lineage, a.fence, a.lane, taken.key, taken.agent,
-          taken.definition, taken.definition_hash, taken.scoped,
-          taken.attempts_count - taken.attempts_forgiven
-"""
-CLAIM_LANE, CLAIM_TASK = _CLAIM.format(pick=_PICK_LANE), _CLAIM.format(pick=_PICK_TASK)
+SELECT claimed.*, entry.hash FROM claimed, entry
+"""  # noqa: S608
+
+
+CLAIM_LANE, CLAIM_TASK = _claim(_PICK_LANE), _claim(_PICK_TASK)
 
 # Dependents of tasks that have just come to their end. `expands` ones stay blocked until `advance`
 # has put their children in; the rest become ready and get their attempt in the same statement.
@@ -146,12 +181,6 @@ WITH {_ACCEPTED.format(now=_NOW, when="")},
 appended AS ({ENTRIES_INSERT.format(when=_ALL_MOVED)}),
 headed AS ({HEAD_UPDATE.format(when=_ALL_MOVED)})
 {_MOVED}
-"""
-
-# `told` as an entry of the ledger after the hash {before}.
-_ENTRY = f"""
-book.seq + told.n AS seq, told.event, told.actor, told.task_id, told.attempt_id, told.payload,
-book.now, {ENTRY_HASH}
 """
 
 # The same for one item, in a statement that is a transaction of its own: one trip instead of four.

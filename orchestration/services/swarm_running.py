@@ -238,7 +238,7 @@ def _claim(book: Book, shift: _Shift, seen: Standing, room: int, holds: int) -> 
     """Lease as many as every budget above has room for; ask for more when there is none at all."""
     short: BudgetExceeded | None = None
     while room > 0:
-        written, served = len(book.entries), book.served
+        mark = book.mark()
         try:
             with transaction.atomic():  # a savepoint: without its budget the lease has never been
                 leased = items_claim(book, shift.task_id, shift.id, seen, room=room, holds=holds)
@@ -246,8 +246,7 @@ def _claim(book: Book, shift: _Shift, seen: Standing, room: int, holds: int) -> 
         except BudgetExceeded as error:
             short = error
             count = len(leased)
-            book.forget(len(book.entries) - written)
-            book.served = served
+            book.back_to(mark)
             room = count // 2
     if short is not None and not holds and not _leased_by_others(shift):
         task = Task.objects.get(pk=shift.task_id)

@@ -19,6 +19,7 @@ from agentsys.kernel.errors import BadInput
 from memory import services as memory
 from orchestration.models import Artifact, Goal, LedgerEntry, Plan, Proposal, Task
 from orchestration.planners.playbooks import playbooks_load
+from orchestration.services.claims import claims_text, claims_view
 from orchestration.services.ledger import goal_locked
 from workers.beneath import file_name
 from workers.git import Repository
@@ -26,6 +27,7 @@ from workers.services import blob_get
 from workers.workspaces import folder_remove
 
 log = structlog.get_logger(__name__)
+CLAIMS = "claims.md"  # beside the reports: what was claimed, on what evidence, what verifiers said
 WRAP_SECONDS = 60.0  # after these the sweep believes that whoever began has died
 
 
@@ -42,6 +44,7 @@ def wrap_up(goal_id: int) -> None:
     crashpoint("C18")
     goal = Goal.objects.select_related("project").get(pk=goal_id)
     reports_export(goal)
+    _write(goal, CLAIMS, claims_text(claims_view(goal_id)).encode())
     remember(goal)
     with goal_locked(goal_id):  # a goal that was taken up again meanwhile needs its folder
         mine = Goal.objects.filter(pk=goal_id, finished_at__isnull=False, publish_due_at=until)
@@ -75,14 +78,16 @@ def reports_export(goal: Goal) -> list[Path]:
     accepted = Task.objects.filter(goal=goal, state="done").values("accepted_attempt")
     written = []
     for artifact in Artifact.objects.filter(attempt__in=accepted, kind="report"):
-        folder = goal_folder(goal.pk)
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / file_name(artifact.name)
-        partial = folder / f"{path.name}.partial"
-        partial.write_bytes(blob_get(artifact.sha256))
-        partial.replace(path)
-        written.append(path)
+        written.append(_write(goal, file_name(artifact.name), blob_get(artifact.sha256)))
     return written
+
+
+def _write(goal: Goal, name: str, content: bytes) -> Path:
+    folder = goal_folder(goal.pk)
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f"{name}.partial"
+    partial.write_bytes(content)
+    return partial.replace(folder / name)
 
 
 def refs_release(goal: Goal) -> None:

@@ -32,7 +32,7 @@ LISTS = (
     "goal", "approvalrequest", "proposal", "task", "attempt", "artifact", "ledgerentry", "plan",
     "directive", "scopelease",
 )  # fmt: skip
-TABS = ("tasks", "ledger", "proposals", "artifacts", "decisions")
+TABS = ("tasks", "claims", "board", "ledger", "proposals", "artifacts", "decisions")
 
 
 def console(user):

@@ -108,3 +108,11 @@ def test_what_cannot_be_used_is_refused(past: Goal, tmp_path: Path) -> None:
     file.write_text(json.dumps(LOOK))
     with pytest.raises(NoSuchName):
         told(str(file), "--project", "nowhere")
+
+
+def test_what_a_document_forbids_counts_as_it_would_have() -> None:
+    pump(submit(node("a", inputs={"said": "a purple cow"}), node("b")))
+    found = policy_backtest({"rules": [{"forbid": [{"in": "text", "match": "purple cow"}]}]})
+    assert [(c.task, c.was, c.would, c.rule) for c in found.changed if c.task == "a"] == [
+        ("a", "accept", "reject", "veto")
+    ]

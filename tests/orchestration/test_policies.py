@@ -154,3 +154,22 @@ def test_cheap_tasks_of_a_process_share_one_look_at_the_policy() -> None:
     assert task_named(goal, "t39").state == "done"
     looks = [q for q in seen.captured_queries if "policyversion" in q["sql"]]
     assert len(looks) == 1
+
+
+def test_what_policy_forbids_is_vetoed_with_its_reason() -> None:
+    in_force({"forbid": [{"in": "text", "match": "purple  COW", "say": "no cows here"}]})
+    goal = pump(submit(node("a", inputs={"said": "a Purple cow"}, retry={"attempts_max": 1})))
+    assert goal.state == "failed"
+    assert verifiers(goal) == ["schema", "safety"]  # the task asked for schema alone
+    (said,) = Verdict.objects.filter(goal_id=goal.pk, verifier="safety")
+    assert (said.outcome, said.veto) == ("fail", True)
+    assert any("no cows here" in reason for reason in said.reasons)
+    whole(goal)
+
+
+def test_work_that_policy_forbids_by_now_is_not_taken_over() -> None:
+    task = node("a", inputs={"said": "a purple cow"}, reuse="project")
+    first = pump(submit(task))
+    in_force({"forbid": [{"in": "text", "match": "purple cow"}]})
+    second = pump(submit({**task, "retry": {"attempts_max": 1}}))
+    assert (first.state, second.state) == ("succeeded", "failed")

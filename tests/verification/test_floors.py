@@ -147,6 +147,17 @@ def test_a_floor_accepts_nothing_that_the_task_alone_would_not(
         ({"rules": [{"person": "yes"}]}, "person is 'yes'; expected true or false"),
         ({"rules": [{"rounds_max": 0}]}, "rounds_max is 0; expected 1 to 100"),
         ({"rules": [{"kind": "change"}]}, "rule 1 asks for nothing"),
+        ({"rules": [{"votes_min": {"consensus": 0}}]}, "votes_min.consensus is 0; expected 1 to 9"),
+        ({"rules": [{"votes_min": 2}]}, "votes_min is 2; expected verifier names"),
+        ({"rules": [{"forbid": "rm"}]}, "forbid is 'rm'; expected a list of objects"),
+        ({"rules": [{"forbid": ["rm"]}]}, "forbid[1] is 'rm'; expected an object"),
+        (
+            {"rules": [{"forbid": [{"in": "mind", "match": "rm -rf"}]}]},
+            "expected path, command, text",
+        ),
+        ({"rules": [{"forbid": [{"in": "text", "match": " a "}]}]}, "of 3 characters or more"),
+        ({"rules": [{"forbid": [{"in": "text", "match": "abc", "why": ""}]}]}, "no field `why`"),
+        ({"rules": [{"forbid": [{"in": "text", "match": "abc", "say": 1}]}]}, "say is 1"),
         ({"rules": [{"person": True, "until": "May"}]}, "rule 1 has no field `until`"),
         ({"rules": [], "order": ["who"]}, "order: there is no verifier `who`"),
         ({"rules": [], "advisory": "semantic"}, "advisory is 'semantic'"),
@@ -215,3 +226,14 @@ def test_every_kind_that_can_be_proposed_can_have_a_rule() -> None:
     }
     for kind in KINDS:
         assert document_problems({"rules": [{"kind": kind, "person": True}]}, ()) == []
+
+
+def test_the_strictest_of_several_rules_holds_and_each_forbids() -> None:
+    policy = under(
+        {"votes_min": {"consensus": 1.5}, "forbid": [{"in": "path", "match": "infra/**"}]},
+        {"votes_min": {"consensus": 1.2}, "forbid": [{"in": "text", "match": "drop table"}]},
+        verify=["consensus"],
+    )
+    assert policy.votes_min == {"consensus": 1.5}
+    assert [each.match for each in policy.forbidden] == ["infra/**", "drop table"]
+    assert "safety" in policy.required  # who looks for it

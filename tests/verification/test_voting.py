@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from verification.contracts import Kind, VerdictOutcome
-from verification.domain.consensus import Weights
+from verification.domain.consensus import ALIKE_UNKNOWN, Weights, votes_worth
 from verification.domain.verdicts import Override, VerdictView
 from verification.domain.voting import tally
 
@@ -81,3 +81,38 @@ def test_where_all_must_pass_each_voter_counts() -> None:
     said = votes(("good", PASS), ("good", FAIL), ("weak", PASS))
     assert tally(said, unanimous=True, panels=[MEASURED]) is ABSTAIN
     assert tally(votes(("good", PASS), ("good", PASS)), unanimous=True) is PASS
+
+
+TWINS = {
+    "good": {"weak": 0.9, "poor": 0.0},
+    "weak": {"good": 0.9, "poor": -0.5},
+    "poor": {"good": 0.0, "weak": -0.5},
+}
+PAIRED = Weights("pass", "fail", {"good": 2.0, "weak": 1.0, "poor": 1.0}, 2.0, alike=TWINS)
+
+
+def test_who_errs_alike_is_worth_less_than_as_many_heads() -> None:
+    assert votes_worth(["good", "weak"], TWINS) == pytest.approx(4 / (2 + 2 * 0.9))
+    assert votes_worth(["good", "poor"], TWINS) == 2.0
+    assert votes_worth(["weak", "poor"], TWINS) == 2.0  # that they err apart adds nothing
+    assert votes_worth(["x", "y"], {}) == pytest.approx(4 / (2 + 2 * ALIKE_UNKNOWN))
+    assert votes_worth([], {}) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("said", "votes_min", "outcome"),
+    [
+        ([("good", PASS), ("weak", PASS)], 1.5, ABSTAIN),  # 1.05: they err together
+        ([("good", PASS), ("poor", PASS)], 1.5, PASS),
+        ([("good", PASS), ("weak", PASS), ("poor", PASS)], 1.8, PASS),  # 9 / (3 + 1.8)
+        ([("good", PASS), ("good", PASS), ("good", PASS)], 1.1, ABSTAIN),  # one judge, three times
+        ([("", PASS), ("", PASS), ("", PASS)], 1.1, ABSTAIN),  # nobody knows who they are
+        ([("x", PASS), ("y", PASS)], 1.3, PASS),  # as alike as judges on record
+        ([("x", PASS), ("y", PASS)], 1.5, ABSTAIN),
+        ([("good", FAIL), ("poor", FAIL)], 9, FAIL),  # a no needs no quorum
+    ],
+)
+def test_a_pass_takes_as_many_independent_votes_as_policy_asks(
+    said: list[tuple[str, VerdictOutcome]], votes_min: float, outcome: VerdictOutcome
+) -> None:
+    assert tally(votes(*said), panels=[PAIRED], votes_min=votes_min) is outcome

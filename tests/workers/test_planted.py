@@ -13,6 +13,7 @@ import pytest
 
 from memory.models import Memory
 from orchestration.models import Goal
+from orchestration.services.claims import claims_view
 from orchestration.services.goals import goal_submit
 from orchestration.services.sessions import session_close
 from orchestration.services.wrapup import wrap_up
@@ -95,6 +96,11 @@ def test_the_hallucination_rate_is_what_was_planted(
     named = [int(reason.split()[1]) for reason in verdict.reasons]
     assert set(named) <= set(agent.planted)
     assert not Memory.objects.filter(layer="semantic").exists()
+    told = claims_view(goal.pk)
+    assert told["hallucination_rate"] == 1 / every
+    (read,) = (task for task in told["tasks"] if task["key"] == "research")
+    unfound = [n for n, claim in enumerate(read["claims"], 1) if claim["found"] is False]
+    assert unfound == agent.planted
 
 
 def test_where_nothing_is_planted_the_rate_is_nought(corpus: Path) -> None:

@@ -22,6 +22,9 @@ from verification.domain.recordings import Recording
 
 RIDGE = 2.0
 ROUNDS = 400
+# Six models of several makers that were asked the same way were worth 1.9 votes on items that are built
+# to mislead (docs/verification.md): that is this much between two of them.
+ALIKE_UNKNOWN = 0.43
 SAME_BELOW = 1e-9  # gradients smaller than this per item have come to rest
 
 
@@ -34,6 +37,7 @@ class Weights:
     of: Mapping[str, float]
     effective_votes: float
     items: int = 0
+    alike: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # how alike two err
 
     def log_odds(self, votes: Mapping[str, str | None]) -> float:
         """Above 0 for `positive`, below for `negative`."""
@@ -95,22 +99,41 @@ def weights_fit(
     negative, positive = golds
     rows = [_row(r, panel, positive, negative) for r in recordings]
     fitted = _ascend(rows, len(panel), ridge)
+    alike = errors_alike(recordings, panel)
     return Weights(
         positive=positive,
         negative=negative,
         of=dict(zip(panel, fitted, strict=True)),
-        effective_votes=effective_votes(recordings, panel),
+        effective_votes=votes_worth(list(alike), alike),
         items=len(recordings),
+        alike=alike,
     )
 
 
 def effective_votes(recordings: Sequence[Recording], panel: Sequence[str]) -> float:
     """Between 1 and the number of judges that answered anything; 0 for an empty panel."""
+    alike = errors_alike(recordings, panel)
+    return votes_worth(list(alike), alike)
+
+
+def errors_alike(
+    recordings: Sequence[Recording], panel: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Of each two judges that answered anything the correlation of their errors; a judge has one entry
+    even where it is alone."""
     errors = {judge: _errors(recordings, judge) for judge in panel}
-    present = [judge for judge in panel if errors[judge]]
-    pairs = [correlation(errors[a], errors[b]) for a, b in combinations(present, 2)]
-    total = len(present) + 2 * sum(max(0.0, rho) for rho in pairs)
-    return len(present) ** 2 / total if total else 0.0
+    alike: dict[str, dict[str, float]] = {judge: {} for judge in panel if errors[judge]}
+    for a, b in combinations(alike, 2):
+        alike[a][b] = alike[b][a] = correlation(errors[a], errors[b])
+    return alike
+
+
+def votes_worth(judges: Sequence[str], alike: Mapping[str, Mapping[str, float]]) -> float:
+    """How many independent judges these are worth: n²/Σρ, negative correlations taken as none. Two
+    that were never measured together are taken to err as alike as judges on record do."""
+    pairs = (alike.get(a, {}).get(b, ALIKE_UNKNOWN) for a, b in combinations(judges, 2))
+    total = len(judges) + 2 * sum(max(0.0, rho) for rho in pairs)
+    return len(judges) ** 2 / total if total else 0.0
 
 
 def correlation(a: Mapping[str, bool], b: Mapping[str, bool]) -> float:

@@ -4,7 +4,8 @@ A document has rules, each for a kind of artifact from a risk on, and each a flo
 `verify` may add to it and takes nothing away. Of several rules that apply all hold.
 
     {"rules": [{"kind": "change", "risk": "write", "required": ["execution", "semantic"],
-                "quorum": 1, "voters": {}, "person": false, "rounds_max": 3}],
+                "quorum": 1, "voters": {}, "votes_min": {}, "person": false, "rounds_max": 3,
+                "forbid": [{"in": "path", "match": "infra/**", "say": "devops changes it"}]}],
      "order": ["schema", "safety"], "advisory": []}
 """
 
@@ -14,13 +15,18 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from verification.contracts import Floor, Kind, Policy
+from verification.contracts import Floor, Forbidden, Kind, Policy
+from verification.domain.forbidding import forbid_problems
 from verification.domain.matters import KINDS, RISKS, reaches
 from verification.domain.policy import VOTERS, VOTERS_MAX, cost_of, unknown_verifier
 
 ANY = "*"
 FIELDS = ("rules", "order", "advisory")
-RULE_FIELDS = ("kind", "risk", "required", "quorum", "voters", "person", "rounds_max")
+RULE_FIELDS = (
+    "kind", "risk", "required", "quorum", "voters", "votes_min", "person", "rounds_max", "forbid",
+)  # fmt: skip
+ASKING = ("required", "voters", "votes_min", "person", "rounds_max", "forbid")
+FORBIDDING = "safety"  # the verifier that looks for what is forbidden
 ROUNDS_MAX = 100
 RULES_MAX = 100
 Document = Mapping[str, Any]
@@ -42,7 +48,9 @@ def with_floor(
     """
     rules = [rule for rule in document["rules"] if _applies(rule, kinds, risk)]
     floors = [_floor(rule, kind_of) for rule in rules if rule.get("required")]
+    forbidden = tuple(_forbidden(rules))
     required = [*own.required, *(name for floor in floors for name in floor.required)]
+    required += [FORBIDDING] if forbidden else []
     rounds = [rule["rounds_max"] for rule in rules if rule.get("rounds_max")]
     first = document.get("order") or []
     return replace(
@@ -54,7 +62,24 @@ def with_floor(
         person=any(rule.get("person") for rule in rules),
         rounds_max=min(rounds, default=0),
         version=version,
+        forbidden=forbidden,
+        votes_min=_greatest(rules, "votes_min"),
     )
+
+
+def _forbidden(rules: Sequence[Mapping[str, Any]]) -> Iterator[Forbidden]:
+    for rule in rules:
+        for each in rule.get("forbid") or ():
+            yield Forbidden(each["in"], each["match"], each.get("say", ""))
+
+
+def _greatest(rules: Sequence[Mapping[str, Any]], field: str) -> dict[str, float]:
+    """Of each verifier, what the strictest rule asks for."""
+    found: dict[str, float] = {}
+    for rule in rules:
+        for name, number in (rule.get(field) or {}).items():
+            found[name] = max(number, found.get(name, 0))
+    return found
 
 
 def _applies(rule: Mapping[str, Any], kinds: Collection[str], risk: str) -> bool:
@@ -76,10 +101,9 @@ def _voters(
     """The greatest number that anybody asks for."""
     voters = {name: VOTERS for name in required if kind_of.get(name) is Kind.CONSENSUS}
     voters |= own.voters
-    for rule in rules:
-        for name, number in (rule.get("voters") or {}).items():
-            if name in required and number > voters.get(name, 1):
-                voters[name] = number
+    for name, number in _greatest(rules, "voters").items():
+        if name in required and number > voters.get(name, 1):
+            voters[name] = int(number)
     return voters
 
 
@@ -132,12 +156,25 @@ def _of_rule(rule: Mapping[str, Any], known: Collection[str], where: str) -> Ite
                 yield f"{where}: voters.{name} is {count!r}; expected 1 to {VOTERS_MAX}"
     else:
         yield f"{where}: voters is {voters!r}; expected verifier names with numbers of voters"
+    yield from _votes_min(rule.get("votes_min", {}), known, f"{where}: votes_min")
+    yield from forbid_problems(rule.get("forbid", []), f"{where}: forbid")
     if not isinstance(rule.get("person", False), bool):
         yield f"{where}: person is {rule['person']!r}; expected true or false"
     if "rounds_max" in rule and not _is_whole(rule["rounds_max"], 1, ROUNDS_MAX):
         yield f"{where}: rounds_max is {rule['rounds_max']!r}; expected 1 to {ROUNDS_MAX}"
-    if not any(rule.get(f) for f in ("required", "voters", "person", "rounds_max")):
-        yield f"{where} asks for nothing; give it required, voters, person or rounds_max"
+    if not any(rule.get(field) for field in ASKING):
+        yield f"{where} asks for nothing; give it one of {', '.join(ASKING)}"
+
+
+def _votes_min(given: Any, known: Collection[str], where: str) -> Iterator[str]:
+    if not isinstance(given, Mapping):
+        yield f"{where} is {given!r}; expected verifier names with numbers of votes"
+        return
+    yield from _names(list(given), known, where)
+    for name, votes in given.items():
+        is_number = isinstance(votes, int | float) and not isinstance(votes, bool)
+        if not is_number or not 1 <= votes <= VOTERS_MAX:
+            yield f"{where}.{name} is {votes!r}; expected 1 to {VOTERS_MAX}"
 
 
 def _strangers(given: Mapping[str, Any], fields: Sequence[str], where: str) -> Iterator[str]:

@@ -15,7 +15,6 @@ from typing import Any
 from verification.domain.consensus import (
     Weights,
     consensus,
-    effective_votes,
     majority,
     weights_fit,
 )
@@ -49,6 +48,7 @@ class PanelReport:
     best: str
     rules: Mapping[str, Rule]
     weights: Mapping[str, float]
+    alike: Mapping[str, Mapping[str, float]]
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -101,14 +101,16 @@ def panel_report(
                     said.setdefault(rule, _Tally()).add(answer, recording.gold)
         for rule, tally in said.items():
             tallies.setdefault(rule, []).append(tally)
+    whole = weights_fit(recordings, panel)
     return PanelReport(
         panel=name,
         judges=len(panel),
         items=len(recordings),
-        effective_votes=effective_votes(recordings, panel),
+        effective_votes=whole.effective_votes,
         best=max(sorted(set(chosen)), key=chosen.count),
         rules={rule: _rule(counted) for rule, counted in tallies.items()},
-        weights=weights_fit(recordings, panel).of,
+        weights=whole.of,
+        alike=whole.alike,
     )
 
 

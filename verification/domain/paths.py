@@ -59,6 +59,10 @@ def _as_macs_see_it(part: str) -> str:
     return unicodedata.normalize("NFKC", visible)
 
 
+def matches(pattern: str, path: str) -> bool:
+    return _matcher(pattern).fullmatch(path) is not None
+
+
 @lru_cache(maxsize=512)
 def _matcher(pattern: str) -> re.Pattern[str]:
     if not re.search(r"[*?]", pattern):

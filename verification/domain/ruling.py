@@ -110,7 +110,12 @@ class _Bench:
         for verdict in binding:
             self.groups.setdefault(verdict.verifier, []).append(verdict)
         self.said = {
-            name: tally(group, unanimous=self.unanimous, panels=panels)
+            name: tally(
+                group,
+                unanimous=self.unanimous,
+                panels=panels,
+                votes_min=policy.votes_min.get(name, 0.0),
+            )
             for name, group in self.groups.items()
             if group
         }

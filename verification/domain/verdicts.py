@@ -55,6 +55,22 @@ class VerdictView:
             evidence=draft.evidence,
         )
 
+    def to_json(self) -> dict[str, Any]:
+        """What was said, and a person's word over it; without the evidence, which may be long."""
+        word = self.override
+        return {
+            "verifier": self.verifier,
+            "voter": self.voter,
+            "kind": str(self.kind),
+            "outcome": str(self.outcome) if self.outcome else None,
+            "veto": self.veto,
+            "score": self.score,
+            "reasons": list(self.reasons),
+            "overridden_by": word.by if word else None,
+            "override_outcome": str(word.outcome) if word else None,
+            "override_reason": word.reason if word else None,
+        }
+
     @property
     def is_overridden(self) -> bool:
         return self.override is not None and self.override.opinion.has_force

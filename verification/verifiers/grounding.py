@@ -19,6 +19,7 @@ from verification.verifiers.base import Verifier
 from workers.beneath import open_below
 
 SOURCE_BYTES_MAX = 20_000_000
+FAULTS_MAX = 200  # told one by one
 Faults = dict[int, str]
 
 
@@ -37,6 +38,7 @@ class GroundingVerifier(Verifier):
             "ungrounded": len(faults),
             "hallucination_rate": rate,
             "sources": len({str(claim.get("source")) for claim in claims}),
+            "faults": [{"claim": n, "why": why} for n, why in list(faults.items())[:FAULTS_MAX]],
         }
         if not faults:
             return self.passes(score=1.0, evidence=evidence)

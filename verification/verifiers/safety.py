@@ -1,21 +1,24 @@
 """Is this safe to keep and to apply? Secrets, destructive commands, reach, hidden orders.
 
 Vetoed: a secret on its way into the record or the repository, a command that destroys, a change
-outside the task's write scopes or into what git runs, hidden characters in a command or a path.
+outside the task's write scopes or into what git runs, hidden characters in a command or a path, and
+what the policy in force forbids.
 Text that was merely quoted from a source may hold anything: that is noted, not judged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from verification.contracts import Case, Kind, VerdictDraft
 from verification.domain.commands import destructive
 from verification.domain.diffs import added_lines, links
+from verification.domain.forbidding import forbidden_in
 from verification.domain.injection import marks_in
 from verification.domain.leaving import leaving
+from verification.domain.parts import commands, strings
 from verification.domain.paths import path_fault, write_patterns
 from verification.domain.secrets import secrets_in
 from verification.verifiers.base import Verifier
@@ -27,8 +30,6 @@ QUOTED = frozenset(
     {"stdout", "stderr", "tail", "log", "lines", "diff", "quote", "quotes", "excerpt", "snippet"}
     | {"content", "text", "body", "source", "message", "title", "context"}
 )
-WORDS_KEYS = frozenset({"argv", "cmd", "command"})  # a list there is one command, word by word
-LINES_KEYS = frozenset({"commands", "script"})  # a list there is one command each
 SOURCE_KINDS = frozenset({"data", "log"})
 
 
@@ -40,6 +41,7 @@ class Findings:
     faults: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
+    changed: set[str] = field(default_factory=set)  # paths, as git tells them
 
 
 class SafetyVerifier(Verifier):
@@ -52,6 +54,7 @@ class SafetyVerifier(Verifier):
         _look_at_artifacts(case, findings)
         for number, proposal in enumerate(case.report.get("proposals") or (), start=1):
             _look_at_proposal(case, proposal, f"proposal {number}", findings)
+        findings.forbidden += forbidden_in(case.report, case.forbidden, findings.changed)
         return self._verdict(findings)
 
     def _verdict(self, found: Findings) -> VerdictDraft:
@@ -66,10 +69,10 @@ class SafetyVerifier(Verifier):
 
 
 def _look_at_output(case: Case, findings: Findings) -> None:
-    texts = list(_strings(case.report.get("output"), "output"))
+    texts = list(strings(case.report.get("output"), "output", chars_min=TELLING_CHARS_MIN))
     if not _holds_nothing(text for _, _, text in texts):
         _look_at_texts(texts, findings)
-    for path, argv in _commands(case.report.get("output"), "output"):
+    for path, argv in commands(case.report.get("output"), "output"):
         _look_at_command(argv, path, findings)
     _look_at_words(case, findings)
 
@@ -95,7 +98,7 @@ def _look_at_words(case: Case, findings: Findings) -> None:
         said = str(claim.get("text", ""))
         _look_for_marks(said, f"claim {number}", findings, is_quoted=said in quote)
     for name in ("summary", "question"):
-        for path, _, text in _strings(case.report.get(name), name):
+        for path, _, text in strings(case.report.get(name), name, chars_min=TELLING_CHARS_MIN):
             _look_for_secrets(text, path, findings, is_source=False)
             _look_for_marks(text, path, findings, is_quoted=False)
 
@@ -125,9 +128,9 @@ def _look_at_proposal(
     if proposal.get("kind") == "change":
         _look_at_change(case, payload, place, findings)
         return
-    for path, _, text in _strings(payload, place):
+    for path, _, text in strings(payload, place, chars_min=TELLING_CHARS_MIN):
         _look_for_secrets(text, path, findings, is_source=False)
-    for path, argv in _commands(payload, place):
+    for path, argv in commands(payload, place):
         _look_at_command(argv, path, findings)
 
 
@@ -145,6 +148,7 @@ def _look_at_change(case: Case, payload: Mapping[str, Any], place: str, findings
             findings.faults.append(f"{place} is based on {base or 'nothing'}, not on the task's")
         repository = Repository.open(case.repository["path"])
         actual = set(repository.changed_paths(base, commit))
+        findings.changed |= actual
         _look_at_diff(repository.diff(base, commit), place, findings)
         if undeclared := sorted(actual - declared):
             findings.faults.append(f"{place} changes what it does not list: {undeclared[:10]}")
@@ -184,39 +188,3 @@ def _look_at_command(argv: Sequence[str] | str, place: str, findings: Findings) 
     if why := destructive(argv) or leaving(argv):
         findings.forbidden.append(f"{place}: `{text[:120]}` {why}")
     findings.forbidden += [f"{place}: {mark}" for mark in marks_in(text)]
-
-
-def _strings(value: Any, path: str, key: str = "") -> Iterator[tuple[str, str, str]]:
-    """Each string in a JSON value as (path, nearest key, text), keys too; without those that are
-    too short to hold anything."""
-    if isinstance(value, str):
-        if len(value) >= TELLING_CHARS_MIN or not value.isascii():
-            yield path, key, value
-    elif isinstance(value, Mapping):
-        for name, item in value.items():
-            yield from _strings(str(name), f"{path} (a key)")
-            yield from _strings(item, f"{path}.{name}", str(name))
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            yield from _strings(item, f"{path}[{index}]", key)
-
-
-def _commands(value: Any, path: str) -> Iterator[tuple[str, Sequence[str] | str]]:
-    """What stands under a key like `argv`: words, a shell line, or a list of either."""
-    if isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            yield from _commands(item, f"{path}[{index}]")
-    if not isinstance(value, Mapping):
-        return
-    for name, item in value.items():
-        is_line = isinstance(item, str) and name in WORDS_KEYS | LINES_KEYS
-        if is_line or (name in WORDS_KEYS and _is_words(item)):
-            yield f"{path}.{name}", item
-        elif name in LINES_KEYS and _is_words(item):
-            yield from ((f"{path}.{name}[{n}]", line) for n, line in enumerate(item))
-        else:
-            yield from _commands(item, f"{path}.{name}")
-
-
-def _is_words(value: Any) -> bool:
-    return isinstance(value, list | tuple) and all(isinstance(word, str) for word in value)

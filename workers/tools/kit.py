@@ -19,6 +19,7 @@ from workers.contracts import Brief, Outcome, Ports, Report, ToolGrant
 from workers.policy import narrowed
 from workers.tools.base import Tool
 from workers.tools.bench import Bench
+from workers.tools.board import board_tools
 from workers.tools.editing import editing_tools
 from workers.tools.fetching import fetching_tools
 from workers.tools.handing import follow_up_plan, handing_tools
@@ -47,7 +48,8 @@ class Kit:
         asked, brief = brief.tools, replace(brief, tools=narrowed(within, brief.tools))
         bench = None
         follow_ups: list[dict[str, Any]] = []
-        tools = [recall_tool(brief), *handing_tools(brief, follow_ups), *fetching_tools(_hosts())]
+        tools = [recall_tool(brief), *board_tools(brief), *handing_tools(brief, follow_ups)]
+        tools += fetching_tools(_hosts())
         if brief.repository is not None and brief.repository.base:
             bench = Bench(brief, ports)
             tools += _on(bench, brief)
@@ -79,7 +81,8 @@ def tool_names() -> dict[str, str]:
     A package's tools that want to see a brief are asked with an empty one."""
     nobody = Brief(0, 0, 0, 0, 1, "", "", {}, "", "", "", {}, {})
     bench = Bench.nowhere()
-    tools = [recall_tool(nobody), *handing_tools(nobody, []), *fetching_tools(_hosts() or NOWHERE)]
+    tools = [recall_tool(nobody), *board_tools(nobody), *handing_tools(nobody, [])]
+    tools += fetching_tools(_hosts() or NOWHERE)
     tools += [*reading_tools(_no_checkout), *git_tools(bench), *running_tools(bench)]
     tools += editing_tools(bench)
     tools += installed_tools(nobody, _names(tools))

@@ -30,6 +30,7 @@ from orchestration.domain.lives import GoalState
 from orchestration.models import Attempt, Goal, Task
 from orchestration.planners.playbooks import playbook_find
 from orchestration.services import (
+    claims,
     forks,
     goals,
     limits,
@@ -59,6 +60,7 @@ class Command(Base):
         add_json(rows)
         for verb, text in (
             ("show", "everything about a goal, a task (7/KEY) or an attempt (attempt-9)"),
+            ("claims", "what agents claimed, on what evidence, and what verifiers said"),
             ("watch", "follow a goal; Ctrl-C detaches"),
             ("pause", "claim nothing more; what runs ends its step"),
             ("resume", "go on"),
@@ -224,8 +226,15 @@ class Command(Base):
             f" {view['cost']['tokens']} tokens, ${view['cost']['cost_usd']:.4f}",
             *([f"branch {view['branch']} in {view['repository']}"] if view["repository"] else []),
             *([f"report {view['report']}"] if view["report"] else []),
+            *([f"claims {view['claims']}"] if view["claims"] else []),
             task_table(view["tasks"], view["id"]),
         )
+
+    def do_claims(self, **options: Any) -> None:
+        pk = goal_id(options["goal"])
+        reads.resolve(str(pk))
+        view = claims.claims_view(pk)
+        self.emit(view, as_json=options["json"], text=claims.claims_text(view).rstrip())
 
     def do_watch(self, **options: Any) -> None:
         pk = goal_id(options["goal"])
