@@ -36,6 +36,7 @@ from verification.domain.appeals import appealable, appealed, evidence_problem
 from verification.domain.authority import Opinion
 from verification.domain.floors import FORBIDDING, with_floor
 from verification.domain.forbidding import forbidden_in
+from verification.domain.injection import marks_in as marks_in
 from verification.domain.matters import kinds_of, risk_of
 from verification.domain.ruling import Unproven, decide, voters_of
 from verification.domain.verdicts import Override, VerdictView, still_binding

@@ -50,6 +50,25 @@ def profile_delete(profile: AgentProfile, *, by: str) -> None:
         AgentProfile.objects.filter(pk=profile.pk).delete()
 
 
+def written(name: str) -> tuple[Persona, int] | None:
+    """What the agent of this name is now, and as which version; None where none is on."""
+    profile = AgentProfile.objects.filter(name=name, enabled=True).first()
+    return None if profile is None else (profile.persona(), profile.version)
+
+
+def prompt_change(name: str, prompt: str, *, seen: int, by: str) -> int:
+    """Give the agent another prompt, as its next version, which is returned. AgentChanged when it is
+    another one by now than the version that was `seen`; ValidationError for what cannot run."""
+    with transaction.atomic():
+        _one_at_a_time()
+        profile = AgentProfile.objects.filter(name=name).first()
+        if profile is None or profile.version != seen:
+            raise AgentChanged(name=name, now=profile.version if profile else "deleted", seen=seen)
+        profile.prompt = prompt
+        profile.full_clean()
+        return profile_save(profile, by=by).version
+
+
 def profiled(name: str) -> Agent | None:
     """The agent of a profile as it is now; None when there never was one. AgentOff when it is
     switched off, or was deleted."""

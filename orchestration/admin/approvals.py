@@ -43,6 +43,11 @@ LEARNED = {
     "edit": "The same with the fields below, if it still gives the recorded plans.",
     "reject": "It is not used, and not offered again for the same evidence.",
 }
+PROMPT = {
+    "approve": "The agent's next version has the prompt below, byte for byte.",
+    "edit": "It has the prompt that you write below.",
+    "reject": "The agent stays as it is; not offered again for the same evidence.",
+}
 ANSWERS = {"respond": "The task goes on with your answer."}
 
 
@@ -179,7 +184,9 @@ class ApprovalAdmin(Window):
 
 
 def _choices(row: ApprovalRequest) -> list[tuple[str, str]]:
-    texts = CONSEQUENCES | {"question": ANSWERS, "playbook": LEARNED}.get(row.kind, {})
+    texts = CONSEQUENCES | {"question": ANSWERS, "playbook": LEARNED, "prompt": PROMPT}.get(
+        row.kind, {}
+    )
     return [(name, texts[name]) for name in texts if name in row.allowed]
 
 

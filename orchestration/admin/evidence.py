@@ -18,7 +18,7 @@ def evidence(row: ApprovalRequest) -> dict[str, Any]:
     return {
         "question": visible(row.question),
         "context_shown": document(row.context) if row.context else "",
-        "bytes": canonical(row.proposal) if row.proposal else None,
+        "bytes": canonical(row.proposal) if row.proposal else _prompt(row),
         "editable_json": json.dumps(_editable(row), indent=2),
         "attempt": attempt,
         "verdicts": verdicts(attempt.pk) if attempt else [],
@@ -32,7 +32,16 @@ def _editable(row: ApprovalRequest) -> Any:
         shown = row.context["playbook"]
         words = {key: shown.get(key, "") for key in ("name", "description")}
         return {**words, "rename": {name: name for name in shown.get("parameters", {})}}
+    if row.kind == "prompt":
+        return {"prompt": row.context["change"]["prompt"]}
     return row.proposal.payload if row.proposal else {}
+
+
+def _prompt(row: ApprovalRequest) -> dict[str, Any] | None:
+    """The whole prompt as it would be, where that is what is asked about."""
+    if row.kind != "prompt":
+        return None
+    return {"payload": visible(row.context["change"]["prompt"]), "hash": row.action_hash}
 
 
 def canonical(proposal: Proposal) -> dict[str, Any]:

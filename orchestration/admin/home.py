@@ -8,6 +8,8 @@ from django.contrib import admin
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 
+from agentsys.gateway import GatewayError, breakers, roles
+from agentsys.gateway.breakers import Breaker
 from agentsys.health import readiness
 from orchestration.admin.goalpage import shown_state
 from orchestration.api.access import is_member, scoped, visible_goals
@@ -43,6 +45,7 @@ def summary(user: Any) -> dict[str, Any]:
         "member": True,
         "problems": problems,
         "workers": workers_alive(),
+        "providers": providers_left_alone() if user.is_superuser else [],
         "waiting_total": requests.count(),
         "waiting": requests.select_related("goal").order_by("due_at", "id")[:SHOWN_MAX],
         "under_way": [
@@ -53,6 +56,17 @@ def summary(user: Any) -> dict[str, Any]:
         "decisions": decisions.select_related("request", "user").order_by("-at")[:5],
         "any_goal": visible_goals(user).exists(),
     }
+
+
+def providers_left_alone() -> list[Breaker]:
+    """Providers of configured models that are not asked for a while, since they were away. Where models
+    are is for superusers, as are model profiles."""
+    try:
+        chains = roles.profiles()
+    except GatewayError:
+        return []  # a name that cannot be used: `doctor` says which
+    sources = sorted({model.source for chain in chains.values() for model in chain})
+    return [seen for seen in map(breakers.state_of, sources) if seen.state != "closed"]
 
 
 def workers_alive() -> int:

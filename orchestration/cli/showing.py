@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from difflib import unified_diff
 from typing import Any
 
 # Its fields in the order in which they are read; a database keeps none.
@@ -73,6 +74,8 @@ def asked_lines(view: Mapping[str, Any]) -> Iterator[str]:
             yield proposal["diff"]
     if view["kind"] == "playbook":
         yield from _playbook_lines(view["context"], view["action_hash"])
+    if view["kind"] == "prompt":
+        yield from _prompt_lines(view["context"], view["action_hash"])
     if view["plan"] is not None:
         yield f"the plan: {value_text(view['plan'])}"
     if view["inputs"] is not None:
@@ -97,6 +100,17 @@ def _playbook_lines(context: Mapping[str, Any], hashed: str) -> Iterator[str]:
         )
     ended = context["of_this_shape"]
     yield f"of goals of this shape {ended['succeeded']} succeeded and {ended['failed']} failed"
+
+
+def _prompt_lines(context: Mapping[str, Any], hashed: str) -> Iterator[str]:
+    change = context["change"]
+    yield f"the prompt of {change['agent']}, exactly (sha256 {hashed}):"
+    before, after = context["before"].splitlines(), change["prompt"].splitlines()
+    names = (f"version {change['version']}", "the next version")
+    yield from unified_diff(before, after, *names, lineterm="", n=len(before))
+    yield f"on record under version {change['version']}: {json.dumps(context['backtest'])}"
+    for rule in context["rules"]:
+        yield f"{rule['attempts']} attempts at {rule['tasks']} tasks were refused for: {rule['text']}"
 
 
 def verdict_lines(verdicts: list[Mapping[str, Any]]) -> list[str]:

@@ -20,7 +20,16 @@ from orchestration.models.tasks import Attempt, Task
 
 DECISIONS = ("approve", "edit", "reject", "respond")
 REQUEST_STATES = ("open", "approved", "rejected", "answered", "expired", "withdrawn")
-REQUEST_KINDS = ("proposal", "question", "verdict", "plan", "budget", "effect", "playbook")
+REQUEST_KINDS = (
+    "proposal",
+    "question",
+    "verdict",
+    "plan",
+    "budget",
+    "effect",
+    "playbook",
+    "prompt",
+)
 
 
 class Scope(models.Model):

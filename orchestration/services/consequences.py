@@ -21,6 +21,7 @@ from orchestration.services.moves import attempts_move, goal_move, proposals_mov
 from orchestration.services.parking import budget_answered, task_resume
 from orchestration.services.pausing import deadline_granted
 from orchestration.services.plans import roots_start
+from orchestration.services.prompting import prompt_decided
 from orchestration.services.proposals import action_failed, applied
 from orchestration.services.settle import carry_out
 from verification import services as verification
@@ -29,7 +30,7 @@ from workers.actions import Action
 from workers.services import blob_get, effect_confirm, effect_refuse
 
 
-def follow(
+def follow(  # noqa: C901 - every kind has its line
     book: Book,
     request: ApprovalRequest,
     decision: str,
@@ -65,6 +66,8 @@ def follow(
             _effect_decided(book, request, decision, actor, reason, after)
         case "playbook":
             playbook_decided(book, request, decision, actor=actor, payload=payload)
+        case "prompt":
+            prompt_decided(book, request, decision, actor=actor, payload=payload)
 
 
 def _deadline_decided(book: Book, decision: str, actor: str, reason: str) -> None:

@@ -294,7 +294,8 @@ INVARIANTS = (
         "approvals-end-with-goals", "approval", "is open in a goal that is over",
         query(f"r.goal_id, r.id, r.kind FROM {R} r JOIN {G} g ON g.id = r.goal_id",
               # One about what the goal teaches is asked when it is over.
-              "r.state = 'open' AND r.kind <> 'playbook' AND g.finished_at IS NOT NULL", of="r"),
+              "r.state = 'open' AND r.kind NOT IN ('playbook', 'prompt')"
+              " AND g.finished_at IS NOT NULL", of="r"),
     ),
     Invariant(
         "approved-is-applied", "proposal", "was approved at {fact} and is not applied",

@@ -1,4 +1,5 @@
-"""Looking back at a goal that succeeded: what it and others were run by is offered as a playbook.
+"""Looking back at a goal that is over: what it and others that succeeded were run by is offered as a
+playbook, and what verifiers refused again and again as a change of a prompt (`services.prompting`).
 
 Guaranteed: nothing is used because it was found here. A candidate passes its backtest
 (`domain.reflection`), then a person is asked; `services.learned` carries out what the person says.
@@ -46,6 +47,7 @@ from orchestration.planners.playbooks import playbook_files, playbook_read
 from orchestration.planners.wording import worded
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.metering import GoalMeter
+from orchestration.services.prompting import prompts_offer
 from orchestration.services.requests import request_open
 from orchestration.services.sessions import LOCK_CLASS
 from verification import services as verification
@@ -80,12 +82,13 @@ def _conclude(book: Book, goal: Goal, candidate: Candidate | None, seen: Sequenc
     due = Goal.objects.filter(pk=goal.pk, reflect_due_at__isnull=False)
     if not due.update(reflect_due_at=None):
         return "nothing is due"  # another message was first
-    if candidate is None:
-        return ""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [PROJECT_LOCK, goal.project_id])
-    why = known_already(goal.project, candidate, seen)
-    return why or f"offered in approval-{_offer(book, goal, candidate, seen).pk}"
+    found = prompts_offer(book, goal)
+    if candidate is not None:
+        why = known_already(goal.project, candidate, seen)
+        found.insert(0, why or f"offered in approval-{_offer(book, goal, candidate, seen).pk}")
+    return "; ".join(found)
 
 
 def _candidate(goal: Goal, seen: Sequence[Seen]) -> Candidate | None:

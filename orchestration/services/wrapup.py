@@ -69,7 +69,7 @@ def _claim(goal_id: int) -> datetime | None:
 
 def _reflects(goal: Goal) -> Now | None:
     """Another outbox takes over: what the goal teaches is looked at later, by a message of its own."""
-    teaches = goal.state == "succeeded" and goal.forked_from_id is None
+    teaches = goal.state in ("succeeded", "failed") and goal.forked_from_id is None
     return Now() if teaches and goal.project.policy.get("reflection", True) else None
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from uuid import uuid4
+
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from agentsys.gateway import breakers, roles
 from orchestration.models import (
     Artifact,
     Budget,
@@ -137,6 +141,24 @@ def test_the_home_page_says_what_waits(root, request_row):
     assert "No worker is alive" in page
     WorkerSession.objects.create(host="here", pid=1)
     assert "1 worker alive" in root.get(reverse("admin:index")).content.decode()
+
+
+def test_the_home_page_says_which_provider_is_left_alone(root, settings, monkeypatch):
+    """To superusers: where models are is theirs to know. Of AGENTSYS_MODEL, too, which has no row."""
+    settings.AGENTSYS = replace(settings.AGENTSYS, model="openai:m", breaker_outages=1)
+    options = settings.CELERY_BROKER_TRANSPORT_OPTIONS
+    own = {**options, "global_keyprefix": f"{options['global_keyprefix']}{uuid4().hex[:8]}:"}
+    settings.CELERY_BROKER_TRANSPORT_OPTIONS = own
+    monkeypatch.setattr(breakers, "_local", breakers.LocalStore())
+    roles.forget()
+    says = "openai is not asked for a while (open: 1 outages"
+    assert says not in root.get(reverse("admin:index")).content.decode()
+    breakers.failed("openai")
+    assert says in root.get(reverse("admin:index")).content.decode()
+    ada = console(person("ada", "viewer"))
+    assert says not in ada.get(reverse("admin:index")).content.decode()
+    settings.AGENTSYS = replace(settings.AGENTSYS, model="nonsense")
+    assert root.get(reverse("admin:index")).status_code == 200
 
 
 def test_an_empty_console_teaches_the_first_command(root):

@@ -95,6 +95,7 @@ class Plumbing:
         tree: Tree | None,
         stdin: bytes = b"",
         ok: tuple[int, ...] = (0,),
+        seconds: float = TIMEOUT_SECONDS,
     ) -> subprocess.CompletedProcess[bytes]:
         ours = own_git_dir(self.sha_format)
         env = {"GIT_DIR": str(ours), "GIT_OBJECT_DIRECTORY": str(self.common_dir / "objects")}
@@ -103,7 +104,8 @@ class Plumbing:
         if tree is not None:
             env |= {"GIT_WORK_TREE": str(tree.folder), "GIT_INDEX_FILE": str(tree.index)}
         cwd = tree.folder if tree is not None else ours
-        return self._checked(words, git_run(words, cwd=cwd, env=env, stdin=stdin), ok)
+        ended = git_run(words, cwd=cwd, env=env, stdin=stdin, seconds=seconds)
+        return self._checked(words, ended, ok)
 
     def _checked(
         self, words: list[str], ended: subprocess.CompletedProcess[bytes], ok: tuple[int, ...]
@@ -154,7 +156,12 @@ class Plumbing:
 
 
 def git_run(
-    words: list[str], *, cwd: Path, env: Mapping[str, str], stdin: bytes = b""
+    words: list[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    stdin: bytes = b"",
+    seconds: float = TIMEOUT_SECONDS,
 ) -> subprocess.CompletedProcess[bytes]:
     options = [part for key, value in HARDENED for part in ("-c", f"{key}={value}")]
     try:
@@ -164,7 +171,7 @@ def git_run(
             env={**ENV, **env},
             input=stdin,
             capture_output=True,
-            timeout=TIMEOUT_SECONDS,
+            timeout=seconds,
             check=False,
         )
     except FileNotFoundError as error:
@@ -172,7 +179,7 @@ def git_run(
         raise BadInput(what="repository", problems=[problem]) from error
     except subprocess.TimeoutExpired as error:
         raise GitFailed(
-            command=words[0], path=str(cwd), status="none", stderr=f"over {TIMEOUT_SECONDS:.0f} s"
+            command=words[0], path=str(cwd), status="none", stderr=f"over {seconds:.0f} s"
         ) from error
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from agentsys.kernel.errors import BadInput, NotFound
 from workers.git.merging import Merging
 from workers.git.plumbing import full_sha, git_run
+from workers.git.searching import Searching
 from workers.git.structure import structure_faults
 from workers.git.worktrees import Worktrees
 
 
-class Repository(Worktrees, Merging):
+class Repository(Worktrees, Merging, Searching):
     """Made by `open`, which checks that it is one."""
 
     @classmethod

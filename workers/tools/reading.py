@@ -12,9 +12,12 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
+from agentsys.kernel.errors import BadInput
 from memory import services as memory
 from workers.contracts import Brief, ScopeGrant
+from workers.errors import GitFailed
 from workers.git import Repository
+from workers.git.searching import Pattern
 from workers.patterns import matches
 from workers.tools.base import Tool, ToolFailed, arguments
 
@@ -26,6 +29,7 @@ FILE_BYTES_MAX = 1_000_000  # larger ones are not searched
 SEARCH_SECONDS_MAX = 20.0
 STRING = {"type": "string"}
 COUNT = {"type": "integer", "minimum": 1}
+FLAG = {"type": "boolean"}
 
 
 def tools_for(brief: Brief) -> list[Tool]:
@@ -83,24 +87,46 @@ class Checkout:
         return f"{path}, lines {first} to {last} of {len(lines)}\n{shown[:TEXT_MAX]}"
 
     def search(self, args: Mapping[str, Any]) -> list[str]:
-        needle, prefix = str(args["text"]), str(args.get("prefix", "")).removeprefix("./")
-        if not needle.strip():
-            raise ToolFailed(tool="search_files", reason="the text to look for is empty")
+        pattern = _pattern(args)
+        prefix, glob = str(args.get("prefix", "")).removeprefix("./"), str(args.get("glob", ""))
+        wanted = [
+            path
+            for path in self._found_in(pattern)
+            if path in self._known and path.startswith(prefix) and _named(path, glob)
+        ]
         found: list[str] = []
         ends = time.monotonic() + SEARCH_SECONDS_MAX
-        paths = [p for p in self.paths if p.startswith(prefix)]
-        for number, path in enumerate(paths):
+        for number, path in enumerate(wanted):
             if len(found) >= MATCHES_MAX or time.monotonic() > ends:
-                return [*found, f"(stopped after {number} of {len(paths)} files)"]
-            found += self._matches(path, needle)[: MATCHES_MAX - len(found)]
+                return [*found, f"(stopped after {number} of {len(wanted)} files that have it)"]
+            found += self._lines(path, pattern, MATCHES_MAX - len(found))
         return found
 
-    def _matches(self, path: str, needle: str) -> list[str]:
-        content = self._repository.read(self._commit, path)
-        if len(content) > FILE_BYTES_MAX or needle.encode() not in content:
-            return []
-        lines = content.decode("utf-8", "replace").splitlines()
-        return [f"{path}:{n}: {line[:200]}" for n, line in enumerate(lines, 1) if needle in line]
+    def _found_in(self, pattern: Pattern) -> list[str]:
+        try:
+            return self._repository.files_with(self._commit, pattern)
+        except (BadInput, GitFailed) as error:
+            raise ToolFailed(tool="search_files", reason=str(error)) from error
+
+    def _lines(self, path: str, pattern: Pattern, most: int) -> list[str]:
+        if self._repository.size_of(self._commit, path) > FILE_BYTES_MAX:
+            return [f"{path}: has it, and is too large to be shown"]
+        lines = self._repository.lines_with(self._commit, path, pattern, most)
+        return [f"{path}:{number}: {line[:200]}" for number, line in lines]
+
+
+def _pattern(args: Mapping[str, Any]) -> Pattern:
+    text = str(args["text"])
+    if not text.strip():
+        raise ToolFailed(tool="search_files", reason="the text to look for is empty")
+    if "\n" in text or "\0" in text:
+        raise ToolFailed(tool="search_files", reason="what to look for has to be one line of text")
+    return Pattern(text, bool(args.get("regex")), bool(args.get("ignore_case")))
+
+
+def _named(path: str, glob: str) -> bool:
+    """`*.py` is any such file, as with other tools; with a slash it begins at the top."""
+    return not glob or matches(path, (glob if "/" in glob else f"**/{glob}",))
 
 
 def recall_tool(brief: Brief) -> Tool:
@@ -137,8 +163,9 @@ def reading_tools(checkout: Callable[[], Checkout]) -> list[Tool]:
         ),
         Tool(
             "search_files",
-            "Lines that hold exactly this text.",
-            arguments({"text": STRING}, prefix=STRING),
+            "Lines that hold exactly this text, or what a Perl regular expression matches (`regex`)."
+            " `glob` narrows the files, such as `*.py` or `src/**/*.py`, as does `prefix`.",
+            arguments({"text": STRING}, prefix=STRING, glob=STRING, regex=FLAG, ignore_case=FLAG),
             lambda args: checkout().search(args),
             origin=origin,
         ),
