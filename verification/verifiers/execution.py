@@ -3,13 +3,17 @@
 For change proposals, the tests run at the proposal's base and at its commit, in the sandbox: what
 passed before must pass after. The run at the base is kept as a `Baseline`, since many attempts
 start from one commit. Where no tests can be run, a change that alters no syntax tree passes with a
-lower score, and any other is not judged. `definition["check"]["argv"]` is a command that must end
-with 0.
+lower score, and any other is not judged. What fails with a change is run again before it is called
+broken: `domain.flaky`.
+
+A task's `check` adds a command that must end with 0, properties that must hold, and the repository's
+own type checker, which must find nothing new.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from agentsys.kernel.errors import NotFound
@@ -20,6 +24,7 @@ from verification.domain.paths import write_patterns
 from verification.domain.suites import NO_TESTS, Suite, regressions, says_nothing
 from verification.verifiers.base import Verifier
 from verification.verifiers.command_check import CHECK_SECONDS_MAX, check_argv, command_checked
+from verification.verifiers.property_check import PROPERTIES_SECONDS_MAX, properties_checked
 from verification.verifiers.suite_runs import (
     RERUN_SECONDS_MAX,
     SUITE_SECONDS_MAX,
@@ -32,6 +37,7 @@ from verification.verifiers.suite_runs import (
     run_suite,
 )
 from verification.verifiers.trees import Change, changes, repository_of
+from verification.verifiers.type_check import TYPES_SECONDS_MAX, types_checked
 
 if TYPE_CHECKING:
     from workers.git import Repository
@@ -45,7 +51,11 @@ class ExecutionVerifier(Verifier):
     name = "execution"
     kind = Kind.EXECUTION
     inline: ClassVar[bool] = False
-    timeout_seconds = 2 * SUITE_SECONDS_MAX + RERUN_SECONDS_MAX + CHECK_SECONDS_MAX
+    timeout_seconds = (  # below the limit of a message, with what it takes to begin and to end
+        2 * (SUITE_SECONDS_MAX + PROPERTIES_SECONDS_MAX + TYPES_SECONDS_MAX)
+        + RERUN_SECONDS_MAX
+        + CHECK_SECONDS_MAX
+    )
 
     def inline_for(self, case: Case) -> bool:
         """Saying that there is nothing to run costs nothing."""
@@ -143,7 +153,14 @@ Check = Callable[[Verifier, Case, Change | None], VerdictDraft]
 
 def _checks(case: Case) -> list[Check]:
     """What the task's `check` asks to be looked at, cheap first."""
-    return [command_checked] if check_argv(case) else []
+    check = case.definition.get("check")
+    asked = check if isinstance(check, Mapping) else {}
+    parts: dict[Check, bool] = {
+        command_checked: bool(check_argv(case)),
+        properties_checked: bool(asked.get("properties")),
+        types_checked: asked.get("types") is True,
+    }
+    return [part for part, is_asked in parts.items() if is_asked]
 
 
 def _evidence(before: Suite, after: Suite, found: Sequence[Finding] = ()) -> dict[str, Any]:
@@ -157,14 +174,19 @@ def _evidence(before: Suite, after: Suite, found: Sequence[Finding] = ()) -> dic
 
 def worst(drafts: Sequence[VerdictDraft]) -> VerdictDraft:
     """Of several verdicts the one that counts: a fail, an error, an abstention, then the lowest
-    score."""
+    score; with the reasons of all that say the same, and the evidence of all."""
     order = [
         VerdictOutcome.FAIL,
         VerdictOutcome.ERROR,
         VerdictOutcome.ABSTAIN,
         VerdictOutcome.PASS,
     ]
-    return min(drafts, key=lambda d: (order.index(d.outcome), 1.0 if d.score is None else d.score))
+    first = min(drafts, key=lambda d: (order.index(d.outcome), 1.0 if d.score is None else d.score))
+    rest = [draft for draft in drafts if draft is not first]
+    same = [first, *(draft for draft in rest if draft.outcome is first.outcome)]
+    reasons = dict.fromkeys(reason for draft in same for reason in draft.reasons)
+    evidence = {k: v for draft in [*rest, first] for k, v in draft.evidence.items()}
+    return replace(first, reasons=tuple(reasons), evidence=evidence)
 
 
 def _compile_faults(repository: Repository, change: Change) -> list[str]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SUITE_SECONDS_MAX = 240.0
 RERUNS_MAX = 2
-RERUN_SECONDS_MAX = 240.0  # for all of them together
+RERUN_SECONDS_MAX = 180.0  # for all of them together
 BASELINE_STATES = frozenset({"passed", "failed", "no_tests"})  # a timeout may be the machine's
 
 
