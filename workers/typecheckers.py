@@ -123,7 +123,8 @@ def _faults(checker: Checker, text: str, checkout: Path) -> list[TypeFault] | No
 def _pyright_fault(row: Mapping[str, Any], checkout: Path) -> TypeFault:
     path = str(row["file"]).removeprefix(f"{checkout}/")
     rule = f"  [{row['rule']}]" if row.get("rule") else ""
-    return TypeFault(path, f"{row['message']}{rule}", int(row["range"]["start"]["line"]) + 1)
+    text = " ".join(str(row["message"]).split())
+    return TypeFault(path, f"{text}{rule}", int(row["range"]["start"]["line"]) + 1)
 
 
 def _read(repository: Repository, commit: str, path: str) -> bytes | None:
