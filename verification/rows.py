@@ -236,6 +236,11 @@ def _evidence(draft: VerdictDraft) -> str:
     return canonical({**kept, "note": f"evidence of {len(text)} characters was too long to keep"})
 
 
+def stored(draft: VerdictDraft) -> tuple[list[str], dict[str, Any]]:
+    """Reasons and evidence as they are kept: bounded."""
+    return json.loads(_reasons(draft)), json.loads(_evidence(draft))
+
+
 def _view(row: tuple[Any, ...]) -> VerdictView:
     override = row[11] and Override(VerdictOutcome(row[11]), by=row[12], reason=row[13])
     return VerdictView(

@@ -66,7 +66,7 @@ from verification.rows import (
 from verification.scoreboard import advisory_names, panels_measured
 from verification.statements import INSERT_OF_ACCEPTED
 from verification.verifiers import registry
-from verification.verifiers.base import drafted
+from verification.verifiers.base import Verifier, drafted
 
 __all__ = [
     "INSERT_OF_ACCEPTED",
@@ -90,6 +90,7 @@ __all__ = [
     "forbidden_by",
     "inline_verdicts",
     "judge",
+    "judged_by",
     "metrics",
     "panels_measured",
     "policies_forget",
@@ -197,18 +198,25 @@ def costly(
 
 def judge(case: Case, verifier: str, voter: str = "") -> VerdictDraft:
     """One verdict. Never raises for what a verifier does; NotFound for an unknown name."""
-    found = registry.verifier(verifier)
+    draft = judged_by(registry.verifier(verifier), case, voter)
+    return replace(draft, verifier=verifier)
+
+
+def judged_by(verifier: Verifier, case: Case, voter: str = "") -> VerdictDraft:
+    """One verdict of a verifier, registered or not."""
     try:
-        said = drafted(found.vote(case, voter) if voter else found.judge(case))
-        return replace(said, verifier=verifier, voter=voter)
+        said = drafted(verifier.vote(case, voter) if voter else verifier.judge(case))
+        return replace(said, voter=voter)
     except (Exception, SystemExit, KeyboardInterrupt) as error:
         # The edge around foreign code: whatever breaks in a verifier is its verdict, `error`.
         if not is_its_own(error):
             raise
-        log.warning("verifier broke", verifier=verifier, attempt_id=case.attempt_id, exc_info=True)
+        log.warning(
+            "verifier broke", verifier=verifier.name, attempt_id=case.attempt_id, exc_info=True
+        )
         reason = str(plain(f"{type(error).__name__}: {error}"))[:500]
-        kind = registry.kinds()[verifier]
-        return VerdictDraft(verifier, kind, VerdictOutcome.ERROR, voter=voter, reasons=(reason,))
+        kind, outcome = Kind(verifier.kind), VerdictOutcome.ERROR
+        return VerdictDraft(verifier.name, kind, outcome, voter=voter, reasons=(reason,))
 
 
 def verdict_rows(

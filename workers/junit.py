@@ -17,6 +17,7 @@ class Counts:
     errors: int
     skipped: int
     failures: tuple[str, ...]  # node ids, sorted
+    passes: tuple[str, ...]
 
 
 def read(path: Path) -> Counts | None:
@@ -34,18 +35,21 @@ def read(path: Path) -> Counts | None:
     except ElementTree.ParseError:
         return None
     states: Counter[str] = Counter()
-    failures = set()
+    failures, passes = set(), set()
     for case in root.iter("testcase"):
         state = _state(case)
         states[state] += 1
         if state in ("failure", "error"):
             failures.add(_node_id(case))
+        elif state == "passed":
+            passes.add(_node_id(case))
     return Counts(
         passed=states["passed"],
         failed=states["failure"],
         errors=states["error"],
         skipped=states["skipped"],
         failures=tuple(sorted(failures)),
+        passes=tuple(sorted(passes - failures)),
     )
 
 

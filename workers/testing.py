@@ -10,9 +10,9 @@ judge.
 from __future__ import annotations
 
 import fnmatch
+import json
 import secrets
 import shlex
-import sys
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,9 +22,13 @@ from typing import Any
 from agentsys.kernel.errors import BadInput, NotFound
 from workers import junit, sandbox
 from workers.git import Repository
+from workers.interpreters import python_for
 
 TAIL_CHARS = 4_000
 FAILURES_MAX = 500
+PASSES_MAX = 20_000
+ONLY = "agentsys_only_tests"  # the plugin's name inside
+_PLUGIN = Path(__file__).with_name("inside") / "only_tests.py"
 PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "junit_family=xunit1")
 _TEST_FILES = ("test_*.py", "*_test.py")
 _STATUS = {0: "passed", 1: "failed", 5: "no_tests"}  # pytest's exit codes; others are errors
@@ -35,8 +39,8 @@ class TestsResult:
     """What the tests said. `ran`: they ran to their end, so that `status` is passed or failed.
 
     status: passed | failed | no_tests | error (they could not be run) | timeout. `failures` are
-    node ids of failed tests and of errors. Counts are 0 for commands other than pytest. `tail` is
-    the end of what was printed.
+    node ids of failed tests and of errors, `passes` of those that passed, which are not handed on.
+    Counts are 0 for commands other than pytest. `tail` is the end of what was printed.
     """
 
     __test__ = False  # not a test class, whatever its name
@@ -51,10 +55,11 @@ class TestsResult:
     duration_seconds: float = 0.0
     tail: str = ""
     ran: bool = False
+    passes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         facts = asdict(self)
-        del facts["ran"]
+        del facts["ran"], facts["passes"]
         return {**facts, "command": list(self.command), "failures": list(self.failures)}
 
 
@@ -65,11 +70,13 @@ def tests_run(
     command: Sequence[str] | None = None,  # noqa: PT028
     timeout_seconds: float,
     workspace: Path,
+    only: Sequence[str] = (),  # noqa: PT028
     should_stop: Callable[[], bool] | None = None,  # noqa: PT028
 ) -> TestsResult:
     """Check `commit` out under `workspace`, run its tests there in the sandbox, clean up.
 
-    In `command`, a first word `python` or `pytest` stands for the repository's own Python when it
+    With `only`, pytest runs no more than the tests with these node ids; other commands run as they
+    are. In `command`, a first word `python` or `pytest` stands for the repository's own Python when it
     has a usable `.venv`, else for the one that runs this. Raises SandboxUnavailable.
     """
     argv = list(command) if command else test_command(repository, commit)
@@ -80,7 +87,8 @@ def tests_run(
     results.mkdir(parents=True)
     try:
         repository.worktree_add(checkout, commit)
-        result = _run(repository, argv, checkout, results, timeout_seconds, should_stop)
+        plugin = _plugin(place, only) if only else None
+        result = _run(repository, argv, checkout, results, plugin, timeout_seconds, should_stop)
         return replace(result, ran=result.status in ("passed", "failed"))
     finally:
         repository.worktree_remove(checkout)
@@ -122,17 +130,20 @@ def _run(
     argv: list[str],
     checkout: Path,
     results: Path,
+    plugin: Path | None,
     timeout_seconds: float,
     should_stop: Callable[[], bool] | None,
 ) -> TestsResult:
-    python = _python(repository, checkout)
-    words, is_pytest = _resolved(argv, python.executable, results / "junit.xml")
+    python = python_for(repository, checkout, "pytest")
+    added = [plugin] if plugin else []
+    options = [f"--junitxml={results / 'junit.xml'}", *(["-p", ONLY] if plugin else [])]
+    words, is_pytest = _resolved(argv, python.executable, options)
     ended = sandbox.run(
         words,
         cwd=checkout,
         writable=[checkout, results],
-        readable=python.folders,
-        env=_env(checkout, python),
+        readable=[*python.folders, *added],
+        env=python.env(checkout, added),
         timeout_seconds=timeout_seconds,
         output_bytes_max=200_000,
         should_stop=should_stop,
@@ -162,62 +173,29 @@ def _run(
         errors=counts.errors,
         skipped=counts.skipped,
         failures=counts.failures[:FAILURES_MAX],
+        passes=counts.passes[:PASSES_MAX],
     )
 
 
-def _resolved(argv: list[str], python: str, report: Path) -> tuple[list[str], bool]:
-    """The words to run, and whether they are pytest's, which then also writes a report."""
+def _plugin(place: Path, only: Sequence[str]) -> Path:
+    """A folder with the plugin that leaves out all tests but these."""
+    folder = place / "plugin"
+    folder.mkdir()
+    (folder / f"{ONLY}.py").write_text(_PLUGIN.read_text("utf-8"), "utf-8")
+    (folder / "only.json").write_text(json.dumps(list(only)), "utf-8")
+    return folder
+
+
+def _resolved(argv: list[str], python: str, options: list[str]) -> tuple[list[str], bool]:
+    """The words to run, and whether they are pytest's, which then gets these options, too."""
     first, rest = argv[0], argv[1:]
     if first in ("python", "python3") and rest[:2] == ["-m", "pytest"]:
         first, rest = "pytest", rest[2:]
     if first in ("pytest", "py.test"):
-        return [python, *PYTEST, f"--junitxml={report}", *rest], True
+        return [python, *PYTEST, *options, *rest], True
     if first in ("python", "python3"):
         return [python, *rest], False
     return argv, False
-
-
-@dataclass(frozen=True, slots=True)
-class _Python:
-    executable: str
-    folders: tuple[Path, ...] = ()
-
-
-def _python(repository: Repository, checkout: Path) -> _Python:
-    """The repository's own `.venv` when it works in the sandbox and has pytest, else ours."""
-    venv = repository.path / ".venv"
-    config = venv / "pyvenv.cfg"
-    if repository.bare or not config.is_file() or venv.resolve() == Path(sys.prefix).resolve():
-        return _Python(sys.executable)
-    homes = [
-        line.partition("=")[2].strip()
-        for line in config.read_text("utf-8", "replace").splitlines()
-        if line.partition("=")[0].strip() == "home"
-    ]
-    base = [Path(home).resolve().parent for home in homes]
-    folders = tuple(path for path in (venv, *base) if not path.is_relative_to("/usr"))
-    own = _Python(str(venv / "bin" / "python"), folders)
-    try:
-        trial = sandbox.run(
-            [own.executable, "-c", "import pytest"],
-            cwd=checkout,
-            readable=own.folders,
-            timeout_seconds=30,
-        )
-    except BadInput:
-        return _Python(sys.executable)
-    return own if trial.exit_code == 0 else _Python(sys.executable)
-
-
-def _env(checkout: Path, python: _Python) -> dict[str, str]:
-    """`src` comes first, since an editable install points at the user's tree, not at this one."""
-    folders = [str(path) for path in (checkout / "src", checkout) if path.is_dir()]
-    venv_bin = str(Path(python.executable).parent)
-    return {
-        "PYTHONPATH": ":".join(folders),
-        "PATH": f"{venv_bin}:{sys.prefix}/bin:/usr/local/bin:/usr/bin:/bin",
-        "CI": "1",
-    }
 
 
 for _door in (tests_run, test_command):  # nor are these tests, where a test imports them

@@ -14,10 +14,9 @@ import jsonschema
 
 from agentsys.kernel.plugins import why_left_out
 from orchestration.domain.expand import CHILDREN_MAX
-from orchestration.domain.graph import ancestors_of, cycle_of
+from orchestration.domain.graph import cycle_of
 from orchestration.domain.owners import Owned, owner_problems
 from orchestration.domain.plan import (
-    ON_EXPIRY,
     REUSE,
     PlanDraft,
     TaskDraft,
@@ -25,13 +24,15 @@ from orchestration.domain.plan import (
     did_you_mean,
     task_from_json,
 )
-from orchestration.domain.plan_retry import RUNGS, rung_problems, swarm_problems
+from orchestration.domain.plan_limits import limit_problems
+from orchestration.domain.plan_refs import reference_problems
+from orchestration.domain.plan_retry import rung_problems, swarm_problems
 from orchestration.domain.plan_scopes import scope_problems
 from orchestration.domain.plan_swarm import swarm_problems as micro_problems
 from orchestration.domain.plan_tools import tool_problems
-from orchestration.domain.refs import DOLLAR, references, task_of
+from orchestration.domain.refs import references, task_of
 from orchestration.domain.replanning import is_division
-from workers.contracts import LIMIT_RANGES
+from verification.domain.check_forms import check_problems
 
 KEY = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._\[\]/-]{0,119}$")
 TEXT_MAX = 20_000
@@ -46,16 +47,6 @@ LENGTHS = {
 }
 RESOURCE_MAX = 300
 PRIORITY_MAX = 1000
-LIMITS = LIMIT_RANGES
-RETRY = {"attempts_max": (1, 100), "backoff_seconds": (0, 86_400), "forgiven_max": (1, 10_000)}
-APPROVAL = {"quorum": (1, 20), "days": (0.0001, 365)}
-APPROVAL_FLAGS = ("required", "four_eyes")
-APPROVAL_WORDS = ("roles", "on_expiry")
-ROLES_MAX = 20
-WHOLE = ("attempts_max", "forgiven_max", "quorum", "steps_max", "tokens_max", "output_bytes_max",
-         "context_tokens_max")  # fmt: skip
-REF_ROOTS = ("tasks", "goal", "repository")
-GOAL_FIELDS = ("id", "branch", "objective")
 FAN_OUT = ("over", "as", "key", "max", "task", "budget")
 LATER = ("depends_on", "retry", "limits", "approval", "scopes")
 UNPROVEN = ("ask", "reject")
@@ -92,7 +83,7 @@ def plan_problems(
     if not problems and (cycle := cycle_of(needs)):
         problems.append(f"there is a cycle: {' -> '.join(cycle)}; take one of these edges out")
     if not problems:
-        problems += _reference_problems(draft.tasks, needs)
+        problems += reference_problems(draft.tasks, needs)
         problems += scope_problems(draft.tasks, needs)
         problems += owner_problems(draft.tasks, agents, owned)
     return capped(problems)
@@ -170,7 +161,7 @@ def _task_problems(
         )
         if value not in choices
     ]
-    _limit_problems(task, problems)
+    limit_problems(task, problems)
     problems += rung_problems(name, task.retry, agents, task.agent)
     other = str(task.retry.get("fallback_agent"))
     if other in agents and other != task.agent:
@@ -178,6 +169,8 @@ def _task_problems(
     _size_problems(task, name, problems)
     _scope_form_problems(task, name, problems)
     problems += tool_problems(task, name, getattr(agents.get(task.agent), "tools", None))
+    if task.check:
+        problems += [f"{name}: {problem}" for problem in check_problems(task.check)]
     problems += micro_problems(task, getattr(agents.get("swarm"), "maps", ()))
     if task.fan_out is not None:
         _fan_out_problems(task, keys, agents, verifiers, problems)
@@ -231,56 +224,6 @@ def _schema_problems(inputs: Mapping[str, Any], schema: Mapping[str, Any]) -> li
         for e in held[1].iter_errors(dict(inputs))
         if e.validator in STRUCTURE or not references(e.instance)
     ][:3]
-
-
-def _limit_problems(task: TaskDraft, problems: list[str]) -> None:
-    name = f"task `{task.key}`"
-    _range_problems(f"{name}: limit", task.limits, LIMITS, (), problems)
-    _range_problems(f"{name}: retry", task.retry, RETRY, RUNGS, problems)
-    approval = task.approval or {}
-    words = (*APPROVAL_FLAGS, *APPROVAL_WORDS)
-    _range_problems(f"{name}: approval", approval, APPROVAL, words, problems)
-    problems += [
-        f"{name}: approval {flag} is {approval[flag]!r}; expected true or false"
-        for flag in APPROVAL_FLAGS
-        if not isinstance(approval.get(flag, False), bool)
-    ]
-    if not _are_roles(approval.get("roles", [])):
-        problems.append(
-            f"{name}: approval roles is {approval['roles']!r}; expected a list of 1 to {ROLES_MAX}"
-            " names of project roles or groups, or nothing"
-        )
-    if approval.get("on_expiry", "expire") not in ON_EXPIRY:
-        problems.append(
-            f"{name}: approval on_expiry is {approval['on_expiry']!r};"
-            f" expected {' or '.join(ON_EXPIRY)}"
-        )
-
-
-def _are_roles(value: Any) -> bool:
-    are_names = isinstance(value, list) and all(isinstance(r, str) and r.strip() for r in value)
-    return are_names and len(value) <= ROLES_MAX
-
-
-def _range_problems(
-    where: str,
-    given: Mapping[str, Any],
-    ranges: Mapping[str, tuple[float, float]],
-    others: Collection[str],
-    problems: list[str],
-) -> None:
-    for name, value in given.items():
-        if name in others:
-            continue
-        if name not in ranges:
-            hint = did_you_mean(str(name), (*ranges, *others))
-            problems.append(f"{where} `{name}` is unknown{hint}")
-            continue
-        low, high = ranges[name]
-        kinds = int if name in WHOLE else (int, float)
-        number = isinstance(value, kinds) and not isinstance(value, bool)
-        if not number or not low <= value <= high:
-            problems.append(f"{where} {name} is {value!r}; expected {low} … {high}")
 
 
 def _size_problems(task: TaskDraft, name: str, problems: list[str]) -> None:
@@ -361,57 +304,3 @@ def _template_problems(
     problems += [
         p.replace(f"task `{PROBE}`", name).replace(f"{name} ({PROBE})", name) for p in found
     ]
-
-
-def _reference_problems(
-    tasks: Sequence[TaskDraft], needs: Mapping[str, Collection[str]]
-) -> list[str]:
-    wanted = {t.key: names for t in tasks if (names := references([t.inputs, t.fan_out, t.swarm]))}
-    named = sorted({key for names in wanted.values() for n in names if (key := task_of(n))})
-    bit = {key: 1 << i for i, key in enumerate(named)}
-    upper = ancestors_of(needs, named) if named else {}
-    return [
-        f"task `{task.key}`: ${{{name}}} {problem}"
-        for task in tasks
-        for name in sorted(wanted.get(task.key, ()))
-        if (problem := _reference_problem(task, name, needs, upper.get(task.key, 0), bit))
-    ]
-
-
-def _reference_problem(
-    task: TaskDraft,
-    name: str,
-    needs: Mapping[str, Collection[str]],
-    upper: int,
-    bit: Mapping[str, int],
-) -> str:
-    """What is wrong with one reference; "" when nothing is. `upper`: the tasks above, as bits."""
-    if name == DOLLAR:
-        return ""
-    roots = (*REF_ROOTS, *_item_names(task.fan_out))
-    root, *fields = re.split(r"[.\[]", name, maxsplit=2)
-    if root not in roots:
-        return f"begins with none of {', '.join(roots)}"
-    if root == "goal" and (not fields or fields[0] not in GOAL_FIELDS):
-        return f"names no field of the goal; there are {', '.join(GOAL_FIELDS)}"
-    key = task_of(name)
-    if key is None:
-        return ""
-    if key not in needs:
-        return f"names no task{did_you_mean(key, needs)}"
-    if not upper & bit[key]:
-        return (
-            "is a missing input: it comes from a task that this one does not depend on;"
-            f" add `{key}` to depends_on"
-        )
-    return ""
-
-
-def _item_names(fan_out: Any) -> list[str]:
-    """What a fan-out, and those within its template, call their items; [] without one."""
-    names: list[str] = []
-    while isinstance(fan_out, Mapping):
-        names += ["index", str(fan_out.get("as", "item"))]
-        template = fan_out.get("task")
-        fan_out = template.get("fan_out") if isinstance(template, Mapping) else None
-    return [name for name in dict.fromkeys(names) if name not in REF_ROOTS]

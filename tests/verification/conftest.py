@@ -1,14 +1,18 @@
-"""A valid case to judge, changed where a test needs it otherwise."""
+"""A valid case to judge, changed where a test needs it otherwise; and a repository to change."""
 
 from __future__ import annotations
 
 import hashlib
+import subprocess
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from verification.contracts import Case
+from workers import sandbox
+from workers.errors import SandboxUnavailable
 
 MakeCase = Callable[..., Case]
 
@@ -67,3 +71,47 @@ def make_case() -> MakeCase:
 
 def _sha(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Repo:
+    """A git repository that grows by commits of whole files."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir()
+        self._git("init", "-q", "-b", "main")
+
+    def commit(self, **files: str | None) -> str:
+        """Names are paths with `__` for `/`, and the ending `.py`; None removes."""
+        for name, text in files.items():
+            file = self.path / (name.replace("__", "/") + ".py")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.unlink() if text is None else file.write_text(text)
+        self._git("add", "-A")
+        self._git("commit", "-q", "--allow-empty", "-m", "x")
+        return self._git("rev-parse", "HEAD")
+
+    def _git(self, *words: str) -> str:
+        who = ["-c", "user.name=t", "-c", "user.email=t@localhost"]
+        done = subprocess.run(
+            ["git", *who, *words], cwd=self.path, check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Repo:
+    try:
+        sandbox.level()
+    except SandboxUnavailable as error:
+        pytest.skip(str(error))
+    return Repo(tmp_path / "repo")
+
+
+def change(make_case: MakeCase, repo: Repo, base: str, commit: str, **fields: Any) -> Case:
+    payload = {"base": base, "commit": commit, "paths": ["code_.py"]}
+    return make_case(
+        proposals=({"kind": "change", "title": "Change", "payload": payload},),
+        repository={"path": str(repo.path), "branch": "agentsys/goal-1", "base": base},
+        **fields,
+    )

@@ -11,7 +11,8 @@ TAIL_CHARS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """One run, in a form that can be stored. `failures` are the ids of tests that did not pass."""
+    """One run, in a form that can be stored. `failures` are the ids of tests that did not pass;
+    `passes` of those that did, where they are known: they are not stored."""
 
     status: str
     ran: bool
@@ -23,9 +24,10 @@ class Suite:
     failures: tuple[str, ...]
     duration_seconds: float
     tail: str
+    passes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, facts: Mapping[str, Any], *, ran: bool) -> Suite:
+    def of(cls, facts: Mapping[str, Any], *, ran: bool, passes: tuple[str, ...] = ()) -> Suite:
         """From the JSON form of what `workers.testing` gives back."""
         return cls(
             ran=ran,
@@ -38,6 +40,7 @@ class Suite:
             failures=tuple(facts["failures"]),
             duration_seconds=facts["duration_seconds"],
             tail=facts["tail"][-TAIL_CHARS:],
+            passes=passes,
         )
 
     @classmethod
@@ -45,7 +48,9 @@ class Suite:
         return cls(**{**facts, "failures": tuple(facts["failures"])})
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        facts = asdict(self)
+        del facts["passes"]
+        return facts
 
     def brief(self) -> dict[str, Any]:
         """For evidence: the figures without the text."""
@@ -71,7 +76,7 @@ def regressions(before: Suite, after: Suite) -> list[str]:
     """What got worse, a sentence each. `before` must have run."""
     if not after.ran:
         return [f"the tests ran before the change and do not run after it: {after.status}"]
-    found = [f"{test} fails, and did not before" for test in _new_failures(before, after)]
+    found = [f"{test} fails, and did not before" for test in new_failures(before, after)]
     if not found and after.failed + after.errors > before.failed + before.errors:
         found.append(
             f"{after.failed + after.errors} tests fail, "
@@ -93,5 +98,6 @@ def says_nothing(before: Suite, after: Suite) -> bool:
     return both_failed and (before.is_countless or after.is_countless)
 
 
-def _new_failures(before: Suite, after: Suite) -> list[str]:
+def new_failures(before: Suite, after: Suite) -> list[str]:
+    """The ids of tests that fail in the one and did not in the other."""
     return sorted(set(after.failures) - set(before.failures))
