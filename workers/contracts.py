@@ -57,6 +57,16 @@ class ScopeGrant:
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """Which role owns a resource pattern. `foreign`: it is not the task's own, and no person decides
+    on what the task changes there."""
+
+    resource: str
+    role: str
+    foreign: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class ToolGrant:
     """A tool that a task may use, within bounds: JSON Schemas that the arguments satisfy, and hosts
     (`docs.example.org`, `*.example.org`; None leaves them to the installation). `ask` False: its
@@ -134,6 +144,7 @@ class Brief:
     plan: tuple[str, ...] = ()  # the decided plan, a line a task, where the agent reads it
     output_schema: Mapping[str, Any] | None = None
     scopes: tuple[ScopeGrant, ...] = ()
+    owners: tuple[Owner, ...] = ()  # of paths; the first whose pattern names a path rules it
     limits: Limits = Limits()
     directives: tuple[str, ...] = ()
     answers: tuple[Mapping[str, Any], ...] = ()  # decisions of people on this task's requests

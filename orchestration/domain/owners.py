@@ -37,6 +37,11 @@ def owner_of(resource: str, owned: Iterable[Owned]) -> Owned | None:
     return max((o for o in owned if matches(o.resource, resource)), key=_rank, default=None)
 
 
+def by_rank(owned: Iterable[Owned]) -> list[Owned]:
+    """In such an order that the first whose pattern a resource falls under rules it."""
+    return sorted(owned, key=_rank, reverse=True)
+
+
 def owner_over(pattern: str, owned: Iterable[Owned]) -> Owned | None:
     """The row that rules all that `pattern` can mean; None when only a part of it is owned."""
     return max((o for o in owned if covers(o.resource, pattern)), key=_rank, default=None)

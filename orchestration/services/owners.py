@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from agentsys.kernel.errors import AgentsysError
-from orchestration.domain.owners import Owned, is_foreign, owner_of
+from orchestration.domain.owners import Owned, by_rank, is_foreign, owner_of
 from orchestration.models import ApprovalRequest, Proposal, Scope, Task
+from workers.contracts import Owner
 from workers.git import Repository
 from workers.services import agent_info
 
@@ -35,6 +37,18 @@ def role_of(agent: str) -> str:
     """The role of an agent; "" for one that is gone."""
     known = agent_info().get(agent)
     return known.role if known else ""
+
+
+def owners_told(project_id: int, agent: str, definition: Mapping[str, Any]) -> tuple[Owner, ...]:
+    """The rows that say which paths the task's agent must leave to others, the one that rules first;
+    none where it need not. Where a person decides on all that the task changes, they do so in the
+    owner's name."""
+    if (definition.get("approval") or {}).get("required"):
+        return ()
+    rows = [o for o in by_rank(owners_of(project_id)) if o.resource.startswith("repo:")]
+    role = role_of(agent)
+    told = [Owner(o.resource, o.role, o.exclusive and is_foreign(o, agent, role)) for o in rows]
+    return tuple(told) if any(o.foreign for o in told) else ()
 
 
 def foreign_paths(
