@@ -12,6 +12,7 @@ from agentsys.kernel.hashing import digest, plain
 from orchestration.domain.lives import AttemptEvent, GoalEvent, ProposalEvent, TaskEvent
 from orchestration.domain.settling import Accept, Fail, Propose, Retry
 from orchestration.models import ApprovalRequest, Attempt, Goal, Proposal, Task
+from orchestration.services.applying import action_failed, applied
 from orchestration.services.ending import task_fail, task_retry
 from orchestration.services.followups import Followups
 from orchestration.services.goals import cancel_within
@@ -21,7 +22,6 @@ from orchestration.services.moves import attempts_move, goal_move, proposals_mov
 from orchestration.services.parking import budget_answered, task_resume
 from orchestration.services.pausing import deadline_granted
 from orchestration.services.plans import roots_start
-from orchestration.services.proposals import action_failed, applied
 from orchestration.services.settle import carry_out
 from verification import services as verification
 from verification.contracts import Case, VerdictOutcome

@@ -28,19 +28,19 @@ from django.utils import timezone
 
 from agentsys.kernel.crashpoints import crashpoint
 from agentsys.kernel.errors import AgentsysError, BadInput, NotFound
-from agentsys.kernel.hashing import canonical, digest, plain
+from agentsys.kernel.hashing import digest
 from orchestration.domain.lives import AttemptEvent, ProposalEvent
 from orchestration.domain.merging import Clash, Halted, Impossible, InBranch, NotNow
 from orchestration.models import ApprovalRequest, Attempt, Proposal, Task
+from orchestration.services.applying import action_failed, applied
 from orchestration.services.conflicts import conflict_settle
-from orchestration.services.displacing import DISPLACED, displaced_record
-from orchestration.services.ending import look_for_the_end, task_fail
+from orchestration.services.displacing import displaced_record
+from orchestration.services.ending import task_fail
 from orchestration.services.followups import Followups
-from orchestration.services.ledger import Book, goal_locked
+from orchestration.services.ledger import goal_locked
 from orchestration.services.merging import change_merge
-from orchestration.services.moves import ORCHESTRATOR, attempts_move, proposals_move
+from orchestration.services.moves import attempts_move, proposals_move
 from orchestration.services.requests import request_open
-from orchestration.services.settle import accept_reported
 from verification import services as verification
 from workers.actions import Action, EffectInDoubt, action_apply
 from workers.workspaces import scratch
@@ -237,81 +237,12 @@ def _applied(proposal: Proposal, result: dict[str, Any]) -> str:
     return "applied"
 
 
-def applied(book: Book, proposal: Proposal, result: dict[str, Any], after: Followups) -> None:
-    """It is in the world: mark it, and accept its attempt when nothing else of it is open."""
-    moved = proposals_move(
-        book,
-        [proposal.pk],
-        ProposalEvent.APPLIED,
-        payload={"result": _brief(result)},
-        fields={"applied_at": book.now, "apply_due_at": None, "result": canonical(result)},
-    )
-    if moved and result.get("displaced"):
-        _won(book, proposal, result["displaced"])
-    open_ones = Proposal.objects.filter(attempt_id=proposal.attempt_id).exclude(
-        state__in=("applied", "withdrawn")
-    )
-    if moved and not open_ones.exists():
-        accept_reported(book, proposal.task_id, proposal.attempt_id, after, actor=ORCHESTRATOR)
-    if not moved:
-        _took_place_all_the_same(book, proposal, result)
-    look_for_the_end(book, after)
-
-
-def _won(book: Book, proposal: Proposal, displaced: list[dict[str, Any]]) -> None:
-    for facts in displaced:
-        book.record(
-            DISPLACED,
-            actor=ORCHESTRATOR,
-            task_id=proposal.task_id,
-            attempt_id=proposal.attempt_id,
-            payload={
-                "winner": f"proposal-{proposal.pk}",
-                "gave_way": f"proposal-{facts['proposal']}",
-                "rule": facts["rule"],
-            },
-        )
-
-
-def _took_place_all_the_same(book: Book, proposal: Proposal, result: dict[str, Any]) -> None:
-    """Its goal was cancelled meanwhile: what is in the world is on record, and counts for nothing."""
-    late = Proposal.objects.filter(pk=proposal.pk, state="withdrawn", result__isnull=True)
-    if late.update(result=plain(result), reason="it was withdrawn while it took place"):
-        book.record(
-            "proposal.took_place",
-            actor=ORCHESTRATOR,
-            task_id=proposal.task_id,
-            attempt_id=proposal.attempt_id,
-            payload={"proposal": proposal.pk, "result": _brief(result)},
-        )
-
-
 def _action_failed(proposal: Proposal, result: dict[str, Any]) -> str:
     after = Followups()
     with goal_locked(proposal.goal_id) as book:
         action_failed(book, proposal, result, after)
     after.publish(proposal.goal_id)
     return "stale"
-
-
-def action_failed(book: Book, proposal: Proposal, result: dict[str, Any], after: Followups) -> None:
-    """The approved action did not do its work; its task fails, since trying again is an effect."""
-    reason = f"the approved action failed: {_brief(result)}"[:2000]
-    if proposals_move(
-        book,
-        [proposal.pk],
-        ProposalEvent.STALED,
-        payload={"result": _brief(result)},
-        fields={"reason": reason, "apply_due_at": None, "result": canonical(result)},
-    ):
-        attempts_move(
-            book,
-            [proposal.attempt_id],
-            AttemptEvent.REJECTED,
-            payload={"reason": reason},
-            fields={"reason": reason},
-        )
-        task_fail(book, proposal.task_id, reason=reason, after=after)
 
 
 def _in_doubt(proposal: Proposal, what: str) -> str:
@@ -336,8 +267,3 @@ def _in_doubt(proposal: Proposal, what: str) -> str:
             definition=proposal.task.definition,
         )
     return "approved"
-
-
-def _brief(result: dict[str, Any]) -> dict[str, Any]:
-    """What of a result goes into the ledger: no long outputs."""
-    return {k: (v[:500] if isinstance(v, str) else v) for k, v in result.items()}
