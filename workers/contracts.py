@@ -190,6 +190,8 @@ class ProposalDraft:
     kind `change`: payload `{"commit": sha, "base": sha, "paths": [...], "diff_artifact": name}`;
     the commit exists in the repository with `base` as its only parent.
     kind `action`: payload `{"argv": [...], "why": str}` run in the sandbox when applied.
+    kind `configuration`: payload `{"setting": name, "new": value, "why": str}`; the orchestrator adds
+    what it is now. `base_hash`, if any, is that of the value that is meant to be changed.
     """
 
     kind: str

@@ -7,6 +7,7 @@ happens outside any transaction, between an intent and its confirmation:
 - A change is merged and tested before the branch moves (`merging`). Its commit stands in a trailer,
   which tells after a crash that it was done. One that does not go with what came in since has lost
   (`conflicts`).
+- A setting is changed in the transaction that records it (`configuring`).
 - An action is an effect with a key of its own. A crash between intent and confirmation leaves it
   in doubt, and a person is asked; it is never run again blindly.
 
@@ -32,10 +33,11 @@ from agentsys.kernel.hashing import digest
 from orchestration.domain.lives import AttemptEvent, ProposalEvent
 from orchestration.domain.merging import Clash, Halted, Impossible, InBranch, NotNow
 from orchestration.models import ApprovalRequest, Attempt, Proposal, Task
+from orchestration.services import configuring
 from orchestration.services.applying import action_failed, applied
 from orchestration.services.conflicts import conflict_settle
 from orchestration.services.displacing import displaced_record
-from orchestration.services.ending import task_fail
+from orchestration.services.ending import attempt_refuse, task_fail
 from orchestration.services.followups import Followups
 from orchestration.services.ledger import goal_locked
 from orchestration.services.merging import change_merge
@@ -60,6 +62,8 @@ def proposal_apply(proposal_id: int) -> str:
             return str(Proposal.objects.values_list("state", flat=True).get(pk=proposal_id))
         if proposal.kind == "change":
             return _merge(proposal)
+        if proposal.kind == configuring.KIND:
+            return _configure(proposal)
         return _act(proposal)
 
 
@@ -205,6 +209,35 @@ def _unmergeable(proposal: Proposal, reason: str) -> str:
             task_fail(book, proposal.task_id, reason=said, after=after)
     after.publish(proposal.goal_id)
     return "stale"
+
+
+def _configure(proposal: Proposal) -> str:
+    """Change the setting, in the transaction that says so. One whose base moved begins anew, with the
+    reason, and people are asked about what it then is."""
+    after = Followups()
+    with goal_locked(proposal.goal_id) as book:
+        if _is_withdrawn(proposal) or book.goal_state != "running" or book.paused_at:
+            return _let_go(proposal)
+        if reason := configuring.refusal(book.project_id, proposal):
+            fields = {"reason": reason, "apply_due_at": None}
+            staled = ProposalEvent.STALED
+            proposals_move(book, [proposal.pk], staled, payload={"reason": reason}, fields=fields)
+            attempt = Attempt.objects.select_related("task").get(pk=proposal.attempt_id)
+            attempt_refuse(book, attempt, reason=reason, after=after, forgiven=True)
+            state = "stale"
+        else:
+            told = {name: proposal.payload[name] for name in ("setting", "old", "new")}
+            by = configuring.approvers(proposal)
+            where = {"task_id": proposal.task_id, "attempt_id": proposal.attempt_id}
+            facts = {"proposal": proposal.pk, **told}
+            book.record(configuring.CHANGED, actor=by, payload=facts, **where)
+            applied(book, proposal, told, after)
+            configuring.change(
+                book.project_id, proposal
+            )  # last: what it caches is of a version that is
+            state = "applied"
+    after.publish(proposal.goal_id)
+    return state
 
 
 def _act(proposal: Proposal) -> str:

@@ -23,7 +23,7 @@ WORDS = {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems"
 
 def handing_tools(brief: Brief, follow_ups: list[dict[str, Any]]) -> list[Tool]:
     """Suggested tasks are added to `follow_ups`."""
-    return [_remember(brief), _propose(), _add_task(brief, follow_ups)]
+    return [_remember(brief), _propose(), _propose_setting(), _add_task(brief, follow_ups)]
 
 
 def _remember(brief: Brief) -> Tool:
@@ -72,6 +72,27 @@ def _propose() -> Tool:
         lambda _: None,  # never called: it proposes
         Risk.IRREVERSIBLE,
         kinds={"argv": Kind.COMMAND},
+        proposes=proposed,
+    )
+
+
+def _propose_setting() -> Tool:
+    """A change of configuration. What the setting is now the orchestrator adds, for people to see."""
+
+    def proposed(args: Mapping[str, Any]) -> ProposalDraft:
+        payload = {"setting": args["setting"], "new": args["value"], "why": args["why"]}
+        value = json.dumps(args["value"], ensure_ascii=True, sort_keys=True)
+        title = f"Change {args['setting']} to {value}"[:200]
+        return ProposalDraft("configuration", title, payload)
+
+    return Tool(
+        "propose_setting",
+        "Propose a new value for a setting; null takes it away. People decide on it after this task."
+        " Settings: policy.KEY, owner.RESOURCE, verification.",
+        arguments({"setting": {**TEXT, "maxLength": 310}, "value": {}, "why": TEXT}),
+        lambda _: None,  # never called: it proposes
+        Risk.WRITE,
+        kinds={"setting": Kind.TARGET},
         proposes=proposed,
     )
 
