@@ -276,6 +276,9 @@ def action_edited(proposal: Proposal, payload: Mapping[str, Any]) -> dict[str, A
     refuses it: what runs has been verified, whoever wrote it."""
     changed = {**proposal.payload, **payload}
     Action.of(changed)
+    if changed.get("resource") != proposal.payload.get("resource"):
+        problem = "`resource` says who had to be asked; reject this, and let it be proposed anew"
+        raise BadInput(what=f"edit of {proposal}", problems=[problem])
     case = Case(
         goal_id=proposal.goal_id,
         task_id=proposal.task_id,

@@ -14,7 +14,7 @@ from orchestration.services.ending import attempt_refuse
 from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book
 from orchestration.services.moves import ORCHESTRATOR, proposals_move, tasks_move
-from orchestration.services.owners import Touched, foreign_to
+from orchestration.services.owners import Touched, action_problem, foreign_to
 from orchestration.services.requests import request_open
 from orchestration.services.tribunal import shown_of
 from workers.services import effects_in_doubt
@@ -29,7 +29,7 @@ def proposals_open(
     task = Task.objects.get(pk=task_id)
     attempt = Attempt.objects.select_related("task").get(pk=attempt_id)
     try:
-        drafts = [_completed(book, draft) for draft in (attempt.report or {})["proposals"]]
+        drafts = [_completed(book, task, draft) for draft in (attempt.report or {})["proposals"]]
     except BadInput as error:
         attempt_refuse(book, attempt, reason=f"it cannot be proposed: {error}", after=after)
         return
@@ -75,8 +75,13 @@ def proposals_open(
         Task.objects.filter(pk=task_id).update(reason="its change is being merged")
 
 
-def _completed(book: Book, draft: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A change of a setting is shown with what the setting is now, which the server alone can say."""
+def _completed(book: Book, task: Task, draft: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A change of a setting is shown with what the setting is now, which the server alone can say.
+    BadInput for what nobody is to be asked about."""
+    if draft["kind"] == "action":
+        problem = action_problem(book.project_id, task.agent, task.definition, draft["payload"])
+        if problem:
+            raise BadInput(what="action", problems=[problem])
     if draft["kind"] != configuring.KIND:
         return draft
     payload = configuring.payload_of(book.project_id, draft)
@@ -105,6 +110,8 @@ def _hold_for_approval(
             ("approve", "reject", "respond"),
             (configuring.decider_of(proposal.payload),),
         )
+    elif proposal.kind == "action" and foreign:
+        roles = (foreign[0].owner.role, "admin")  # the owner's people, and who keeps the table
     return request_open(
         book,
         kind="proposal",

@@ -39,12 +39,14 @@ from orchestration.services.conflicts import conflict_settle
 from orchestration.services.displacing import displaced_record
 from orchestration.services.ending import attempt_refuse, task_fail
 from orchestration.services.followups import Followups
-from orchestration.services.ledger import goal_locked
+from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.merging import change_merge
 from orchestration.services.moves import attempts_move, proposals_move
+from orchestration.services.owners import decided_for_owners, foreign_to
 from orchestration.services.requests import request_open
 from verification import services as verification
 from workers.actions import Action, EffectInDoubt, action_apply
+from workers.services import effect_get
 from workers.workspaces import scratch
 
 log = structlog.get_logger(__name__)
@@ -219,11 +221,7 @@ def _configure(proposal: Proposal) -> str:
         if _is_withdrawn(proposal) or book.goal_state != "running" or book.paused_at:
             return _let_go(proposal)
         if reason := configuring.refusal(book.project_id, proposal):
-            fields = {"reason": reason, "apply_due_at": None}
-            staled = ProposalEvent.STALED
-            proposals_move(book, [proposal.pk], staled, payload={"reason": reason}, fields=fields)
-            attempt = Attempt.objects.select_related("task").get(pk=proposal.attempt_id)
-            attempt_refuse(book, attempt, reason=reason, after=after, forgiven=True)
+            _begin_anew(book, proposal, reason, after)
             state = "stale"
         else:
             told = {name: proposal.payload[name] for name in ("setting", "old", "new")}
@@ -240,9 +238,41 @@ def _configure(proposal: Proposal) -> str:
     return state
 
 
+def _begin_anew(book: Book, proposal: Proposal, reason: str, after: Followups) -> None:
+    """What was approved is no longer what it was approved as: nothing was done."""
+    moved = proposals_move(
+        book,
+        [proposal.pk],
+        ProposalEvent.STALED,
+        payload={"reason": reason},
+        fields={"reason": reason, "apply_due_at": None},
+    )
+    if moved:
+        attempt = Attempt.objects.select_related("task").get(pk=proposal.attempt_id)
+        attempt_refuse(book, attempt, reason=reason, after=after, forgiven=True)
+
+
+def _not_for_owners(proposal: Proposal) -> str:
+    """Why an action is not carried out yet: others own by now what it reaches, and nobody decided for
+    them. One that was begun is not looked at again: what becomes of it is to be found out."""
+    if effect_get(f"proposal-{proposal.pk}") is not None:
+        return ""
+    foreign = foreign_to(proposal, proposal.task, "", proposal.goal.project_id)
+    if not foreign or decided_for_owners(proposal, foreign):
+        return ""
+    named = ", ".join(f"{t.path} ({t.owner.role} owns {t.owner.resource})" for t in foreign[:5])
+    return f"others own by now what it reaches, and nobody decided in their name: {named}"
+
+
 def _act(proposal: Proposal) -> str:
     if _is_withdrawn(proposal):
         return "withdrawn"
+    if reason := _not_for_owners(proposal):
+        after = Followups()
+        with goal_locked(proposal.goal_id) as book:
+            _begin_anew(book, proposal, reason, after)
+        after.publish(proposal.goal_id)
+        return str(Proposal.objects.values_list("state", flat=True).get(pk=proposal.pk))
     attempt = Attempt.objects.get(pk=proposal.attempt_id)
     try:
         with scratch("action") as folder:

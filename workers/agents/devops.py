@@ -35,6 +35,7 @@ ACTION = {
     "properties": {
         "argv": {"type": "array", "items": TEXT, "minItems": 1},
         "why": TEXT,
+        "resource": {"type": "string", "pattern": r"^[a-z][a-z0-9_-]*:\S.*$", "maxLength": 300},
         "writable": {"type": "array", "items": TEXT},
         "network": {"type": "boolean"},
         "timeout_seconds": {"type": "number", "exclusiveMinimum": 0, "maximum": 3600},

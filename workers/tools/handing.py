@@ -61,14 +61,17 @@ def _propose() -> Tool:
 
     def proposed(args: Mapping[str, Any]) -> ProposalDraft:
         action = {"argv": list(args["argv"]), "why": args["why"]}
+        if args.get("resource"):
+            action["resource"] = args["resource"]
         Action.of(action)
         command = json.dumps(action["argv"], ensure_ascii=True)
         return ProposalDraft("action", f"Run {command}"[:200], action, risk=Risk.IRREVERSIBLE)
 
     return Tool(
         "propose",
-        "Propose a command that people decide on and that runs, once, after this task.",
-        arguments({"argv": WORDS, "why": TEXT}),
+        "Propose a command that people decide on and that runs, once, after this task. `resource` is"
+        " what it is about, as deploy:prod, out of this task's scopes.",
+        arguments({"argv": WORDS, "why": TEXT}, resource={**TEXT, "maxLength": 300}),
         lambda _: None,  # never called: it proposes
         Risk.IRREVERSIBLE,
         kinds={"argv": Kind.COMMAND},
