@@ -11,6 +11,8 @@ import time
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from django.db import connection
+
 from agentsys.kernel.errors import BadInput, NotFound
 from agentsys.kernel.hashing import plain
 from verification.domain.floors import EMPTY, Document, document_problems
@@ -45,13 +47,21 @@ def policy_add(document: Any, *, by: str, reason: str) -> int:
     return row.version
 
 
+def policy_latest(*, locked: bool = False) -> Stored:
+    """As it is now. `locked`: until the transaction ends nobody else adds a version."""
+    if locked:
+        with connection.cursor() as cursor:
+            cursor.execute(f"LOCK TABLE {PolicyVersion._meta.db_table} IN SHARE ROW EXCLUSIVE MODE")
+    last = PolicyVersion.objects.order_by("-version").values_list("version", "document").first()
+    return Stored(*last) if last else NONE
+
+
 def policy_in_force() -> Stored:
     """At most `AGE_SECONDS` old."""
     global _kept
     now = time.monotonic()
     if _kept is None or _kept[1] < now:
-        last = PolicyVersion.objects.order_by("-version").values_list("version", "document").first()
-        _kept = (Stored(*last) if last else NONE, now + AGE_SECONDS)
+        _kept = (policy_latest(), now + AGE_SECONDS)
     return _kept[0]
 
 

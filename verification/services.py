@@ -46,6 +46,7 @@ from verification.policies import (
     policy_add,
     policy_document_problems,
     policy_in_force,
+    policy_latest,
     policy_version,
 )
 from verification.rows import (
@@ -98,6 +99,7 @@ __all__ = [
     "policy_document_problems",
     "policy_for",
     "policy_in_force",
+    "policy_latest",
     "policy_problems",
     "policy_under",
     "policy_version",

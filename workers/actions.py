@@ -80,6 +80,8 @@ class Action:
             value = payload.get(name, [])
             if not isinstance(value, list | tuple) or any(not isinstance(w, str) for w in value):
                 problems.append(f"{name} is {value!r}; expected a list of strings")
+        if not isinstance(payload.get("resource", ""), str):
+            problems.append(f"resource is {payload['resource']!r}; expected one, as deploy:prod")
         if not payload.get("argv"):
             problems.append("argv is empty; expected the words of a command")
         seconds = payload.get("timeout_seconds", TIMEOUT_SECONDS)

@@ -57,6 +57,16 @@ class ScopeGrant:
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """Which role owns a resource pattern. `foreign`: it is not the task's own, and no person decides
+    on what the task changes there."""
+
+    resource: str
+    role: str
+    foreign: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class ToolGrant:
     """A tool that a task may use, within bounds: JSON Schemas that the arguments satisfy, and hosts
     (`docs.example.org`, `*.example.org`; None leaves them to the installation). `ask` False: its
@@ -134,6 +144,7 @@ class Brief:
     plan: tuple[str, ...] = ()  # the decided plan, a line a task, where the agent reads it
     output_schema: Mapping[str, Any] | None = None
     scopes: tuple[ScopeGrant, ...] = ()
+    owners: tuple[Owner, ...] = ()  # of paths; the first whose pattern names a path rules it
     limits: Limits = Limits()
     directives: tuple[str, ...] = ()
     answers: tuple[Mapping[str, Any], ...] = ()  # decisions of people on this task's requests
@@ -179,6 +190,8 @@ class ProposalDraft:
     kind `change`: payload `{"commit": sha, "base": sha, "paths": [...], "diff_artifact": name}`;
     the commit exists in the repository with `base` as its only parent.
     kind `action`: payload `{"argv": [...], "why": str}` run in the sandbox when applied.
+    kind `configuration`: payload `{"setting": name, "new": value, "why": str}`; the orchestrator adds
+    what it is now. `base_hash`, if any, is that of the value that is meant to be changed.
     """
 
     kind: str

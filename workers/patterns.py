@@ -11,8 +11,12 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from workers.beneath import is_plain
-from workers.contracts import ScopeGrant
+from workers.contracts import Owner, ScopeGrant
 
+OWNED = (
+    "`{path}` belongs to {o.role}, who owns {o.resource}: leave it as it is, and propose that part of"
+    " the work as a task for {o.role} with `add_task`, or hand this task back"
+)
 _WILD = {"**/": r"(?:.*/)?", "**": r".*", "*": r"[^/]*", "?": r"[^/]"}
 
 
@@ -23,6 +27,15 @@ def write_patterns(scopes: Iterable[ScopeGrant]) -> tuple[str, ...]:
         for scope in scopes
         if scope.mode == "write" and scope.resource.startswith("repo:")
     )
+
+
+def owned_by_others(path: str, owners: Iterable[Owner]) -> str:
+    """Why a task may not write `path` even within its scopes: who owns it, and what to do; "" where
+    it may. The first of the owners whose pattern names the path rules."""
+    for owner in owners:
+        if matches(path, [owner.resource.removeprefix("repo:").lstrip("/")]):
+            return OWNED.format(path=path[:100], o=owner) if owner.foreign else ""
+    return ""
 
 
 def matches(path: str, patterns: Sequence[str]) -> bool:

@@ -70,7 +70,8 @@ def _sections(brief: Brief) -> Iterator[Section]:
     yield Section("task", "Your task", brief.objective)
     yield Section("task criteria", "It is done when", _lines(brief.acceptance))
     yield Section("non-goals", "Not wanted", _lines(brief.non_goals))
-    scopes = (f"{s.resource} ({s.mode})" for s in brief.scopes)
+    scopes = [f"{s.resource} ({s.mode})" for s in brief.scopes]
+    scopes += [f"but not write {o.resource}: {o.role} owns it" for o in brief.owners if o.foreign]
     yield Section("scopes", "You may touch only", _lines(scopes))
     yield Section("plan", "The decided plan; others do the rest of it", _lines(brief.plan))
     told = _lines(brief.directives)

@@ -89,12 +89,12 @@ ROLES: Mapping[str, Role] = {
     # Whether an action can be undone is not for a model to say: each waits for a person.
     "devops": Role(
         "You decide how operations are looked at, or what is done. Read what is known and finish"
-        " with the `checks` that show what the task asks for, or with one `action`. Checks run after"
-        " you finish; an action waits for a person who sees it byte for byte.",
+        " with the `checks` that show what the task asks for, or with one `action` or `setting`. Checks"
+        " run after you finish; the others wait for a person who sees them byte for byte.",
         READING,
-        decides=("checks", "action"),
-        either=("checks", "action"),
-        settled=("checks", "action"),
+        decides=("checks", "action", "setting"),
+        either=("checks", "action", "setting"),
+        settled=("checks", "action", "setting"),
     ),
 }
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from orchestration.models import ApprovalRequest, Attempt, Proposal
 from orchestration.services import reads
+from orchestration.services.configuring import KIND
 from orchestration.show import argv, chip, diff, document, visible
 from verification.services import verdicts_of
 
@@ -51,13 +52,15 @@ def canonical(proposal: Proposal) -> dict[str, Any]:
     return {
         "proposal": proposal,
         "argv": argv(words) if isinstance(words, list) else None,
-        "diff": diff(diff_text(proposal)) if proposal.kind == "change" else None,
+        "diff": diff(diff_text(proposal)) if proposal.kind in ("change", KIND) else None,
         "payload": document(payload),
         "hash": proposal.payload_hash,
     }
 
 
 def diff_text(proposal: Proposal) -> str:
+    if proposal.kind == KIND:
+        return str(proposal.payload["diff"])
     return str(reads.proposal_view(proposal.pk).get("diff") or "")
 
 

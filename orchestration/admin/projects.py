@@ -93,8 +93,15 @@ class ProjectAdmin(Owned):
     project_path = "pk"
     list_display = ("name", "created_at")
     search_fields = ("name",)
-    readonly_fields = ("created_at",)
+    readonly_fields = ("created_at", "paused_actor", "paused_reason")
     inlines = (Members,)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Who pauses it here is kept as well."""
+        if "paused_at" in form.changed_data:
+            obj.paused_actor = request.user.get_username() if obj.paused_at else ""
+            obj.paused_reason = ""
+        super().save_model(request, obj, form, change)
 
     def project_of(self, obj: Any) -> int:
         return int(obj.pk)

@@ -16,6 +16,7 @@ from orchestration.admin.evidence import canonical, diff_text, verdicts
 from orchestration.admin.filters import by
 from orchestration.domain.lives import PROPOSAL
 from orchestration.models import Proposal
+from orchestration.models.control import PROPOSAL_KINDS
 from orchestration.show import brief, chip, document
 from workers.contracts import Risk
 
@@ -24,7 +25,7 @@ from workers.contracts import Risk
 class ProposalAdmin(Window):
     list_display = ("named", "what", "kind", "risk_chip", "state_chip", "of_goal", "created_at")
     list_display_links = ("named", "what")
-    list_filter = (by("state", PROPOSAL.states), by("kind", ("change", "action")), by("risk", Risk))
+    list_filter = (by("state", PROPOSAL.states), by("kind", PROPOSAL_KINDS), by("risk", Risk))
     list_select_related = ("goal",)
     list_per_page = 50
     search_fields = ("title",)

@@ -154,6 +154,9 @@ class OutputOverride(Body):
     rerun = serializers.BooleanField(
         required=False, default=False, help_text="Let what ran on the old output run again."
     )
+    preview = serializers.BooleanField(
+        required=False, default=False, help_text="Only say what would run again."
+    )
 
 
 def parsed(kind: type[Body], request: Request) -> dict[str, Any]:

@@ -119,6 +119,7 @@ def task_override(request: Request, task_id: int) -> Response:
         user=person(request),
         reason=values["reason"],
         rerun=values["rerun"],
+        preview=values["preview"],
     )
     return Response(told.to_json())
 

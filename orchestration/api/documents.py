@@ -147,6 +147,11 @@ class OverrideDocument(Shape):
     attempt = serializers.IntegerField()
     stale = serializers.ListField(child=serializers.CharField())
     rerun = serializers.BooleanField()
+    again = serializers.ListField(
+        child=serializers.CharField(), help_text="Keys of all that runs again."
+    )
+    revives = serializers.BooleanField(help_text="The goal had failed, and goes on.")
+    preview = serializers.BooleanField()
 
 
 class StandingDocument(Shape):

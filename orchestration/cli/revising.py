@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from agentsys.kernel.errors import BadInput
+from orchestration.services.overrides import Override
 from orchestration.services.replan import Revision
 
 SHOWN_MAX = 10
@@ -74,6 +75,26 @@ def revision_text(revision: Revision) -> str:
         spent = f"{revision.tokens:,} tokens, ${revision.cost_usd:.4f}"
         head.append(f"spent on what does not count any more: {spent}")
     return "\n".join([*head, *(f"{what}: {_keys(keys)}" for what, keys in told if keys)])
+
+
+def override_text(told: Override) -> str:
+    """What an override does, or would do, in a sentence or a few."""
+    what = f"{told.goal}/{told.task}"
+    head = (
+        f"it would count for {what}"
+        if told.preview
+        else f"attempt-{told.attempt} counts for {what}"
+    )
+    parts = [head]
+    if told.stale and not told.rerun:
+        parts.append(f"{_keys(told.stale)} ran on the old output; --rerun lets them run again")
+    if told.again:
+        would = "would run again" if told.preview else "run again"
+        parts.append(f"{_keys(told.again)} {would}")
+    if told.revives:
+        goes_on = "would go on" if told.preview else "goes on"
+        parts.append(f"goal-{told.goal} had failed and {goes_on}")
+    return "; ".join(parts)
 
 
 def _keys(keys: tuple[str, ...]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 FIRST_STAYS = "what was merged first stays"
 TOGETHER = "what passes apart must pass together"
+UNSEEN = "what nobody saw together is not merged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,12 @@ class Clash:
     @property
     def reason(self) -> str:
         by = f", changed by {named(self.winners)}" if self.winners else ""
+        if self.rule == UNSEEN:
+            named_paths = ", ".join(self.paths[:5])
+            return (
+                f"its base moved within its scopes: {named_paths}{by}; git sees no conflict, but no"
+                " tests have looked at both changes together"
+            )
         if self.paths:
             return f"its base moved: conflicts in {', '.join(self.paths[:5])}{by}"
         since = f" ({named(self.winners)})" if self.winners else ""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from orchestration.domain.plan import PROBLEMS_MAX, TaskDraft
-from orchestration.domain.scopes import literal_head, matches, segments_of
+from orchestration.domain.scopes import literal_head, matches, resources_overlap, segments_of
 
 WILD = re.compile(r"[*?]")
 RESOURCE = re.compile(r"^[a-z][a-z0-9_-]*:\S.*$")
@@ -37,9 +37,23 @@ def owner_of(resource: str, owned: Iterable[Owned]) -> Owned | None:
     return max((o for o in owned if matches(o.resource, resource)), key=_rank, default=None)
 
 
+def by_rank(owned: Iterable[Owned]) -> list[Owned]:
+    """In such an order that the first whose pattern a resource falls under rules it."""
+    return sorted(owned, key=_rank, reverse=True)
+
+
 def owner_over(pattern: str, owned: Iterable[Owned]) -> Owned | None:
     """The row that rules all that `pattern` can mean; None when only a part of it is owned."""
     return max((o for o in owned if covers(o.resource, pattern)), key=_rank, default=None)
+
+
+def owners_within(pattern: str, owned: Iterable[Owned]) -> list[Owned]:
+    """The rows that rule anything that `pattern` can mean: the one over all of it, and each that is
+    over a part."""
+    owned = tuple(owned)
+    over = owner_over(pattern, owned)
+    parts = (o for o in owned if resources_overlap(o.resource, pattern))
+    return [o for o in parts if o == over or not covers(o.resource, pattern)]
 
 
 def is_foreign(owner: Owned | None, agent: str, role: str) -> bool:

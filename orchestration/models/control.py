@@ -19,6 +19,7 @@ from orchestration.models.swarms import SwarmShift
 from orchestration.models.tasks import Attempt, Task
 
 DECISIONS = ("approve", "edit", "reject", "respond")
+PROPOSAL_KINDS = ("change", "action", "configuration")
 REQUEST_STATES = ("open", "approved", "rejected", "answered", "expired", "withdrawn")
 REQUEST_KINDS = (
     "proposal",
@@ -116,7 +117,7 @@ class Proposal(models.Model):
     class Meta:
         constraints = [
             known(PROPOSAL, "proposal_state_is_known"),
-            one_of("kind", ("change", "action"), "proposal_kind_is_known"),
+            one_of("kind", PROPOSAL_KINDS, "proposal_kind_is_known"),
             one_of("risk", ("read", "write", "irreversible"), "proposal_risk_is_known"),
             models.CheckConstraint(
                 name="proposal_applied_at_iff_applied",

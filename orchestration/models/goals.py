@@ -19,6 +19,8 @@ class Project(models.Model):
     name = models.SlugField(max_length=80, unique=True)
     policy = models.JSONField(default=dict, blank=True)  # defaults for approvals and verification
     paused_at = models.DateTimeField(null=True, blank=True)  # its new goals start paused
+    paused_actor = models.CharField(max_length=150, blank=True, default="", db_default="")
+    paused_reason = models.TextField(blank=True, default="", db_default="")
     created_at = models.DateTimeField(db_default=Now())
 
     def __str__(self) -> str:

@@ -19,6 +19,7 @@ from agentsys.kernel.crashpoints import crashpoint
 from agentsys.kernel.errors import AgentsysError, BadInput, ExitCode, NotFound
 from agentsys.kernel.hashing import plain
 from orchestration.models import ApprovalRequest, Decision, Membership
+from orchestration.services import configuring
 from orchestration.services.consequences import action_edited, expire, follow, plan_decided
 from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book, goal_locked
@@ -131,6 +132,8 @@ def _check_person(request: ApprovalRequest, user: User) -> None:
         raise NotAllowed(user=name, what=what, why="not an approver of this project")
     if not _is_of_the_roles(request, user, role):
         raise NotAllowed(user=name, what=what, why=f"it takes one of {', '.join(request.roles)}")
+    if why := configuring.decider_problem(request.proposal, user, role):
+        raise NotAllowed(user=name, what=what, why=why)
     if request.four_eyes and request.requested_by == name:
         raise NotAllowed(user=name, what=what, why="it takes a second pair of eyes")
 

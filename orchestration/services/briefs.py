@@ -29,6 +29,7 @@ from orchestration.models import (
 from orchestration.services.appeals import appealable
 from orchestration.services.hotpath import Claimed
 from orchestration.services.ledger import Book
+from orchestration.services.owners import owners_told
 from verification import services as verification
 from workers.contracts import Brief, Limits, Recollection, RepositoryRef, ScopeGrant
 from workers.git import Repository
@@ -76,6 +77,7 @@ def brief_build(
         needs = _needs([claim]).get(claim.task_id, {}) if _wants_needs(claim) else {}
     slow = claim.lane == "agent"
     thinks, given = slow and agent_thinks(claim.agent), definition.get("limits") or {}
+    writes = slow and bool(book.repository) and bool(definition.get("scopes"))
     return Brief(
         goal_id=book.goal_id,
         task_id=claim.task_id,
@@ -98,6 +100,7 @@ def brief_build(
             ScopeGrant(s["resource"], s.get("mode", "write"))
             for s in definition.get("scopes") or ()
         ),
+        owners=owners_told(book.project_id, claim.agent, definition) if writes else (),
         limits=agent_limits(claim.agent, given) if slow else Limits(**given),
         directives=_directives(book.goal_id) if slow else (),
         answers=_answers(claim.task_id) if claim.number > 1 or claim.fence > 1 else (),

@@ -12,6 +12,7 @@ from agentsys.kernel.hashing import digest, plain
 from orchestration.domain.lives import AttemptEvent, GoalEvent, ProposalEvent, TaskEvent
 from orchestration.domain.settling import Accept, Fail, Propose, Retry
 from orchestration.models import ApprovalRequest, Attempt, Goal, Proposal, Task
+from orchestration.services.applying import action_failed, applied
 from orchestration.services.ending import task_fail, task_retry
 from orchestration.services.followups import Followups
 from orchestration.services.goals import cancel_within
@@ -22,7 +23,6 @@ from orchestration.services.parking import budget_answered, task_resume
 from orchestration.services.pausing import deadline_granted
 from orchestration.services.plans import roots_start
 from orchestration.services.prompting import prompt_decided
-from orchestration.services.proposals import action_failed, applied
 from orchestration.services.settle import carry_out
 from verification import services as verification
 from verification.contracts import Case, VerdictOutcome
@@ -279,6 +279,9 @@ def action_edited(proposal: Proposal, payload: Mapping[str, Any]) -> dict[str, A
     refuses it: what runs has been verified, whoever wrote it."""
     changed = {**proposal.payload, **payload}
     Action.of(changed)
+    if changed.get("resource") != proposal.payload.get("resource"):
+        problem = "`resource` says who had to be asked; reject this, and let it be proposed anew"
+        raise BadInput(what=f"edit of {proposal}", problems=[problem])
     case = Case(
         goal_id=proposal.goal_id,
         task_id=proposal.task_id,

@@ -8,13 +8,13 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
-from orchestration.domain.lives import TaskEvent
+from orchestration.domain.lives import AttemptEvent, TaskEvent
 from orchestration.domain.settling import Patience
 from orchestration.models import Attempt, Task
 from orchestration.services.followups import Followups
 from orchestration.services.hotpath import Unlocked, queue_again, unlock
 from orchestration.services.ledger import Book
-from orchestration.services.moves import ORCHESTRATOR, tasks_move
+from orchestration.services.moves import ORCHESTRATOR, attempts_move, tasks_move
 from orchestration.services.requests import task_requests_withdraw
 from orchestration.services.scopes import scopes_release
 
@@ -80,6 +80,25 @@ def task_retry(
         )
         after.unlocked += ready
     return True
+
+
+def attempt_refuse(
+    book: Book, attempt: Attempt, *, reason: str, after: Followups, forgiven: bool = False
+) -> None:
+    """What a reported attempt proposes cannot be: another try with the reason while there is patience,
+    or the end. `forgiven`: it was no fault of the agent's."""
+    task = attempt.task
+    attempts_move(
+        book,
+        [attempt.pk],
+        AttemptEvent.REJECTED,
+        payload={"reason": reason},
+        fields={"reason": reason},
+    )
+    if forgiven or patience_of(task.definition, task.attempts_count - task.attempts_forgiven).left:
+        task_retry(book, task.pk, reason=reason, delay_seconds=0, after=after, forgiven=forgiven)
+    else:
+        task_fail(book, task.pk, reason=reason, after=after)
 
 
 def task_fail(

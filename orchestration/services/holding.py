@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import digest, plain
 from orchestration.domain.lives import ProposalEvent, TaskEvent
 from orchestration.models import ApprovalRequest, Attempt, Proposal, Task
+from orchestration.services import configuring
+from orchestration.services.ending import attempt_refuse
 from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book
 from orchestration.services.moves import ORCHESTRATOR, proposals_move, tasks_move
-from orchestration.services.owners import Touched, foreign_to
+from orchestration.services.owners import Touched, action_problem, foreign_to
 from orchestration.services.requests import request_open
 from orchestration.services.tribunal import shown_of
 from workers.services import effects_in_doubt
@@ -24,9 +27,14 @@ def proposals_open(
 ) -> None:
     """Rows for what the attempt proposes; who must approve is policy. `asks`: a person, always."""
     task = Task.objects.get(pk=task_id)
-    attempt = Attempt.objects.get(pk=attempt_id)
+    attempt = Attempt.objects.select_related("task").get(pk=attempt_id)
+    try:
+        drafts = [_completed(book, task, draft) for draft in (attempt.report or {})["proposals"]]
+    except BadInput as error:
+        attempt_refuse(book, attempt, reason=f"it cannot be proposed: {error}", after=after)
+        return
     held = False
-    for draft in (attempt.report or {})["proposals"]:
+    for draft in drafts:
         proposal = Proposal.objects.create(
             goal_id=book.goal_id,
             task_id=task_id,
@@ -67,6 +75,20 @@ def proposals_open(
         Task.objects.filter(pk=task_id).update(reason="its change is being merged")
 
 
+def _completed(book: Book, task: Task, draft: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A change of a setting is shown with what the setting is now, which the server alone can say.
+    BadInput for what nobody is to be asked about."""
+    if draft["kind"] == "action":
+        problem = action_problem(book.project_id, task.agent, task.definition, draft["payload"])
+        if problem:
+            raise BadInput(what="action", problems=[problem])
+    if draft["kind"] != configuring.KIND:
+        return draft
+    payload = configuring.payload_of(book.project_id, draft)
+    risk = draft["risk"] if draft["risk"] != "read" else "write"
+    return {**draft, "payload": payload, "base_hash": digest(payload["old"]), "risk": risk}
+
+
 def needs_person(proposal: Proposal, definition: Mapping[str, Any]) -> bool:
     """Irreversible things always; others when the task's definition says so."""
     required = (definition.get("approval") or {}).get("required", False)
@@ -81,6 +103,15 @@ def _hold_for_approval(
     earlier = Attempt.objects.filter(goal_id=book.goal_id, task__key=task.key)
     doubts = effects_in_doubt(earlier.values_list("pk", flat=True))
     warning = "An earlier try may have done this already: look before you approve. "
+    allowed: tuple[str, ...] = ("approve", "edit", "reject", "respond")
+    roles: tuple[str, ...] = ()
+    if proposal.kind == configuring.KIND:  # what is edited would be another setting's value, unseen
+        allowed, roles = (
+            ("approve", "reject", "respond"),
+            (configuring.decider_of(proposal.payload),),
+        )
+    elif proposal.kind == "action" and foreign:
+        roles = (foreign[0].owner.role, "admin")  # the owner's people, and who keeps the table
     return request_open(
         book,
         kind="proposal",
@@ -96,8 +127,9 @@ def _hold_for_approval(
         task_id=task.pk,
         attempt_id=proposal.attempt_id,
         proposal=proposal,
-        allowed=("approve", "edit", "reject", "respond"),
+        allowed=allowed,
         definition=task.definition,
+        roles=roles,
     )
 
 

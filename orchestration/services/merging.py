@@ -32,6 +32,7 @@ from agentsys.kernel.errors import AgentsysError
 from orchestration.domain.merging import (
     FIRST_STAYS,
     TOGETHER,
+    UNSEEN,
     Clash,
     Halted,
     Impossible,
@@ -41,7 +42,7 @@ from orchestration.domain.merging import (
     Winner,
 )
 from orchestration.models import Proposal
-from orchestration.services import dispatch, displacing
+from orchestration.services import dispatch, displacing, overlaps
 from orchestration.services.cases import case_of_merge
 from verification import services as verification
 from verification.contracts import Kind, VerdictDraft, VerdictOutcome
@@ -87,7 +88,7 @@ def _merged(repository: Repository, proposal: Proposal) -> Outcome:
             trailers=trailers_of(proposal),
         )
         seen = _looked_at(repository, proposal, made)
-        if isinstance(seen, Clash):
+        if isinstance(seen, Clash) and seen.rule != UNSEEN:
             seen = _by_ownership(repository, proposal, made, seen)
         if isinstance(seen, Clash | Impossible):
             return seen
@@ -125,7 +126,11 @@ def _looked_at(
     if made.conflicts:
         found = winners(repository, proposal, made.tip, made.conflicts)
         return Clash(FIRST_STAYS, paths=made.conflicts, winners=found)
-    spoken = verdicts_on(repository, proposal, base, made.commit)
+    if repository.same_tree(made.commit, proposal.payload["commit"]):
+        return _Good(made)
+    spoken = verdicts_on(proposal, base, made.commit)
+    if not spoken and (unseen := _unseen(repository, proposal, made)):
+        return unseen
     if broken := next((d for d in spoken if d.outcome is VerdictOutcome.ERROR), None):
         return Impossible(f"{broken.verifier} broke: {'; '.join(broken.reasons)}")
     if refused := [d for d in spoken if d.outcome is not VerdictOutcome.PASS]:
@@ -180,16 +185,19 @@ def trailers_of(proposal: Proposal) -> dict[str, str]:
 # --- Looking at the merged tree ------------------------------------------------------------------
 
 
-def verdicts_on(
-    repository: Repository, proposal: Proposal, base: str, commit: str
-) -> tuple[VerdictDraft, ...]:
-    """What those verifiers that ran the change and let it pass say of the merge; none when the merge
-    gives the tree that they saw.
+def _unseen(repository: Repository, proposal: Proposal, made: MadeMerge) -> Clash | None:
+    """Nothing has run on the merge: then nobody else may have been where this change was made."""
+    paths = overlaps.overlapping(repository, proposal, repository.resolve(f"{made.commit}^1"))
+    since = winners(repository, proposal, made.tip, paths) if paths else ()
+    found = overlaps.of_others(proposal, since)
+    return Clash(UNSEEN, paths=tuple(paths), winners=found) if found else None
+
+
+def verdicts_on(proposal: Proposal, base: str, commit: str) -> tuple[VerdictDraft, ...]:
+    """What those verifiers that ran the change and let it pass say of the merge.
 
     A verdict that a person overruled, or passed over, is that person's: it is not asked for again.
     """
-    if repository.same_tree(commit, proposal.payload["commit"]):
-        return ()
     views = verification.verdicts_of([proposal.attempt_id]).get(proposal.attempt_id, [])
     asked = [
         (view.verifier, view.voter)

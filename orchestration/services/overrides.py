@@ -9,7 +9,7 @@ run again on the new one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -29,7 +29,7 @@ from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.moves import attempts_move, goal_move, tasks_move
 from orchestration.services.pausing import downstream
 from orchestration.services.plans import roots_start
-from orchestration.services.replan import finished_then, tasks_again
+from orchestration.services.replan import again_told, finished_then, tasks_again
 from orchestration.services.requests import begun_refuse, task_requests_withdraw
 from orchestration.services.reviving import failures_of, tasks_revive, unmet_recount
 from orchestration.services.scopes import scopes_release
@@ -46,27 +46,37 @@ OUTPUT_BYTES_MAX = 1_000_000
 @dataclass(frozen=True, slots=True)
 class Override:
     """`stale` are tasks that have begun or ended with what was there before; with `rerun` they run
-    again."""
+    again. `again` are all that do: those with what was built on them, and what had failed in a goal
+    that goes on. With `preview` nothing was done, and there is no attempt (0)."""
 
     goal: int
     task: str
     attempt: int
     stale: tuple[str, ...]
     rerun: bool
+    again: tuple[str, ...] = ()
+    revives: bool = False  # the goal had failed, and goes on
+    preview: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
 def output_override(
-    task_id: int, output: Any, *, user: User, reason: str, rerun: bool = False
+    task_id: int,
+    output: Any,
+    *,
+    user: User,
+    reason: str,
+    rerun: bool = False,
+    preview: bool = False,
 ) -> Override:
     """Let `output` count as the task's, whatever verifiers other than `schema` say.
 
     For tasks that are done, held, being verified, failed or cancelled, in a goal that is running or
-    failed; a failed goal goes on. Raises NotFound, NotAllowed without the permission
-    `override_verdict`, BadInput without a reason or with an output that is not of the form that was
-    promised, IllegalMove.
+    failed; a failed goal goes on. With `preview` nothing is written. Raises NotFound, NotAllowed without
+    the permission `override_verdict`, BadInput without a reason or with an output that is not of the
+    form that was promised, IllegalMove.
     """
     name = user.get_username()
     if not (user.is_active and user.has_perm("agentsys_orchestration.override_verdict")):
@@ -80,7 +90,12 @@ def output_override(
         task = Task.objects.get(pk=task_id)
         _check_states(book, task)
         _check_form(book, task, report)
-        stale = _ran_already(task)
+        begun_refuse([task.pk])
+        stale, revives = _ran_already(task), book.goal_state == "failed"
+        again = _runs_again(book, task, stale if rerun else [])
+        told = Override(goal_id, task.key, 0, tuple(stale), rerun, again, revives, preview)
+        if preview:
+            return told
         _give_way(book, task, name, reason, after)
         taken = _hand_in(book, task, report, name, reason, after)
         book.record(
@@ -94,7 +109,7 @@ def output_override(
             tasks_again(book, stale, actor=name, after=after)
         look_for_the_end(book, after)
     after.publish(goal_id)
-    return Override(goal_id, task.key, taken.attempt_id, tuple(stale), rerun)
+    return replace(told, attempt=taken.attempt_id)
 
 
 def _report(output: Any, name: str, reason: str) -> dict[str, Any]:
@@ -144,9 +159,17 @@ def _ran_already(task: Task) -> list[str]:
     return list(begun.order_by("pk").values_list("key", flat=True))
 
 
+def _runs_again(book: Book, task: Task, stale: Sequence[str]) -> tuple[str, ...]:
+    """Keys of what runs again: `stale` with what was built on it, and what had failed in a failed goal."""
+    found = list(again_told(book, stale)) if stale else []
+    if book.goal_state == "failed":
+        failed = Task.objects.filter(pk__in=failures_of(book.goal_id)).exclude(pk=task.pk)
+        found += failed.order_by("pk").values_list("key", flat=True)
+    return tuple(dict.fromkeys(found))
+
+
 def _give_way(book: Book, task: Task, name: str, reason: str, after: Followups) -> None:
     """Whatever the task is, it is ready afterwards, with an attempt queued; a failed goal runs."""
-    begun_refuse([task.pk])
     said = f"overruled by {name}: {reason}"[:2000]
     open_attempts = Attempt.objects.filter(task=task, state__in=("queued", "running", "reported"))
     attempts_move(

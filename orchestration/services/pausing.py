@@ -211,7 +211,9 @@ def downstream(task_id: int) -> list[int]:
 def project_pause(name: str, *, actor: str, reason: str = "") -> Standing:
     """Every goal of the project, and every new one from its first moment."""
     project = project_named(name)
-    Project.objects.filter(pk=project.pk, paused_at__isnull=True).update(paused_at=Now())
+    Project.objects.filter(pk=project.pk, paused_at__isnull=True).update(
+        paused_at=Now(), paused_actor=actor[:150], paused_reason=reason
+    )
     return _each(
         project.goals.all(), lambda pk: goal_pause(pk, actor=actor, reason=reason, by="project")
     )
@@ -219,7 +221,7 @@ def project_pause(name: str, *, actor: str, reason: str = "") -> Standing:
 
 def project_resume(name: str, *, actor: str) -> Standing:
     project = project_named(name)
-    Project.objects.filter(pk=project.pk).update(paused_at=None)
+    Project.objects.filter(pk=project.pk).update(paused_at=None, paused_actor="", paused_reason="")
     paused = project.goals.filter(paused_by="project")
     return _each(paused, lambda pk: goal_resume(pk, actor=actor, by="project"))
 

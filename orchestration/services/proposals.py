@@ -7,6 +7,7 @@ happens outside any transaction, between an intent and its confirmation:
 - A change is merged and tested before the branch moves (`merging`). Its commit stands in a trailer,
   which tells after a crash that it was done. One that does not go with what came in since has lost
   (`conflicts`).
+- A setting is changed in the transaction that records it (`configuring`).
 - An action is an effect with a key of its own. A crash between intent and confirmation leaves it
   in doubt, and a person is asked; it is never run again blindly.
 
@@ -28,21 +29,24 @@ from django.utils import timezone
 
 from agentsys.kernel.crashpoints import crashpoint
 from agentsys.kernel.errors import AgentsysError, BadInput, NotFound
-from agentsys.kernel.hashing import canonical, digest, plain
+from agentsys.kernel.hashing import digest
 from orchestration.domain.lives import AttemptEvent, ProposalEvent
 from orchestration.domain.merging import Clash, Halted, Impossible, InBranch, NotNow
 from orchestration.models import ApprovalRequest, Attempt, Proposal, Task
+from orchestration.services import configuring
+from orchestration.services.applying import action_failed, applied
 from orchestration.services.conflicts import conflict_settle
-from orchestration.services.displacing import DISPLACED, displaced_record
-from orchestration.services.ending import look_for_the_end, task_fail
+from orchestration.services.displacing import displaced_record
+from orchestration.services.ending import attempt_refuse, task_fail
 from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.merging import change_merge
-from orchestration.services.moves import ORCHESTRATOR, attempts_move, proposals_move
+from orchestration.services.moves import attempts_move, proposals_move
+from orchestration.services.owners import decided_for_owners, foreign_to
 from orchestration.services.requests import request_open
-from orchestration.services.settle import accept_reported
 from verification import services as verification
 from workers.actions import Action, EffectInDoubt, action_apply
+from workers.services import effect_get
 from workers.workspaces import scratch
 
 log = structlog.get_logger(__name__)
@@ -60,6 +64,8 @@ def proposal_apply(proposal_id: int) -> str:
             return str(Proposal.objects.values_list("state", flat=True).get(pk=proposal_id))
         if proposal.kind == "change":
             return _merge(proposal)
+        if proposal.kind == configuring.KIND:
+            return _configure(proposal)
         return _act(proposal)
 
 
@@ -207,9 +213,66 @@ def _unmergeable(proposal: Proposal, reason: str) -> str:
     return "stale"
 
 
+def _configure(proposal: Proposal) -> str:
+    """Change the setting, in the transaction that says so. One whose base moved begins anew, with the
+    reason, and people are asked about what it then is."""
+    after = Followups()
+    with goal_locked(proposal.goal_id) as book:
+        if _is_withdrawn(proposal) or book.goal_state != "running" or book.paused_at:
+            return _let_go(proposal)
+        if reason := configuring.refusal(book.project_id, proposal):
+            _begin_anew(book, proposal, reason, after)
+            state = "stale"
+        else:
+            told = {name: proposal.payload[name] for name in ("setting", "old", "new")}
+            by = configuring.approvers(proposal)
+            where = {"task_id": proposal.task_id, "attempt_id": proposal.attempt_id}
+            facts = {"proposal": proposal.pk, **told}
+            book.record(configuring.CHANGED, actor=by, payload=facts, **where)
+            applied(book, proposal, told, after)
+            configuring.change(
+                book.project_id, proposal
+            )  # last: what it caches is of a version that is
+            state = "applied"
+    after.publish(proposal.goal_id)
+    return state
+
+
+def _begin_anew(book: Book, proposal: Proposal, reason: str, after: Followups) -> None:
+    """What was approved is no longer what it was approved as: nothing was done."""
+    moved = proposals_move(
+        book,
+        [proposal.pk],
+        ProposalEvent.STALED,
+        payload={"reason": reason},
+        fields={"reason": reason, "apply_due_at": None},
+    )
+    if moved:
+        attempt = Attempt.objects.select_related("task").get(pk=proposal.attempt_id)
+        attempt_refuse(book, attempt, reason=reason, after=after, forgiven=True)
+
+
+def _not_for_owners(proposal: Proposal) -> str:
+    """Why an action is not carried out yet: others own by now what it reaches, and nobody decided for
+    them. One that was begun is not looked at again: what becomes of it is to be found out."""
+    if effect_get(f"proposal-{proposal.pk}") is not None:
+        return ""
+    foreign = foreign_to(proposal, proposal.task, "", proposal.goal.project_id)
+    if not foreign or decided_for_owners(proposal, foreign):
+        return ""
+    named = ", ".join(f"{t.path} ({t.owner.role} owns {t.owner.resource})" for t in foreign[:5])
+    return f"others own by now what it reaches, and nobody decided in their name: {named}"
+
+
 def _act(proposal: Proposal) -> str:
     if _is_withdrawn(proposal):
         return "withdrawn"
+    if reason := _not_for_owners(proposal):
+        after = Followups()
+        with goal_locked(proposal.goal_id) as book:
+            _begin_anew(book, proposal, reason, after)
+        after.publish(proposal.goal_id)
+        return str(Proposal.objects.values_list("state", flat=True).get(pk=proposal.pk))
     attempt = Attempt.objects.get(pk=proposal.attempt_id)
     try:
         with scratch("action") as folder:
@@ -237,81 +300,12 @@ def _applied(proposal: Proposal, result: dict[str, Any]) -> str:
     return "applied"
 
 
-def applied(book: Book, proposal: Proposal, result: dict[str, Any], after: Followups) -> None:
-    """It is in the world: mark it, and accept its attempt when nothing else of it is open."""
-    moved = proposals_move(
-        book,
-        [proposal.pk],
-        ProposalEvent.APPLIED,
-        payload={"result": _brief(result)},
-        fields={"applied_at": book.now, "apply_due_at": None, "result": canonical(result)},
-    )
-    if moved and result.get("displaced"):
-        _won(book, proposal, result["displaced"])
-    open_ones = Proposal.objects.filter(attempt_id=proposal.attempt_id).exclude(
-        state__in=("applied", "withdrawn")
-    )
-    if moved and not open_ones.exists():
-        accept_reported(book, proposal.task_id, proposal.attempt_id, after, actor=ORCHESTRATOR)
-    if not moved:
-        _took_place_all_the_same(book, proposal, result)
-    look_for_the_end(book, after)
-
-
-def _won(book: Book, proposal: Proposal, displaced: list[dict[str, Any]]) -> None:
-    for facts in displaced:
-        book.record(
-            DISPLACED,
-            actor=ORCHESTRATOR,
-            task_id=proposal.task_id,
-            attempt_id=proposal.attempt_id,
-            payload={
-                "winner": f"proposal-{proposal.pk}",
-                "gave_way": f"proposal-{facts['proposal']}",
-                "rule": facts["rule"],
-            },
-        )
-
-
-def _took_place_all_the_same(book: Book, proposal: Proposal, result: dict[str, Any]) -> None:
-    """Its goal was cancelled meanwhile: what is in the world is on record, and counts for nothing."""
-    late = Proposal.objects.filter(pk=proposal.pk, state="withdrawn", result__isnull=True)
-    if late.update(result=plain(result), reason="it was withdrawn while it took place"):
-        book.record(
-            "proposal.took_place",
-            actor=ORCHESTRATOR,
-            task_id=proposal.task_id,
-            attempt_id=proposal.attempt_id,
-            payload={"proposal": proposal.pk, "result": _brief(result)},
-        )
-
-
 def _action_failed(proposal: Proposal, result: dict[str, Any]) -> str:
     after = Followups()
     with goal_locked(proposal.goal_id) as book:
         action_failed(book, proposal, result, after)
     after.publish(proposal.goal_id)
     return "stale"
-
-
-def action_failed(book: Book, proposal: Proposal, result: dict[str, Any], after: Followups) -> None:
-    """The approved action did not do its work; its task fails, since trying again is an effect."""
-    reason = f"the approved action failed: {_brief(result)}"[:2000]
-    if proposals_move(
-        book,
-        [proposal.pk],
-        ProposalEvent.STALED,
-        payload={"result": _brief(result)},
-        fields={"reason": reason, "apply_due_at": None, "result": canonical(result)},
-    ):
-        attempts_move(
-            book,
-            [proposal.attempt_id],
-            AttemptEvent.REJECTED,
-            payload={"reason": reason},
-            fields={"reason": reason},
-        )
-        task_fail(book, proposal.task_id, reason=reason, after=after)
 
 
 def _in_doubt(proposal: Proposal, what: str) -> str:
@@ -336,8 +330,3 @@ def _in_doubt(proposal: Proposal, what: str) -> str:
             definition=proposal.task.definition,
         )
     return "approved"
-
-
-def _brief(result: dict[str, Any]) -> dict[str, Any]:
-    """What of a result goes into the ledger: no long outputs."""
-    return {k: (v[:500] if isinstance(v, str) else v) for k, v in result.items()}

@@ -165,15 +165,27 @@ def plan_extend(goal_id: int, document: Any, *, actor: str, preview: bool = Fals
 def tasks_again(book: Book, keys: Iterable[str], *, actor: str, after: Followups) -> Revision:
     """Let these tasks, and all that was built on them, run again as they are defined. The caller
     holds the goal's lock."""
+    standing, drafts, change = _again(book, keys)
+    return change_carry_out(
+        book, standing, drafts, change, actor, "their needs were replaced", after
+    )
+
+
+def again_told(book: Book, keys: Iterable[str]) -> tuple[str, ...]:
+    """Keys of what `tasks_again` would let run; nothing is written."""
+    standing, _, change = _again(book, keys)
+    return _told(book, 0, standing, change, preview=True).again
+
+
+def _again(
+    book: Book, keys: Iterable[str]
+) -> tuple[dict[str, Standing], dict[str, TaskDraft], Change]:
     standing = standing_of(book.goal_id)
     named = set(keys)
     drafts = {k: t.draft for k, t in standing.items() if t.parent is None or k in named}
     for key in named:  # what is no longer the same is fresh
         standing[key] = replace(standing[key], draft=replace(standing[key].draft, agent=""))
-    change = change_of(standing, drafts, again=True)
-    return change_carry_out(
-        book, standing, drafts, change, actor, "their needs were replaced", after
-    )
+    return standing, drafts, change_of(standing, drafts, again=True)
 
 
 # --- What is there -------------------------------------------------------------------------------

@@ -37,8 +37,10 @@ def request_open(
     attempt_id: int | None = None,
     proposal: Proposal | None = None,
     action_hash: str = "",
+    roles: Sequence[str] = (),
 ) -> ApprovalRequest:
-    """Ask people. The definition's `approval` may set quorum, roles, four_eyes, days and on_expiry.
+    """Ask people. The definition's `approval` may set quorum, roles, four_eyes, days and on_expiry;
+    `roles` given here count in the place of those.
     `action_hash` is of what would be done, where that is no proposal; else the question itself is
     what is decided.
 
@@ -58,7 +60,7 @@ def request_open(
         context=plain(context),
         risk=risk,
         quorum=policy.get("quorum", 1),
-        roles=list(policy.get("roles") or ()),
+        roles=list(roles or policy.get("roles") or ()),
         four_eyes=bool(policy.get("four_eyes")),
         allowed=list(allowed),
         action_hash=proposal.payload_hash

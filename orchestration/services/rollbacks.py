@@ -1,7 +1,8 @@
 """Taking back what was merged: a new goal on the same branch, whose change is a proposal like any other.
 
 History is never rewritten. The change is made from the branch as it is, verified, approved by a person,
-and merged; whatever was built upon it since either goes with that or refuses it.
+and merged; whatever was built upon it since either goes with that or refuses it. A setting gets its old
+value back in the same way, unless it was changed again.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from agentsys.kernel.errors import BadInput, NotFound
+from agentsys.kernel.hashing import digest
 from orchestration.models import Goal, Proposal, Task
+from orchestration.services.configuring import KIND
 from orchestration.services.goals import goal_submit
 from workers.git import Repository
 
@@ -29,16 +32,18 @@ def task_rollback(goal_id: int, key: str, *, actor: str, reason: str) -> Goal:
     goal = Goal.objects.select_related("project").get(pk=goal_id)
     merged = [
         proposal
-        for proposal in Proposal.objects.filter(task=task, kind="change", state="applied")
+        for proposal in Proposal.objects.filter(task=task, state="applied")
         .order_by("-applied_at", "-pk")
-        .select_related("task")
-        if (proposal.result or {}).get("commit")
+        .select_related("task", "goal")
+        if proposal.kind == KIND or (proposal.result or {}).get("commit")
     ]
     if not merged:
-        problem = f"no change of it was merged (it is {task.state}); only those can be taken back"
+        problem = (
+            f"no change of it was merged, and no setting was changed (it is {task.state}); only those"
+            " can be taken back"
+        )
         raise BadInput(what=f"{goal_id}/{key}", problems=[problem])
-    repository = Repository.open(goal.repository)
-    tasks = [_node(repository, p, number, reason) for number, p in enumerate(merged, 1)]
+    tasks = [_node(proposal, number, reason) for number, proposal in enumerate(merged, 1)]
     for before, after in pairwise(tasks):
         after["depends_on"] = [before["key"]]
     return goal_submit(
@@ -51,7 +56,10 @@ def task_rollback(goal_id: int, key: str, *, actor: str, reason: str) -> Goal:
     )
 
 
-def _node(repository: Repository, proposal: Proposal, number: int, reason: str) -> dict[str, Any]:
+def _node(proposal: Proposal, number: int, reason: str) -> dict[str, Any]:
+    if proposal.kind == KIND:
+        return _setting_node(proposal, number, reason)
+    repository = Repository.open(proposal.goal.repository)
     merge = str((proposal.result or {})["commit"])
     paths = repository.changed_paths(repository.resolve(f"{merge}^1"), merge)
     few = [f"repo:{path}" for path in paths] if len(paths) <= SCOPES_MAX else ["repo:**"]
@@ -65,6 +73,23 @@ def _node(repository: Repository, proposal: Proposal, number: int, reason: str) 
         "scopes": [{"resource": resource} for resource in few],
         "verify": judges,
         "approval": {"required": True},
+    }
+
+
+def _setting_node(proposal: Proposal, number: int, reason: str) -> dict[str, Any]:
+    """The old value again, where the setting still is what this made of it."""
+    changed = proposal.payload
+    setting = {
+        "name": changed["setting"],
+        "value": changed["old"],
+        "why": reason,
+        "base": digest(changed["new"]),
+    }
+    return {
+        "key": f"rollback-{number}",
+        "agent": "devops",
+        "objective": f"Take back {proposal} ({proposal.title}): {reason}"[:2000],
+        "inputs": {"setting": setting},
     }
 
 

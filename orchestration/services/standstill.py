@@ -75,7 +75,9 @@ def wider_pause(project: Project, *, than: str) -> Wider | None:
 
 
 def _who_paused(project: Project) -> tuple[str, str]:
-    """As one of its goals has it in its ledger: the project itself keeps the time only."""
+    """As the project keeps it; of one that was paused before it did, as one of its goals has it."""
+    if project.paused_actor:
+        return project.paused_actor, project.paused_reason
     paused = project.goals.filter(paused_by="project").order_by("pk").values("pk")[:1]
     told = LedgerEntry.objects.filter(goal__in=paused, event="goal.paused").order_by("-seq").first()
     return (told.actor, str(told.payload.get("reason", ""))) if told else ("orchestrator", "")

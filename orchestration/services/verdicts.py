@@ -118,7 +118,7 @@ def _check_judged(attempt: Attempt) -> None:
     task = attempt.task
     if attempt.state != "reported":
         ways = [
-            f"`goals override {attempt.goal_id}/{task.key}`",
+            f"`goals override {attempt.goal_id}/{task.key} --output …`, with which your output counts",
             f"`goals retry {attempt.goal_id}`",
         ]
         state = f"{attempt.state} and {task.key} {task.state}"

@@ -99,6 +99,46 @@ def test_what_ran_on_the_old_output_runs_again_where_the_person_says_so(ann: Use
     whole(goal)
 
 
+@pytest.mark.parametrize("rerun", [False, True])
+def test_a_dry_run_says_what_the_override_then_does_and_writes_nothing(
+    ann: User, rerun: bool
+) -> None:
+    tail = node("last", "b", **COMMAND)
+    goal = submit(node("a", inputs={"n": 1}), node("b", "a"), node("c", "b"), tail)
+    serve()
+    before = (row_counts(), Goal.objects.get(pk=goal.pk).ledger_head)
+    would = override(goal, "a", ann, rerun=rerun, preview=True)
+    assert (row_counts(), Goal.objects.get(pk=goal.pk).ledger_head) == before
+    assert would.again == (("b", "c", "last") if rerun else ())
+    did = override(goal, "a", ann, rerun=rerun)
+    assert replace(would, attempt=did.attempt, preview=False) == did
+    ran = Attempt.objects.filter(goal=goal, state="queued").values_list("task__key", flat=True)
+    assert ("b" in ran) is rerun
+    assert pump(goal).state == "succeeded"
+    counts = Attempt.objects.filter(goal=goal, task__key="c").count()
+    assert counts == (2 if rerun else 1)
+    whole(goal)
+
+
+def test_a_dry_run_of_a_failed_goal_names_what_goes_on(ann: User) -> None:
+    goal = pump(submit(node("a", **NEVER), node("b", **NEVER), node("c", "a")))
+    assert goal.state == "failed"
+    would = override(goal, "a", ann, output=MORE, preview=True)
+    assert (would.revives, would.preview, would.attempt) == (True, True, 0)
+    did = override(goal, "a", ann, output=MORE)
+    assert replace(would, attempt=did.attempt, preview=False) == did
+    again = Task.objects.filter(goal=goal, key__in=would.again)
+    assert not again.filter(state__in=("failed", "cancelled")).exists()
+
+
+def test_a_dry_run_is_refused_as_the_override_is(ann: User) -> None:
+    goal = submit(node("a"))
+    with pytest.raises(IllegalMove):
+        override(goal, "a", ann, preview=True)
+    with pytest.raises(NotAllowed):
+        override(goal, "a", User.objects.create_user("bob"), preview=True)
+
+
 def test_a_failed_goal_goes_on_with_a_persons_output(ann: User) -> None:
     goal = pump(submit(node("a"), node("b", "a", **NEVER), node("c", "b"), node("d", "c")))
     assert goal.state == "failed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.test import Client
 
+from agentsys.gateway.scripted import Say, scripted
 from agentsys.kernel.errors import BadInput
 from orchestration.models import Goal, Project, Proposal, Scope
 from orchestration.services.approvals import approval_decide
@@ -158,6 +160,28 @@ def test_a_change_of_what_is_shared_or_ones_own_waits_for_nobody(given: GivenRep
     owns("performance", "repo:src/auth/token.py")
     fast = by("performance", "fast", {AUTH: "CACHE = {}\n", "src/auth/token.py": "LENGTH = 4\n"})
     assert pump(submit(fast, repository=str(given.path))).state == "succeeded"
+
+
+@pytest.mark.parametrize("asks", [False, True], ids=["nobody decides", "a person decides anyway"])
+def test_a_tool_leaves_to_others_what_is_theirs_but_where_a_person_decides_on_all_of_it(
+    asks: bool, given: GivenRepository, settings: Any
+) -> None:
+    settings.AGENTSYS = replace(settings.AGENTSYS, embedder="hashing", model="scripted:owners")
+    owns("security", "repo:src/auth/**")
+    owns("model", "repo:src/auth/token.py")
+    lines = scripted("owners", [
+        Say(calls=(("write_file", {"path": AUTH, "content": "CACHE = {}\n"}),)),
+        Say(calls=(("write_file", {"path": "src/auth/token.py", "content": "LENGTH = 4\n"}),)),
+        Say(calls=(("finish", {"text": "done"}),)),
+    ])  # fmt: skip
+    task = node("think", agent="model", scopes=[{"resource": "repo:src/**"}],
+                approval={"required": asks})  # fmt: skip
+    goal = pump(submit(task, repository=str(given.path)))
+    results = [str(m.content) for m in lines.asked[-1] if m.type == "tool"]
+    assert ("belongs to security" in results[0]) is not asks
+    assert "1 lines written" in results[1]
+    paths = ["src/auth/token.py"] if not asks else [AUTH, "src/auth/token.py"]
+    assert Proposal.objects.get(goal=goal).payload["paths"] == paths
 
 
 # --- Opposite wishes -----------------------------------------------------------------------------

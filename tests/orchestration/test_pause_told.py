@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agentsys.kernel.errors import ExitCode, NotFound
-from orchestration.models import Goal
+from orchestration.models import Goal, Project
 from orchestration.services.fsck import fsck
 from orchestration.services.pausing import (
     everything_pause,
@@ -64,6 +64,18 @@ def test_a_goal_that_comes_into_a_pause_says_so_and_who_paused() -> None:
     assert re.search(r"paused by ann since \S+ UTC \(audit\)", told(late))
     everything_pause(actor="root", reason="fire")
     assert re.search(r"by root since \S+ UTC \(fire\)", told(submit(node("a"), project="new")))
+
+
+def test_a_project_that_was_paused_while_it_was_empty_says_who_did_it() -> None:
+    Project.objects.create(name="mine")
+    project_pause("mine", actor="ann", reason="audit")
+    project_pause("mine", actor="bob", reason="me too")  # it was paused already
+    assert re.search(
+        r"paused by ann since \S+ UTC \(audit\)", told(submit(node("a"), project="mine"))
+    )
+    project_resume("mine", actor="bob")
+    project = Project.objects.get(name="mine")
+    assert (project.paused_actor, project.paused_reason) == ("", "")
 
 
 def test_submit_says_that_the_goal_stands_still(tmp_path: Path) -> None:

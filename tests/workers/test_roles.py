@@ -160,7 +160,7 @@ def test_without_a_model_a_devops_is_told_what_to_do_or_does_nothing(ports: Give
     report = attempt_run(a_brief("devops", {}), ports)
     assert report.outcome is Outcome.FAILED
     assert report.failure is not None
-    assert "neither `checks` nor `action`" in report.failure.message
+    assert "no `checks`, `action` or `setting`" in report.failure.message
 
 
 def test_a_retriever_with_a_model_brings_what_memory_holds_for_its_query(

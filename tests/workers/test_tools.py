@@ -13,7 +13,7 @@ from agentsys.kernel.errors import LeaseLost
 from tests.workers.given import GivenRepository
 from tests.workers.tooling import HELLO, call, finish, hello, model_brief, speak, told, work
 from workers import sandbox
-from workers.contracts import FailureKind, Outcome, ToolGrant
+from workers.contracts import FailureKind, Outcome, Owner, ToolGrant
 from workers.models import Step
 from workers.services import blob_get
 from workers.tools import files
@@ -91,6 +91,43 @@ def test_no_tool_writes_outside_of_the_write_scopes(
     assert report.proposals == ()
 
 
+SECURITYS = Owner("repo:src/auth/**", "security")
+OWN = Owner("repo:src/auth/docs/**", "model", foreign=False)
+OWNED = "`src/auth/a.py` belongs to security, who owns repo:src/auth/**: leave it as it is"
+PATCH = "--- /dev/null\n+++ b/src/auth/a.py\n@@ -0,0 +1 @@\n+x = 1\n"
+MAKES = "import os; os.makedirs('src/auth'); open('src/auth/a.py', 'w'); open('src/b.py', 'w')"
+
+
+@pytest.mark.parametrize(
+    "used",
+    [
+        call("write_file", path="src/auth/a.py", content="x = 1\n"),
+        call("delete_file", path="src/auth/a.py"),
+        edit("1", "2", path="src/auth/a.py"),
+        call("apply_patch", patch=PATCH),
+        call("run_command", argv=["python3", "-c", MAKES]),
+    ],
+    ids=lambda used: used.calls[0][0],
+)
+def test_what_another_role_owns_is_not_changed_and_the_agent_is_told_whose_it_is(
+    speak: Any, hello: GivenRepository, tmp_path: Path, used: Any
+) -> None:
+    lines = speak(used, call("write_file", path="src/auth/docs/a.md", content="x\n"), finish())
+    brief = model_brief(hello, "repo:src/**", owners=(OWN, SECURITYS))
+    report = work(brief, tmp_path / "w")
+    refused, written = told(lines, 2)
+    if used.calls[0][0] == "run_command":
+        assert "put back: src/auth/a.py\n" in refused
+        assert report.proposals[0].payload["paths"] == ["src/auth/docs/a.md", "src/b.py"]
+    else:
+        assert report.proposals[0].payload["paths"] == ["src/auth/docs/a.md"]
+    assert OWNED in refused
+    assert "`add_task`" in refused
+    assert "1 lines written" in written
+    opening = str(lines.asked[0][0].content)
+    assert "but not write repo:src/auth/**: security owns it" in opening
+
+
 def test_a_patch_is_applied_whole_or_not_at_all(
     speak: Any, hello: GivenRepository, tmp_path: Path
 ) -> None:
@@ -108,7 +145,7 @@ def test_a_patch_is_applied_whole_or_not_at_all(
     )
     report = work(model_brief(hello, "repo:src/**"), tmp_path / "w")
     refused, nothing, applied, one = told(lines, 4)
-    assert "it changes docs/a.md, outside of the write scopes" in refused
+    assert "`docs/a.md` is outside of the write scopes" in refused
     assert "[]" in nothing
     assert "newly changed: src/hello.py" in applied
     assert '["src/hello.py"]' in one

@@ -74,6 +74,17 @@ def test_a_proposed_command_is_titled_by_its_words_not_by_the_agent(
     assert (proposal.kind, proposal.risk) == ("action", Risk.IRREVERSIBLE)
 
 
+def test_a_proposed_setting_is_titled_by_its_value_not_by_the_agent(
+    speak: Any, tmp_path: Path
+) -> None:
+    wanted = {"setting": "owner.repo:src/**", "value": {"role": "me"}, "why": "All agreed."}
+    speak(call("propose_setting", **wanted), finish())
+    (proposal,) = work(model_brief(), tmp_path / "w").proposals
+    assert proposal.title == 'Change owner.repo:src/** to {"role": "me"}'
+    assert (proposal.kind, proposal.risk) == ("configuration", Risk.WRITE)
+    assert proposal.payload["new"] == {"role": "me"}
+
+
 # --- Tools of others -----------------------------------------------------------------------------
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-KINDS = ("report", "plan", "change", "action")
+KINDS = ("report", "plan", "change", "action", "configuration")
 RISKS = ("read", "write", "irreversible")
 KIND_OF_AGENT = {"planner": "plan"}
 REPORT = "report"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
@@ -34,6 +35,7 @@ ACTION = {
     "properties": {
         "argv": {"type": "array", "items": TEXT, "minItems": 1},
         "why": TEXT,
+        "resource": {"type": "string", "pattern": r"^[a-z][a-z0-9_-]*:\S.*$", "maxLength": 300},
         "writable": {"type": "array", "items": TEXT},
         "network": {"type": "boolean"},
         "timeout_seconds": {"type": "number", "exclusiveMinimum": 0, "maximum": 3600},
@@ -42,21 +44,42 @@ ACTION = {
 }
 
 
+SETTING = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "minLength": 1, "maxLength": 310},
+        "value": {},
+        "why": TEXT,
+        "base": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    },
+    "required": ["name", "value", "why"],
+    "additionalProperties": False,
+}
+
+
 class DevopsAgent(Agent):
     name = "devops"
     role = "operations"
     description = (
         "Runs checks in parallel (a command in the sandbox, a TCP port, free disk space, an HTTP "
-        "address on this machine), or proposes an action that a person must approve."
+        "address on this machine), or proposes an action, or a change of a setting, that a person "
+        "must approve."
     )
     inputs_schema: ClassVar = {
         "type": "object",
         "properties": {
             "checks": {"type": "array", "items": CHECK, "minItems": 1, "maxItems": 200},
             "action": ACTION,
+            "setting": SETTING,
             "irreversible": {"type": "boolean"},
         },
-        "not": {"required": ["checks", "action"]},
+        "not": {
+            "anyOf": [
+                {"required": ["checks", "action"]},
+                {"required": ["checks", "setting"]},
+                {"required": ["action", "setting"]},
+            ]
+        },
     }
     output_schema: ClassVar = {
         "type": "object",
@@ -85,9 +108,13 @@ class DevopsAgent(Agent):
     def run(self, brief: Brief, ports: Ports) -> Report:
         if "action" in brief.inputs:
             return _propose(brief)
+        if "setting" in brief.inputs:
+            return _propose_setting(brief.inputs["setting"])
         if "checks" not in brief.inputs:
             way_out = "give one, or a model profile to the role devops, which then decides"
-            raise BadInput(what="devops", problems=[f"neither `checks` nor `action`; {way_out}"])
+            raise BadInput(
+                what="devops", problems=[f"no `checks`, `action` or `setting`; {way_out}"]
+            )
         return _check_all(brief.inputs["checks"], ports)
 
 
@@ -121,3 +148,17 @@ def _propose(brief: Brief) -> Report:
     )
     command = " ".join(action["argv"])[:120]
     return done({"proposed": action}, f"proposed: `{command}`", proposals=(proposal,))
+
+
+def _propose_setting(wanted: Mapping[str, Any]) -> Report:
+    """What it is now, and whether there is such a setting, the orchestrator says. `base` is the hash
+    of the value that is meant to be changed, and of no other."""
+    payload = {"setting": wanted["name"], "new": wanted["value"], "why": wanted["why"]}
+    proposal = ProposalDraft(
+        kind="configuration",
+        title=f"Change {wanted['name']} to {json.dumps(wanted['value'], sort_keys=True)}"[:200],
+        payload=payload,
+        base_hash=wanted.get("base", ""),
+    )
+    summary = f"proposed: a change of {wanted['name']}"[:200]
+    return done({"proposed": payload}, summary, proposals=(proposal,))

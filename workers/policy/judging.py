@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agentsys.gateway import violations
-from workers.contracts import Brief, Risk, ScopeGrant, ToolGrant
-from workers.patterns import matches, write_patterns
+from workers.contracts import Brief, Owner, Risk, ScopeGrant, ToolGrant
+from workers.patterns import matches, owned_by_others, write_patterns
 from workers.policy.deciding import Facts
 from workers.policy.grants import fixed, host_matches
 from workers.policy.kinds import Kind, leaves
@@ -37,11 +37,13 @@ class Policy:
     grants: Mapping[str, ToolGrant] | None
     scopes: tuple[ScopeGrant, ...]
     provenance: Provenance
+    owners: tuple[Owner, ...] = ()
 
     @classmethod
     def of(cls, brief: Brief) -> Policy:
         grants = None if brief.tools is None else {g.name: g for g in brief.tools}
-        return cls(grants, brief.scopes, Provenance(people_said(brief), came_from_elsewhere(brief)))
+        provenance = Provenance(people_said(brief), came_from_elsewhere(brief))
+        return cls(grants, brief.scopes, provenance, brief.owners)
 
     def offers(self, name: str) -> bool:
         return self.grants is None or name in self.grants
@@ -78,6 +80,8 @@ class Policy:
                 elif kind is Kind.WRITE_PATH and not matches(text, write_patterns(self.scopes)):
                     named = ", ".join(write_patterns(self.scopes)) or "none"
                     yield f"`{name}` {text[:100]!r} is outside of the write scopes ({named})"
+                elif kind is Kind.WRITE_PATH and (why := owned_by_others(text, self.owners)):
+                    yield why
                 elif (
                     kind is Kind.URL
                     and hosts is not None

@@ -18,7 +18,7 @@ from typing import Any
 from workers.agents.base import stopper
 from workers.contracts import ArtifactDraft, Brief, Outcome, Ports, ProposalDraft, Report
 from workers.git import Repository
-from workers.patterns import matches, write_patterns
+from workers.patterns import matches, owned_by_others, write_patterns
 from workers.tools import files
 from workers.tools.base import Changed, ToolFailed
 
@@ -55,7 +55,17 @@ class Bench:
         return self._ports.workspace()
 
     def allowed(self, path: str) -> bool:
-        return matches(path, self.patterns)
+        return not self.refusal(path)
+
+    def refusal(self, path: str) -> str:
+        """Why `path` is not to be changed; "" where it may be."""
+        if not matches(path, self.patterns):
+            return f"`{path}` is outside of the write scopes"
+        return self.whose(path)
+
+    def whose(self, path: str) -> str:
+        """Which other role owns `path`, in a sentence; "" for none."""
+        return owned_by_others(path, self._brief.owners)
 
     def recorded(self, state: str) -> None:
         """A step that was replayed had left this state."""
@@ -100,7 +110,7 @@ class Bench:
             )
 
     def put_back_outside(self) -> list[str]:
-        """Undo what was changed outside of the scopes; returns those paths."""
+        """Undo what was changed outside of the scopes, or is others' to change; returns those paths."""
         outside = [p for p in self._touched(self.base) if not self.allowed(p)]
         known = set(self.repository.files(self.base)) if outside else set()
         for path in outside:

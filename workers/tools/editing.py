@@ -93,10 +93,9 @@ class Editor:
         with self._bench.changing() as tree:
             before = set(self._changes(tree))
             self._bench.repository.apply(tree, args["patch"])
-            touched = [p for p in self._changes(tree) if not self._bench.allowed(p)]
-            if touched:
-                reason = f"it changes {', '.join(touched[:10])}, outside of the write scopes"
-                raise ToolFailed(tool="apply_patch", reason=reason)
+            refused = [self._bench.refusal(path) for path in self._changes(tree)]
+            if refused := [why for why in refused if why]:
+                raise ToolFailed(tool="apply_patch", reason="; ".join(refused[:10]))
             new = sorted(set(self._changes(tree)) - before)
             return self._bench.changed(f"applied; newly changed: {', '.join(new) or 'no file'}")
 
@@ -108,8 +107,8 @@ class Editor:
 
     def _inside(self, path: str, tool: str) -> None:
         """The gate has looked already; this is the second lock on the same door."""
-        if not self._bench.allowed(path):
-            raise ToolFailed(tool=tool, reason=f"`{path}` is outside of the write scopes")
+        if why := self._bench.refusal(path):
+            raise ToolFailed(tool=tool, reason=why)
 
     def _changes(self, tree: Any) -> list[str]:
         return self._bench.repository.worktree_changes(tree, self._bench.base)

@@ -23,7 +23,7 @@ WORDS = {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems"
 
 def handing_tools(brief: Brief, follow_ups: list[dict[str, Any]]) -> list[Tool]:
     """Suggested tasks are added to `follow_ups`."""
-    return [_remember(brief), _propose(), _add_task(brief, follow_ups)]
+    return [_remember(brief), _propose(), _propose_setting(), _add_task(brief, follow_ups)]
 
 
 def _remember(brief: Brief) -> Tool:
@@ -61,17 +61,41 @@ def _propose() -> Tool:
 
     def proposed(args: Mapping[str, Any]) -> ProposalDraft:
         action = {"argv": list(args["argv"]), "why": args["why"]}
+        if args.get("resource"):
+            action["resource"] = args["resource"]
         Action.of(action)
         command = json.dumps(action["argv"], ensure_ascii=True)
         return ProposalDraft("action", f"Run {command}"[:200], action, risk=Risk.IRREVERSIBLE)
 
     return Tool(
         "propose",
-        "Propose a command that people decide on and that runs, once, after this task.",
-        arguments({"argv": WORDS, "why": TEXT}),
+        "Propose a command that people decide on and that runs, once, after this task. `resource` is"
+        " what it is about, as deploy:prod, out of this task's scopes.",
+        arguments({"argv": WORDS, "why": TEXT}, resource={**TEXT, "maxLength": 300}),
         lambda _: None,  # never called: it proposes
         Risk.IRREVERSIBLE,
         kinds={"argv": Kind.COMMAND},
+        proposes=proposed,
+    )
+
+
+def _propose_setting() -> Tool:
+    """A change of configuration. What the setting is now the orchestrator adds, for people to see."""
+
+    def proposed(args: Mapping[str, Any]) -> ProposalDraft:
+        payload = {"setting": args["setting"], "new": args["value"], "why": args["why"]}
+        value = json.dumps(args["value"], ensure_ascii=True, sort_keys=True)
+        title = f"Change {args['setting']} to {value}"[:200]
+        return ProposalDraft("configuration", title, payload)
+
+    return Tool(
+        "propose_setting",
+        "Propose a new value for a setting; null takes it away. People decide on it after this task."
+        " Settings: policy.KEY, owner.RESOURCE, verification.",
+        arguments({"setting": {**TEXT, "maxLength": 310}, "value": {}, "why": TEXT}),
+        lambda _: None,  # never called: it proposes
+        Risk.WRITE,
+        kinds={"setting": Kind.TARGET},
         proposes=proposed,
     )
 

@@ -95,7 +95,8 @@ def running_tools(bench: Bench) -> list[Tool]:
                 should_stop=bench.should_stop(),
             )
             back = bench.put_back_outside() if bench.patterns else []
-            return bench.changed(_shown(ended, back))
+            whose = [why for path in back if (why := bench.whose(path))]
+            return bench.changed(_shown(ended, back, whose))
 
     def tests(args: Mapping[str, Any]) -> dict[str, Any]:
         found = tests_run(
@@ -132,13 +133,15 @@ def running_tools(bench: Bench) -> list[Tool]:
     ]
 
 
-def _shown(ended: sandbox.SandboxResult, put_back: list[str]) -> str:
+def _shown(ended: sandbox.SandboxResult, put_back: list[str], whose: list[str]) -> str:
+    """`whose`: sentences about those paths that others own."""
     lines = [f"exit code {ended.exit_code}, {ended.level}"]
     if ended.killed:
         lines.append(f"it was ended: {ended.killed}")
     if put_back:
         named = ", ".join(put_back[:20])
-        lines.append(f"changed outside of the write scopes, and put back: {named}")
+        lines.append(f"changed where this task may not write, and put back: {named}")
+        lines += whose[:5]
     for name, text in (("stdout", ended.stdout), ("stderr", ended.stderr)):
         if text.strip():
             lines.append(f"{name}:\n{text}")

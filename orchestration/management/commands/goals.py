@@ -23,7 +23,7 @@ from orchestration.cli.output import (
     project_known,
     task_table,
 )
-from orchestration.cli.revising import add_dry_run, json_of, object_of, revision_text
+from orchestration.cli.revising import add_dry_run, json_of, object_of, override_text, revision_text
 from orchestration.cli.showing import attempt_text, task_text
 from orchestration.cli.standing import fork_told, standing_notes, standing_text
 from orchestration.domain.lives import GoalState
@@ -103,6 +103,7 @@ class Command(Base):
             "--rerun", action="store_true", help="what ran on the old one runs again"
         )
         override.add_argument("--user", help="who says so; without it, as for `inbox`")
+        add_dry_run(override)
         add_json(override)
         back = verbs.add_parser(
             "rollback", help="propose to take back what a task's change brought"
@@ -328,11 +329,9 @@ class Command(Base):
             user=person(options["user"]),
             reason=options["reason"],
             rerun=options["rerun"],
+            preview=options["preview"],
         )
-        how = "run again" if told.rerun else "ran on the old output; --rerun lets them run again"
-        stale = f"; {', '.join(told.stale)} {how}" if told.stale else ""
-        text = f"attempt-{told.attempt} counts for {told.goal}/{told.task}{stale}"
-        self.emit(told.to_json(), as_json=options["json"], text=text)
+        self.emit(told.to_json(), as_json=options["json"], text=override_text(told))
 
     def do_budget(self, **options: Any) -> None:
         ref = _budget_ref(options)

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('agentsys_orchestration', '0014_subscriptions'),
+        ('agentsys_orchestration', '0016_who_paused'),
     ]
 
     operations = [
