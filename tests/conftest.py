@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,33 @@ hypothesis_settings.register_profile(
     "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 hypothesis_settings.load_profile("patient")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    """Every entry that a test wrote is as the catalogue of events has it. A hook, since the rows are
+    still there: no fixture has taken them away."""
+    makes_them_up = item.get_closest_marker("invents_entries") is not None
+    found = [] if makes_them_up else _uncatalogued()
+    done = yield
+    if found:
+        pytest.fail("entries that domain.events does not know so:\n" + "\n".join(found[:10]))
+    return done
+
+
+def _uncatalogued() -> list[str]:
+    models = sys.modules.get("orchestration.models")
+    if models is None:
+        return []
+    from django.db import Error
+
+    from orchestration.domain.events import written_problems
+
+    try:
+        rows = list(models.LedgerEntry.objects.values_list("event", "payload"))
+    except (RuntimeError, Error):  # the test may not use the database, or has broken its connection
+        return []
+    return [problem for event, payload in rows for problem in written_problems(event, payload)]
 
 
 @pytest.fixture(autouse=True)

@@ -72,7 +72,7 @@ def goal(*, state: str = "running", objective: str = "Tidy up", **fields: Any) -
     Budget.objects.create(goal=row)
     if state not in ("draft", "planning"):
         plan(row)
-    entry(row, "goal.submitted")
+    entry(row, "goal.submitted", contract_hash=row.contract_hash, objective=row.objective)
     return row
 
 

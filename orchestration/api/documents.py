@@ -107,7 +107,10 @@ class EntryDocument(Shape):
     event = serializers.CharField()
     actor = serializers.CharField()
     at = serializers.DateTimeField()
-    payload = serializers.JSONField()
+    payload = serializers.JSONField(
+        help_text="By `event` and `payload_version`: docs/events.md has every event and its fields."
+    )
+    payload_version = serializers.IntegerField()
 
 
 class LedgerDocument(Shape):

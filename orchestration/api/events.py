@@ -96,7 +96,9 @@ def _event(kind: str, data: Any, *, seq: int) -> str:
 
 @extend_schema(
     operation_id="events",
-    description="The goal's ledger as server-sent events, resuming after `Last-Event-ID`.",
+    description="The goal's ledger as server-sent events, resuming after `Last-Event-ID`. The data of"
+    " each `ledger` is an entry: its `event` and `payload_version` say what its `payload` holds, as"
+    " docs/events.md lists it. `over` ends the stream with the goal.",
     tags=["ledger"],
     parameters=[
         OpenApiParameter("goal", OpenApiTypes.INT, required=True),

@@ -20,6 +20,7 @@ AFTER = OpenApiParameter("after", OpenApiTypes.INT, description="Entries with a 
 
 @extend_schema(
     operation_id="goals_ledger",
+    description="The goal's ledger in order; docs/events.md has every event and its payload.",
     tags=["ledger"],
     parameters=[LIMIT, AFTER],
     responses=answers(LedgerDocument),

@@ -11,8 +11,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from agentsys.kernel.hashing import canonical
+from orchestration.domain.payloads import version_of
 
-VERSION = 1  # of the form of an event; a payload's own form goes by the event's name
+VERSION = 1  # of the form of an event around its payload, to which keys may be added
 PYTHON = "python:"
 TRIES_MAX = 14
 BACKOFF_SECONDS, BACKOFF_MAX_SECONDS = 5.0, 4 * 3600.0
@@ -33,6 +34,7 @@ def event_of(entry: Mapping[str, Any]) -> dict[str, Any]:
         "task": entry["task_id"],
         "attempt": entry["attempt_id"],
         "payload": entry["payload"],
+        "payload_version": version_of(entry["payload"]),
     }
 
 

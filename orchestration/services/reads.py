@@ -10,6 +10,7 @@ from django.db.models.functions import Coalesce
 
 from agentsys.kernel.errors import AgentsysError, NotFound
 from agentsys.kernel.ids import Ref, parse_ref
+from orchestration.domain.payloads import version_of
 from orchestration.models import (
     ApprovalRequest,
     Artifact,
@@ -353,6 +354,7 @@ def entry_view(entry: LedgerEntry) -> dict[str, Any]:
         "task": entry.task_id,
         "attempt": entry.attempt_id,
         "payload": entry.payload,
+        "payload_version": version_of(entry.payload),
         "hash": entry.hash,
     }
 

@@ -87,7 +87,8 @@ def _task(row: Goal, plan: Plan, number: int) -> Task:
 def entries(row: Goal, count: int) -> None:
     with goal_locked(row.pk) as book:
         for number in range(count):
-            book.record("test.happened", actor="tester", payload={"number": number})
+            facts = {"from": number, "to": number + 1}
+            book.record("goal.prioritised", actor="tester", payload=facts)
 
 
 def held(row: Goal, *, payload: dict[str, Any] | None = None, **fields: Any) -> ApprovalRequest:

@@ -19,6 +19,7 @@ import memory.tasks  # noqa: F401 - registers its messages
 import orchestration.tasks  # noqa: F401
 from agentsys.celery import app
 from orchestration.domain.chain import Entry, chain_problems
+from orchestration.domain.events import problems
 from orchestration.domain.fold import Folded, fold
 from orchestration.models import Attempt, Goal, Proposal, Task
 from tests import factories
@@ -171,6 +172,14 @@ def entries_of(book: dict[str, Any]) -> list[tuple[Entry, str]]:
 def test_an_old_ledger_still_verifies(book: dict[str, Any]) -> None:
     goal = book["goal"]
     assert chain_problems(entries_of(book), head=goal["head"], length=goal["length"]) == []
+
+
+@pytest.mark.parametrize("book", BOOKS)
+def test_an_old_ledger_is_in_the_catalogue_in_the_versions_it_was_written_in(
+    book: dict[str, Any],
+) -> None:
+    found = [problems(entry.event, entry.payload) for entry, _ in entries_of(book)]
+    assert [one for one in found if one] == []
 
 
 @pytest.mark.parametrize("book", BOOKS)

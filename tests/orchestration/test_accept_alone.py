@@ -35,7 +35,7 @@ def taken(goal: Goal) -> list[Claimed]:
 
 
 def item(one: Claimed) -> Accepted:
-    why = {"verdicts": {"schema": "pass"}, "said": 'naïve "quotes" \\ 日本\n'}
+    why = {"verdicts": {"schema": "pass"}, "overruled": 'naïve "quotes" \\ 日本\n'}
     return Accepted(
         one.task_id, one.attempt_id, one.fence, "h", '{"outcome":"done"}', 7, 0.5, why=why
     )
@@ -130,7 +130,7 @@ def test_a_goal_that_its_last_holder_changed_is_looked_at_again(
     (root,) = taken(goal)
     with goal_locked(goal.pk) as book:
         thread, said = begun(goal, root)
-        book.record("directive.given", actor="somebody", payload={"text": "in between"})
+        book.record("goal.prioritised", actor="somebody", payload={"from": 0, "to": 1})
     thread.join()
     assert [found is not None for found in said] == [settled]
     assert task_of(goal, "a").state == ("done" if settled else "running")
@@ -155,7 +155,7 @@ def test_a_goal_that_was_changed_after_the_statement_began_is_left_alone(
         gate.execute("SELECT pg_advisory_xact_lock(%s)", [GATE])
         thread, said = begun(goal, root)
         with goal_locked(goal.pk) as book:
-            book.record("directive.given", actor="somebody", payload={"text": "in between"})
+            book.record("goal.prioritised", actor="somebody", payload={"from": 0, "to": 1})
     thread.join()
     assert said == [None]
     assert task_of(goal, "a").state == "running"

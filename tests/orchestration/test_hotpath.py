@@ -23,7 +23,10 @@ def take(goal: Goal, limit: int = 10, owner: int = 1, **named: int) -> list[Clai
 
 def settle(goal: Goal, claims: list[Claimed]) -> dict[int, int]:
     with goal_locked(goal.pk) as book:
-        items = [Accepted(c.task_id, c.attempt_id, c.fence, "h", "{}") for c in claims]
+        items = [
+            Accepted(c.task_id, c.attempt_id, c.fence, "h", "{}", why={"verdicts": {}})
+            for c in claims
+        ]
         done, _ = accept(book, items, republish_seconds=5)
         return done
 

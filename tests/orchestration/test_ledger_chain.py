@@ -13,7 +13,7 @@ from orchestration.services.fsck import fsck
 from orchestration.services.ledger import goal_locked, ledger_verify
 from tests.orchestration.pump import at_once, node, pump, submit
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.invents_entries]
 
 LEDGER = "agentsys_orchestration_ledgerentry"
 GOAL = "agentsys_orchestration_goal"

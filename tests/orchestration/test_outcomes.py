@@ -75,7 +75,8 @@ def test_an_overruled_verdict_speaks_of_that_verifier_alone() -> None:
 def test_an_output_that_a_person_replaced_was_wrong_whoever_approved_it_before() -> None:
     row = attempt(grounding=PASS)
     decided(row, "approve")
-    factories.entry(row.task.goal, "output.overridden", task_id=row.task_id, before=row.pk)
+    facts = {"before": row.pk, "reason": "wrong", "stale": []}
+    factories.entry(row.task.goal, "output.overridden", task_id=row.task_id, **facts)
     (recording,) = outcomes_recorded()
     assert (recording.gold, dict(recording.votes)) == ("fail", {"grounding": ("pass",)})
 

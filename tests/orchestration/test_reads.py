@@ -196,10 +196,11 @@ def test_open_approvals_are_listed_oldest_first_and_others_on_demand():
 def test_the_ledger_is_read_in_pages_and_in_order():
     goal = given.goal()
     for number in range(4):
-        given.entry(goal, "test.happened", number=number)
+        given.entry(goal, "goal.directed", directive=number, text="x")
     page = reads.ledger_view(goal.pk, after=1, limit=2)
     assert [e["seq"] for e in page] == [2, 3]
-    assert page[0]["payload"] == {"number": 0}
+    assert page[0]["payload"] == {"directive": 0, "text": "x"}
+    assert page[0]["payload_version"] == 1
     assert len(page[0]["hash"]) == 64
 
 

@@ -218,6 +218,7 @@ def test_a_task_put_in_by_hand_is_named() -> None:
     assert any("mine" in problem for problem in rebuild_check(goal.pk))
 
 
+@pytest.mark.invents_entries
 def test_an_entry_that_cannot_have_happened_is_named() -> None:
     goal = pump(submit(node("a")))
     attempt = attempt_of(goal, "a")

@@ -9,6 +9,7 @@ from datetime import timedelta
 from django.db import connection
 from django.db.models import Count, F, Q
 
+from orchestration.domain.events import written_problems
 from orchestration.models import LedgerEntry, Task
 from orchestration.services.fsck import fsck
 from orchestration.services.rebuild import rebuild_check
@@ -61,11 +62,18 @@ def problems(goal_id: int, seen: Witnessed) -> Iterator[str]:
     for finding in fsck(goal_id):
         yield f"fsck {finding.invariant}: {finding.ref} {finding.problem}"
     yield from (f"ledger and tables differ: {told}" for told in rebuild_check(goal_id))
+    yield from _entries_as_catalogued(goal_id)
     yield from _accepted_as_claimed(goal_id)
     yield from _fences_rise(goal_id)
     yield from _losses_were_losses(goal_id, seen)
     yield from _losses_are_counted_once(goal_id)
     yield from _effects_as_recorded(goal_id, seen.world)
+
+
+def _entries_as_catalogued(goal_id: int) -> Iterator[str]:
+    rows = LedgerEntry.objects.filter(goal_id=goal_id).order_by("seq")
+    for seq, event, payload in rows.values_list("seq", "event", "payload"):
+        yield from (f"entry {seq}: {problem}" for problem in written_problems(event, payload))
 
 
 def _accepted_as_claimed(goal_id: int) -> Iterator[str]:
