@@ -153,7 +153,12 @@ def _edited(
         actor=actor,
         task_id=proposal.task_id,
         attempt_id=proposal.attempt_id,
-        payload={"proposal": edited.pk, "edits": proposal.pk, "hash": edited.payload_hash},
+        payload={
+            "proposal": edited.pk,
+            "edits": proposal.pk,
+            "hash": edited.payload_hash,
+            "risk": edited.risk,
+        },
     )
     proposals_move(
         book,

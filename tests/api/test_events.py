@@ -53,7 +53,7 @@ def test_a_finished_goals_stream_has_every_entry_and_ends(vera):
     assert [(seq, kind) for seq, kind, _ in got] == [
         (1, "ledger"), (2, "ledger"), (3, "ledger"), (3, "over"),
     ]  # fmt: skip
-    assert got[0][2]["event"] == "goal.prioritised"
+    assert (got[0][2]["event"], got[0][2]["payload_version"]) == ("goal.prioritised", 1)
 
 
 @pytest.mark.parametrize("how", ["header", "query"])

@@ -36,6 +36,14 @@ def test_every_api_route_is_in_the_schema():
     assert not missing
 
 
+def test_whoever_reads_entries_is_led_to_what_their_payloads_hold():
+    schema = SchemaGenerator().get_schema(public=True)
+    for path in ("/api/v1/events", "/api/v1/goals/{goal_id}/ledger"):
+        assert "docs/events.md" in schema["paths"][path]["get"]["description"]
+    fields = schema["components"]["schemas"]["EntryDocument"]["properties"]
+    assert {"payload", "payload_version"} <= set(fields)
+
+
 @pytest.mark.django_db
 def test_the_schema_is_for_those_who_signed_in():
     assert api(None).get("/api/v1/schema").status_code == 401

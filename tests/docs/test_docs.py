@@ -274,7 +274,7 @@ def test_configuration_md_names_every_setting() -> None:
 
 
 @pytest.mark.docs
-@pytest.mark.parametrize("name", ["lives", "tribunal"])
+@pytest.mark.parametrize("name", ["lives", "tribunal", "events"])
 def test_what_is_generated_is_what_the_tables_say(name: str) -> None:
     """`python docs/generate.py` writes it anew."""
     printed = subprocess.run(

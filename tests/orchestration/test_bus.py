@@ -17,6 +17,7 @@ from django.test import Client
 from django.utils import timezone
 
 from orchestration.domain.bus import TRIES_MAX, retry_seconds, subscription_problems, wants
+from orchestration.domain.events import EVENTS, problems
 from orchestration.models import Delivery, Goal, Subscription
 from orchestration.services import bus
 from orchestration.tasks import deliver
@@ -116,6 +117,17 @@ def test_it_begins_where_the_ledgers_are_and_goes_on_with_goals_under_way(
     told()
     assert receiver.events() == events(open_one)[behind:]
     assert f"goal-{over.pk}/" not in "".join(str(body) for _, body in receiver.heard)
+
+
+def test_what_is_told_is_what_the_catalogue_says_of_its_version(receiver: Receiver) -> None:
+    subscribe(receiver.url)
+    pump(submit(node("a"), node("b", "a")))
+    told()
+    heard = [json.loads(body) for _, body in receiver.heard]
+    assert len(heard) > 5
+    for event in heard:
+        assert problems(event["event"], event["payload"]) == []
+        assert event["payload_version"] == EVENTS[event["event"]].version
 
 
 def test_another_project_is_told_nothing(receiver: Receiver) -> None:
