@@ -76,6 +76,12 @@ DECIDING = (
         },
     ),
     event(
+        "setting.changed",
+        "An approved proposal changed a setting; the actor is who approved it. null: the setting was not,"
+        " or is no longer, there.",
+        {"proposal": int, "setting": str, "old": object, "new": object},
+    ),
+    event(
         "conflict.owner",
         "An owner's change won over one made upon its files. In the winner's goal with `gave_way`; in the"
         " loser's with the proposal `loser`, and `kept`, which keeps its work.",

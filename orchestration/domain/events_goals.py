@@ -68,6 +68,17 @@ GOALS = (
         },
     ),
     event(
+        "prompt.offered",
+        "Verifiers refused the work of `agent` for the same reason again and again: a person is asked for"
+        " more lines in its prompt.",
+        {"approval": int, "agent": str, "version": int, "hash": str, "form": str},
+    ),
+    event(
+        "prompt.activated",
+        "A person put the prompt in force, as `version` of the agent.",
+        {"approval": int, "agent": str, "version": int, "hash": str},
+    ),
+    event(
         "fsck.repaired", "`fsck --repair` mended `ref`.", {"invariant": str, "ref": str}
     ),
 )  # fmt: skip

@@ -29,7 +29,6 @@ from orchestration.services.limits import limits_checked
 from verification import services as verification
 
 KIND = "configuration"
-CHANGED = "setting.changed"
 PROJECT_ADMIN, SUPERUSER = "admin", "superuser"
 
 

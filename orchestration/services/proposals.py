@@ -228,7 +228,7 @@ def _configure(proposal: Proposal) -> str:
             by = configuring.approvers(proposal)
             where = {"task_id": proposal.task_id, "attempt_id": proposal.attempt_id}
             facts = {"proposal": proposal.pk, **told}
-            book.record(configuring.CHANGED, actor=by, payload=facts, **where)
+            book.record("setting.changed", actor=by, payload=facts, **where)
             applied(book, proposal, told, after)
             configuring.change(
                 book.project_id, proposal
