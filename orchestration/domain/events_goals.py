@@ -14,7 +14,11 @@ GOALS = (
     event("goal.planned", "A valid plan is in force, and the goal runs."),
     event("goal.plan_held", "A person must look at the plan first."),
     event("goal.plan_approved", "A person approved the plan, and the goal runs."),
-    event("goal.succeeded", "All that had to be done is accepted."),
+    event(
+        "goal.succeeded",
+        "All that had to be done is accepted. `reason` says where nothing was done at all.",
+        {"reason?": str},
+    ),
     event("goal.failed", "The goal cannot be had.", {"reason": str}),
     event(
         "goal.cancelled",

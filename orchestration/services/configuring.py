@@ -13,6 +13,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
+from django.db import connection
 
 from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import digest, plain
@@ -37,13 +38,22 @@ def present(project_id: int, name: str, *, locked: bool = False) -> Any:
     nobody else changes it."""
     if name == VERIFICATION:
         return plain(verification.policy_latest(locked=locked).document)
-    rows = Project.objects.select_for_update() if locked else Project.objects.all()
-    project = rows.get(pk=project_id)
     if name.startswith(POLICY):
-        return project.policy.get(name.removeprefix(POLICY))
-    scopes = Scope.objects.select_for_update() if locked else Scope.objects.all()
-    row = scopes.filter(project_id=project_id, resource=name.removeprefix(OWNER)).first()
+        projects = Project.objects.all()
+        projects = projects.select_for_update(no_key=True) if locked else projects
+        return projects.get(pk=project_id).policy.get(name.removeprefix(POLICY))
+    if locked:
+        _rows_lock()
+    rows = Scope.objects.filter(project_id=project_id, resource=name.removeprefix(OWNER))
+    row = rows.first()
     return None if row is None else {"role": row.role, "exclusive": row.exclusive}
+
+
+def _rows_lock() -> None:
+    """A row that is not there yet cannot be locked, and with its project locked whoever is inserting
+    it would wait for us and we for them. So nobody else writes to the table, for a moment."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"LOCK TABLE {Scope._meta.db_table} IN SHARE ROW EXCLUSIVE MODE")
 
 
 def payload_of(project_id: int, draft: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,9 @@ from agentsys.kernel.errors import ExitCode
 from orchestration.domain.plan import PLAN_FIELDS, TASK_FIELDS
 from orchestration.domain.playbook import FIELDS as PLAYBOOK_FIELDS
 from orchestration.domain.playbook import TYPES
+from verification.domain.check_forms import FIELDS as CHECK_FIELDS
+from verification.domain.properties import FIELDS as PROPERTY_FIELDS
+from verification.domain.properties import STRATEGIES
 from verification.services import verifier_names
 from workers.registry import agents
 
@@ -235,6 +238,9 @@ def test_the_exit_code_table_has_every_code() -> None:
         ("task-fields", TASK_FIELDS),
         ("playbook-fields", PLAYBOOK_FIELDS),
         ("parameter-types", set(TYPES)),
+        ("check-fields", set(CHECK_FIELDS)),
+        ("property-fields", set(PROPERTY_FIELDS)),
+        ("strategies", set(STRATEGIES)),
     ],
 )
 def test_plans_md_has_every_field(marker: str, known: set[str]) -> None:

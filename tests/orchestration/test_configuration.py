@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from random import Random
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
 from django.db import connection
 from django.test import Client
+from django.utils import timezone
 
 from agentsys.kernel import crashpoints
+from agentsys.kernel.errors import AgentsysError
 from agentsys.kernel.hashing import digest
 from orchestration.models import (
     ApprovalRequest,
@@ -22,7 +28,7 @@ from orchestration.models import (
     Proposal,
     Scope,
 )
-from orchestration.services.approvals import NotAllowed, approval_decide
+from orchestration.services.approvals import NotAllowed, approval_decide, approval_expire
 from orchestration.services.configuring import present
 from orchestration.services.fsck import fsck
 from orchestration.services.goals import goal_cancel
@@ -30,7 +36,7 @@ from orchestration.services.ledger import ledger_verify
 from orchestration.services.proposals import proposal_apply
 from orchestration.services.rebuild import rebuild_check
 from orchestration.services.rollbacks import task_rollback
-from tests.orchestration.pump import asked_about, node, pump, submit, task_named
+from tests.orchestration.pump import asked_about, at_once, node, pump, submit, task_named
 from tests.orchestration.test_merged_tree import Died, die_at
 from verification.models import PolicyVersion
 
@@ -286,3 +292,54 @@ def test_a_goal_that_was_cancelled_meanwhile_changes_nothing() -> None:
     goal_cancel(goal.pk, actor="ann")
     assert proposal_apply(Proposal.objects.get(goal=goal).pk) == "withdrawn"
     assert now(OWNER) is None
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_of_approve_reject_expire_and_apply_at_once_one_counts(seed: int) -> None:
+    goal = wants(OWNER, SECURITY)
+    asked, number = asked_about(goal), Proposal.objects.get(goal=goal).pk
+    ApprovalRequest.objects.filter(pk=asked.pk).update(due_at=timezone.now() + timedelta(0, 0.03))
+    yes, no = admin("yes"), admin("no")
+
+    def quietly(act: Callable[[], Any]) -> Callable[[], None]:
+        def call() -> None:
+            with suppress(AgentsysError):
+                act()
+
+        return call
+
+    calls = [
+        quietly(lambda: approval_decide(asked.pk, user=yes, decision="approve")),
+        quietly(lambda: approval_decide(asked.pk, user=no, decision="reject", reason="no")),
+        quietly(lambda: approval_expire(asked.pk)),
+        quietly(lambda: proposal_apply(number)),
+        quietly(lambda: proposal_apply(number)),
+    ]
+    Random(seed).shuffle(calls)
+    assert not [each for each in at_once(calls) if isinstance(each, Exception)]
+    pump(goal)
+    asked.refresh_from_db()
+    changed = LedgerEntry.objects.filter(goal=goal, event="setting.changed").count()
+    assert changed == (asked.state == "approved")
+    assert now(OWNER) == (SECURITY if changed else None)
+    whole(goal)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_somebody_writes_in_the_console_meanwhile_is_never_lost(seed: int) -> None:
+    goal = wants(OWNER, SECURITY)
+    root = User.objects.create_superuser("root")
+    approval_decide(asked_about(goal).pk, user=root, decision="approve")
+    number, where = Proposal.objects.get(goal=goal).pk, project()
+
+    def console() -> None:
+        Scope.objects.update_or_create(
+            project=where, resource="repo:src/auth/**", defaults={"role": "coder"}
+        )
+
+    calls = [console, lambda: proposal_apply(number)]
+    told = at_once(calls if seed % 2 else calls[::-1])
+    assert not [each for each in told if isinstance(each, Exception)]
+    assert now(OWNER) == {"role": "coder", "exclusive": True}
+    assert Proposal.objects.get(pk=number).state in ("applied", "stale")
+    whole(goal)

@@ -186,6 +186,20 @@ def verdicts_counted_by_message() -> AbstractContextManager[None]:
     )
 
 
+def an_entry_unlike_its_form() -> AbstractContextManager[None]:
+    """Accepting says something that the catalogue of events does not know."""
+
+    def facts(item: hotpath.Accepted) -> dict[str, Any]:
+        return {
+            "fence": item.fence,
+            "artifact_hash": item.artifact_hash,
+            "said": "done",
+            **item.why,
+        }
+
+    return _patched(mock.patch.object(hotpath.Accepted, "facts", property(facts)))
+
+
 # Each with what the simulation says about it, so that it is found for what it is.
 PLANTS: dict[str, tuple[Plant, str]] = {
     "fence not checked at commit": (fence_not_checked_at_commit, r"is done by attempt-\d+ under"),
@@ -193,5 +207,6 @@ PLANTS: dict[str, tuple[Plant, str]] = {
     "race at a join": (race_at_a_join, r"fsck unmet-count|without faults: goal"),
     "sweep without lock": (sweep_without_lock, r"sweep could not .*take back|losses, and fewer"),
     "lease by the worker's clock": (lease_by_the_workers_clock, r"taken from living worker"),
+    "an entry unlike its form": (an_entry_unlike_its_form, r"task.accepted: `said`: no such field"),
     "verdicts counted by message": (verdicts_counted_by_message, r"fsck accepted-has-verdicts"),
 }

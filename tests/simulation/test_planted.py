@@ -10,7 +10,11 @@ from tests.simulation.plants import PLANTS
 from tests.simulation.rig import rigged
 from tests.simulation.simulation import simulate
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.slow,
+    pytest.mark.invents_entries,
+]
 
 SEEDS = 200
 

@@ -74,6 +74,16 @@ def test_a_proposed_command_is_titled_by_its_words_not_by_the_agent(
     assert (proposal.kind, proposal.risk) == ("action", Risk.IRREVERSIBLE)
 
 
+@pytest.mark.parametrize("resource", ["", "deploy:prod"])
+def test_a_proposed_command_says_what_it_is_about(
+    speak: Any, tmp_path: Path, resource: str
+) -> None:
+    given = {"resource": resource} if resource else {}
+    speak(call("propose", argv=["true"], why="To see.", **given), finish())
+    (proposal,) = work(model_brief(), tmp_path / "w").proposals
+    assert proposal.payload.get("resource", "") == resource
+
+
 def test_a_proposed_setting_is_titled_by_its_value_not_by_the_agent(
     speak: Any, tmp_path: Path
 ) -> None:
