@@ -1,6 +1,7 @@
 """Settings that are data, by name: which there are, what they may be, and how a change of one is shown.
 
-    policy.KEY       a key of the project's policy: budget, reflection, foreign_actions
+    policy.KEY       a key of the project's policy: budget, reflection,
+                     prompt_reflection, foreign_actions
     owner.RESOURCE   a row of the project's table of owners: {"role": …, "exclusive": true}
     verification     the verification policy of the whole installation
 
@@ -17,7 +18,8 @@ from typing import Any
 from orchestration.domain.owners import owned_problems
 
 POLICY, OWNER, VERIFICATION = "policy.", "owner.", "verification"
-POLICY_KEYS = ("budget", "reflection", "foreign_actions")
+SWITCHES = ("reflection", "prompt_reflection")
+POLICY_KEYS = ("budget", *SWITCHES, "foreign_actions")
 FOREIGN_ACTIONS = ("ask", "refuse")  # an action on what another role owns
 NAME_CHARS_MAX = 310
 
@@ -39,7 +41,7 @@ def value_problems(name: str, value: Any) -> list[str]:
         return ["a verification policy cannot be none"] if name == VERIFICATION else []
     if name.startswith(OWNER):
         return _owner_problems(name.removeprefix(OWNER), value)
-    if name == f"{POLICY}reflection" and not isinstance(value, bool):
+    if name.removeprefix(POLICY) in SWITCHES and not isinstance(value, bool):
         return [f"{name} is {_short(value)}; expected true, false or null"]
     if name == f"{POLICY}foreign_actions" and value not in FOREIGN_ACTIONS:
         return [f"{name} is {_short(value)}; expected {' or '.join(FOREIGN_ACTIONS)} or null"]

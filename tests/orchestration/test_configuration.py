@@ -87,6 +87,7 @@ def now(name: str) -> Any:
 
 CHANGES = [
     ("policy.reflection", None, False),
+    ("policy.prompt_reflection", None, False),
     ("policy.foreign_actions", None, "refuse"),
     ("policy.budget", None, {"tokens": 1000}),
     (OWNER, None, SECURITY),
@@ -138,6 +139,7 @@ def test_a_verification_policy_names_who_approved_it_and_why() -> None:
         ("policy.nonsense", 1, "is no setting; there are policy.budget"),
         ("DEBUG", True, "is no setting"),
         ("policy.reflection", "no", "expected true, false or null"),
+        ("policy.prompt_reflection", 1, "expected true, false or null"),
         ("policy.foreign_actions", "maybe", "expected ask or refuse or null"),
         ("policy.budget", {"apples": 1}, "no kind of budget"),
         ("policy.budget", 7, "expected limits by kind"),
