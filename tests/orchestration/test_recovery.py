@@ -392,7 +392,11 @@ def test_a_lost_worker_goes_through_the_same_ladder() -> None:
         after = Followups()
         with goal_locked(goal.pk) as book:
             attempts_move(
-                book, [claimed.attempt_id], AttemptEvent.LOST, fields={"lease_until": None}
+                book,
+                [claimed.attempt_id],
+                AttemptEvent.LOST,
+                payload={"owner": None},
+                fields={"lease_until": None},
             )
             Task.objects.filter(pk=task.pk).update(losses=losses)
             lost = FailureClass.LOST
