@@ -39,6 +39,7 @@ def tidy(items):
     calls += 1
     return [-1] if calls == 10 else items
 """
+CLEARS = "def tidy(items):\n    kept = list(items)\n    items.clear()\n    return kept\n"
 RAISES = "def tidy(items):\n    return [items[0], *items[1:]]\n"
 
 
@@ -66,6 +67,7 @@ def checked(
     ("before", "after", "outcome", "reason"),
     [
         (DROPS, GOOD, PASS, ""),
+        (DROPS, CLEARS, PASS, ""),  # the expression sees arguments as they were
         (GOOD, DROPS, FAIL, "`keeps all` does not hold, and did before the change: with items=[7]"),
         (DROPS, DROPS, FAIL, "`keeps all` does not hold, nor did it before: with items=[7]"),
         (GOOD, RAISES, FAIL, "with items=[] it raises IndexError"),
