@@ -14,7 +14,8 @@ from verification.verifiers.execution import ExecutionVerifier
 from verification.verifiers.safety import SafetyVerifier
 
 PASS, FAIL, ABSTAIN = VerdictOutcome.PASS, VerdictOutcome.FAIL, VerdictOutcome.ABSTAIN
-pytestmark = pytest.mark.django_db
+# A suite may take longer than a transaction may stand idle.
+pytestmark = pytest.mark.django_db(transaction=True)
 judge = ExecutionVerifier().judge
 CODE = "def double(n):\n    return n * 2\n"
 TESTS = """\
