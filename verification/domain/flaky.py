@@ -61,9 +61,12 @@ class Finding:
     def sentence(self) -> str:
         if self.standing is Standing.REGRESSION:
             again = f" (in {self.with_change} runs)" if self.with_change.runs > 1 else ""
+            if self.test == WHOLE:
+                return f"{WHOLE} passed before the change and fail after it{again}"
             return f"{self.test} fails, and did not before{again}"
+        fail = "fail" if self.test == WHOLE else "fails"
         without = f"in {self.without} without" if self.without.runs else "and is not there without"
-        return f"{self.test} fails in {self.with_change} runs with the change, {without}"
+        return f"{self.test} {fail} in {self.with_change} runs with the change, {without}"
 
     def to_json(self) -> dict[str, Any]:
         return {"test": self.test, "with": str(self.with_change), "without": str(self.without)}
