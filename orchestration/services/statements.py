@@ -61,6 +61,16 @@ book.now, {ENTRY_HASH}
 """
 
 
+# Entries of the form that `_ENTRY` gives, into the ledger.
+_WRITTEN = """
+INSERT INTO agentsys_orchestration_ledgerentry
+    (goal_id, seq, event, actor, task_id, attempt_id, payload, at, hash)
+SELECT %(goal)s::bigint, e.seq, e.event, e.actor, e.task_id, e.attempt_id, e.payload::jsonb,
+       e.now, e.hash
+FROM {source} e
+"""
+
+
 def _claim(pick: str) -> str:
     """Claim what `pick` finds, and write down that it was, after the entries that wait to be written.
     Nothing is written where nothing is found. Each row has the ledger's new head at its end."""
@@ -93,13 +103,8 @@ WITH picked AS MATERIALIZED ({pick}), taken AS (
     SELECT %(seq)s::bigint AS seq, %(now)s::timestamptz AS now
 ), entry AS (
     SELECT {_ENTRY.format(before="%(head)s::text")} FROM told, book
-), waiting AS ({ENTRIES_INSERT.format(when="EXISTS (SELECT FROM told)")}), appended AS (
-    INSERT INTO agentsys_orchestration_ledgerentry
-        (goal_id, seq, event, actor, task_id, attempt_id, payload, at, hash)
-    SELECT %(goal)s::bigint, e.seq, e.event, e.actor, e.task_id, e.attempt_id, e.payload::jsonb,
-           e.now, e.hash
-    FROM entry e
-), headed AS (
+), waiting AS ({ENTRIES_INSERT.format(when="EXISTS (SELECT FROM told)")}),
+appended AS ({_WRITTEN.format(source="entry")}), headed AS (
     UPDATE agentsys_orchestration_goal
     SET ledger_seq = entry.seq, ledger_head = entry.hash, claimed_at = %(now)s::timestamptz
     FROM entry WHERE agentsys_orchestration_goal.id = %(goal)s::bigint
@@ -210,13 +215,7 @@ told AS (
 ), second AS (
     SELECT {_ENTRY.format(before="first.hash")} FROM told, book, first WHERE told.n = 2
 ), entries AS (SELECT * FROM first UNION ALL SELECT * FROM second),
-appended AS (
-    INSERT INTO agentsys_orchestration_ledgerentry
-        (goal_id, seq, event, actor, task_id, attempt_id, payload, at, hash)
-    SELECT %(goal)s::bigint, e.seq, e.event, e.actor, e.task_id, e.attempt_id, e.payload::jsonb,
-           e.now, e.hash
-    FROM entries e
-), headed AS (
+appended AS ({_WRITTEN.format(source="entries")}), headed AS (
     UPDATE agentsys_orchestration_goal
     SET ledger_seq = last.seq, ledger_head = last.hash
     FROM (SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1) last
