@@ -104,6 +104,7 @@ SELECT verifier, avg(score) FROM {TABLE} WHERE score IS NOT NULL GROUP BY 1
 CLAIMS = f"""
 SELECT coalesce(sum((evidence->>'claims')::int), 0),
        coalesce(sum((evidence->>'ungrounded')::int), 0)
-FROM {TABLE} WHERE kind = 'grounding' AND evidence ? 'claims'
+FROM {TABLE} WHERE kind = 'grounding'
+  AND jsonb_typeof(evidence->'claims') = 'number' AND jsonb_typeof(evidence->'ungrounded') = 'number'
   AND goal_id = coalesce(%s, goal_id)
 """  # noqa: S608

@@ -88,8 +88,13 @@ def _claims(
     `why`, None where nobody has looked."""
     looked = next((v for v in verdicts if v.kind is Kind.GROUNDING and v.outcome), None)
     evidence: Mapping[str, Any] = (looked.evidence or {}) if looked else {}
-    faults = {each["claim"]: each["why"] for each in evidence.get("faults", ())}
-    all_told = "faults" in evidence and len(faults) == evidence.get("ungrounded")
+    told_faults = evidence.get("faults")  # a package's verifier may tell its own way
+    faults = {
+        each.get("claim"): str(each.get("why", ""))
+        for each in (told_faults if isinstance(told_faults, list) else ())
+        if isinstance(each, Mapping)
+    }
+    all_told = isinstance(told_faults, list) and len(faults) == evidence.get("ungrounded")
     for number, claim in enumerate(claims, start=1):
         why = faults.get(number, "")
         found = False if why else (True if all_told else None)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
@@ -23,6 +24,7 @@ from tests.api.people import api, person
 from tests.orchestration.planted import learning, repository_with, writes
 from tests.orchestration.pump import node, pump, submit
 from tests.workers.given import GivenRepository
+from verification.models import Verdict
 from workers import registry
 from workers.agents.researcher import ResearcherAgent
 from workers.contracts import Brief, Ports, Report
@@ -115,6 +117,21 @@ def test_a_change_stands_beside_what_the_tests_said_of_it(tmp_path: Path) -> Non
     assert [proposal["state"] for proposal in task["proposals"]] == ["applied"]
     ran = next(v for v in task["verdicts"] if v["verifier"] == "execution")
     assert (ran["outcome"], ran["evidence"]["after"]["status"]) == ("pass", "passed")
+
+
+@pytest.mark.parametrize("faults", ["none", [1], [{"claim": 1}], [{"why": "x"}], None])
+def test_a_packages_verifier_that_tells_its_own_way_breaks_nothing(
+    tmp_path: Path, faults: Any
+) -> None:
+    goal = digest(tmp_path)
+    evidence = {"claims": "many", "ungrounded": None, "faults": faults}
+    with connection.cursor() as cursor:  # the database lets nobody change what was said
+        cursor.execute("SET session_replication_role = replica")
+        Verdict.objects.filter(goal_id=goal.pk, kind="grounding").update(evidence=evidence)
+        cursor.execute("SET session_replication_role = DEFAULT")
+    view = claims_view(goal.pk)
+    assert view["hallucination_rate"] is None
+    assert all(claim["found"] is not True for claim in told(view, "digest")["claims"])
 
 
 def test_where_no_claim_has_a_quote_it_says_so() -> None:

@@ -11,7 +11,11 @@ from verification.domain.forbidding import forbidden_in
 
 REPORT: dict[str, Any] = {
     "summary": "Cleaned up the Billing tables",
-    "output": {"note": "see infra/prod.tf", "argv": ["psql", "-c", "DROP   TABLE invoices"]},
+    "output": {
+        "note": "see infra/prod.tf",
+        "hidden": "the ｓｅｃ\u200bret\n\tplan",
+        "argv": ["psql", "-c", "DROP   TABLE invoices"],
+    },
     "claims": [{"text": "The contract ends in May", "quote": "a secret merger"}],
     "proposals": [
         {"kind": "change", "payload": {"paths": ["infra/prod.tf", "src/a.py"]}},
@@ -29,6 +33,7 @@ REPORT: dict[str, Any] = {
         ("path", "docs/**", ["`docs/x.md`"]),  # only git said so
         ("command", "drop table", ["output.argv"]),
         ("command", "kubectl  DELETE", ["proposal 2.argv"]),
+        ("text", "secret plan", ["output.hidden"]),
         ("command", "billing", []),
         ("text", "billing tables", ["summary"]),
         ("text", "ends in may", ["claim 1"]),

@@ -1,11 +1,13 @@
 """What a policy forbids in what is handed in: paths by glob, commands and texts by a phrase.
 
 Phrases, not patterns: whoever writes a policy need not fear what an agent's text does to a pattern.
-Case and the number of spaces make no difference.
+Case, the number of spaces, invisible characters and wide or joined forms of letters make no difference;
+letters of other alphabets that look alike do.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -60,7 +62,9 @@ def _holds(rule: Forbidden, text: str) -> bool:
 
 
 def _flat(text: str) -> str:
-    return " ".join(text.split()).casefold()
+    """As it is read: without what cannot be seen, and letters in their plain form."""
+    visible = "".join(c for c in text if unicodedata.category(c) != "Cf")
+    return " ".join(unicodedata.normalize("NFKC", visible).split()).casefold()
 
 
 def forbid_problems(rules: Any, where: str) -> Iterator[str]:
