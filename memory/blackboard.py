@@ -11,6 +11,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from agentsys.kernel.errors import BadInput
+from agentsys.kernel.hashing import plain
 from memory.models import Memory
 from memory.store import remember
 from memory.versions import supersede
@@ -26,6 +27,7 @@ def blackboard_put(
 ) -> int:
     """Put `text` under `key`; returns its id. TooLittleTrust where a more trusted note stands;
     BadInput for a key or a text that does not fit, and where the board is full."""
+    key = str(plain(key)).strip()
     if not 0 < len(key) <= BOARD_KEY_MAX or not text.strip() or len(text) > BOARD_TEXT_MAX:
         fits = f"a key of 1 to {BOARD_KEY_MAX} and a text of 1 to {BOARD_TEXT_MAX} characters"
         raise BadInput(what="blackboard", problems=[f"{fits} are needed"])

@@ -97,6 +97,14 @@ def test_a_board_holds_so_much_and_no_more(monkeypatch: pytest.MonkeyPatch) -> N
         put(goal, "a", "x" * 2001)
 
 
+@pytest.mark.parametrize(("key", "stands"), [("a\x00b", "ab"), ("\ud800", "?"), (" k ", "k")])
+def test_a_key_that_cannot_be_stored_stands_as_what_can(key: str, stands: str) -> None:
+    goal = submit(node("a"))
+    put(goal, key, "text")
+    put(goal, key, "newer")
+    assert [(n["key"], n["text"]) for n in memory.blackboard_get(goal.pk)] == [(stands, "newer")]
+
+
 def test_writers_at_once_cannot_overfill_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blackboard, "BOARD_NOTES_MAX", 3)
     goal = submit(node("a"))

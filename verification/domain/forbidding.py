@@ -18,7 +18,8 @@ from verification.domain.paths import matches
 PATH, COMMAND, TEXT = "path", "command", "text"
 PLACES = (PATH, COMMAND, TEXT)
 FIELDS = ("in", "match", "say")
-PHRASE_CHARS_MIN = 3
+PHRASE_CHARS_MIN, PHRASE_CHARS_MAX = 3, 300
+FORBID_MAX = 100  # of one rule
 
 
 def forbidden_in(
@@ -69,8 +70,9 @@ def _flat(text: str) -> str:
 
 def forbid_problems(rules: Any, where: str) -> Iterator[str]:
     """What is wrong with a rule's `forbid`, a sentence each."""
-    if not isinstance(rules, list):
-        yield f"{where} is {str(rules)[:60]!r}; expected a list of objects with {', '.join(FIELDS)}"
+    if not isinstance(rules, list) or len(rules) > FORBID_MAX:
+        fields = ", ".join(FIELDS)
+        yield f"{where} is {str(rules)[:60]!r}; expected a list of at most {FORBID_MAX} objects with {fields}"
         return
     for number, rule in enumerate(rules, start=1):
         yield from _problems(rule, f"{where}[{number}]")
@@ -88,8 +90,10 @@ def _problems(rule: Any, where: str) -> Iterator[str]:
     if (place := rule.get("in")) not in PLACES:
         yield f"{where}: in is {place!r}; expected {', '.join(PLACES)}"
     match = rule.get("match")
-    if not isinstance(match, str) or len(match.strip()) < PHRASE_CHARS_MIN:
+    length = len(match.strip()) if isinstance(match, str) else 0
+    if not PHRASE_CHARS_MIN <= length <= PHRASE_CHARS_MAX:
         told = "a glob such as infra/** for paths, else a phrase"
-        yield f"{where}: match is {match!r}; expected {told}, of {PHRASE_CHARS_MIN} characters or more"
+        size = f"of {PHRASE_CHARS_MIN} to {PHRASE_CHARS_MAX} characters"
+        yield f"{where}: match is {str(match)[:60]!r}; expected {told}, {size}"
     if not isinstance(rule.get("say", ""), str):
         yield f"{where}: say is {rule['say']!r}; expected a sentence for whoever is refused"
