@@ -56,6 +56,8 @@ class TaskClaimsDocument(Shape):
     )
     proposals = serializers.JSONField()
     artifacts = serializers.ListField(child=serializers.CharField())
+    criteria = serializers.ListField(child=serializers.CharField())
+    judged = serializers.BooleanField(help_text="Whether anybody has looked at the criteria.")
     verdicts = serializers.JSONField()
 
 

@@ -14,6 +14,7 @@ from verification.contracts import Kind
 from verification.domain.verdicts import VerdictView
 
 TASKS_MAX = 500
+JUDGING = (Kind.SEMANTIC, Kind.CONSENSUS)  # who looks at criteria
 CLAIMS_MAX = 200  # of a task
 TEXT_MAX = 600  # characters of a claim, a quote or a summary in the text and on a page
 
@@ -77,6 +78,8 @@ def _task(
         "claims_left_out": max(0, len(claims) - CLAIMS_MAX),
         "proposals": proposed[attempt.pk] if attempt else [],
         "artifacts": [str(each.get("name")) for each in report.get("artifacts") or ()],
+        "criteria": list(task.definition.get("acceptance") or ()),
+        "judged": any(v.kind in JUDGING and v.outcome for v in verdicts),
         "verdicts": [{**view.to_json(), "evidence": view.evidence or {}} for view in verdicts],
     }
 
@@ -150,6 +153,9 @@ def _task_lines(task: Mapping[str, Any]) -> Iterator[str]:
     for name in task["artifacts"]:
         yield f"- artifact {name}"
     yield ""
+    if task["criteria"] and not task["judged"]:
+        number = len(task["criteria"])
+        yield f"Nobody has judged its {number} criteria: that takes semantic or consensus in `verify`."
     yield "Verified: " + ("; ".join(map(_verdict, task["verdicts"])) or "by nobody")
 
 

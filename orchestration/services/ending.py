@@ -83,10 +83,17 @@ def task_retry(
 
 
 def attempt_refuse(
-    book: Book, attempt: Attempt, *, reason: str, after: Followups, forgiven: bool = False
+    book: Book,
+    attempt: Attempt,
+    *,
+    reason: str,
+    after: Followups,
+    forgiven: bool = False,
+    helps: bool = True,
 ) -> None:
     """What a reported attempt proposes cannot be: another try with the reason while there is patience,
-    or the end. `forgiven`: it was no fault of the agent's."""
+    or the end. `forgiven`: it was no fault of the agent's; `helps`: another try may come to something
+    else."""
     task = attempt.task
     attempts_move(
         book,
@@ -95,7 +102,8 @@ def attempt_refuse(
         payload={"reason": reason},
         fields={"reason": reason},
     )
-    if forgiven or patience_of(task.definition, task.attempts_count - task.attempts_forgiven).left:
+    counted = task.attempts_count - task.attempts_forgiven
+    if forgiven or (helps and patience_of(task.definition, counted).left):
         task_retry(book, task.pk, reason=reason, delay_seconds=0, after=after, forgiven=forgiven)
     else:
         task_fail(book, task.pk, reason=reason, after=after)

@@ -17,7 +17,7 @@ from orchestration.services.moves import ORCHESTRATOR, proposals_move, tasks_mov
 from orchestration.services.owners import Touched, action_problem, foreign_to
 from orchestration.services.requests import request_open
 from orchestration.services.tribunal import shown_of
-from workers.services import effects_in_doubt
+from workers.services import agent_thinks, effects_in_doubt
 
 PATHS_MAX = 50  # as many owned paths are shown to who decides
 
@@ -31,7 +31,9 @@ def proposals_open(
     try:
         drafts = [_completed(book, task, draft) for draft in (attempt.report or {})["proposals"]]
     except BadInput as error:
-        attempt_refuse(book, attempt, reason=f"it cannot be proposed: {error}", after=after)
+        reason = f"it cannot be proposed: {error}"
+        thinks = agent_thinks(task.agent)  # a program proposes the same again
+        attempt_refuse(book, attempt, reason=reason, after=after, helps=thinks)
         return
     held = False
     for draft in drafts:

@@ -119,6 +119,16 @@ def test_a_change_stands_beside_what_the_tests_said_of_it(tmp_path: Path) -> Non
     assert (ran["outcome"], ran["evidence"]["after"]["status"]) == ("pass", "passed")
 
 
+def test_criteria_that_nobody_was_asked_to_judge_are_named() -> None:
+    criteria = {"acceptance": ["output.echo exists"]}
+    goal = pump(
+        submit(node("a") | criteria, node("b") | criteria | {"verify": ["schema", "semantic"]})
+    )
+    view = claims_view(goal.pk)
+    assert (told(view, "a")["judged"], told(view, "b")["judged"]) == (False, True)
+    assert claims_text(view).count("Nobody has judged its 1 criteria") == 1
+
+
 @pytest.mark.parametrize("faults", ["none", [1], [{"claim": 1}], [{"why": "x"}], None])
 def test_a_packages_verifier_that_tells_its_own_way_breaks_nothing(
     tmp_path: Path, faults: Any
