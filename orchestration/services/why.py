@@ -254,7 +254,7 @@ def _request(seen: SimpleNamespace) -> str:
 def _who(seen: SimpleNamespace, asked: SimpleNamespace) -> str:
     if asked.roles:
         but = f", but not {asked.not_by}" if asked.not_by else ""
-        return f"who has the role {' or '.join(asked.roles)} may decide{but}"
+        return f"who has the role {' or '.join(asked.roles)} may decide, and superusers{but}"
     names = [name for name in seen.deciders or [] if name != asked.not_by]
     shown = ", ".join(names[:3]) + (" and others" if len(names) > 3 else "")
     return f"{shown or 'any administrator'} may decide"
