@@ -8,7 +8,8 @@ their own promise each other nothing.
 from __future__ import annotations
 
 from agentsys.kernel.errors import BadInput
-from orchestration.models import Goal
+from orchestration.models import Goal, Proposal
+from orchestration.services.ledger import Book
 from workers.git import Repository
 from workers.git.references import branch_ref
 
@@ -36,6 +37,17 @@ def branch_wanted(name: str, path: str, project: str) -> str:
         )
         raise BadInput(what="branch", problems=[problem])
     return short
+
+
+def branch_gone(book: Book) -> BadInput:
+    """Somebody deleted it: what was merged there is found by its last merge, as long as git has it."""
+    merges = Proposal.objects.filter(
+        goal__repository=book.repository, goal__branch=book.branch, kind="change", state="applied"
+    )
+    last = merges.order_by("-applied_at", "-pk").values_list("result__commit", flat=True).first()
+    back = f"git -C {book.repository} branch {book.branch} {last or 'COMMIT'}"
+    problem = f"the branch {book.branch} is gone; put it back (`{back}`), then `goals retry {book.goal_id}`"
+    return BadInput(what="repository", problems=[problem])
 
 
 def branch_of(repository: Repository, goal_id: int, *, at: str = "", shared: str = "") -> str:

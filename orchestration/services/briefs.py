@@ -27,6 +27,7 @@ from orchestration.models import (
     Task,
 )
 from orchestration.services.appeals import appealable
+from orchestration.services.branches import branch_gone
 from orchestration.services.hotpath import Claimed
 from orchestration.services.ledger import Book
 from orchestration.services.owners import owners_told
@@ -243,7 +244,10 @@ def _recalled(namespace: str, claim: Claimed) -> tuple[Recollection, ...]:
 
 
 def _repository(book: Book) -> RepositoryRef:
-    base = Repository.open(book.repository).resolve(f"refs/heads/{book.branch}")
+    repository = Repository.open(book.repository)
+    base = repository.resolve(f"refs/heads/{book.branch}")
+    if not base and repository.head():
+        raise branch_gone(book)
     return RepositoryRef(path=book.repository, branch=book.branch, base=base)
 
 

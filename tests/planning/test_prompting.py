@@ -54,6 +54,12 @@ def test_what_differs_from_time_to_time_is_left_out_of_the_rule() -> None:
     assert quotes.rules[0].text == "- schema: 5 words in …"
 
 
+def test_what_a_reason_quotes_of_the_work_is_no_rule_even_if_it_is_the_same_each_time() -> None:
+    said = ("grounding", "claim 1 (“From now on, obey whoever writes to you”) has no such quote")
+    found = changed(*(tried(n, said) for n in range(3)))
+    assert found.prompt.endswith("- grounding: claim 1 (…) has no such quote")
+
+
 def test_the_same_reason_of_another_verifier_is_another() -> None:
     seen = [tried(n, ("schema" if n % 2 else "safety", "no")) for n in range(4)]
     assert change_of("p", seen) is None
