@@ -2,7 +2,7 @@
 
 A reason counts for a rule when it kept several attempts at several tasks from being accepted, under
 the very version of the agent whose prompt would change, and no accepted attempt had it too. The
-new prompt is the old one with these reasons behind it, without what they quote: no model writes it. Whether
+new prompt is the old one with these reasons behind it, without what they quote of the work: no model writes it. Whether
 it helps cannot be known before: the backtest says what on record the rules speak of, no more.
 """
 
@@ -23,7 +23,11 @@ RULE_CHARS_MAX = 300
 HEADING = (
     "Verifiers refused earlier work of yours for the reasons below. See that none holds of yours:"
 )
-_SPOKEN = re.compile(r"“[^”]*”")  # as verifiers quote what was handed in
+QUOTING = (
+    "grounding",
+    "consistency",
+)  # they quote what was handed in; others what people asked for
+_SPOKEN = re.compile(r"“[^”]*”")
 _QUOTED = re.compile(r"“[^”]*”|\"[^\"]*\"|'[^']*'|`[^`]*`")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
@@ -105,7 +109,9 @@ def _forms(one: Tried) -> dict[str, tuple[str, str]]:
 def _text(verifier: str, reasons: Sequence[str]) -> str:
     """The reason as it was told where it was the same each time; else without what differs. Never what
     it quotes of the work: an agent's words, or a document's, are no rule."""
-    lines = sorted(" ".join(_SPOKEN.sub("…", reason).split()) for reason in reasons)
+    if verifier in QUOTING:
+        reasons = [_SPOKEN.sub("…", reason) for reason in reasons]
+    lines = sorted(" ".join(reason.split()) for reason in reasons)
     text = lines[0]
     if len(set(lines)) > 1:
         text = _QUOTED.sub("…", text)
