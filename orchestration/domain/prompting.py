@@ -2,8 +2,9 @@
 
 A reason counts for a rule when it kept several attempts at several tasks from being accepted, under
 the very version of the agent whose prompt would change, and no accepted attempt had it too. The
-new prompt is the old one with these reasons behind it, without what they quote of the work: no model writes it. Whether
-it helps cannot be known before: the backtest says what on record the rules speak of, no more.
+new prompt is the old one with these reasons behind it, without what they quote of the work: no model
+writes it. Whether it helps cannot be known before: the backtest says what on record the rules speak
+of, no more.
 """
 
 from __future__ import annotations
