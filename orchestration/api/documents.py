@@ -58,6 +58,7 @@ class TaskClaimsDocument(Shape):
     artifacts = serializers.ListField(child=serializers.CharField())
     criteria = serializers.ListField(child=serializers.CharField())
     judged = serializers.BooleanField(help_text="Whether anybody has looked at the criteria.")
+    unchecked = serializers.BooleanField(help_text="It has a `check`, and nobody has run it.")
     verdicts = serializers.JSONField()
 
 

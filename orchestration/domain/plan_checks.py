@@ -7,7 +7,7 @@ and edges, up to bit sets of those that others refer to: 10,000 tasks take about
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 import jsonschema
@@ -33,7 +33,6 @@ from orchestration.domain.plan_tools import tool_problems
 from orchestration.domain.refs import references, task_of
 from orchestration.domain.replanning import is_division
 from verification.domain.check_forms import check_problems
-from verification.domain.policy import policy_for, policy_problems
 
 KEY = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._\[\]/-]{0,119}$")
 TEXT_MAX = 20_000
@@ -47,7 +46,6 @@ LENGTHS = {
     "depends_on": 10_000,
 }
 RESOURCE_MAX = 300
-RUNS = "execution"  # the verifier that carries out `check`
 PRIORITY_MAX = 1000
 FAN_OUT = ("over", "as", "key", "max", "task", "budget")
 LATER = ("depends_on", "retry", "limits", "approval", "scopes")
@@ -171,19 +169,11 @@ def _task_problems(
     _size_problems(task, name, problems)
     _scope_form_problems(task, name, problems)
     problems += tool_problems(task, name, getattr(agents.get(task.agent), "tools", None))
-    problems += [f"{name}: {problem}" for problem in _check_problems(task, verifiers)]
+    if task.check:
+        problems += [f"{name}: {problem}" for problem in check_problems(task.check)]
     problems += micro_problems(task, getattr(agents.get("swarm"), "maps", ()))
     if task.fan_out is not None:
         _fan_out_problems(task, keys, agents, verifiers, problems)
-
-
-def _check_problems(task: TaskDraft, verifiers: Collection[str]) -> Iterator[str]:
-    if not task.check:
-        return
-    yield from check_problems(task.check)
-    asked = {"verify": task.verify or None, "agent": task.agent, "inputs": task.inputs}
-    if not policy_problems(asked, verifiers) and RUNS not in policy_for(asked).required:
-        yield f"`check` is never run, since `verify` does not name `{RUNS}`; add it there"
 
 
 def _scope_form_problems(task: TaskDraft, name: str, problems: list[str]) -> None:

@@ -80,6 +80,8 @@ def _task(
         "artifacts": [str(each.get("name")) for each in report.get("artifacts") or ()],
         "criteria": list(task.definition.get("acceptance") or ()),
         "judged": any(v.kind in JUDGING and v.outcome for v in verdicts),
+        "unchecked": bool(task.definition.get("check"))
+        and not any(v.kind is Kind.EXECUTION and v.outcome for v in verdicts),
         "verdicts": [{**view.to_json(), "evidence": view.evidence or {}} for view in verdicts],
     }
 
@@ -156,6 +158,8 @@ def _task_lines(task: Mapping[str, Any]) -> Iterator[str]:
     if task["criteria"] and not task["judged"]:
         number = len(task["criteria"])
         yield f"Nobody has judged its {number} criteria: that takes semantic or consensus in `verify`."
+    if task["unchecked"]:
+        yield "Nobody has run its `check`: that takes execution in `verify`."
     yield "Verified: " + ("; ".join(map(_verdict, task["verdicts"])) or "by nobody")
 
 

@@ -119,6 +119,14 @@ def test_a_change_stands_beside_what_the_tests_said_of_it(tmp_path: Path) -> Non
     assert (ran["outcome"], ran["evidence"]["after"]["status"]) == ("pass", "passed")
 
 
+def test_a_check_that_nobody_was_asked_to_run_is_named() -> None:
+    check = {"check": {"argv": ["true"]}}
+    goal = pump(submit(node("a") | check, node("b") | check | {"verify": ["schema", "execution"]}))
+    view = claims_view(goal.pk)
+    assert (told(view, "a")["unchecked"], told(view, "b")["unchecked"]) == (True, False)
+    assert claims_text(view).count("Nobody has run its `check`") == 1
+
+
 def test_criteria_that_nobody_was_asked_to_judge_are_named() -> None:
     criteria = {"acceptance": ["output.echo exists"]}
     goal = pump(
