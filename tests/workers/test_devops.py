@@ -66,6 +66,9 @@ def test_each_check_says_what_it_found(ports: GivenPorts, server: int) -> None:
     assert "never checked" in details["far page"]
 
 
+pytestmark = pytest.mark.django_db  # whether a model serves the role is looked up
+
+
 @pytest.mark.parametrize(
     "inputs",
     [
