@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import fmean
@@ -39,6 +39,11 @@ class Conversation:
     name: str
     turns: tuple[Turn, ...]
     questions: tuple[Question, ...]
+
+    @property
+    def asked(self) -> list[Question]:
+        """Those whose evidence is known."""
+        return [question for question in self.questions if question.evidence]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +90,3 @@ def _row(found: Found) -> Mapping[str, float]:
         "all@10": float(hits[10] == len(evidence)),
         "MRR": 1 / next(ranks, float("inf")),
     }
-
-
-def asked(conversations: Sequence[Conversation]) -> Iterator[tuple[Conversation, Question]]:
-    """Those whose evidence is known."""
-    for conversation in conversations:
-        for question in conversation.questions:
-            if question.evidence:
-                yield conversation, question

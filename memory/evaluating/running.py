@@ -16,7 +16,6 @@ from memory.evaluating.questions import (
     Conversation,
     Found,
     Question,
-    asked,
     by_category,
     figures,
     latency,
@@ -52,7 +51,7 @@ def evaluate(harness: str, data: Path, *, limit: int | None, tell: Tell) -> dict
             kept = _remember(conversation)
             seconds += time.perf_counter() - began
             turns += len(conversation.turns)
-            found += [_ask(kept, question) for _, question in asked([conversation])]
+            found += [_ask(kept, question) for question in conversation.asked]
         finally:
             Memory.objects.filter(namespace=_namespace(conversation)).delete()
         tell(f"{number} of {len(conversations)} conversations, {len(found)} questions")

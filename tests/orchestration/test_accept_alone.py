@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from orchestration.models import Attempt, Goal, LedgerEntry
 from orchestration.services import hotpath, statements
@@ -178,3 +178,20 @@ def begun(goal: Goal, one: Claimed) -> tuple[threading.Thread, list[Any]]:
     with another_connection() as watch:  # of its own: in a transaction activity is seen once
         wait_for(lambda: bool(watch.execute(WAITING).fetchone()[0]))
     return thread, said
+
+
+def test_a_claim_that_a_savepoint_took_back_leaves_a_ledger_without_it() -> None:
+    goal = running_goal(DIAMOND)
+    queue_roots(goal)
+    before = len(entries(goal))
+    with goal_locked(goal.pk) as book:
+        book.record("goal.directed", actor="ann", payload={"directive": 1, "text": "waits"})
+        mark = book.mark()
+        with transaction.atomic():
+            assert claim(book, owner=1, lease_seconds=30, lane="cheap", limit=1)
+            transaction.set_rollback(True)
+        book.back_to(mark)
+        book.record("goal.directed", actor="ann", payload={"directive": 2, "text": "came after"})
+    assert [entry[1] for entry in entries(goal)[before:]] == ["goal.directed"] * 2
+    assert ledger_verify(goal.pk) == []
+    assert Attempt.objects.get(goal=goal).state == "queued"
