@@ -10,7 +10,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class MemoryDraft:
-    """Something to remember. `importance` None: worked out from kind and text."""
+    """Something to remember. `importance` None: worked out from kind and text.
+
+    `session` groups what was said in one sitting, in the order of the drafts; `batch` what was written
+    together; `level` is 0 for what was said and 1 to 4 for a digest of a session, day, week or month.
+    """
 
     namespace: str
     layer: str
@@ -24,6 +28,9 @@ class MemoryDraft:
     goal_id: int | None = None
     task_id: int | None = None
     pinned: bool = False
+    session: str = ""
+    batch: str = ""
+    level: int = 0
 
 
 @dataclass(frozen=True, slots=True)
