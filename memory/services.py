@@ -14,15 +14,25 @@ from memory.blackboard import (
     blackboard_put,
     working_clear,
 )
-from memory.contracts import MemoryDraft, PlaybookView, PruneReport, Recalled
+from memory.contracts import UNTRIED, MemoryDraft, PlaybookView, PruneReport, Recalled
 from memory.episodes import episodes_from_ledger
 from memory.models import Memory
 from memory.playbooks import (
     playbook_get,
-    playbook_learn,
     playbook_result,
     playbook_save,
+    playbook_versions,
     playbooks,
+)
+from memory.procedures import (
+    NotInState,
+    playbook_activate,
+    playbook_learn,
+    playbook_lesson,
+    playbook_of,
+    playbook_retire,
+    playbook_triggers,
+    playbook_used,
 )
 from memory.recall import recall
 from memory.retention import ROWS_MAX, maintain, prune
@@ -41,8 +51,10 @@ __all__ = [
     "BOARD_KEY_MAX",
     "BOARD_TEXT_MAX",
     "ROWS_MAX",
+    "UNTRIED",
     "MemoryDraft",
     "NotCurrent",
+    "NotInState",
     "PlaybookView",
     "PruneReport",
     "Recalled",
@@ -54,10 +66,17 @@ __all__ = [
     "history",
     "maintain",
     "pin",
+    "playbook_activate",
     "playbook_get",
     "playbook_learn",
+    "playbook_lesson",
+    "playbook_of",
     "playbook_result",
+    "playbook_retire",
     "playbook_save",
+    "playbook_triggers",
+    "playbook_used",
+    "playbook_versions",
     "playbooks",
     "prune",
     "recall",

@@ -28,6 +28,7 @@ from orchestration.models import (
 )
 from orchestration.services.appeals import appealable
 from orchestration.services.branches import branch_gone
+from orchestration.services.experience import reasons_from_before
 from orchestration.services.hotpath import Claimed
 from orchestration.services.ledger import Book
 from orchestration.services.owners import owners_told
@@ -105,7 +106,10 @@ def brief_build(
         limits=agent_limits(claim.agent, given) if slow else Limits(**given),
         directives=_directives(book.goal_id) if slow else (),
         answers=_answers(claim.task_id) if claim.number > 1 or claim.fence > 1 else (),
-        reasons=_reasons(claim.task_id) if claim.number > 1 else (),
+        reasons=(
+            *(reasons_from_before(book.goal_id, claim.key) if slow else ()),
+            *(_reasons(claim.task_id) if claim.number > 1 else ()),
+        ),
         appealable=appealable(claim.task_id) if claim.number > 1 else (),
         recalled=_recalled(namespace, claim) if thinks else (),
         repository=_repository(book) if slow and book.repository else None,
