@@ -19,10 +19,11 @@ from agentsys.kernel.errors import BadInput, NotFound
 from agentsys.kernel.hashing import digest, plain
 from memory.contracts import PlaybookView
 from memory.domain.ranking import wilson
-from memory.models import Playbook
+from memory.models import Playbook, PlaybookUse
 
 NAME_MAX = 80
 NOTE_MAX = 500
+USES_MAX = 200  # of a version, that are shown
 
 
 def playbook_save(
@@ -96,6 +97,13 @@ def playbook_versions(name: str, namespace: str = "") -> list[PlaybookView]:
     """All versions that this namespace has or sees, retired ones too; the newest first."""
     rows = _recorded(namespace).filter(name=name).order_by("-namespace", "-version")
     return [view(row) for row in rows]
+
+
+def playbook_uses(playbook_id: int) -> list[dict[str, Any]]:
+    """Every goal that used it, or that it was made from (`origin`), the latest first."""
+    columns = ("goal_id", "namespace", "origin", "success", "steps", "trigger", "lessons", "at")
+    rows = PlaybookUse.objects.filter(playbook=playbook_id).order_by("-at", "-pk")
+    return [dict(row) for row in rows.values(*columns)[:USES_MAX]]
 
 
 def _recorded(namespace: str) -> QuerySet[Playbook]:

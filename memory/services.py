@@ -21,6 +21,7 @@ from memory.playbooks import (
     playbook_get,
     playbook_result,
     playbook_save,
+    playbook_uses,
     playbook_versions,
     playbooks,
 )
@@ -76,6 +77,7 @@ __all__ = [
     "playbook_save",
     "playbook_triggers",
     "playbook_used",
+    "playbook_uses",
     "playbook_versions",
     "playbooks",
     "prune",
