@@ -7,17 +7,14 @@ explains its scores is the console's memory page.
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin
-from django.db.models import Model, QuerySet
+from django.db.models import Model
 from django.http import HttpRequest
 
 from agentsys.console import SuperuserOnlyAdmin
 from memory.models import Memory, Playbook
 
 CHARS_SHOWN = 100
-UNREADABLE = ("tsv", "embedding")
 
 
 @admin.register(Memory)
@@ -25,12 +22,8 @@ class MemoryAdmin(SuperuserOnlyAdmin):
     list_display = ("what", "layer", "kind", "namespace", "trust", "pinned", "state", "occurred_at")
     search_fields = ("text",)
     search_help_text = "words of the text; for scores use the memory search page"
-    exclude = UNREADABLE
     ordering = ("-id",)
     list_per_page = 50
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).defer(*UNREADABLE)
 
     @admin.display(description="text")
     def what(self, row: Memory) -> str:

@@ -85,7 +85,7 @@ def working_clear(goal_id: int) -> int:
 
 def _notes(goal_id: int) -> Any:
     rows = Memory.objects.filter(namespace=_board(goal_id), layer="working", state="live")
-    return rows.filter(valid_to=None).defer("tsv", "embedding").order_by("pk")
+    return rows.filter(valid_to=None).order_by("pk")
 
 
 def _board(goal_id: int) -> str:

@@ -1,8 +1,10 @@
-"""The rows that a recall ranks: by words, by meaning, and the pinned ones, of one scope.
+"""The memories that a recall ranks: by words, by meaning, the pinned ones, and what stands beside them.
 
-Both legs are exact over the scope's rows. A filter behind an approximate vector index finds almost
-nothing in a small scope, and Django's default text query, which ANDs the words, finds almost
-nothing for a question: here they are ORed, and BM25 weighs the rare ones.
+All of a scope is read, exactly: a filter behind an approximate vector index finds almost nothing in
+a small scope. The words of a query are ORed and weighed by BM25 over pieces of texts, the best piece
+speaking for its memory; words come out of PostgreSQL's own parser and go back as numbers, so no text
+of a query is ever read as an operator. What was said just before and after a candidate comes with it:
+its scores say something about the candidate's.
 """
 
 from __future__ import annotations
@@ -14,18 +16,19 @@ from typing import Any
 
 from django.db import connection
 
-from memory.domain.ranking import Candidate, Corpus
+from memory.chunks import current_embedder, literals
+from memory.domain.ranking import Candidate, Usual
 from memory.models import LAYERS
-from memory.store import current_embedder, literals
 
 CANDIDATES_MAX = 200  # of each leg
-WORDS_MAX = 32  # of the query, the first ones
+PINNED_MAX = 50
+WORDS_MAX = 24  # of the query, the first ones
 QUERY_CHARS_MAX = 4000
-SAMPLE = 1000  # rows of a scope in which common words are looked for
-COMMON_SHARE = 0.2
+SAMPLE = 1000  # rows of a scope that tell how people write there
+K1, B = 0.9, 0.4  # BM25 for short texts
 
 _SCOPE = """
-namespace = ANY(%(namespaces)s) AND layer = ANY(%(layers)s) AND state = 'live'
+namespace = ANY(%(namespaces)s) AND n = 0 AND layer = ANY(%(layers)s)
 AND (%(actor)s::text IS NULL OR actor = %(actor)s)
 AND (%(since)s::timestamptz IS NULL OR occurred_at >= %(since)s)
 AND (%(until)s::timestamptz IS NULL OR occurred_at < %(until)s)
@@ -33,52 +36,62 @@ AND CASE WHEN %(as_of)s::timestamptz IS NULL THEN valid_to IS NULL
     ELSE valid_from <= %(as_of)s AND (valid_to IS NULL OR valid_to > %(as_of)s) END
 """
 
-# Words come out of to_tsvector and go back as quoted lexemes, so no text of a query is ever read
-# as an operator. In a large scope, words that a sample finds in more than a fifth of the rows are
-# not searched for, unless there is no other: they match almost everything and weigh almost nothing.
-_LEXICAL = f"""
-WITH given AS (
-    SELECT word, array_to_tsvector(ARRAY[word])::text::tsquery AS q  -- quotes it
-    FROM (SELECT word FROM unnest(to_tsvector('english', %(query)s)) AS u(word, positions, weights)
-          ORDER BY positions[1], word LIMIT %(words_max)s) AS first
-), sample AS MATERIALIZED (
-    SELECT tsv FROM agentsys_memory_memory WHERE {_SCOPE} LIMIT %(sample)s
-), common AS (
-    SELECT word FROM given JOIN sample ON sample.tsv @@ given.q GROUP BY word
-    HAVING count(*) > %(sample)s * %(common_share)s
-       AND (SELECT count(*) FROM sample) >= %(sample)s
-), terms AS (
-    SELECT word, q FROM given WHERE word NOT IN (SELECT word FROM common)
-        OR NOT EXISTS (SELECT word FROM given EXCEPT SELECT word FROM common)
-), asked AS (
-    SELECT string_agg(q::text, ' | ')::tsquery AS q FROM terms
+_TERMS = """
+SELECT ns, array_agg(hashtext(ns || E'\\x1f' || word) ORDER BY place, word)
+FROM (SELECT lexeme AS word, COALESCE(positions[1], 0) AS place
+      FROM unnest(to_tsvector('english', %s)) ORDER BY 2, 1 LIMIT %s) AS given,
+     unnest(%s::text[]) AS ns
+GROUP BY ns
+"""
+
+# Okapi BM25 (Robertson and Zaragoza 2009), one column a word of the query.
+_LEXICAL = """
+, asked AS (
+    SELECT * FROM unnest(%(asked)s::text[], {terms}) AS a(namespace, {t})
 ), hits AS MATERIALIZED (
-    SELECT id, tsv FROM agentsys_memory_memory
-    WHERE tsv @@ (SELECT q FROM asked) AND {_SCOPE}
+    SELECT c.memory_id, c.length, {counts}
+    FROM agentsys_memory_chunk AS c JOIN asked AS a USING (namespace)
+    WHERE c.namespace = ANY(%(namespaces)s) AND c.terms && %(all_terms)s::integer[]
+      AND c.memory_id IN (SELECT memory_id FROM scope)
 ), known AS (
-    SELECT word, count(*) AS n FROM terms JOIN hits ON hits.tsv @@ terms.q GROUP BY word
-), top AS (
-    SELECT id, tsv FROM hits ORDER BY ts_rank(tsv, (SELECT q FROM asked)) DESC, id
-    LIMIT %(limit)s
+    SELECT avg(length)::float8 AS usual, {known} FROM hits
+), scored AS MATERIALIZED (
+    SELECT memory_id, max({score}) AS bm25 FROM hits, known GROUP BY memory_id
 )
-SELECT top.id, length(top.tsv),
-       (SELECT json_object_agg(lexeme, COALESCE(cardinality(positions), 1))
-        FROM unnest(top.tsv) WHERE lexeme IN (SELECT word FROM known)),
-       CASE WHEN row_number() OVER () = 1 THEN (SELECT json_object_agg(word, n) FROM known) END
-FROM top
+"""
+_NO_WORDS = ", scored AS (SELECT NULL::bigint AS memory_id, NULL::float8 AS bm25 WHERE false)"
+
+_CANDIDATES = f"""
+WITH scope AS MATERIALIZED (
+    SELECT memory_id, namespace, session, seq, actor, occurred_at, importance, pinned, words,
+           CASE WHEN embed_model = %(model)s AND %(vector)s::text IS NOT NULL
+                THEN 1 - (embedding <=> %(vector)s::halfvec) END AS cosine
+    FROM agentsys_memory_chunk WHERE {_SCOPE}
+)
+{{lexical}}
+, found AS (
+    (SELECT memory_id FROM scored ORDER BY bm25 DESC, memory_id LIMIT %(limit)s)
+    UNION
+    (SELECT memory_id FROM scope WHERE cosine IS NOT NULL ORDER BY cosine DESC, memory_id LIMIT %(limit)s)
+    UNION
+    (SELECT memory_id FROM scope WHERE pinned ORDER BY memory_id DESC LIMIT %(pinned_max)s)
+), beside AS (
+    SELECT near.memory_id FROM found JOIN scope AS f USING (memory_id)
+    CROSS JOIN (VALUES (-1), (1)) AS step(by)
+    JOIN scope AS near ON near.namespace = f.namespace AND near.session = f.session
+                      AND near.seq = f.seq + step.by
+    WHERE f.session <> ''
+)
+SELECT memory_id, bm25, cosine, pinned, importance, actor, namespace || session, seq, occurred_at, words,
+       memory_id IN (SELECT memory_id FROM found)
+FROM scope LEFT JOIN scored USING (memory_id)
+WHERE memory_id IN (SELECT memory_id FROM found UNION SELECT memory_id FROM beside)
 """  # noqa: S608 - the scope is text of this module; values are parameters
 
-# Distances are worked out inside the materialized scope: narrow rows, and no index in between.
-_DENSE = f"""
-WITH scope AS MATERIALIZED (
-    SELECT id, pinned, CASE WHEN embed_model = %(model)s AND %(vector)s::text IS NOT NULL
-                            THEN embedding <=> %(vector)s::halfvec END AS distance
-    FROM agentsys_memory_memory WHERE {_SCOPE}
-), near AS (
-    SELECT id FROM scope WHERE distance IS NOT NULL ORDER BY distance, id LIMIT %(limit)s
-)
-SELECT id, pinned, 1 - distance, (SELECT count(*) FROM scope)
-FROM scope WHERE pinned OR id = ANY(%(found)s) OR id IN (SELECT id FROM near)
+_USUAL = f"""
+SELECT actor, count(*), avg(words)::float8 FROM
+    (SELECT actor, words FROM agentsys_memory_chunk WHERE {_SCOPE} LIMIT %(sample)s) AS sample
+GROUP BY actor
 """  # noqa: S608 - as above
 
 
@@ -104,55 +117,58 @@ class Scope:
         }
 
 
-def candidates(scope: Scope, query: str) -> tuple[list[Candidate], Corpus]:
-    """What may answer `query`, with what is needed to rank it."""
+def cleaned(query: str) -> str:
     text = " ".join(query.replace("\x00", " ").split())[:QUERY_CHARS_MAX]
-    text = text.encode("utf-8", "replace").decode()
-    words, with_word = _by_words(scope, text)
-    rows, pool = _by_meaning(scope, text, list(words))
-    found = [
-        Candidate(
-            id=row_id,
-            counts=words[row_id][1] if row_id in words else {},
-            length=words[row_id][0] if row_id in words else 0,
-            cosine=cosine,
-            pinned=pinned,
-        )
-        for row_id, pinned, cosine in rows
-    ]
-    return found, Corpus(rows=pool, with_word=with_word)
+    return text.encode("utf-8", "replace").decode()
 
 
-def _by_words(
-    scope: Scope, query: str
-) -> tuple[dict[int, tuple[int, dict[str, int]]], dict[str, int]]:
-    """(distinct words, how often each of the query's is in it) by id; rows with each word."""
-    asked: dict[str, Any] = {
-        "query": query,
-        "words_max": WORDS_MAX,
-        "sample": SAMPLE,
-        "common_share": COMMON_SHARE,
-        "limit": CANDIDATES_MAX,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(_LEXICAL, {**scope.parameters(), **asked})
-        rows = cursor.fetchall()
-    with_word: dict[str, int] = next((row[3] for row in rows if row[3]), {})
-    return {row[0]: (row[1], row[2] or {}) for row in rows}, with_word
-
-
-def _by_meaning(
-    scope: Scope, query: str, found: list[int]
-) -> tuple[list[tuple[int, bool, float | None]], int]:
-    """(id, pinned, cosine) of the nearest, the pinned and `found`; rows in the scope."""
+def candidates(scope: Scope, query: str) -> list[Candidate]:
+    """What may answer `query`, with what is needed to rank it."""
     model = current_embedder()
     asked: dict[str, Any] = {
+        **scope.parameters(),
         "vector": literals(model.embed_query(query)[None, :])[0],
         "model": model.name,
-        "found": found,
         "limit": CANDIDATES_MAX,
+        "pinned_max": PINNED_MAX,
     }
     with connection.cursor() as cursor:
-        cursor.execute(_DENSE, {**scope.parameters(), **asked})
-        rows = cursor.fetchall()
-    return [(row[0], row[1], row[2]) for row in rows], rows[0][3] if rows else 0
+        cursor.execute(_TERMS, [query, WORDS_MAX, list(scope.namespaces)])
+        terms = dict(cursor.fetchall())
+        lexical, words = _lexical(terms)
+        cursor.execute(_CANDIDATES.format(lexical=lexical), {**asked, **words})
+        return [Candidate(*row) for row in cursor.fetchall()]
+
+
+def usual(scope: Scope) -> list[Usual]:
+    """Who writes in the scope, how often, and how much at a time, by a sample."""
+    with connection.cursor() as cursor:
+        cursor.execute(_USUAL, {**scope.parameters(), "sample": SAMPLE})
+        return [Usual(*row) for row in cursor.fetchall()]
+
+
+def _lexical(terms: dict[str, list[int]]) -> tuple[str, dict[str, Any]]:
+    """The part of the statement that looks for words, and its parameters."""
+    if not terms:
+        return _NO_WORDS, {}
+    each = range(len(next(iter(terms.values()))))
+    total = "(SELECT count(*) FROM scope)"
+    text = _LEXICAL.format(
+        terms=", ".join(f"%(t{i})s::integer[]" for i in each),
+        t=", ".join(f"t{i}" for i in each),
+        counts=", ".join(f"c.counts[array_position(c.terms, a.t{i})] AS c{i}" for i in each),
+        known=", ".join(
+            f"ln(1 + (greatest({total}, count(c{i})) - count(c{i}) + .5) / (count(c{i}) + .5))::float8"
+            f" AS w{i}"
+            for i in each
+        ),
+        score=" + ".join(
+            f"COALESCE(w{i} * c{i} * {K1 + 1} / (c{i} + {K1} * ({1 - B} + {B} * length / usual)), 0)"
+            for i in each
+        ),
+    )
+    namespaces = list(terms)
+    parameters: dict[str, Any] = {f"t{i}": [terms[ns][i] for ns in namespaces] for i in each}
+    parameters["asked"] = namespaces
+    parameters["all_terms"] = sorted({term for ns in namespaces for term in terms[ns]})
+    return text, parameters

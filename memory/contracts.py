@@ -16,7 +16,11 @@ SUCCESS_MIN = 0.5  # what its success rate must be able to be
 
 @dataclass(frozen=True, slots=True)
 class MemoryDraft:
-    """Something to remember. `importance` None: worked out from kind and text."""
+    """Something to remember. `importance` None: worked out from kind and text.
+
+    `session` groups what was said in one sitting, in the order of the drafts; `batch` what was written
+    together; `level` is 0 for what was said and 1 to 4 for a digest of a session, day, week or month.
+    """
 
     namespace: str
     layer: str
@@ -30,6 +34,9 @@ class MemoryDraft:
     goal_id: int | None = None
     task_id: int | None = None
     pinned: bool = False
+    session: str = ""
+    batch: str = ""
+    level: int = 0
 
 
 @dataclass(frozen=True, slots=True)

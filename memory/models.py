@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
-from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 from pgvector.django import HalfVectorField
 
-DIMENSIONS = 256
 LAYERS = ("working", "episodic", "semantic", "procedural")
 TRUST = ("verified", "unverified", "untrusted")
-STATES = ("live", "cold", "gone")
+STATES = ("quarantined", "live", "cold", "gone")
 
 
 def _one_of(field: str, values: tuple[str, ...], name: str) -> models.CheckConstraint:
@@ -21,7 +20,8 @@ def _one_of(field: str, values: tuple[str, ...], name: str) -> models.CheckConst
 
 class Memory(models.Model):
     """One thing remembered. Nothing is overwritten: a newer row supersedes, forgetting leaves a
-    tombstone (`state` gone, empty text). `trust` stays with the text for ever."""
+    tombstone (`state` gone, empty text). `trust` stays with the text for ever. Only what is live is
+    found: its `Chunk` rows are what search reads."""
 
     namespace = models.CharField(max_length=80)
     layer = models.CharField(max_length=12)
@@ -29,15 +29,12 @@ class Memory(models.Model):
     actor = models.CharField(max_length=150, blank=True, default="")
     goal_id = models.BigIntegerField(null=True)
     task_id = models.BigIntegerField(null=True)
+    session = models.CharField(max_length=80, blank=True, default="", db_default="")  # one sitting
+    seq = models.PositiveIntegerField(default=0, db_default=0)  # its place in the session
+    batch = models.CharField(max_length=80, blank=True, default="", db_default="")
+    level = models.PositiveSmallIntegerField(default=0, db_default=0)
     text = models.TextField(blank=True)
     text_hash = models.CharField(max_length=64)
-    tsv = models.GeneratedField(
-        expression=models.expressions.RawSQL("to_tsvector('english', text)", []),
-        output_field=SearchVectorField(),
-        db_persist=True,
-    )
-    embedding = HalfVectorField(dimensions=DIMENSIONS, null=True)
-    embed_model = models.CharField(max_length=60, blank=True, default="")
     importance = models.FloatField(default=0)
     strength = models.FloatField(db_default=1.0)  # decays with time; refreshed by `maintain`
     access_count = models.PositiveIntegerField(default=0)
@@ -77,14 +74,60 @@ class Memory(models.Model):
             models.Index(
                 name="memory_by_place", fields=["namespace", "layer", "state", "occurred_at"]
             ),
-            GinIndex(name="memory_words", fields=["tsv"]),
             models.Index(
                 name="memory_of_goal", fields=["goal_id"], condition=Q(goal_id__isnull=False)
+            ),
+            models.Index(
+                name="memory_of_session",
+                fields=["namespace", "session", "seq"],
+                condition=~Q(session=""),
+            ),
+            models.Index(
+                name="memory_of_batch", fields=["namespace", "batch"], condition=~Q(batch="")
             ),
         ]
 
     def __str__(self) -> str:
         return f"memory-{self.pk}"
+
+
+class Chunk(models.Model):
+    """What search reads of a live memory: pieces of at most 60 words, made from it and never the truth.
+
+    `terms` are the stems of a piece, hashed together with the namespace, so that a look-up touches
+    no other namespace's rows; `counts` says how often each is in it. The first piece (n = 0) stands
+    for the whole memory: its vector, its tokens' states, and what a search filters and ranks by.
+    The table is partitioned by namespace, which keeps a namespace's rows close together. A trigger
+    on `Memory` keeps the copies true and deletes the chunks of what is no longer live.
+    """
+
+    pk = models.CompositePrimaryKey("namespace", "memory_id", "n")
+    namespace = models.CharField(max_length=80)
+    memory_id = models.BigIntegerField()
+    n = models.PositiveSmallIntegerField()
+    layer = models.CharField(max_length=12)
+    actor = models.CharField(max_length=150)
+    session = models.CharField(max_length=80)
+    seq = models.PositiveIntegerField()
+    level = models.PositiveSmallIntegerField()
+    occurred_at = models.DateTimeField()
+    valid_from = models.DateTimeField()
+    valid_to = models.DateTimeField(null=True)
+    pinned = models.BooleanField()
+    importance = models.FloatField()
+    words = models.PositiveIntegerField()  # of the whole memory
+    length = models.PositiveIntegerField()  # stems of this piece, each as often as it is there
+    terms = ArrayField(models.IntegerField())
+    counts = ArrayField(models.PositiveSmallIntegerField())
+    embed_model = models.CharField(max_length=60, blank=True)
+    embedding = HalfVectorField(null=True)  # of the dimensions that embed_model has
+    tokens = models.BinaryField(null=True)
+
+    class Meta:
+        indexes = [
+            GinIndex(name="chunk_terms", fields=["terms"]),
+            models.Index(name="chunk_of_session", fields=["namespace", "session", "seq"]),
+        ]
 
 
 class Playbook(models.Model):

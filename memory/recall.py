@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from agentsys.kernel.errors import BadInput
-from memory.candidates import Scope, candidates
+from memory.candidates import Scope, candidates, cleaned, usual
 from memory.contracts import Recalled
 from memory.domain.ranking import Ranked, fitting, rank
 from memory.domain.sameness import gist
@@ -62,8 +62,9 @@ def recall(
     scope = Scope(wanted, _known(layers), actor, since, until, as_of)
     if not wanted or k < 1:
         return []
+    asked = cleaned(query)
     with transaction.atomic():
-        ranked = rank(*candidates(scope, query))
+        ranked = rank(candidates(scope, asked), asked, usual(scope))
         chosen = _distinct(ranked, k)
         shown = fitting([row.text for row, _ in chosen], budget_tokens)
         ids = [chosen[n][0].pk for n, _ in shown]
@@ -88,7 +89,7 @@ def _known(layers: Sequence[str] | None) -> Sequence[str] | None:
 def _distinct(ranked: Sequence[Ranked], k: int) -> list[tuple[Memory, Ranked]]:
     """The best `k`, without those that say the same as one before."""
     best = ranked[: 4 * k]  # enough to fill k places in all but a store of copies
-    live = Memory.objects.filter(state="live").defer("tsv", "embedding")
+    live = Memory.objects.filter(state="live")
     rows = live.in_bulk([place.id for place in best])
     chosen: dict[tuple[str, ...], tuple[Memory, Ranked]] = {}
     for place in best:

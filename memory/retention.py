@@ -8,22 +8,18 @@ versions first; each leaves a tombstone. All of it may run at any time, twice an
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.db import connection, transaction
 
 from agentsys.kernel.errors import BadInput
+from memory.chunks import index_missing
 from memory.contracts import PruneReport
 from memory.models import Memory
-from memory.store import current_embedder, literals
 from memory.versions import bury
 
 ROWS_MAX = 50_000  # live rows a namespace may hold
 PASS_SHARE = 0.10  # of the live rows that one pass may prune
 STRENGTH_STEP = 0.05  # stored strengths are refreshed when they are off by more
 REFRESH_MAX = 20_000  # rows written by one refresh
-EMBED_MAX = 20_000  # vectors filled in by one pass
-EMBED_BATCH = 1_000
 
 _STRENGTH = """
 exp(-extract(epoch FROM clock_timestamp() - GREATEST(occurred_at, last_access_at)) / 86400.0
@@ -51,16 +47,6 @@ WITH due AS (
 UPDATE agentsys_memory_memory AS m SET strength = due.now
 FROM due JOIN free USING (id) WHERE m.id = due.id
 """  # noqa: S608
-
-_UNEMBEDDED = """
-SELECT id, text FROM agentsys_memory_memory
-WHERE state = 'live' AND embed_model <> %s ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
-"""
-
-_EMBED = """
-UPDATE agentsys_memory_memory AS m SET embedding = v.embedding::halfvec, embed_model = %s
-FROM unnest(%s::bigint[], %s::text[]) AS v(id, embedding) WHERE m.id = v.id
-"""
 
 
 def prune(namespace: str, *, rows_max: int = ROWS_MAX, dry_run: bool = False) -> PruneReport:
@@ -90,7 +76,7 @@ def _weakest(namespace: str, count: int) -> list[tuple[int, str]]:
 
 
 def maintain(*, rows_max: int = ROWS_MAX) -> dict[str, int]:
-    """Prune every namespace that is over budget, refresh strengths, fill in missing vectors.
+    """Prune every namespace that is over budget, refresh strengths, index what has no chunks.
 
     Returns how many rows each did. What is left over is for the next time.
     """
@@ -98,7 +84,7 @@ def maintain(*, rows_max: int = ROWS_MAX) -> dict[str, int]:
     return {
         "pruned": sum(len(prune(name, rows_max=rows_max).pruned) for name in crowded),
         "refreshed": _refresh(),
-        "embedded": _embed_missing(),
+        "indexed": index_missing(),
     }
 
 
@@ -116,22 +102,3 @@ def _refresh() -> int:
     with connection.cursor() as cursor:
         cursor.execute(_REFRESH, [STRENGTH_STEP, REFRESH_MAX])
         return int(cursor.rowcount)
-
-
-def _embed_missing() -> int:
-    """Vectors for rows that have none of the current model: after a change of the setting, too."""
-    total = 0
-    while total < EMBED_MAX and (done := _embed_batch()):
-        total += done
-    return total
-
-
-def _embed_batch() -> int:
-    model = current_embedder()
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_UNEMBEDDED, [model.name, EMBED_BATCH])
-        rows: list[Any] = cursor.fetchall()
-        if rows:
-            vectors = literals(model.embed([text for _, text in rows]))
-            cursor.execute(_EMBED, [model.name, [row_id for row_id, _ in rows], vectors])
-    return len(rows)

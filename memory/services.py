@@ -14,9 +14,10 @@ from memory.blackboard import (
     blackboard_put,
     working_clear,
 )
+from memory.chunks import current_embedder
 from memory.contracts import UNTRIED, MemoryDraft, PlaybookView, PruneReport, Recalled
 from memory.episodes import episodes_from_ledger
-from memory.models import Memory
+from memory.models import Chunk, Memory
 from memory.playbooks import (
     playbook_get,
     playbook_result,
@@ -103,12 +104,15 @@ def stats(namespace: str | None = None) -> dict[str, Any]:
         superseded=Count("pk", filter=Q(state="live", valid_to__isnull=False)),
         pinned=Count("pk", filter=Q(pinned=True)),
         untrusted=Count("pk", filter=Q(state="live", trust="untrusted")),
-        unembedded=Count("pk", filter=Q(state="live", embed_model="")),
     )
+    indexed = Chunk.objects.filter(n=0, embed_model=current_embedder().name)
+    if namespace is not None:
+        indexed = indexed.filter(namespace=namespace)
     return {
         "namespaces": sorted(set(rows.values_list("namespace", flat=True).distinct())),
         "layers": layers,
         **totals,
+        "unindexed": totals["live"] - indexed.count(),
         "playbooks": len(playbooks(namespace or "")),
         "rows_max": ROWS_MAX,
         "embedder": settings.AGENTSYS.embedder,

@@ -16,38 +16,52 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.db import connection
 
-from agentsys.gateway.embeddings import Embedder, Vectors, embedder
 from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import canonical, digest, plain
+from memory.chunks import INSERT_CHUNKS, Source, columns
 from memory.contracts import MemoryDraft
 from memory.domain.importance import importance_of
 from memory.domain.sameness import gist, is_noise
 from memory.models import LAYERS, TRUST
 
 TEXT_MAX = 20_000  # characters; what is longer is cut
-LENGTHS_MAX = {"namespace": 80, "kind": 24, "actor": 150}
+LENGTHS_MAX = {"namespace": 80, "kind": 24, "actor": 150, "session": 80, "batch": 80}
 
-_INSERT = """
-INSERT INTO agentsys_memory_memory
-    (namespace, layer, kind, actor, goal_id, task_id, text, text_hash, embedding, embed_model,
-     importance, access_count, occurred_at, valid_from, pinned, trust, provenance, state)
-SELECT namespace, layer, kind, actor, goal_id, task_id, text, text_hash, embedding::halfvec,
-       %s, importance, 0, COALESCE(occurred_at, clock_timestamp()),
-       COALESCE(occurred_at, clock_timestamp()), pinned, trust, provenance::jsonb, 'live'
-FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[],
-            %s::text[], %s::text[], %s::text[], %s::float8[], %s::timestamptz[], %s::bool[],
-            %s::text[], %s::text[])
-     AS d(namespace, layer, kind, actor, goal_id, task_id, text, text_hash, embedding,
-          importance, occurred_at, pinned, trust, provenance)
-ON CONFLICT (namespace, layer, text_hash) WHERE state = 'live' AND valid_to IS NULL
-DO UPDATE SET access_count = agentsys_memory_memory.access_count + 1,
-              last_access_at = clock_timestamp(),
-              pinned = agentsys_memory_memory.pinned OR EXCLUDED.pinned
-RETURNING id, namespace, layer, text_hash
+_NEW = """
+WITH given AS (
+    SELECT d.*, CASE WHEN d.session = '' THEN 0 ELSE
+               COALESCE((SELECT max(m.seq) FROM agentsys_memory_memory AS m
+                         WHERE m.namespace = d.namespace AND m.session = d.session AND d.session <> ''), 0)
+               + row_number() OVER (PARTITION BY d.namespace, d.session ORDER BY d.place) END AS seq
+    FROM unnest(%(place)s::integer[], %(namespace)s::text[], %(layer)s::text[], %(kind)s::text[],
+                %(actor)s::text[], %(goal)s::bigint[], %(task)s::bigint[], %(session)s::text[],
+                %(batch)s::text[], %(level)s::smallint[], %(text)s::text[], %(hash)s::text[],
+                %(importance)s::float8[], %(occurred)s::timestamptz[], %(pinned)s::bool[],
+                %(trust)s::text[], %(provenance)s::text[], %(state)s::text[])
+         AS d(place, namespace, layer, kind, actor, goal_id, task_id, session, batch, level, text,
+              text_hash, importance, occurred_at, pinned, trust, provenance, state)
+), kept AS (
+    INSERT INTO agentsys_memory_memory
+        (namespace, layer, kind, actor, goal_id, task_id, session, seq, batch, level, text, text_hash,
+         importance, access_count, occurred_at, valid_from, pinned, trust, provenance, state)
+    SELECT namespace, layer, kind, actor, goal_id, task_id, session, seq, batch, level, text, text_hash,
+           importance, 0, COALESCE(occurred_at, clock_timestamp()),
+           COALESCE(occurred_at, clock_timestamp()), pinned, trust, provenance::jsonb, state
+    FROM given ORDER BY namespace, layer, text_hash
+    ON CONFLICT (namespace, layer, text_hash) WHERE state = 'live' AND valid_to IS NULL
+    DO UPDATE SET access_count = agentsys_memory_memory.access_count + 1,
+                  last_access_at = clock_timestamp(),
+                  pinned = agentsys_memory_memory.pinned OR EXCLUDED.pinned
+    RETURNING *, xmax = 0 AS is_new
+), indexed AS (
+{chunks}
+    WHERE m.is_new AND m.state = 'live'
+)
+SELECT id, namespace, layer, text_hash FROM kept
 """
+_INSERT = _NEW.format(chunks=INSERT_CHUNKS.format(memories="kept", place="text", on="text_hash"))
 
 Key = tuple[str, str, str]  # namespace, layer, text hash
 
@@ -73,6 +87,8 @@ def remember(
     goal_id: int | None = None,
     task_id: int | None = None,
     pinned: bool = False,
+    session: str = "",
+    batch: str = "",
 ) -> int:
     """Keep `text`; returns its id, or that of the row that says the same, or 0 for noise.
 
@@ -91,6 +107,8 @@ def remember(
         goal_id=goal_id,
         task_id=task_id,
         pinned=pinned,
+        session=session,
+        batch=batch,
     )
     return remember_many([draft])[0]
 
@@ -151,48 +169,49 @@ def _noise(item: Prepared) -> bool:
 
 
 def insert(rows: Sequence[Prepared]) -> dict[Key, int]:
-    """Ids by key, of new rows and of those that said the same before. In the order of the keys, so
-    that two writers of the same rows cannot wait for each other."""
+    """Ids by key, of new rows and of those that said the same before. One statement, in the order of
+    the keys, so that two writers of the same rows cannot wait for each other."""
     if not rows:
         return {}
-    rows = sorted(rows, key=lambda row: row.key)
-    model = current_embedder()
-    vectors = literals(model.embed([row.text for row in rows]))
-    drafts = [row.draft for row in rows]
-    columns: list[list[Any]] = [
-        [d.namespace for d in drafts],
-        [d.layer for d in drafts],
-        [d.kind for d in drafts],
-        [str(plain(d.actor)) for d in drafts],
-        [d.goal_id for d in drafts],
-        [d.task_id for d in drafts],
-        [row.text for row in rows],
-        [row.key[2] for row in rows],
-        list(vectors),
-        [_importance(row) for row in rows],
-        [d.occurred_at for d in drafts],
-        [d.pinned for d in drafts],
-        [d.trust for d in drafts],
-        [canonical(d.provenance) for d in drafts],
-    ]
     with connection.cursor() as cursor:
-        cursor.execute(_INSERT, [model.name, *columns])
+        cursor.execute(_INSERT, {**_columns(rows), **columns(_sources(rows))})
         return {(row[1], row[2], row[3]): row[0] for row in cursor.fetchall()}
+
+
+def _sources(rows: Sequence[Prepared]) -> list[Source]:
+    """Several layers and namespaces may be told the same: one text is embedded once."""
+    by_hash = {row.key[2]: row for row in reversed(rows)}
+    return [Source(key, _actor(row), row.text) for key, row in by_hash.items()]
+
+
+def _columns(rows: Sequence[Prepared]) -> dict[str, list[Any]]:
+    drafts = [row.draft for row in rows]
+    return {
+        "place": list(range(len(rows))),
+        "namespace": [d.namespace for d in drafts],
+        "layer": [d.layer for d in drafts],
+        "kind": [d.kind for d in drafts],
+        "actor": [_actor(row) for row in rows],
+        "goal": [d.goal_id for d in drafts],
+        "task": [d.task_id for d in drafts],
+        "session": [d.session for d in drafts],
+        "batch": [d.batch for d in drafts],
+        "level": [d.level for d in drafts],
+        "text": [row.text for row in rows],
+        "hash": [row.key[2] for row in rows],
+        "importance": [_importance(row) for row in rows],
+        "occurred": [d.occurred_at for d in drafts],
+        "pinned": [d.pinned for d in drafts],
+        "trust": [d.trust for d in drafts],
+        "provenance": [canonical(d.provenance) for d in drafts],
+        "state": ["live" for _ in drafts],
+    }
+
+
+def _actor(row: Prepared) -> str:
+    return str(plain(row.draft.actor))
 
 
 def _importance(row: Prepared) -> float:
     given = row.draft.importance
     return float(given) if given is not None else importance_of(row.draft.kind, row.text)
-
-
-def current_embedder() -> Embedder:
-    return embedder(settings.AGENTSYS.embedder)
-
-
-def literals(vectors: Vectors) -> list[str | None]:
-    """pgvector's text form of each row; None for a zero vector, which has no direction: its
-    cosine with anything is NaN."""
-    return [
-        "[" + ",".join(f"{x:.5g}" for x in vector) + "]" if vector.any() else None
-        for vector in vectors
-    ]

@@ -38,7 +38,7 @@ SELECT id FROM family
 
 _BURY = """
 UPDATE agentsys_memory_memory
-SET state = 'gone', text = '', embedding = NULL, pinned = false, provenance =
+SET state = 'gone', text = '', pinned = false, provenance =
     (SELECT COALESCE(jsonb_object_agg(key, value), '{}') FROM jsonb_each(provenance)
      WHERE key = ANY(%s)) || %s::jsonb || jsonb_build_object('forgotten_at', clock_timestamp())
 WHERE id = ANY(%s) AND state <> 'gone' AND (%s OR NOT pinned)
@@ -94,6 +94,7 @@ def supersede(
             goal_id=old.goal_id,
             task_id=old.task_id,
             pinned=old.pinned and given != "untrusted",
+            session=old.session,
         )
         check([draft])
         if TRUST.index(given) > TRUST.index(old.trust):

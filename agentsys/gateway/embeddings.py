@@ -13,6 +13,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,6 +31,15 @@ WAY_OUT = "Install the project again, or set AGENTSYS_EMBEDDER=hashing"
 Vectors = npt.NDArray[np.float32]
 
 
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Unit vectors of texts, shape (len(texts), dim), and where the model has them the states of
+    their tokens, packed for `late.py`."""
+
+    vectors: Vectors
+    tokens: Sequence[bytes | None]
+
+
 class Embedder(Protocol):
     """`embed` gives a unit vector for each text, shape (len(texts), dim); zeros if it has no words.
 
@@ -41,9 +51,23 @@ class Embedder(Protocol):
 
     def embed(self, texts: Sequence[str]) -> Vectors: ...
     def embed_query(self, text: str) -> Vectors: ...
+    def encode(self, texts: Sequence[str]) -> Encoded: ...
 
 
-class WordllamaEmbedder:
+class _VectorsOnly:
+    """An embedder that has no states of tokens to give."""
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        raise NotImplementedError
+
+    def embed_query(self, text: str) -> Vectors:
+        return self.embed([text]).reshape(-1)
+
+    def encode(self, texts: Sequence[str]) -> Encoded:
+        return Encoded(self.embed(texts), [None] * len(texts))
+
+
+class WordllamaEmbedder(_VectorsOnly):
     """Mean of static token vectors, normalised (wordllama's l2_supercat, 256 dimensions)."""
 
     name = "wordllama-l2_supercat-256"
@@ -71,11 +95,8 @@ class WordllamaEmbedder:
                 row[:] = self._table[encoding.ids].mean(axis=0, dtype=np.float32)
         return _unit(out)
 
-    def embed_query(self, text: str) -> Vectors:
-        return self.embed([text]).reshape(-1)
 
-
-class HashingEmbedder:
+class HashingEmbedder(_VectorsOnly):
     """Character 3- to 5-grams of words, hashed with signs into 256 dimensions."""
 
     name = "hashing-256"
@@ -88,9 +109,6 @@ class HashingEmbedder:
                 value = int.from_bytes(hashlib.blake2b(gram.encode(), digest_size=8).digest())
                 row[value % DIMENSIONS] += 1.0 if value >> 63 else -1.0
         return _unit(out)
-
-    def embed_query(self, text: str) -> Vectors:
-        return self.embed([text]).reshape(-1)
 
 
 @lru_cache(maxsize=4)

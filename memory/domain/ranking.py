@@ -1,41 +1,77 @@
-"""Ranking candidates: BM25 and cosine as z-scores, added; and what fits into a budget.
+"""Ranking candidates: signals as z-scores, added; and what fits into a budget.
 
-A plain sum of z-scores finds more than reciprocal rank fusion does; recency makes recall worse,
-so it plays no part. A signal that is missing altogether gives its weight to the others.
+A plain sum of z-scores finds more than reciprocal rank fusion does; recency makes recall worse, so it
+plays no part. What was said beside a candidate and in the same session speaks for it, more so where
+people talk in short turns than where an assistant writes pages: the profile follows from how long the
+texts of a scope are. A signal that is missing altogether gives its weight to the others.
 """
 
 from __future__ import annotations
 
 import math
-import statistics
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
-WEIGHTS = {"lexical": 0.5, "dense": 0.5}
+import numpy as np
+import numpy.typing as npt
+
+WEIGHTS = {"lexical": 0.3, "dense": 0.5, "late": 0.2}
 PIN_BONUS = 0.5
+ACTOR_BONUS = 1.2
 DENSE_MIN = 0.1  # less alike than this, and without a word in common, is chance
-K1, B = 0.9, 0.4  # BM25 for short texts
 TOKEN_CHARS = 4
 ROW_TOKENS = 8  # what a brief adds around each memory
+ACTOR_WORDS_MAX = 4
+_FIRST_PERSON = re.compile(r"\b(?:i|i'm|i've|i'd|me|my|mine|myself|we|our|us)\b", re.IGNORECASE)
+_WORD = re.compile(r"\w+")
+
+Scores = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """`counts`: how often each of the query's words is in it; `length`: its distinct words."""
+    """`bm25` None: no word in common; `cosine` None: no vector of the current model. `found` is false
+    for what only stands beside a candidate."""
 
     id: int
-    counts: Mapping[str, int] = field(default_factory=dict)
-    length: int = 0
+    bm25: float | None = None
     cosine: float | None = None
     pinned: bool = False
+    importance: float = 0.0
+    actor: str = ""
+    session: str = ""
+    seq: int = 0
+    occurred_at: datetime | None = None
+    words: int = 0
+    found: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Corpus:
-    """What BM25 must know of all that was searched: rows, and rows with each word."""
+class Usual:
+    """How an actor writes: texts, and words in one on average."""
 
-    rows: int
-    with_word: Mapping[str, int]
+    actor: str
+    texts: int
+    words: float
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What neighbours, the session and importance count for."""
+
+    neighbours: float
+    session: float
+    importance: float
+
+
+DIALOGUE = Profile(0.25, 0.4, 0.4)
+ASSISTANT = Profile(0.1, 0.0, 0.0)
+NEUTRAL = Profile(0.1, 0.2, 0.0)
+TEXTS_MIN = 50  # fewer say nothing about how a scope is written
+SHORT_WORDS = 60
+RATIO_MAX = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,66 +80,119 @@ class Ranked:
 
     id: int
     score: float
-    signals: dict[str, float]
+    signals: dict[str, float] = field(default_factory=dict)
 
 
-def rank(candidates: Sequence[Candidate], corpus: Corpus) -> list[Ranked]:
+def profile_of(usual: Sequence[Usual]) -> Profile:
+    """Dialogue where all write short texts of like length; an assistant's log otherwise."""
+    if sum(u.texts for u in usual) < TEXTS_MIN:
+        return NEUTRAL
+    often = [u.words for u in usual if u.texts * 20 >= max(x.texts for x in usual)]
+    short = max(often) < SHORT_WORDS and max(often) < RATIO_MAX * max(min(often), 1.0)
+    return DIALOGUE if short else ASSISTANT
+
+
+def rank(
+    candidates: Sequence[Candidate],
+    query: str,
+    usual: Sequence[Usual] = (),
+    late: Mapping[int, float] | None = None,
+) -> list[Ranked]:
     """Best first; equal scores by id, so that the order is the same every time.
 
-    Those that are alike only by chance are left out, but count in the means: what is found stands
-    out against them.
+    `late`: late interaction by id, of as many as were looked at. Those that are alike only by chance
+    are left out, but count in the means: what is found stands out against them.
     """
-    scores = {
-        "lexical": _z(bm25(candidates, corpus)),
-        "dense": _z({c.id: c.cosine for c in candidates if c.cosine is not None}),
-    }
-    present = [name for name, values in scores.items() if values]
-    floors = {name: _floor(scores[name]) for name in present}
-    total = sum(WEIGHTS[name] for name in present)
-    rows = []
-    for c in candidates:
-        if not (c.counts or c.pinned or (c.cosine or 0.0) >= DENSE_MIN):
-            continue
-        signals = {
-            name: WEIGHTS[name] / total * scores[name].get(c.id, floors[name]) for name in present
-        }
-        if c.pinned:
-            signals["pinned"] = PIN_BONUS
-        rows.append(Ranked(c.id, sum(signals.values()), signals))
+    if not candidates:
+        return []
+    candidates = sorted(candidates, key=lambda c: c.id)  # sums of floats depend on their order
+    found = np.array([c.found for c in candidates])
+    parts = _parts(candidates, found, late or {})
+    names = list(parts)
+    base = np.sum(list(parts.values()), axis=0) if parts else np.zeros(len(candidates))
+    profile = profile_of(usual)
+    parts["neighbours"] = profile.neighbours * _beside(candidates, base)
+    with_neighbours = base + parts["neighbours"]
+    parts["session"] = profile.session * _session(candidates, with_neighbours, found)
+    parts["importance"] = profile.importance * _z([c.importance for c in candidates], found)
+    parts["actor"] = ACTOR_BONUS * _actors(candidates, query, usual)
+    parts["pinned"] = PIN_BONUS * np.array([float(c.pinned) for c in candidates])
+    total = np.sum(list(parts.values()), axis=0)
+    names += [name for name, values in parts.items() if name not in names and np.any(values)]
+    rows = [
+        Ranked(c.id, float(total[i]), {name: float(parts[name][i]) for name in names})
+        for i, c in enumerate(candidates)
+        if c.bm25 is not None or c.pinned or (c.cosine or 0.0) >= DENSE_MIN
+    ]
     return sorted(rows, key=lambda row: (-row.score, row.id))
 
 
-def bm25(candidates: Sequence[Candidate], corpus: Corpus) -> dict[int, float]:
-    """Okapi BM25 (Robertson and Zaragoza 2009) of the candidates that share a word."""
-    found = [c for c in candidates if c.counts]
-    if not found:
-        return {}
-    usual = statistics.fmean(c.length for c in found) or 1.0
-    return {
-        c.id: sum(
-            _rarity(corpus, word) * n * (K1 + 1) / (n + K1 * (1 - B + B * c.length / usual))
-            for word, n in c.counts.items()
-        )
-        for c in found
+def _parts(
+    candidates: Sequence[Candidate], found: npt.NDArray[np.bool_], late: Mapping[int, float]
+) -> dict[str, Scores]:
+    given = {
+        "lexical": [c.bm25 for c in candidates],
+        "dense": [c.cosine for c in candidates],
+        "late": [late.get(c.id) for c in candidates],
     }
+    present = {name: values for name, values in given.items() if any(v is not None for v in values)}
+    total = sum(WEIGHTS[name] for name in present)
+    return {name: WEIGHTS[name] / total * _z(values, found) for name, values in present.items()}
 
 
-def _rarity(corpus: Corpus, word: str) -> float:
-    n = corpus.with_word.get(word, 0)
-    return math.log1p((max(corpus.rows, n) - n + 0.5) / (n + 0.5))
+def _z(values: Sequence[float | None], found: npt.NDArray[np.bool_]) -> Scores:
+    """Standard scores against the candidates; one that a signal did not find counts as a little worse
+    than the worst that it found."""
+    column = np.array([np.nan if v is None else v for v in values], dtype=np.float64)
+    known = column[found & ~np.isnan(column)]
+    if known.size == 0:
+        return np.zeros(len(column))
+    z: Scores = (column - known.mean()) / max(float(known.std()), 1e-6)
+    missing = np.isnan(z)
+    if missing.any():
+        z[missing] = np.nanmin(z) - 0.5
+    return z
 
 
-def _z(values: Mapping[int, float]) -> dict[int, float]:
-    if not values:
-        return {}
-    mean = statistics.fmean(values.values())
-    spread = max(statistics.pstdev(values.values()), 1e-6)
-    return {key: (v - mean) / spread for key, v in values.items()}
+def _beside(candidates: Sequence[Candidate], base: Scores) -> Scores:
+    """The scores of what was said just before and after, added."""
+    place = {(c.session, c.seq): base[i] for i, c in enumerate(candidates) if c.seq}
+    return np.array(
+        [
+            sum(place.get((c.session, c.seq + step), 0.0) for step in (-1, 1)) if c.seq else 0.0
+            for c in candidates
+        ]
+    )
 
 
-def _floor(values: Mapping[int, float]) -> float:
-    """A candidate that a signal did not find counts as a little worse than the worst it found."""
-    return min(values.values()) - 0.5
+def _session(
+    candidates: Sequence[Candidate], scores: Scores, found: npt.NDArray[np.bool_]
+) -> Scores:
+    """The mean of the two best of a candidate's session."""
+    best: dict[str, list[float]] = {}
+    for i, c in enumerate(candidates):
+        if c.seq and found[i]:
+            best.setdefault(c.session, []).append(float(scores[i]))
+    means = {name: float(np.mean(sorted(of)[-2:])) for name, of in best.items()}
+    return np.array([means.get(c.session, 0.0) if c.seq else 0.0 for c in candidates])
+
+
+def _actors(candidates: Sequence[Candidate], query: str, usual: Sequence[Usual]) -> Scores:
+    """1 for what was said by those whom the question names, or by its asker if it is in the first
+    person: a person called "user", or else nobody."""
+    asked = {word.lower() for word in _WORD.findall(query)}
+    names = {c.actor for c in candidates} | {u.actor for u in usual}
+    meant = {name for name in names if name and _named(name, asked)}
+    if not meant and _FIRST_PERSON.search(query):
+        meant = {
+            name for name in names if name.lower().split(":")[0] in ("user", "human", "person")
+        }
+    return np.array([float(c.actor in meant) for c in candidates])
+
+
+def _named(actor: str, asked: set[str]) -> bool:
+    words = [word.lower() for word in _WORD.findall(actor)]
+    return 0 < len(words) <= ACTOR_WORDS_MAX and all(word in asked for word in words)
 
 
 def fitting(texts: Sequence[str], budget_tokens: int) -> list[tuple[int, str]]:

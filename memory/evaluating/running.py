@@ -85,7 +85,7 @@ def _remember(conversation: Conversation) -> _Kept:
                 text=turn.text,
                 actor=turn.speaker,
                 occurred_at=turn.at,
-                provenance={"session": turn.session},
+                session=turn.session,
             )
             for turn in batch
         ]

@@ -7,22 +7,43 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memory.domain.importance import importance_of
-from memory.domain.ranking import Candidate, Corpus, bm25, fitting, rank, tokens_of, wilson
+from memory.domain.ranking import (
+    ASSISTANT,
+    DIALOGUE,
+    NEUTRAL,
+    Candidate,
+    Usual,
+    fitting,
+    profile_of,
+    rank,
+    tokens_of,
+    wilson,
+)
 from memory.domain.sameness import gist, is_noise
 
-words = st.dictionaries(st.sampled_from(["budget", "deploy", "cat"]), st.integers(1, 5))
-cosines = st.none() | st.floats(-1, 1)
 candidates = st.lists(
-    st.builds(Candidate, st.integers(1, 999), words, st.integers(1, 50), cosines, st.booleans()),
+    st.builds(
+        Candidate,
+        id=st.integers(1, 999),
+        bm25=st.none() | st.floats(0.1, 30),
+        cosine=st.none() | st.floats(-1, 1),
+        pinned=st.booleans(),
+        importance=st.floats(-2, 4),
+        actor=st.sampled_from(["user", "assistant", "Ana"]),
+        session=st.sampled_from(["a", "b"]),
+        seq=st.integers(0, 6),
+        found=st.booleans(),
+    ),
     unique_by=lambda c: c.id,
     max_size=12,
 )
-CORPUS = Corpus(rows=100, with_word={"budget": 3, "deploy": 40, "cat": 1})
+ASKED = "What did Ana tell me?"
+USUAL = [Usual("user", 60, 12.0), Usual("assistant", 60, 20.0)]
 
 
 @given(candidates)
 def test_signals_add_up_to_the_score_and_the_order_is_the_scores(found: list[Candidate]) -> None:
-    ranked = rank(found, CORPUS)
+    ranked = rank(found, ASKED, USUAL)
     for row in ranked:
         assert sum(row.signals.values()) == pytest.approx(row.score)
     assert [r.score for r in ranked] == sorted((r.score for r in ranked), reverse=True)
@@ -30,22 +51,45 @@ def test_signals_add_up_to_the_score_and_the_order_is_the_scores(found: list[Can
 
 @given(candidates)
 def test_the_order_does_not_depend_on_the_order_of_the_candidates(found: list[Candidate]) -> None:
-    assert [r.id for r in rank(found, CORPUS)] == [r.id for r in rank(found[::-1], CORPUS)]
+    assert [r.id for r in rank(found, ASKED, USUAL)] == [
+        r.id for r in rank(found[::-1], ASKED, USUAL)
+    ]
 
 
 def test_pinned_rows_are_never_left_out_and_chance_likeness_is() -> None:
     found = [Candidate(1, pinned=True), Candidate(2, cosine=0.02), Candidate(3, cosine=0.8)]
-    assert {r.id for r in rank(found, CORPUS)} == {1, 3}
+    assert {r.id for r in rank(found, ASKED, USUAL)} == {1, 3}
 
 
 def test_a_missing_signal_gives_its_weight_to_the_other() -> None:
-    ranked = rank([Candidate(1, cosine=0.9), Candidate(2, cosine=0.5)], CORPUS)
+    ranked = rank([Candidate(1, cosine=0.9), Candidate(2, cosine=0.5)], "deploy")
     assert ranked[0].signals == {"dense": pytest.approx(1.0)}
 
 
-def test_rare_words_count_more_than_common_ones() -> None:
-    scores = bm25([Candidate(1, {"deploy": 1}, 10), Candidate(2, {"cat": 1}, 10)], CORPUS)
-    assert scores[2] > scores[1]
+def test_what_was_said_beside_a_hit_and_in_its_session_counts_for_more() -> None:
+    hit = Candidate(1, bm25=9.0, session="a", seq=4)
+    beside, apart = (Candidate(2, bm25=1.0, session="a", seq=5), Candidate(3, bm25=1.0))
+    far = Candidate(4, bm25=1.0, session="a", seq=9)
+    assert [r.id for r in rank([hit, beside, apart, far], "deploy")] == [1, 2, 4, 3]
+
+
+def test_a_question_in_the_first_person_asks_for_what_its_asker_said() -> None:
+    said, heard = Candidate(2, bm25=2.0, actor="user"), Candidate(1, bm25=2.0, actor="assistant")
+    assert [r.id for r in rank([said, heard], "Which port did I choose?")] == [2, 1]
+    assert [r.id for r in rank([said, heard], "Which port was chosen?")] == [1, 2]
+
+
+def test_a_question_that_names_an_actor_asks_for_what_that_one_said() -> None:
+    ana, bo = Candidate(2, bm25=2.0, actor="Ana"), Candidate(1, bm25=2.0, actor="Bo")
+    assert [r.id for r in rank([ana, bo], "What did Ana say to me?")] == [2, 1]
+
+
+def test_how_people_write_decides_what_surroundings_count_for() -> None:
+    short, long = Usual("Ana", 60, 20.0), Usual("assistant", 60, 400.0)
+    assert profile_of([short, Usual("Bo", 50, 30.0)]) is DIALOGUE
+    assert profile_of([short, long]) is ASSISTANT
+    assert profile_of([Usual("Ana", 10, 20.0)]) is NEUTRAL
+    assert profile_of([short, Usual("rare", 2, 900.0)]) is DIALOGUE
 
 
 @given(st.lists(st.text(max_size=200), max_size=8), st.integers(20, 200))

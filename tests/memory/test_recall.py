@@ -12,7 +12,7 @@ from django.db import connection, transaction
 
 from agentsys.kernel.errors import BadInput
 from memory import services as memory
-from memory.models import Memory
+from memory.models import Chunk, Memory
 
 pytestmark = pytest.mark.django_db
 HERE = "project-1"
@@ -76,7 +76,7 @@ def test_no_row_of_another_namespace_is_ever_found() -> None:
 def test_each_signal_is_explained_and_they_add_up() -> None:
     _plant()
     hits = memory.recall(HERE, "which port does the staging database use?", explain=True)
-    assert set(hits[0].signals) == {"lexical", "dense"}
+    assert set(hits[0].signals) == {"lexical", "dense", "importance"}
     for hit in hits:
         assert sum(hit.signals.values()) == pytest.approx(hit.score)
     assert memory.recall(HERE, "staging port")[0].signals == {}
@@ -202,7 +202,7 @@ def test_a_recall_does_not_wait_for_a_transaction_that_holds_its_rows() -> None:
 
 def test_words_of_other_models_are_never_compared() -> None:
     pk = memory.remember(HERE, "semantic", "The parser is recursive")
-    Memory.objects.filter(pk=pk).update(embed_model="another-model")
+    Chunk.objects.filter(memory_id=pk).update(embed_model="another-model")
     hits = memory.recall(HERE, "parser", explain=True)
     assert [set(h.signals) for h in hits] == [{"lexical"}]
 
@@ -210,5 +210,5 @@ def test_words_of_other_models_are_never_compared() -> None:
 def test_an_exact_scan_of_the_scope_serves_the_vectors() -> None:
     """No approximate index: behind a filter it would find almost nothing."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT indexdef FROM pg_indexes WHERE tablename = 'agentsys_memory_memory'")
+        cursor.execute("SELECT indexdef FROM pg_indexes WHERE tablename LIKE 'agentsys_memory_%'")
         assert not [row[0] for row in cursor.fetchall() if "hnsw" in row[0] or "ivf" in row[0]]

@@ -11,7 +11,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from memory import services as memory
-from memory.models import Memory
+from memory.models import Chunk, Memory
 from memory.tasks import maintain
 
 pytestmark = pytest.mark.django_db
@@ -86,21 +86,21 @@ def test_other_namespaces_are_left_alone(rows: list[int]) -> None:
 
 
 def test_maintenance_refreshes_strengths_once_and_fills_in_vectors(rows: list[int]) -> None:
-    Memory.objects.filter(pk=rows[0]).update(embedding=None, embed_model="")
+    Chunk.objects.filter(memory_id=rows[0]).delete()
     first, second = maintain(), maintain()
     assert first["pruned"] == 0
     assert first["refreshed"] > 30
-    assert first["embedded"] == 1
-    assert second == {"pruned": 0, "refreshed": 0, "embedded": 0}
+    assert first["indexed"] == 1
+    assert second == {"pruned": 0, "refreshed": 0, "indexed": 0}
     strengths = [Memory.objects.get(pk=pk).strength for pk in (rows[0], rows[-1])]
     assert 0 < strengths[0] < strengths[1] < 1
-    assert Memory.objects.get(pk=rows[0]).embedding is not None
+    assert Chunk.objects.get(memory_id=rows[0]).embedding is not None
 
 
 def test_a_change_of_the_embedder_is_followed_row_by_row(rows: list[int], settings: Any) -> None:
     settings.AGENTSYS = replace(settings.AGENTSYS, embedder="hashing")
-    assert maintain()["embedded"] == 40
-    assert set(Memory.objects.values_list("embed_model", flat=True)) == {"hashing-256"}
+    assert maintain()["indexed"] == 40
+    assert set(Chunk.objects.values_list("embed_model", flat=True)) == {"hashing-256"}
     assert "dense" in memory.recall(HERE, "fact number 7", explain=True)[0].signals
 
 
@@ -113,6 +113,6 @@ def test_the_message_has_a_stable_name_and_its_own_queue() -> None:
 
 def test_a_text_without_words_is_not_embedded_again_and_again() -> None:
     memory.remember(HERE, "semantic", "☃☃☃", pinned=True)
-    Memory.objects.update(embed_model="")
+    Chunk.objects.update(embed_model="")
     maintain()
-    assert maintain()["embedded"] == 0
+    assert maintain()["indexed"] == 0

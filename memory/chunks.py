@@ -1,0 +1,114 @@
+"""What search reads of memories: written with a live memory, made again for those that lack it.
+
+`Chunk` rows are derived. A memory that became live later, one whose text came from an older version
+of agentsys, and all of them after a change of the embedder, have none of the current model until
+`index_missing` comes by; until then they are found by their words, if by anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from agentsys.gateway.embeddings import Embedder, Vectors, embedder
+from memory.domain.pieces import pieces
+
+INDEX_MAX = 20_000  # memories of one pass
+INDEX_BATCH = 500
+
+# The heading goes before each piece: who said it and on which day are words to be found by.
+INSERT_CHUNKS = """
+INSERT INTO agentsys_memory_chunk
+    (namespace, memory_id, n, layer, actor, session, seq, level, occurred_at, valid_from, valid_to,
+     pinned, importance, words, length, terms, counts, embed_model, embedding, tokens)
+SELECT m.namespace, m.id, p.n, m.layer, m.actor, m.session, m.seq, m.level, m.occurred_at,
+       m.valid_from, m.valid_to, m.pinned, m.importance, p.words, t.length, t.terms, t.counts,
+       %(model)s, p.embedding::halfvec, p.tokens
+FROM {memories} AS m
+JOIN unnest(%(places)s::{place}[], %(ns)s::smallint[], %(pieces)s::text[], %(words)s::integer[],
+            %(embeddings)s::text[], %(tokens)s::bytea[])
+    AS p(place, n, piece, words, embedding, tokens) ON p.place = m.{on}
+CROSS JOIN LATERAL agentsys_memory_terms(m.namespace,
+    concat_ws(' ', m.actor, to_char(m.occurred_at AT TIME ZONE 'UTC', 'DD FMMonth YYYY'), p.piece))
+    AS t
+"""
+
+_MISSING = """
+SELECT m.id, m.actor, m.text FROM agentsys_memory_memory AS m
+WHERE m.state = 'live' AND NOT EXISTS (
+    SELECT 1 FROM agentsys_memory_chunk AS c
+    WHERE c.namespace = m.namespace AND c.memory_id = m.id AND c.n = 0 AND c.embed_model = %s)
+ORDER BY m.id LIMIT %s FOR UPDATE OF m SKIP LOCKED
+"""
+
+_DROP = """
+DELETE FROM agentsys_memory_chunk AS c USING agentsys_memory_memory AS m
+WHERE m.id = ANY(%s) AND c.namespace = m.namespace AND c.memory_id = m.id
+"""
+
+_INDEX = INSERT_CHUNKS.format(memories="agentsys_memory_memory", place="bigint", on="id")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A memory to be indexed. `place` finds its row: an id, or the hash of a row just written."""
+
+    place: Any
+    actor: str
+    text: str
+
+
+def columns(sources: Sequence[Source]) -> dict[str, Any]:
+    """The parameters of `INSERT_CHUNKS`: one entry a piece; vectors only with the first."""
+    model = current_embedder()
+    encoded = model.encode([spoken(s.actor, s.text) for s in sources])
+    vectors = literals(encoded.vectors)
+    rows = [
+        (source.place, n, piece, len(source.text.split()), vectors[i] if n == 0 else None,
+         encoded.tokens[i] if n == 0 else None)
+        for i, source in enumerate(sources)
+        for n, piece in enumerate(pieces(source.text))
+    ]  # fmt: skip
+    names = ("places", "ns", "pieces", "words", "embeddings", "tokens")
+    by_column = zip(*rows, strict=True) if rows else ((),) * len(names)
+    return {"model": model.name, **dict(zip(names, map(list, by_column), strict=True))}
+
+
+def spoken(actor: str, text: str) -> str:
+    """What is embedded: who says it belongs to what it means."""
+    return f"{actor}: {text}" if actor else text
+
+
+def index_missing(limit: int = INDEX_MAX) -> int:
+    """Chunks for live memories that have none of the current embedder; returns how many memories."""
+    total = 0
+    while total < limit and (done := _index_batch(min(INDEX_BATCH, limit - total))):
+        total += done
+    return total
+
+
+def _index_batch(size: int) -> int:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_MISSING, [current_embedder().name, size])
+        sources = [Source(*row) for row in cursor.fetchall()]
+        if sources:
+            cursor.execute(_DROP, [[source.place for source in sources]])
+            cursor.execute(_INDEX, columns(sources))
+    return len(sources)
+
+
+def current_embedder() -> Embedder:
+    return embedder(settings.AGENTSYS.embedder)
+
+
+def literals(vectors: Vectors) -> list[str | None]:
+    """pgvector's text form of each row; None for a zero vector, which has no direction: its
+    cosine with anything is NaN."""
+    return [
+        "[" + ",".join(f"{x:.5g}" for x in vector) + "]" if vector.any() else None
+        for vector in vectors
+    ]
