@@ -73,7 +73,7 @@ def procedure_of(
     made = [
         {k: v if k in LABELS else templated(v, values) for k, v in task.items()} for task in tasks
     ]
-    if _parts_left(made, values):
+    if parts_left(made, values):
         return None
     parameters = {
         name: {
@@ -139,12 +139,13 @@ def _free(name: str, taken: set[str]) -> str:
     return found
 
 
-def _parts_left(tasks: Sequence[Mapping[str, Any]], values: Mapping[str, str]) -> bool:
-    """Whether a sentence or value still names a part of a value: `add` of `src/add.py`."""
+def parts_left(tasks: Sequence[Mapping[str, Any]], values: Mapping[str, str]) -> bool:
+    """Whether a sentence or value still names a part of a value: `add` of `src/add.py`. Folders that
+    are given whole, such as a repository, are no names of anything within them."""
     parts = {
         part
-        for name, text in values.items()
-        if name != "repo" and ("/" in text or "." in text)
+        for text in values.values()
+        if ("/" in text or "." in text) and not text.startswith("/")
         for part in (PurePosixPath(text).stem, PurePosixPath(text).name)
         if len(part) >= PART_MIN and part != text
     }

@@ -24,8 +24,8 @@ VALUE_WORDS_MAX = 8  # of a text that stands for a parameter
 _PATH = re.compile(r"(?<![\w:/])(?:~|\.{0,2}/)[^\s\"'`,;]*")
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _COMMON = frozenset(
-    "a an and at by for from in into it its of on or our please repository repo the this that to with"
-    " you your my".split()
+    "a an and at by can could for from i in into it its kindly my of on or our please repo repository"
+    " the this that to we with would you your".split()
 )
 
 
@@ -143,7 +143,7 @@ def _assignments(text: str, parameters: Mapping[str, Parameter]) -> tuple[str, d
         if hit := pattern.search(text):
             found[name] = hit[1]
             text = text[: hit.start()] + text[hit.end() :]
-    return text.strip().rstrip(".!,;").strip(), found
+    return text.strip().rstrip(".!?,;").strip(), found
 
 
 def _read(

@@ -16,10 +16,10 @@ from typing import Any
 from agentsys.kernel.errors import BadInput
 from memory import services as memory
 from orchestration.domain.abstracting import procedure_of, templated
+from orchestration.domain.generalise import Record
 from orchestration.domain.reflection import TASKS_MAX, TASKS_MIN, Case, backtest, phases_of
 from orchestration.models import Attempt, Goal, Plan, Task
 from orchestration.planners.playbooks import playbooks_load
-from orchestration.services.reflection import record_of_goal
 from verification import services as verification
 from verification.contracts import VerdictOutcome
 from workers.services import steps_count
@@ -85,6 +85,11 @@ def experience_record(goal: Goal, found: Experience | None) -> None:
             verified=found.verified,
             steps=found.steps,
         )
+
+
+def record_of_goal(plan: Plan) -> Record:
+    """What the goal was run by: its first plan, which is frozen."""
+    return Record(plan.document["objective"], plan.goal.repository, plan.document["tasks"])
 
 
 def playbook_used_by(plan: Plan, namespace: str) -> memory.PlaybookView | None:
