@@ -17,6 +17,9 @@ from memory.blackboard import (
 from memory.chunks import current_embedder
 from memory.contracts import UNTRIED, MemoryDraft, PlaybookView, PruneReport, Recalled
 from memory.episodes import episodes_from_ledger
+from memory.exporting import Exported, content_hash, memories_export
+from memory.figures import figures as _figures
+from memory.importing import ImportReport, memories_import
 from memory.models import Chunk, Memory
 from memory.playbooks import (
     playbook_get,
@@ -42,6 +45,7 @@ from memory.store import remember, remember_many
 from memory.versions import (
     NotCurrent,
     TooLittleTrust,
+    events_of,
     forget,
     history,
     pin,
@@ -54,6 +58,8 @@ __all__ = [
     "BOARD_TEXT_MAX",
     "ROWS_MAX",
     "UNTRIED",
+    "Exported",
+    "ImportReport",
     "MemoryDraft",
     "NotCurrent",
     "NotInState",
@@ -63,10 +69,15 @@ __all__ = [
     "TooLittleTrust",
     "blackboard_get",
     "blackboard_put",
+    "content_hash",
     "episodes_from_ledger",
+    "events_of",
+    "figures",
     "forget",
     "history",
     "maintain",
+    "memories_export",
+    "memories_import",
     "pin",
     "playbook_activate",
     "playbook_get",
@@ -117,3 +128,8 @@ def stats(namespace: str | None = None) -> dict[str, Any]:
         "rows_max": ROWS_MAX,
         "embedder": settings.AGENTSYS.embedder,
     }
+
+
+def figures(namespace: str | None = None) -> dict[str, Any]:
+    """Rows and bytes by namespace, layer, state and level; shares of budgets; models of vectors."""
+    return _figures(namespace, rows_max=ROWS_MAX)

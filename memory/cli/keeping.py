@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from agentsys.kernel.errors import NoSuchName
 from memory import services
 from memory.cli.verbs import Options, Speech, Verbs
 
@@ -19,11 +20,17 @@ def register(verbs: Verbs) -> None:
 
 
 def do_stats(say: Speech, options: Options) -> None:
-    figures = services.stats(options["namespace"])
+    namespace = options["namespace"]
+    found = {**services.stats(namespace), **services.figures(namespace)}
+    if namespace and not found["by"]:
+        known = services.stats()["namespaces"]
+        raise NoSuchName(kind="namespace", name=namespace, names=known[:11])
     if say.as_json:
-        say.emit(figures)
+        say.emit(found)
         return
-    say.show(("figure", "value"), ((name, _plain(value)) for name, value in figures.items()))
+    columns = ("namespace", "layer", "state", "level", "rows", "bytes")
+    say.show(columns, ([row[c] for c in columns] for row in found.pop("by")))
+    say.show(("figure", "value"), ((name, _plain(value)) for name, value in found.items()))
 
 
 def do_prune(say: Speech, options: Options) -> None:

@@ -38,6 +38,10 @@ class Speech:
     def note(self, text: str) -> None:
         self.command.stderr.write(safe(text).plain)
 
+    def lines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.command.stdout.write(safe(line).plain)
+
     def show(self, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """A table; where stdout is no terminal it is as wide as its content, for grep."""
         out = Table(*columns, box=None, pad_edge=False, header_style="bold")
