@@ -10,7 +10,9 @@ from django.db.models import Count, Q
 from memory.blackboard import (
     BOARD_KEY_MAX,
     BOARD_TEXT_MAX,
+    blackboard_drop,
     blackboard_get,
+    blackboard_promote,
     blackboard_put,
     working_clear,
 )
@@ -67,7 +69,9 @@ __all__ = [
     "PruneReport",
     "Recalled",
     "TooLittleTrust",
+    "blackboard_drop",
     "blackboard_get",
+    "blackboard_promote",
     "blackboard_put",
     "content_hash",
     "episodes_from_ledger",

@@ -191,7 +191,7 @@ def _by_playbook(goal_id: int) -> Plan | None:
     return plan if plan is not None and plan.document.get("playbook") else None
 
 
-def reasons_from_before(goal_id: int, key: str) -> tuple[str, ...]:
+def lessons_before(goal_id: int, key: str) -> tuple[str, ...]:
     """For a brief: which verifiers refused this task's first attempts when the playbook was used
     last. It holds no text of that goal."""
     plan = _by_playbook(goal_id)

@@ -106,7 +106,7 @@ def refs_release(goal: Goal) -> None:
 
 
 def remember(goal: Goal) -> None:
-    """Episodes from the ledger and facts from accepted claims."""
+    """Episodes from the ledger, facts from accepted claims, and what was noted by work that held."""
     namespace = goal.project.namespace
     entries = [
         {**row, "namespace": namespace, "objective": goal.objective}
@@ -116,6 +116,9 @@ def remember(goal: Goal) -> None:
     ]
     memory.episodes_from_ledger(entries)
     _remember_claims(goal, namespace)
+    held = Task.objects.filter(goal=goal, state="done").exclude(accepted_attempt=None)
+    lineages = set(held.values_list("accepted_attempt__lineage", flat=True))
+    memory.blackboard_promote(goal.pk, namespace, accepted=lineages)
     memory.working_clear(goal.pk)
 
 

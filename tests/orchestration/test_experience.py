@@ -10,14 +10,19 @@ from django.contrib.auth.models import User
 from memory import services as memory
 from orchestration.models import ApprovalRequest, Goal, LedgerEntry, Plan, Project
 from orchestration.services.approvals import approval_decide
-from orchestration.services.experience import experience_of, experience_record, goal_steps
+from orchestration.services.experience import (
+    experience_of,
+    experience_record,
+    goal_steps,
+    lessons_before,
+)
 from orchestration.services.fsck import fsck
 from orchestration.services.goals import goal_submit
 from orchestration.services.ledger import goal_locked
 from orchestration.services.rebuild import rebuild_check
 from orchestration.services.reflection import goal_reflect
 from orchestration.services.replan import plan_extend
-from tests.orchestration.pump import node, pump
+from tests.orchestration.pump import node, pump, submit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NEVER = {"output_schema": {"type": "object", "required": ["more"]}, "retry": {"attempts_max": 1}}
@@ -253,3 +258,44 @@ def test_three_failures_are_too_few_to_say(project: Project) -> None:
     keep(project, greet(**NEVER))
     *_, last = failed_goals(3)
     assert "retire" not in goal_reflect(last.pk)
+
+
+# --- Lessons -------------------------------------------------------------------------------------
+
+
+def taught(project: Project, view: memory.PlaybookView, goal_id: int = 77) -> None:
+    memory.playbook_used(
+        view.id,
+        goal_id,
+        namespace=project.namespace,
+        success=True,
+        lessons={"two": ["execution", "semantic"]},
+    )
+
+
+def test_a_later_goal_is_told_which_verifiers_refused_a_task_and_nothing_else(
+    project: Project,
+) -> None:
+    taught(project, keep(project, greet()))
+    goal = asked()
+    assert lessons_before(goal.pk, "two") == (
+        "execution: refused an attempt at the same task of this playbook in goal-77",
+        "semantic: refused an attempt at the same task of this playbook in goal-77",
+    )
+    assert lessons_before(goal.pk, "one") == ()
+
+
+def test_lessons_stay_in_their_project_and_a_goal_is_not_told_what_ended_after_it_began(
+    project: Project,
+) -> None:
+    shared = memory.playbook_save("greet", greet())
+    taught(Project.objects.create(name="other"), shared)
+    before = asked()
+    assert lessons_before(before.pk, "two") == ()
+    taught(project, shared, goal_id=78)
+    assert lessons_before(before.pk, "two") == ()  # a brief that is built again is the same
+    assert len(lessons_before(asked("later").pk, "two")) == 2
+
+
+def test_a_goal_without_a_playbook_is_told_nothing() -> None:
+    assert lessons_before(pump(submit(node("two"))).pk, "two") == ()
