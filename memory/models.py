@@ -145,6 +145,8 @@ class Playbook(models.Model):
     failures = models.PositiveIntegerField(default=0)
     last_used_at = models.DateTimeField(null=True)
     source_goal_id = models.BigIntegerField(null=True)
+    verified = models.BooleanField(default=False)  # each of its definitions had verified results
+    note = models.CharField(max_length=500, blank=True, default="")  # who put it there, and why
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -158,3 +160,6 @@ class Playbook(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
+
+
+from memory.records import PlaybookUse as PlaybookUse  # noqa: E402  a model of this app

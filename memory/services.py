@@ -9,20 +9,36 @@ from django.db.models import Count, Q
 from memory.blackboard import (
     BOARD_KEY_MAX,
     BOARD_TEXT_MAX,
+    blackboard_drop,
     blackboard_get,
+    blackboard_promote,
     blackboard_put,
     working_clear,
 )
 from memory.chunks import current_embedder
-from memory.contracts import MemoryDraft, PlaybookView, PruneReport, Recalled
+from memory.contracts import UNTRIED, MemoryDraft, PlaybookView, PruneReport, Recalled
 from memory.episodes import episodes_from_ledger
+from memory.exporting import Exported, content_hash, memories_export
+from memory.figures import figures as _figures
+from memory.importing import ImportReport, memories_import
 from memory.models import Chunk, Memory
 from memory.playbooks import (
     playbook_get,
-    playbook_learn,
     playbook_result,
     playbook_save,
+    playbook_uses,
+    playbook_versions,
     playbooks,
+)
+from memory.procedures import (
+    NotInState,
+    playbook_activate,
+    playbook_learn,
+    playbook_lesson,
+    playbook_of,
+    playbook_retire,
+    playbook_triggers,
+    playbook_used,
 )
 from memory.recall import recall
 from memory.retention import ROWS_MAX, maintain, prune
@@ -30,6 +46,7 @@ from memory.store import remember, remember_many
 from memory.versions import (
     NotCurrent,
     TooLittleTrust,
+    events_of,
     forget,
     history,
     pin,
@@ -41,23 +58,42 @@ __all__ = [
     "BOARD_KEY_MAX",
     "BOARD_TEXT_MAX",
     "ROWS_MAX",
+    "UNTRIED",
+    "Exported",
+    "ImportReport",
     "MemoryDraft",
     "NotCurrent",
+    "NotInState",
     "PlaybookView",
     "PruneReport",
     "Recalled",
     "TooLittleTrust",
+    "blackboard_drop",
     "blackboard_get",
+    "blackboard_promote",
     "blackboard_put",
+    "content_hash",
     "episodes_from_ledger",
+    "events_of",
+    "figures",
     "forget",
     "history",
     "maintain",
+    "memories_export",
+    "memories_import",
     "pin",
+    "playbook_activate",
     "playbook_get",
     "playbook_learn",
+    "playbook_lesson",
+    "playbook_of",
     "playbook_result",
+    "playbook_retire",
     "playbook_save",
+    "playbook_triggers",
+    "playbook_used",
+    "playbook_uses",
+    "playbook_versions",
     "playbooks",
     "prune",
     "recall",
@@ -95,3 +131,8 @@ def stats(namespace: str | None = None) -> dict[str, Any]:
         "rows_max": ROWS_MAX,
         "embedder": current_embedder().name,
     }
+
+
+def figures(namespace: str | None = None) -> dict[str, Any]:
+    """Rows and bytes by namespace, layer, state and level; shares of budgets; models of vectors."""
+    return _figures(namespace, rows_max=ROWS_MAX)
