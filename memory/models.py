@@ -9,6 +9,20 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from pgvector.django import HalfVectorField
 
+from memory.truth_models import Fact, Link, MemoryEvent
+
+__all__ = [
+    "LAYERS",
+    "STATES",
+    "TRUST",
+    "Chunk",
+    "Fact",
+    "Link",
+    "Memory",
+    "MemoryEvent",
+    "Playbook",
+]
+
 LAYERS = ("working", "episodic", "semantic", "procedural")
 TRUST = ("verified", "unverified", "untrusted")
 STATES = ("quarantined", "live", "cold", "gone")

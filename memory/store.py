@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 
 from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import canonical, digest, plain
@@ -25,6 +25,7 @@ from memory.contracts import MemoryDraft
 from memory.domain.importance import importance_of
 from memory.domain.sameness import gist, is_noise
 from memory.models import LAYERS, TRUST
+from memory.truth import noticed
 
 TEXT_MAX = 20_000  # characters; what is longer is cut
 LENGTHS_MAX = {"namespace": 80, "kind": 24, "actor": 150, "session": 80, "batch": 80}
@@ -59,7 +60,7 @@ WITH given AS (
 {chunks}
     WHERE m.is_new AND m.state = 'live'
 )
-SELECT id, namespace, layer, text_hash FROM kept
+SELECT id, namespace, layer, text_hash, is_new FROM kept
 """
 _INSERT = _NEW.format(chunks=INSERT_CHUNKS.format(memories="kept", place="text", on="text_hash"))
 
@@ -71,6 +72,14 @@ class Prepared:
     draft: MemoryDraft
     text: str
     key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A row, and whether it is new: else it said the same before."""
+
+    id: int
+    is_new: bool
 
 
 def remember(
@@ -118,8 +127,10 @@ def remember_many(items: Sequence[MemoryDraft]) -> list[int]:
     check(items)
     prepared = [prepare(item) for item in items]
     new = {p.key: p for p in reversed(prepared) if not _noise(p)}  # the first of a kind counts
-    ids = insert(list(new.values()))  # one statement, so one transaction
-    return [ids.get(p.key, 0) for p in prepared]
+    with transaction.atomic():
+        kept = written(list(new.values()))
+        noticed(row.id for row in kept.values() if row.is_new)
+    return [kept[p.key].id if p.key in kept else 0 for p in prepared]
 
 
 def check(items: Sequence[MemoryDraft]) -> None:
@@ -169,13 +180,18 @@ def _noise(item: Prepared) -> bool:
 
 
 def insert(rows: Sequence[Prepared]) -> dict[Key, int]:
-    """Ids by key, of new rows and of those that said the same before. One statement, in the order of
-    the keys, so that two writers of the same rows cannot wait for each other."""
+    """Ids by key, of new rows and of those that said the same before."""
+    return {key: row.id for key, row in written(rows).items()}
+
+
+def written(rows: Sequence[Prepared]) -> dict[Key, Written]:
+    """What became of each row, by key. One statement, in the order of the keys, so that two writers
+    of the same rows cannot wait for each other."""
     if not rows:
         return {}
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, {**_columns(rows), **columns(_sources(rows))})
-        return {(row[1], row[2], row[3]): row[0] for row in cursor.fetchall()}
+        return {(row[1], row[2], row[3]): Written(row[0], row[4]) for row in cursor.fetchall()}
 
 
 def _sources(rows: Sequence[Prepared]) -> list[Source]:
