@@ -28,6 +28,7 @@ class MemoryDraft:
     goal_id: int | None = None
     task_id: int | None = None
     pinned: bool = False
+    quarantined: bool = False
     session: str = ""
     batch: str = ""
     level: int = 0
@@ -72,4 +73,18 @@ class PruneReport:
     namespace: str
     live: int
     pruned: tuple[tuple[int, str], ...]
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackReport:
+    """Ids of what was taken back, of the digests that went with it, and of what holds again; the
+    content hashes are the namespace's before and after. With `dry_run` nothing was changed."""
+
+    namespace: str
+    taken: tuple[int, ...]
+    digests: tuple[int, ...]
+    reopened: tuple[int, ...]
+    hash_before: str
+    hash_after: str
     dry_run: bool

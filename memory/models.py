@@ -62,7 +62,7 @@ class Memory(models.Model):
     pinned = models.BooleanField(default=False)
     trust = models.CharField(max_length=12, default="unverified")
     provenance = models.JSONField(default=dict)
-    state = models.CharField(max_length=8, default="live")
+    state = models.CharField(max_length=12, default="live")
 
     class Meta:
         verbose_name_plural = "memories"

@@ -15,7 +15,8 @@ from memory.blackboard import (
     working_clear,
 )
 from memory.chunks import current_embedder
-from memory.contracts import MemoryDraft, PlaybookView, PruneReport, Recalled
+from memory.contracts import MemoryDraft, PlaybookView, PruneReport, Recalled, RollbackReport
+from memory.current import Standing, links_for
 from memory.episodes import episodes_from_ledger
 from memory.models import Chunk, Memory
 from memory.playbooks import (
@@ -25,8 +26,16 @@ from memory.playbooks import (
     playbook_save,
     playbooks,
 )
+from memory.quarantine import (
+    NotQuarantined,
+    quarantine_list,
+    quarantine_reject,
+    quarantine_release,
+    release_verified,
+)
 from memory.recall import recall
 from memory.retention import ROWS_MAX, maintain, prune
+from memory.rollback import Batch, content_hash, rollback
 from memory.store import remember, remember_many
 from memory.versions import (
     NotCurrent,
@@ -42,17 +51,23 @@ __all__ = [
     "BOARD_KEY_MAX",
     "BOARD_TEXT_MAX",
     "ROWS_MAX",
+    "Batch",
     "MemoryDraft",
     "NotCurrent",
+    "NotQuarantined",
     "PlaybookView",
     "PruneReport",
     "Recalled",
+    "RollbackReport",
+    "Standing",
     "TooLittleTrust",
     "blackboard_get",
     "blackboard_put",
+    "content_hash",
     "episodes_from_ledger",
     "forget",
     "history",
+    "links_for",
     "maintain",
     "pin",
     "playbook_get",
@@ -61,9 +76,14 @@ __all__ = [
     "playbook_save",
     "playbooks",
     "prune",
+    "quarantine_list",
+    "quarantine_reject",
+    "quarantine_release",
     "recall",
+    "release_verified",
     "remember",
     "remember_many",
+    "rollback",
     "stats",
     "supersede",
     "unpin",
@@ -81,6 +101,7 @@ def stats(namespace: str | None = None) -> dict[str, Any]:
     totals = rows.aggregate(
         live=Count("pk", filter=Q(state="live")),
         superseded=Count("pk", filter=Q(state="live", valid_to__isnull=False)),
+        quarantined=Count("pk", filter=Q(state="quarantined")),
         pinned=Count("pk", filter=Q(pinned=True)),
         untrusted=Count("pk", filter=Q(state="live", trust="untrusted")),
     )

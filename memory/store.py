@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Q
 
 from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import canonical, digest, plain
@@ -24,7 +25,7 @@ from memory.chunks import INSERT_CHUNKS, Source, columns
 from memory.contracts import MemoryDraft
 from memory.domain.importance import importance_of
 from memory.domain.sameness import gist, is_noise
-from memory.models import LAYERS, TRUST
+from memory.models import LAYERS, TRUST, Memory
 from memory.truth import noticed
 
 TEXT_MAX = 20_000  # characters; what is longer is cut
@@ -96,12 +97,14 @@ def remember(
     goal_id: int | None = None,
     task_id: int | None = None,
     pinned: bool = False,
+    quarantined: bool = False,
     session: str = "",
     batch: str = "",
 ) -> int:
     """Keep `text`; returns its id, or that of the row that says the same, or 0 for noise.
 
-    `occurred_at` in the past also says since when it holds. BadInput for an unknown layer or trust.
+    `occurred_at` in the past also says since when it holds. With `quarantined` it is kept and not
+    found until it is released. BadInput for an unknown layer or trust.
     """
     draft = MemoryDraft(
         namespace=namespace,
@@ -116,6 +119,7 @@ def remember(
         goal_id=goal_id,
         task_id=task_id,
         pinned=pinned,
+        quarantined=quarantined,
         session=session,
         batch=batch,
     )
@@ -128,9 +132,25 @@ def remember_many(items: Sequence[MemoryDraft]) -> list[int]:
     prepared = [prepare(item) for item in items]
     new = {p.key: p for p in reversed(prepared) if not _noise(p)}  # the first of a kind counts
     with transaction.atomic():
-        kept = written(list(new.values()))
+        waiting = _waiting([p for p in new.values() if p.draft.quarantined])
+        kept = written([p for p in new.values() if p.key not in waiting])
+        kept |= {key: Written(row_id, False) for key, row_id in waiting.items()}
         noticed(row.id for row in kept.values() if row.is_new)
     return [kept[p.key].id if p.key in kept else 0 for p in prepared]
+
+
+def _waiting(rows: Sequence[Prepared]) -> dict[Key, int]:
+    """Of what is to be quarantined, what is there already: live, or waiting as well."""
+    if not rows:
+        return {}
+    same = Memory.objects.filter(
+        Q(state="live", valid_to=None) | Q(state="quarantined"),
+        namespace__in={row.key[0] for row in rows},
+        text_hash__in={row.key[2] for row in rows},
+    )
+    known = same.order_by("-pk").values_list("namespace", "layer", "text_hash", "pk")
+    there = {(namespace, layer, text): pk for namespace, layer, text, pk in known}
+    return {row.key: there[row.key] for row in rows if row.key in there}
 
 
 def check(items: Sequence[MemoryDraft]) -> None:
@@ -154,6 +174,8 @@ def _problems(item: MemoryDraft) -> list[str]:
         found.append(f"importance {item.importance} is no number")
     if item.pinned and item.trust == "untrusted":
         found.append("untrusted text cannot be pinned when it is written; a person may pin it")
+    if item.pinned and item.quarantined:
+        found.append("what waits in quarantine cannot be pinned; release it first")
     if not item.namespace.strip():
         found.append("namespace is empty; every memory belongs to one, such as project-1")
     return found
@@ -220,7 +242,7 @@ def _columns(rows: Sequence[Prepared]) -> dict[str, list[Any]]:
         "pinned": [d.pinned for d in drafts],
         "trust": [d.trust for d in drafts],
         "provenance": [canonical(d.provenance) for d in drafts],
-        "state": ["live" for _ in drafts],
+        "state": ["quarantined" if d.quarantined else "live" for d in drafts],
     }
 
 

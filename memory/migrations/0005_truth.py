@@ -7,6 +7,18 @@ import django.db.models.functions.datetime
 from django.db import migrations, models
 
 
+# A column's type cannot change while a trigger looks at it. It is 0004's, as it stands there.
+LET_GO = "DROP TRIGGER memory_chunks_follow ON agentsys_memory_memory;"
+HOLD_AGAIN = """
+CREATE TRIGGER memory_chunks_follow AFTER UPDATE ON agentsys_memory_memory FOR EACH ROW
+    WHEN ((OLD.namespace, OLD.text, OLD.state, OLD.layer, OLD.actor, OLD.session, OLD.seq, OLD.level,
+           OLD.occurred_at, OLD.valid_from, OLD.valid_to, OLD.pinned, OLD.importance)
+          IS DISTINCT FROM
+          (NEW.namespace, NEW.text, NEW.state, NEW.layer, NEW.actor, NEW.session, NEW.seq, NEW.level,
+           NEW.occurred_at, NEW.valid_from, NEW.valid_to, NEW.pinned, NEW.importance))
+    EXECUTE FUNCTION agentsys_memory_follow();
+"""
+
 FOLLOW = """
 CREATE FUNCTION agentsys_memory_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -47,6 +59,13 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.RunSQL(LET_GO, HOLD_AGAIN),
+        migrations.AlterField(
+            model_name="memory",
+            name="state",
+            field=models.CharField(default="live", max_length=12),
+        ),
+        migrations.RunSQL(HOLD_AGAIN, LET_GO),
         migrations.CreateModel(
             name='MemoryEvent',
             fields=[

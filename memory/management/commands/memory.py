@@ -1,4 +1,4 @@
-"""`memory search|add|show|stats|prune|pin|unpin|forget|playbooks|eval`.
+"""`memory search|add|show|history|stats|prune|pin|unpin|forget|quarantine|rollback|playbooks|eval`.
 
 stdout is data, stderr is everything else; `--json` prints one document.
 """
@@ -18,16 +18,16 @@ from rich.table import Table
 from rich.text import Text
 
 from agentsys.kernel.errors import BadInput
-from agentsys.kernel.ids import parse_ref
 from memory import services
 from memory.evaluating.running import HARNESSES, evaluate
+from memory.management.safety import SafetyVerbs, memory_id, safety_arguments
 from memory.models import LAYERS, TRUST
 
 DEFAULT_NAMESPACE = "project-1"
 CHARS_SHOWN = 160
 
 
-class Command(BaseCommand):
+class Command(SafetyVerbs, BaseCommand):
     help = "Search what was remembered, add to it, and see what is kept."
     requires_migrations_checks = False
 
@@ -55,6 +55,7 @@ class Command(BaseCommand):
             "--data", required=True, type=Path, help="LoCoMo's locomo10.json, or BEAM's chats/100K"
         )
         measured.add_argument("--limit", type=int, help="only so many conversations")
+        safety_arguments(verb)
         verb("playbooks", "procedures and how they did").add_argument("--namespace", default="")
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
@@ -106,6 +107,9 @@ class Command(BaseCommand):
         self.show(
             ("", *columns), ((name, *(row[c] for c in columns)) for name, row in rows.items())
         )
+        for part in ("newest_marked_current", "contradictions_flagged"):
+            if part in found:
+                self.stderr.write(f"{part.replace('_', ' ')}: {_signs(found[part])}")
         taken = found["milliseconds_a_question"]
         self.stderr.write(
             f"{found['memories']} memories, {found['adds_per_second']} a second;"
@@ -130,7 +134,7 @@ class Command(BaseCommand):
         self.answer({"id": row_id}, f"memory-{row_id}", options["json"])
 
     def do_show(self, **options: Any) -> None:
-        versions = services.history(_id(options["id"]))
+        versions = services.history(memory_id(options["id"]))
         if options["json"]:
             self.emit(versions)
             return
@@ -153,19 +157,19 @@ class Command(BaseCommand):
         self.answer(asdict(report), text, options["json"])
 
     def do_pin(self, **options: Any) -> None:
-        self._pinned(services.pin, True, **options)
+        self._pinned(True, **options)
 
     def do_unpin(self, **options: Any) -> None:
-        self._pinned(services.unpin, False, **options)
+        self._pinned(False, **options)
 
-    def _pinned(self, act: Callable[[int], None], pinned: bool, **options: Any) -> None:
-        row_id = _id(options["id"])
-        act(row_id)
+    def _pinned(self, pinned: bool, **options: Any) -> None:
+        row_id = memory_id(options["id"])
+        services.pin(row_id, pinned=pinned, by=getpass.getuser())
         text = f"memory-{row_id} {'pinned' if pinned else 'unpinned'}"
         self.answer({"id": row_id, "pinned": pinned}, text, options["json"])
 
     def do_forget(self, **options: Any) -> None:
-        row_id = _id(options["id"])
+        row_id = memory_id(options["id"])
         services.forget(row_id, getpass.getuser(), options["reason"])
         self.answer({"id": row_id, "state": "gone"}, f"memory-{row_id} forgotten", options["json"])
 
@@ -218,11 +222,8 @@ def _prune(parser: CommandParser) -> None:
     parser.add_argument("--dry-run", action="store_true")
 
 
-def _id(text: str) -> int:
-    ref = parse_ref(text, default="memory")
-    if ref.kind != "memory":
-        raise BadInput(what="id", problems=[f"`{text}` is not a memory; expected memory-31 or 31"])
-    return ref.id
+def _signs(figures: Any) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in figures.items())
 
 
 def _signals(signals: Any) -> str:
