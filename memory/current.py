@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 
 from django.db import connection
 
+from memory.domain.disagreement import WORDS_MAX
 from memory.domain.versions import Hit, kinds_asked, outdated
+from memory.domain.wording import plain
 from memory.models import Memory
-
-TEXT_READ = 4_000  # characters of a hit in which answers are looked for
 
 _LINKS = """
 SELECT l.kind, l.older_id, l.newer_id, l.reason
@@ -73,7 +73,9 @@ def _answers(ids: Sequence[int], query: str) -> Iterable[tuple[int, int, str]]:
         .values_list("pk", "namespace", "actor", "text")
     )
     hits = [
-        Hit(pk, f"{namespace}\n{actor}", text[:TEXT_READ]) for pk, namespace, actor, text in rows
+        Hit(pk, f"{namespace}\n{actor}", text)
+        for pk, namespace, actor, text in rows
+        if len(text.split()) <= WORDS_MAX or len(plain(text).split()) <= WORDS_MAX
     ]
     for older, mark in outdated(query, hits).items():
         yield older, mark.by, mark.reason

@@ -45,14 +45,14 @@ WITH hits AS MATERIALIZED (
     SELECT memory_id, sum(weight) AS score FROM matched JOIN known USING (term)
     WHERE memory_id <> %(id)s GROUP BY memory_id ORDER BY score DESC, memory_id DESC LIMIT {COMPARED}
 )
-SELECT (SELECT json_object_agg(term, weight) FROM known), m.id, m.actor, m.text, m.occurred_at
+SELECT (SELECT json_object_agg(term, weight) FROM known), m.id, m.actor, m.text, m.occurred_at, m.seq
 FROM (SELECT 1) AS always LEFT JOIN (near JOIN agentsys_memory_memory AS m
      ON m.id = near.memory_id AND m.state = 'live' AND m.layer IN ('semantic', 'episodic')
      AND m.level = 0) ON true
 """  # noqa: S608 - figures of this module; values are parameters
 
 _AGAINST = f"""
-SELECT given.id, m.id, m.actor, m.text, m.occurred_at, against.value
+SELECT given.id, m.id, m.actor, m.text, m.occurred_at, m.seq, against.value
 FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS given(id, namespace, text)
 CROSS JOIN LATERAL agentsys_memory_terms(given.namespace, given.text) AS said
 CROSS JOIN LATERAL (
@@ -74,6 +74,7 @@ class Near:
     actor: str
     text: str
     at: datetime
+    seq: int
     quote: str = ""
 
 

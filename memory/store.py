@@ -130,7 +130,10 @@ def remember_many(items: Sequence[MemoryDraft]) -> list[int]:
     """Ids in the order of `items`; one statement for all that is new. 0 where nothing was kept."""
     check(items)
     prepared = [prepare(item) for item in items]
-    new = {p.key: p for p in reversed(prepared) if not _noise(p)}  # the first of a kind counts
+    new: dict[Key, Prepared] = {}
+    for one in prepared:  # in their order, which is that of the session; the first of a kind counts
+        if not _noise(one):
+            new.setdefault(one.key, one)
     with transaction.atomic():
         waiting = _waiting([p for p in new.values() if p.draft.quarantined])
         kept = written([p for p in new.values() if p.key not in waiting])

@@ -13,15 +13,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from memory.domain.disagreement import Finding, Reading, Said, disagreement
+from memory.domain.disagreement import WORDS_MAX, Finding, Reading, Said, disagreement
 from memory.domain.slots import slots
-from memory.domain.wording import plain
 from memory.facts import Denied, Stated, denials_record, facts_record
 from memory.models import TRUST, Link, Memory
 from memory.nearby import Near, denials_about, sharing_words, weights_of
 
 LAYERS_READ = ("semantic", "episodic")
-WORDS_MAX = 250  # longer texts are prose about many things: values in them are not compared
 LOOKED_FOR = 3  # denials, changes and negations of one text that are looked up
 LINKS_MAX = 3  # of one kind that one text gets
 QUOTE_MAX = 400
@@ -36,6 +34,7 @@ class _New:
     actor: str
     trust: str
     at: datetime
+    seq: int  # its place in its session: all of one sitting may have one date
     reading: Reading
 
 
@@ -44,10 +43,10 @@ def noticed(ids: Iterable[int]) -> int:
     transaction, so that a memory is never without what is known of it."""
     rows = (
         Memory.objects.filter(pk__in=list(ids), layer__in=LAYERS_READ, state="live", level=0)
-        .order_by("occurred_at", "pk")
-        .values_list("pk", "namespace", "actor", "trust", "occurred_at", "text")
+        .order_by("occurred_at", "seq", "pk")
+        .values_list("pk", "namespace", "actor", "trust", "occurred_at", "seq", "text")
     )
-    new = [_New(*row[:5], _read(row[5], row[4])) for row in rows]
+    new = [_New(*row[:6], Reading(Said(row[6], row[4]))) for row in rows]
     changed = facts_record(stated for one in new for stated in _stated(one))
     found = _links([(d.older, d.newer, d.finding) for d in changed])
     denials_record([denied for one in new for denied in _denied(one)])
@@ -61,18 +60,10 @@ def noticed(ids: Iterable[int]) -> int:
     return len(Link.objects.bulk_create(_ordered(found), ignore_conflicts=True))
 
 
-def _read(text: str, at: datetime) -> Reading:
-    short = len(plain(text).split()) <= WORDS_MAX
-    return Reading.of(Said(text, at), values_too=short)
-
-
 def _stated(one: _New) -> list[Stated]:
-    if not one.reading.values and len(one.reading.said.text) > 20 * WORDS_MAX:
-        return []
-    return [
-        Stated(one.namespace, one.actor, one.id, one.at, one.trust, slot)
-        for slot in slots(one.reading.said.text)
-    ]
+    text = one.reading.said.text
+    found = slots(text) if len(text.split()) <= WORDS_MAX else ()
+    return [Stated(one.namespace, one.actor, one.id, one.at, one.trust, slot) for slot in found]
 
 
 def _denied(one: _New) -> list[Denied]:
@@ -98,6 +89,7 @@ def _compared(one: _New, against: Sequence[Near]) -> list[tuple[int, int, Findin
             one.namespace, None if anyone else one.actor, one.id, words, quote
         )
         _find(one, near, weights, found)
+    against = [other for other in against if _may_oppose(one, other)]
     if against:
         quotes = [near.quote for near in against]
         _find(one, against, weights_of(one.namespace, one.actor, quotes), found)
@@ -111,12 +103,19 @@ def _compared(one: _New, against: Sequence[Near]) -> list[tuple[int, int, Findin
     ]
 
 
+def _may_oppose(one: _New, other: Near) -> bool:
+    """Worth to look up how rare the words are."""
+    denied = Reading(Said(other.text, other.at))
+    same = other.actor == one.actor
+    return disagreement(denied, one.reading, same_speaker=same) is not None
+
+
 def _looked_for(reading: Reading) -> list[tuple[Mapping[str, float], str, bool]]:
     """Words, the text they are from, and whether anybody's texts are of interest."""
     asked: list[tuple[Mapping[str, float], str, bool]] = [
         (denial.words, denial.quote, False) for denial in reading.denials
     ]
-    asked += [(value.words, value.quote, False) for value in reading.values if value.changed]
+    asked += [(value.words, value.quote, False) for value in reading.changed]
     asked += [(words, quote, True) for quote, words, negated in reading.statements if negated]
     return asked[:LOOKED_FOR]
 
@@ -129,8 +128,8 @@ def _find(
 ) -> None:
     usual = sorted(weights.values())[len(weights) // 2] if weights else 1.0
     for other in near:
-        older, newer = _read(other.text, other.at), one.reading
-        turned = other.at > one.at  # an older text that was written late
+        older, newer = Reading(Said(other.text, other.at)), one.reading
+        turned = (other.at, other.seq) > (one.at, one.seq)  # an older text that was written late
         if turned:
             older, newer = newer, older
         finding = disagreement(
@@ -153,7 +152,9 @@ def _links(pairs: Sequence[tuple[int, int, Finding]]) -> list[Link]:
     known = {row.pk: row for row in Memory.objects.filter(pk__in=ids)} if ids else {}
     links = []
     for one, other, finding in pairs:
-        older, newer = sorted((known[one], known[other]), key=lambda row: (row.occurred_at, row.pk))
+        older, newer = sorted(
+            (known[one], known[other]), key=lambda row: (row.occurred_at, row.seq, row.pk)
+        )
         if TRUST.index(newer.trust) > TRUST.index(older.trust):
             finding = replace(finding, kind="contradicts")
         links.append(

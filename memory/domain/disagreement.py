@@ -9,13 +9,14 @@ little when all texts have it. Nothing here decides which is true: that is for p
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from memory.domain.denials import Assertion, Denial, assertions, denials
 from memory.domain.values import CALENDAR, MOVED, Value, alike, values
-from memory.domain.wording import PROPER, sentences, terms
+from memory.domain.wording import PROPER, plain, sentences, terms
 
 Weights = Callable[[str], float]
 
@@ -25,6 +26,7 @@ TELLING, TELLING_ONCE = 2.0, 3.0  # what the words in common weigh at least, rar
 SAME_CONTEXT = 0.3  # of the words around a value
 SURE_CONTEXT = 0.5  # where only one word beside the values is the same
 SAME_STATEMENT = 0.75
+WORDS_MAX = 250  # of a text, without the code in it
 STATEMENT_WORDS_MAX = 30
 STATEMENT_WEIGHT_MIN = 2.0
 AT_ONCE = timedelta(days=1)  # so soon, nobody begins what they never did
@@ -70,25 +72,37 @@ class Finding:
     strength: float
 
 
-@dataclass(frozen=True, slots=True)
 class Reading:
-    """What the rules look at in a text, read once."""
+    """What the rules look at in a text: each part is read when a rule first asks for it. Of a long
+    text nothing is: it is prose about many things, and claims little of its own."""
 
-    said: Said
-    denials: tuple[Denial, ...]
-    assertions: tuple[Assertion, ...]
-    values: tuple[Value, ...]
-    statements: tuple[tuple[str, Mapping[str, float], bool], ...]
+    def __init__(self, said: Said) -> None:
+        self.said = said
 
-    @classmethod
-    def of(cls, said: Said, *, values_too: bool = True) -> Reading:
-        return cls(
-            said,
-            tuple(denials(said.text)),
-            tuple(assertions(said.text)),
-            tuple(values(said.text)) if values_too else (),
-            tuple(_statements(said.text)),
-        )
+    @cached_property
+    def _text(self) -> str:
+        text = plain(self.said.text)
+        return text if len(text.split()) <= WORDS_MAX else ""
+
+    @cached_property
+    def denials(self) -> Sequence[Denial]:
+        return denials(self._text)
+
+    @cached_property
+    def assertions(self) -> Sequence[Assertion]:
+        return assertions(self._text)
+
+    @cached_property
+    def values(self) -> Sequence[Value]:
+        return values(self._text)
+
+    @cached_property
+    def changed(self) -> Sequence[Value]:
+        return [value for value in self.values if value.changed]
+
+    @cached_property
+    def statements(self) -> Sequence[tuple[str, Mapping[str, float], bool]]:
+        return list(_statements(self._text))
 
 
 def even(_: str) -> float:
@@ -112,7 +126,7 @@ def disagreement(
 
 
 def _denied_now(older: Reading, newer: Reading, weights: Weights) -> Finding | None:
-    best = _opposed(newer.denials, older.assertions, weights)
+    best = _opposed(newer.denials, older.assertions, weights) if newer.denials else None
     if best is None:
         return None
     strength, denial, assertion = best
@@ -127,7 +141,7 @@ def _denied_now(older: Reading, newer: Reading, weights: Weights) -> Finding | N
 
 def _denied_before(older: Reading, newer: Reading, weights: Weights) -> Finding | None:
     """What was begun after the denial was true then, and is an update."""
-    best = _opposed(older.denials, newer.assertions, weights)
+    best = _opposed(older.denials, newer.assertions, weights) if older.denials else None
     if best is None:
         return None
     strength, denial, assertion = best
@@ -169,9 +183,11 @@ def weigh(words: Mapping[str, float], weights: Weights) -> float:
 
 def _changed(older: Reading, newer: Reading, weights: Weights) -> Finding | None:
     best: tuple[float, Value, Value] | None = None
+    if not newer.changed:
+        return None
     known = {(old.kind, old.unit, old.amount) for old in older.values}
-    for new in newer.values:
-        if not new.changed or (new.kind, new.unit, new.amount) in known:
+    for new in newer.changed:
+        if (new.kind, new.unit, new.amount) in known:
             continue
         for old in older.values:
             beside = len((old.near & new.near) - CALENDAR)
@@ -212,6 +228,8 @@ def _unclear(sentence: str) -> bool:
 
 
 def _polarity(older: Reading, newer: Reading, weights: Weights) -> Finding | None:
+    if not newer.statements:
+        return None
     for new, new_words, new_not in newer.statements:
         for old, old_words, old_not in older.statements:
             if new_not == old_not or not _same(old_words, new_words, weights):

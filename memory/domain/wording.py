@@ -17,6 +17,7 @@ _CODE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _SENTENCE = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'“(]?[A-Z0-9])|\n+")
 WORD = re.compile(r"[^\W_](?:[\w'.+#-]*[\w+#])?")
 
+_ODD = re.compile(r"\d|(?<=.)[A-Z]")  # what no plain word has
 _EMPTY = frozenset(
     """
     a an the and or but if so as of to in on at by for with from into onto about over under up down
@@ -124,5 +125,4 @@ def _words(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def _is_name(word: str, first: bool) -> bool:
-    inner = any(c.isupper() for c in word[1:]) or any(c.isdigit() for c in word)
-    return inner or (word[0].isupper() and not first)
+    return _ODD.search(word) is not None or (word[0].isupper() and not first)
