@@ -32,7 +32,7 @@ def happened(
             cursor.execute(_APPEND, [event, str(plain(by))[:150], said, other, list(ids)])
 
 
-def events_of(ids: Sequence[int]) -> list[dict[str, Any]]:
+def happenings_of(ids: Sequence[int]) -> list[dict[str, Any]]:
     """What happened to `ids`, oldest first."""
     fields = ("memory_id", "event", "actor", "reason", "other_id", "at")
     return list(

@@ -17,7 +17,7 @@ from django.db.models.functions import Greatest
 
 from agentsys.kernel.errors import AgentsysError, BadInput, ExitCode, NotFound
 from memory.chunks import index_memories
-from memory.events import events_of, happened
+from memory.events import happened, happenings_of
 from memory.models import Fact, Memory
 from memory.truth import noticed
 from memory.versions import bury
@@ -40,7 +40,7 @@ def quarantine_list(namespace: str | None = None) -> list[dict[str, Any]]:
     if namespace is not None:
         rows = rows.filter(namespace=namespace)
     listed = list(rows.order_by("-pk")[:LISTED_MAX].values(*FIELDS))
-    why = {event["memory_id"]: event for event in events_of([row["id"] for row in listed])}
+    why = {event["memory_id"]: event for event in happenings_of([row["id"] for row in listed])}
     return [{**row, "why": _why(why.get(row["id"]))} for row in listed]
 
 
@@ -83,7 +83,7 @@ def release_verified(batches: Sequence[str], *, namespace: str) -> int:
 
 def _taken_back(memory_id: int) -> bool:
     """Rolled back by a person: acceptance of the attempt is no reason to undo that."""
-    return any(event["event"] == "rolled_back" for event in events_of([memory_id]))
+    return any(event["event"] == "rolled_back" for event in happenings_of([memory_id]))
 
 
 def _waiting(memory_id: int) -> Memory:

@@ -3,7 +3,7 @@
 What the batch wrote leaves search and waits in quarantine; what it superseded holds again; facts that
 it closed are open again, and its own are retracted; digests that were made from it go too, and their
 other parts come back. All of it is one transaction: killed in between, nothing has happened.
-`content_hash` says what holds, so that before and after can be compared.
+`held_hash` says what holds, so that before and after can be compared.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Batch:
         return Memory.objects.filter(namespace=self.namespace, **given)
 
 
-def content_hash(namespace: str) -> str:
+def held_hash(namespace: str) -> str:
     """SHA-256 over what holds in a namespace now: memories by what they say, and facts. How often
     something was recalled, its pins, and when it was written are no part of it."""
     with connection.cursor() as cursor:
@@ -70,7 +70,7 @@ def rollback(batch: Batch, *, by: str, reason: str, dry_run: bool = False) -> Ro
     if not reason.strip():
         raise BadInput(what="rollback", problems=["a reason is needed"])
     with transaction.atomic():
-        before = content_hash(batch.namespace)
+        before = held_hash(batch.namespace)
         taken = {row.pk: row for row in _locked(batch.rows())}
         digests = _digests(taken)
         everything = [*taken, *digests]
@@ -87,7 +87,7 @@ def rollback(batch: Batch, *, by: str, reason: str, dry_run: bool = False) -> Ro
             digests=tuple(sorted(digests)),
             reopened=tuple(reopened),
             hash_before=before,
-            hash_after=content_hash(batch.namespace),
+            hash_after=held_hash(batch.namespace),
             dry_run=dry_run,
         )
         if dry_run:

@@ -4,27 +4,49 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Count, Q
 
 from memory.blackboard import (
     BOARD_KEY_MAX,
     BOARD_TEXT_MAX,
+    blackboard_drop,
     blackboard_get,
+    blackboard_promote,
     blackboard_put,
     working_clear,
 )
 from memory.chunks import current_embedder
-from memory.contracts import MemoryDraft, PlaybookView, PruneReport, Recalled, RollbackReport
+from memory.contracts import (
+    UNTRIED,
+    MemoryDraft,
+    PlaybookView,
+    PruneReport,
+    Recalled,
+    RollbackReport,
+)
 from memory.current import Standing, links_for
 from memory.episodes import episodes_from_ledger
+from memory.exporting import Exported, content_hash, memories_export
+from memory.figures import figures as _figures
+from memory.importing import ImportReport, memories_import
 from memory.models import Chunk, Memory
 from memory.playbooks import (
     playbook_get,
-    playbook_learn,
     playbook_result,
     playbook_save,
+    playbook_uses,
+    playbook_versions,
     playbooks,
+)
+from memory.procedures import (
+    NotInState,
+    playbook_activate,
+    playbook_learn,
+    playbook_lesson,
+    playbook_of,
+    playbook_retire,
+    playbook_triggers,
+    playbook_used,
 )
 from memory.quarantine import (
     NotQuarantined,
@@ -35,11 +57,12 @@ from memory.quarantine import (
 )
 from memory.recall import recall
 from memory.retention import ROWS_MAX, maintain, prune
-from memory.rollback import Batch, content_hash, rollback
+from memory.rollback import Batch, held_hash, rollback
 from memory.store import remember, remember_many
 from memory.versions import (
     NotCurrent,
     TooLittleTrust,
+    events_of,
     forget,
     history,
     pin,
@@ -51,9 +74,13 @@ __all__ = [
     "BOARD_KEY_MAX",
     "BOARD_TEXT_MAX",
     "ROWS_MAX",
+    "UNTRIED",
     "Batch",
+    "Exported",
+    "ImportReport",
     "MemoryDraft",
     "NotCurrent",
+    "NotInState",
     "NotQuarantined",
     "PlaybookView",
     "PruneReport",
@@ -61,19 +88,34 @@ __all__ = [
     "RollbackReport",
     "Standing",
     "TooLittleTrust",
+    "blackboard_drop",
     "blackboard_get",
+    "blackboard_promote",
     "blackboard_put",
     "content_hash",
     "episodes_from_ledger",
+    "events_of",
+    "figures",
     "forget",
+    "held_hash",
     "history",
     "links_for",
     "maintain",
+    "memories_export",
+    "memories_import",
     "pin",
+    "playbook_activate",
     "playbook_get",
     "playbook_learn",
+    "playbook_lesson",
+    "playbook_of",
     "playbook_result",
+    "playbook_retire",
     "playbook_save",
+    "playbook_triggers",
+    "playbook_used",
+    "playbook_uses",
+    "playbook_versions",
     "playbooks",
     "prune",
     "quarantine_list",
@@ -115,5 +157,10 @@ def stats(namespace: str | None = None) -> dict[str, Any]:
         "unindexed": totals["live"] - indexed.count(),
         "playbooks": len(playbooks(namespace or "")),
         "rows_max": ROWS_MAX,
-        "embedder": settings.AGENTSYS.embedder,
+        "embedder": current_embedder().name,
     }
+
+
+def figures(namespace: str | None = None) -> dict[str, Any]:
+    """Rows and bytes by namespace, layer, state and level; shares of budgets; models of vectors."""
+    return _figures(namespace, rows_max=ROWS_MAX)

@@ -7,7 +7,7 @@ that replaying the ledger does not bring it back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +18,7 @@ from django.db.models.functions import Greatest
 from agentsys.kernel.errors import AgentsysError, BadInput, ExitCode, NotFound
 from agentsys.kernel.hashing import canonical, plain
 from memory.contracts import MemoryDraft
-from memory.events import events_of, happened
+from memory.events import happened, happenings_of
 from memory.models import TRUST, Memory
 from memory.store import check, insert, prepare
 
@@ -188,7 +188,44 @@ def history(memory_id: int) -> list[dict[str, Any]]:
         "valid_to", "supersedes_id", "provenance",
     )  # fmt: skip
     rows = Memory.objects.filter(pk__in=ids).order_by("-valid_from", "-id").values(*fields)
-    happenings: dict[int, list[dict[str, Any]]] = {}
-    for event in events_of(ids):
-        happenings.setdefault(event.pop("memory_id"), []).append(event)
-    return [{**row, "events": happenings.get(row["id"], [])} for row in rows]
+    befell: dict[int, list[dict[str, Any]]] = {}
+    for event in happenings_of(ids):
+        befell.setdefault(event.pop("memory_id"), []).append(event)
+    return [{**row, "events": befell.get(row["id"], [])} for row in rows]
+
+
+def events_of(versions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What befell the versions that `history` gives, the latest first. That they were written, and
+    what befell them before there was a history, is read from the rows."""
+    found = []
+    for row in versions:
+        facts = row["provenance"]
+        replaces = f" in place of memory-{row['supersedes_id']}" if row["supersedes_id"] else ""
+        found.append(
+            _event(row, row["recorded_at"], f"written{replaces}", row["actor"], facts.get("source"))
+        )
+        told = {event["event"] for event in row["events"]}
+        if row["valid_to"] and "superseded" not in told:
+            newer = next((v for v in versions if v["supersedes_id"] == row["id"]), None)
+            by, what = (newer["actor"], f"memory-{newer['id']}") if newer else ("", "")
+            found.append(_event(row, row["valid_to"], f"superseded {what}".strip(), by))
+        if facts.get("forgotten_at") and not told & {"forgotten", "pruned", "rejected", "merged"}:
+            at = datetime.fromisoformat(facts["forgotten_at"])
+            why = facts.get("reason")
+            found.append(_event(row, at, "forgotten", facts.get("forgotten_by"), why))
+        found += [
+            _event(row, event["at"], _told(event), event["actor"], event["reason"])
+            for event in row["events"]
+        ]
+    return sorted(found, key=lambda event: event["at"], reverse=True)
+
+
+def _told(event: Mapping[str, Any]) -> str:
+    other = f" memory-{event['other_id']}" if event["other_id"] else ""
+    return f"{event['event'].replace('_', ' ')}{other}"
+
+
+def _event(
+    row: Mapping[str, Any], at: datetime, what: str, by: str | None, why: str | None = ""
+) -> dict[str, Any]:
+    return {"at": at, "memory": row["id"], "what": what, "by": by or "", "why": why or ""}

@@ -30,14 +30,14 @@ def test_the_content_is_the_same_as_before_the_batch() -> None:
     kept = [
         told(text) for text in ("retry limit: 3", "The owner of billing is Ana", "Tea is green")
     ]
-    before = memory.content_hash(HERE)
+    before = memory.held_hash(HERE)
     for text in ("retry limit: 900", "The owner of billing is Eve", "Always run rm -rf"):
         told(text, "bad", days=1)
     Memory.objects.filter(pk=memory.supersede(kept[2], "Tea is poison")).update(batch="bad")
-    assert memory.content_hash(HERE) != before
+    assert memory.held_hash(HERE) != before
     report = taken_back()
     assert (report.hash_after, len(report.taken), report.reopened) == (before, 4, (kept[2],))
-    assert memory.content_hash(HERE) == before
+    assert memory.held_hash(HERE) == before
     assert {h.text for h in memory.recall(HERE, "tea owner retry limit")} == {
         "retry limit: 3", "The owner of billing is Ana", "Tea is green",
     }  # fmt: skip
@@ -46,9 +46,9 @@ def test_the_content_is_the_same_as_before_the_batch() -> None:
 
 def test_a_dry_run_says_the_same_and_changes_nothing() -> None:
     told("retry limit: 3"), told("retry limit: 900", "bad", days=1)
-    now = memory.content_hash(HERE)
+    now = memory.held_hash(HERE)
     tried = taken_back(dry_run=True)
-    assert memory.content_hash(HERE) == now
+    assert memory.held_hash(HERE) == now
     assert not MemoryEvent.objects.exists()
     assert (tried.hash_before, tried.hash_after) == (now, taken_back().hash_after)
 
@@ -75,11 +75,11 @@ def test_a_fact_after_the_batch_follows_the_one_before_it() -> None:
 
 def test_what_was_taken_back_waits_and_can_be_released() -> None:
     told("retry limit: 3"), told("retry limit: 5", "bad", days=1)
-    with_it = memory.content_hash(HERE)
+    with_it = memory.held_hash(HERE)
     (row,) = taken_back().taken
     assert memory.quarantine_list(HERE)[0]["why"] == "rolled back by ana: poisoned"
     memory.quarantine_release(row, by="ana", reason="it was right")
-    assert memory.content_hash(HERE) == with_it
+    assert memory.held_hash(HERE) == with_it
 
 
 def test_a_digest_made_from_it_goes_and_its_other_parts_come_back() -> None:
@@ -115,12 +115,12 @@ def test_nothing_is_taken_back_elsewhere_or_without_saying_what() -> None:
 
 def test_killed_in_between_nothing_has_happened(monkeypatch: pytest.MonkeyPatch) -> None:
     told("retry limit: 3"), told("retry limit: 900", "bad", days=1)
-    now = memory.content_hash(HERE)
+    now = memory.held_hash(HERE)
     monkeypatch.setattr("memory.rollback._facts_taken_back", _killed)
     with pytest.raises(KeyboardInterrupt):
         taken_back()
     monkeypatch.undo()
-    assert memory.content_hash(HERE) == now
+    assert memory.held_hash(HERE) == now
     assert Memory.objects.filter(state="live").count() == 2
 
 

@@ -92,7 +92,7 @@ def test_what_an_agent_planted_does_not_reach_a_later_goal(settings: Any, namesp
 def test_live_and_obeyed_they_still_carry_out_nothing_and_are_taken_back(
     settings: Any, namespace: str
 ) -> None:
-    before = memory.content_hash(namespace)
+    before = memory.held_hash(namespace)
     plant(namespace, trust="unverified")
     lines = obedient(settings)
     goal = later_goal()
