@@ -12,6 +12,8 @@ from memory.domain.versions import Hit, kinds_asked, outdated
 from memory.domain.wording import plain
 from memory.models import Memory
 
+ANSWERS_MAX = 20  # hits, of the best, among which answers are compared
+
 _LINKS = """
 SELECT l.kind, l.older_id, l.newer_id, l.reason
 FROM agentsys_memory_link AS l
@@ -43,7 +45,7 @@ def links_for(ids: Sequence[int], *, query: str = "") -> dict[int, Standing]:
         for kind, older, newer, reason in cursor.fetchall():
             _note(found, kind, older, newer, reason)
     if query and len(ids) > 1 and kinds_asked(query):
-        for older, newer, reason in _answers(ids, query):
+        for older, newer, reason in _answers(ids[:ANSWERS_MAX], query):
             _note(found, "updates", older, newer, reason)
     return found
 
