@@ -12,6 +12,7 @@ from agentsys.kernel.errors import BadInput
 from memory.candidates import Scope, candidates, cleaned, tokens, usual
 from memory.chunks import current_embedder
 from memory.contracts import Recalled
+from memory.current import Standing, links_for
 from memory.domain.late import late_interaction
 from memory.domain.ranking import Ranked, fitting, rank
 from memory.domain.sameness import gist
@@ -71,10 +72,18 @@ def recall(
         shown = fitting([row.text for row, _ in chosen], budget_tokens)
         ids = [chosen[n][0].pk for n, _ in shown]
         older = _older(ids)
+        standing = links_for(ids, query=asked)
         _count(ids)
     return [
-        _recalled(chosen[n][0], text, chosen[n][1], explain, older.get(chosen[n][0].pk, ()))
-        for n, text in shown
+        _recalled(
+            chosen[n][0],
+            text,
+            chosen[n][1],
+            explain,
+            older.get(pk, ()),
+            standing.get(pk, Standing()),
+        )
+        for pk, (n, text) in zip(ids, shown, strict=True)
     ]
 
 
@@ -136,7 +145,7 @@ def _count(ids: Sequence[int]) -> None:
 
 
 def _recalled(
-    row: Memory, text: str, place: Ranked, explain: bool, older: tuple[str, ...]
+    row: Memory, text: str, place: Ranked, explain: bool, older: tuple[str, ...], standing: Standing
 ) -> Recalled:
     signals = {name: round(share, 4) for name, share in place.signals.items()}
     return Recalled(
@@ -152,6 +161,9 @@ def _recalled(
         pinned=row.pinned,
         signals=signals if explain else {},
         superseded=older,
+        outdated_by=standing.outdated_by,
+        updates=standing.updates,
+        conflicts_with=standing.conflicts_with,
     )
 
 

@@ -61,7 +61,9 @@ def prune(namespace: str, *, rows_max: int = ROWS_MAX, dry_run: bool = False) ->
         over = min(live - rows_max, max(int(live * PASS_SHARE), 1))
         weakest = _weakest(namespace, over) if over > 0 else []
         if weakest and not dry_run:
-            bury([row_id for row_id, _ in weakest], by="prune", reason="over budget")
+            bury(
+                [row_id for row_id, _ in weakest], by="prune", reason="over budget", event="pruned"
+            )
     return PruneReport(namespace, live, tuple(weakest), dry_run)
 
 

@@ -16,7 +16,15 @@ from memory.blackboard import (
     working_clear,
 )
 from memory.chunks import current_embedder
-from memory.contracts import UNTRIED, MemoryDraft, PlaybookView, PruneReport, Recalled
+from memory.contracts import (
+    UNTRIED,
+    MemoryDraft,
+    PlaybookView,
+    PruneReport,
+    Recalled,
+    RollbackReport,
+)
+from memory.current import Standing, links_for
 from memory.episodes import episodes_from_ledger
 from memory.exporting import Exported, content_hash, memories_export
 from memory.figures import figures as _figures
@@ -40,8 +48,16 @@ from memory.procedures import (
     playbook_triggers,
     playbook_used,
 )
+from memory.quarantine import (
+    NotQuarantined,
+    quarantine_list,
+    quarantine_reject,
+    quarantine_release,
+    release_verified,
+)
 from memory.recall import recall
 from memory.retention import ROWS_MAX, maintain, prune
+from memory.rollback import Batch, held_hash, rollback
 from memory.store import remember, remember_many
 from memory.versions import (
     NotCurrent,
@@ -59,14 +75,18 @@ __all__ = [
     "BOARD_TEXT_MAX",
     "ROWS_MAX",
     "UNTRIED",
+    "Batch",
     "Exported",
     "ImportReport",
     "MemoryDraft",
     "NotCurrent",
     "NotInState",
+    "NotQuarantined",
     "PlaybookView",
     "PruneReport",
     "Recalled",
+    "RollbackReport",
+    "Standing",
     "TooLittleTrust",
     "blackboard_drop",
     "blackboard_get",
@@ -77,7 +97,9 @@ __all__ = [
     "events_of",
     "figures",
     "forget",
+    "held_hash",
     "history",
+    "links_for",
     "maintain",
     "memories_export",
     "memories_import",
@@ -96,9 +118,14 @@ __all__ = [
     "playbook_versions",
     "playbooks",
     "prune",
+    "quarantine_list",
+    "quarantine_reject",
+    "quarantine_release",
     "recall",
+    "release_verified",
     "remember",
     "remember_many",
+    "rollback",
     "stats",
     "supersede",
     "unpin",
@@ -116,6 +143,7 @@ def stats(namespace: str | None = None) -> dict[str, Any]:
     totals = rows.aggregate(
         live=Count("pk", filter=Q(state="live")),
         superseded=Count("pk", filter=Q(state="live", valid_to__isnull=False)),
+        quarantined=Count("pk", filter=Q(state="quarantined")),
         pinned=Count("pk", filter=Q(pinned=True)),
         untrusted=Count("pk", filter=Q(state="live", trust="untrusted")),
     )

@@ -46,6 +46,10 @@ def do_eval(say: Speech, options: Options) -> None:
     rows = {"overall": found["overall"], **found["categories"]}
     columns = ("questions", "R@5", "R@10", "R@20", "MRR")
     say.show(("", *columns), ((name, *(row[c] for c in columns)) for name, row in rows.items()))
+    for part in ("newest_marked_current", "contradictions_flagged"):
+        if part in found:
+            signs = (f"{name.replace('_', ' ')} {value}" for name, value in found[part].items())
+            say.note(f"{part.replace('_', ' ')}: {', '.join(signs)}")
     taken = found["milliseconds_a_question"]
     say.note(
         f"{found['memories']} memories, {found['adds_per_second']} a second;"

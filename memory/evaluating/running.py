@@ -20,6 +20,7 @@ from memory.evaluating.questions import (
     figures,
     latency,
 )
+from memory.evaluating.truth import Truth
 from memory.models import Memory
 
 BATCH = 200
@@ -44,6 +45,7 @@ def evaluate(harness: str, data: Path, *, limit: int | None, tell: Tell) -> dict
     of another form. Memories are of a namespace of their own and go when it has been asked."""
     conversations = HARNESSES[harness](data)[:limit]
     found: list[Found] = []
+    truth = Truth()
     seconds, turns = 0.0, 0
     for number, conversation in enumerate(conversations, start=1):
         try:
@@ -52,6 +54,7 @@ def evaluate(harness: str, data: Path, *, limit: int | None, tell: Tell) -> dict
             seconds += time.perf_counter() - began
             turns += len(conversation.turns)
             found += [_ask(kept, question) for question in conversation.asked]
+            truth.look(kept.namespace, kept.turns, found[-len(conversation.asked) :])
         finally:
             Memory.objects.filter(namespace=_namespace(conversation)).delete()
         tell(f"{number} of {len(conversations)} conversations, {len(found)} questions")
@@ -60,6 +63,7 @@ def evaluate(harness: str, data: Path, *, limit: int | None, tell: Tell) -> dict
         "conversations": len(conversations),
         "memories": turns,
         **_shown(found),
+        **truth.figures(),
         "adds_per_second": round(turns / seconds, 1) if seconds else None,
         "milliseconds_a_question": latency(found),
     }

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from memory.cli import keeping, measuring, procedures, recalling, transferring, writing
+from memory.cli import keeping, measuring, procedures, recalling, safety, transferring, writing
 from memory.cli.verbs import Act, Speech, Verbs
 
 GROUPS = (
@@ -14,6 +14,7 @@ GROUPS = (
     writing,
     keeping,
     procedures,
+    safety,
     transferring,
     measuring,
 )
