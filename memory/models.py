@@ -69,6 +69,14 @@ class Memory(models.Model):
                 name="memory_episode_once",
                 condition=Q(layer="episodic", provenance__has_key="ledger_seq"),
             ),
+            # Two processes that sum up the same day make one digest of it.
+            models.UniqueConstraint(
+                "namespace",
+                "level",
+                models.expressions.RawSQL("(provenance->>'period')", []),
+                name="memory_digest_once",
+                condition=Q(level__gt=0) & ~Q(state="gone"),
+            ),
         ]
         indexes = [
             models.Index(
@@ -157,3 +165,6 @@ class Playbook(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
+
+
+from memory.seen import Seen as Seen  # noqa: E402 - a model of its own module

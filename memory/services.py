@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Count, Q
 
+from memory.auditing import audit
 from memory.blackboard import (
     BOARD_KEY_MAX,
     BOARD_TEXT_MAX,
@@ -15,8 +16,11 @@ from memory.blackboard import (
     working_clear,
 )
 from memory.chunks import current_embedder
+from memory.consolidation import consolidate
 from memory.contracts import MemoryDraft, PlaybookView, PruneReport, Recalled
 from memory.episodes import episodes_from_ledger
+from memory.forgetting import forget_subject
+from memory.maintaining import maintain
 from memory.models import Chunk, Memory
 from memory.playbooks import (
     playbook_get,
@@ -26,7 +30,7 @@ from memory.playbooks import (
     playbooks,
 )
 from memory.recall import recall
-from memory.retention import ROWS_MAX, maintain, prune
+from memory.retention import prune, prune_all, usage
 from memory.store import remember, remember_many
 from memory.versions import (
     NotCurrent,
@@ -41,17 +45,19 @@ from memory.versions import (
 __all__ = [
     "BOARD_KEY_MAX",
     "BOARD_TEXT_MAX",
-    "ROWS_MAX",
     "MemoryDraft",
     "NotCurrent",
     "PlaybookView",
     "PruneReport",
     "Recalled",
     "TooLittleTrust",
+    "audit",
     "blackboard_get",
     "blackboard_put",
+    "consolidate",
     "episodes_from_ledger",
     "forget",
+    "forget_subject",
     "history",
     "maintain",
     "pin",
@@ -61,12 +67,14 @@ __all__ = [
     "playbook_save",
     "playbooks",
     "prune",
+    "prune_all",
     "recall",
     "remember",
     "remember_many",
     "stats",
     "supersede",
     "unpin",
+    "usage",
     "working_clear",
 ]
 
@@ -93,6 +101,7 @@ def stats(namespace: str | None = None) -> dict[str, Any]:
         **totals,
         "unindexed": totals["live"] - indexed.count(),
         "playbooks": len(playbooks(namespace or "")),
-        "rows_max": ROWS_MAX,
+        "rows_max": settings.AGENTSYS.memory_rows_max,
+        "bytes_max": settings.AGENTSYS.memory_bytes_max,
         "embedder": settings.AGENTSYS.embedder,
     }

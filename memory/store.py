@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 
 from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import canonical, digest, plain
@@ -25,6 +25,7 @@ from memory.contracts import MemoryDraft
 from memory.domain.importance import importance_of
 from memory.domain.sameness import gist, is_noise
 from memory.models import LAYERS, TRUST
+from memory.seen import count_again, shown_again
 
 TEXT_MAX = 20_000  # characters; what is longer is cut
 LENGTHS_MAX = {"namespace": 80, "kind": 24, "actor": 150, "session": 80, "batch": 80}
@@ -39,20 +40,22 @@ WITH given AS (
                 %(actor)s::text[], %(goal)s::bigint[], %(task)s::bigint[], %(session)s::text[],
                 %(batch)s::text[], %(level)s::smallint[], %(text)s::text[], %(hash)s::text[],
                 %(importance)s::float8[], %(occurred)s::timestamptz[], %(pinned)s::bool[],
-                %(trust)s::text[], %(provenance)s::text[], %(state)s::text[])
+                %(trust)s::text[], %(provenance)s::text[], %(state)s::text[],
+                %(recorded)s::timestamptz[])
          AS d(place, namespace, layer, kind, actor, goal_id, task_id, session, batch, level, text,
-              text_hash, importance, occurred_at, pinned, trust, provenance, state)
+              text_hash, importance, occurred_at, pinned, trust, provenance, state, recorded_at)
 ), kept AS (
     INSERT INTO agentsys_memory_memory
         (namespace, layer, kind, actor, goal_id, task_id, session, seq, batch, level, text, text_hash,
-         importance, access_count, occurred_at, valid_from, pinned, trust, provenance, state)
+         importance, access_count, occurred_at, valid_from, pinned, trust, provenance, state, recorded_at)
     SELECT namespace, layer, kind, actor, goal_id, task_id, session, seq, batch, level, text, text_hash,
-           importance, 0, COALESCE(occurred_at, clock_timestamp()),
-           COALESCE(occurred_at, clock_timestamp()), pinned, trust, provenance::jsonb, state
+           importance, 0, COALESCE(occurred_at, recorded_at, clock_timestamp()),
+           COALESCE(occurred_at, recorded_at, clock_timestamp()), pinned, trust, provenance::jsonb, state,
+           COALESCE(recorded_at, clock_timestamp())
     FROM given ORDER BY namespace, layer, text_hash
     ON CONFLICT (namespace, layer, text_hash) WHERE state = 'live' AND valid_to IS NULL
     DO UPDATE SET access_count = agentsys_memory_memory.access_count + 1,
-                  last_access_at = clock_timestamp(),
+                  last_access_at = EXCLUDED.recorded_at,
                   pinned = agentsys_memory_memory.pinned OR EXCLUDED.pinned
     RETURNING *, xmax = 0 AS is_new
 ), indexed AS (
@@ -114,12 +117,17 @@ def remember(
 
 
 def remember_many(items: Sequence[MemoryDraft]) -> list[int]:
-    """Ids in the order of `items`; one statement for all that is new. 0 where nothing was kept."""
+    """Ids in the order of `items`; one statement for all that is new. 0 where nothing was kept, and the
+    row that its run was shown (`memory.seen`) where an item says it again."""
     check(items)
     prepared = [prepare(item) for item in items]
-    new = {p.key: p for p in reversed(prepared) if not _noise(p)}  # the first of a kind counts
-    ids = insert(list(new.values()))  # one statement, so one transaction
-    return [ids.get(p.key, 0) for p in prepared]
+    echoed = shown_again([(p.draft.batch, p.text) for p in prepared])
+    fresh = [p for place, p in enumerate(prepared) if place not in echoed]
+    new = {p.key: p for p in reversed(fresh) if not _noise(p)}  # the first of a kind counts
+    with transaction.atomic():
+        ids = insert(list(new.values()))
+        count_again(list(echoed.values()))
+    return [echoed.get(place) or ids.get(p.key, 0) for place, p in enumerate(prepared)]
 
 
 def check(items: Sequence[MemoryDraft]) -> None:
@@ -205,6 +213,7 @@ def _columns(rows: Sequence[Prepared]) -> dict[str, list[Any]]:
         "trust": [d.trust for d in drafts],
         "provenance": [canonical(d.provenance) for d in drafts],
         "state": ["live" for _ in drafts],
+        "recorded": [d.recorded_at for d in drafts],
     }
 
 

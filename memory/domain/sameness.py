@@ -8,6 +8,10 @@ less would lose what they differ in: a number, a name, a denial, a question mark
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from zlib import crc32
+
 _EMPTY_WORDS = frozenset(
     ("a", "an", "the", "is", "are", "be", "it", "its", "this", "that", "these", "those", "there")
 )
@@ -19,7 +23,12 @@ _NOISE = frozenset(
         "heartbeat", "ping", "pong", "sure", "n/a", "none", "null", "working on it",
     )
 )  # fmt: skip
+_DENIALS = frozenset(("no", "not", "never", "none", "without", "cannot", "neither", "nor"))
 LETTERS_MIN = 3
+ECHO_SHARE = 0.05  # of the words of a text that may differ in an echo
+PARTS = 4  # that the words of a text are dealt into to find texts like it
+COMPARED_MAX = 20  # texts that share a part, the latest ones
+ECHO_WORDS_MIN = 20  # a shorter text in which a word differs says something else
 
 
 def gist(text: str) -> tuple[str, ...]:
@@ -37,3 +46,43 @@ def is_noise(text: str) -> bool:
 def _bare(word: str) -> str:
     bare = word.lstrip(_OPENING).rstrip(_CLOSING)
     return bare.lower() if bare[1:].islower() or len(bare) == 1 else bare
+
+
+def echoes(text: str, before: str) -> bool:
+    """Whether `text` says what `before` says, give or take a word in twenty that is no number, name
+    or denial; a text that says more is no echo."""
+    one, other = gist(text), gist(before)
+    if one == other:
+        return True
+    if len(one) < ECHO_WORDS_MIN or abs(len(one) - len(other)) > len(one) * ECHO_SHARE:
+        return False
+    differs = Counter(one) - Counter(other), Counter(other) - Counter(one)
+    changed = [word for side in differs for word in side.elements()]
+    return len(changed) <= 2 * len(one) * ECHO_SHARE and not any(map(_weighs, changed))
+
+
+def _weighs(word: str) -> bool:
+    """A word that changes what is said: a number, a name, a denial."""
+    return any(map(str.isdigit, word)) or word != word.lower() or word in _DENIALS or "n't" in word
+
+
+def near_duplicates(rows: Sequence[tuple[int, str]]) -> set[int]:
+    """Ids of the rows that an earlier one of `rows` says too, give or take what `echoes` allows.
+
+    Two such texts differ in a few words, so of `PARTS` parts that their words are dealt into, by the
+    word, one at least is the same: only texts that share a part are compared.
+    """
+    by_part: dict[tuple[int, frozenset[str]], list[str]] = {}
+    found = set()
+    for row_id, text in rows:
+        words = set(gist(text))
+        keys = [
+            (part, frozenset(word for word in words if crc32(word.encode()) % PARTS == part))
+            for part in range(PARTS)
+        ]
+        near = (other for key in keys if key[1] for other in by_part.get(key, [])[-COMPARED_MAX:])
+        if any(echoes(text, other) for other in near):
+            found.add(row_id)
+        for key in keys:
+            by_part.setdefault(key, []).append(text)
+    return found

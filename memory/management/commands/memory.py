@@ -1,4 +1,4 @@
-"""`memory search|add|show|stats|prune|pin|unpin|forget|playbooks|eval`.
+"""`memory search|add|show|stats|prune|consolidate|audit|pin|unpin|forget|playbooks|eval|simulate`.
 
 stdout is data, stderr is everything else; `--json` prints one document.
 """
@@ -21,13 +21,14 @@ from agentsys.kernel.errors import BadInput
 from agentsys.kernel.ids import parse_ref
 from memory import services
 from memory.evaluating.running import HARNESSES, evaluate
+from memory.management.upkeep import Upkeep, add_subject, add_verbs
 from memory.models import LAYERS, TRUST
 
 DEFAULT_NAMESPACE = "project-1"
 CHARS_SHOWN = 160
 
 
-class Command(BaseCommand):
+class Command(Upkeep, BaseCommand):
     help = "Search what was remembered, add to it, and see what is kept."
     requires_migrations_checks = False
 
@@ -43,17 +44,17 @@ class Command(BaseCommand):
         _add(verb("add", "remember a text"))
         verb("show", "a memory and all its versions").add_argument("id", help="31 or memory-31")
         verb("stats", "how much there is").add_argument("--namespace")
-        _prune(verb("prune", "forget the weakest rows of a namespace that is over budget"))
+        add_verbs(verb)
         for name, text in (("pin", "never prune it"), ("unpin", "treat it like others")):
             verb(name, text).add_argument("id")
-        forget = verb("forget", "remove a memory's text for good; a tombstone stays")
-        forget.add_argument("id")
-        forget.add_argument("--reason", required=True)
+        add_subject(verb("forget", "remove a memory's text, or all about a subject, for good"))
         measured = verb("eval", "how well recall finds what questions need, on a public data set")
         measured.add_argument("--harness", choices=sorted(HARNESSES), required=True)
         measured.add_argument(
             "--data", required=True, type=Path, help="LoCoMo's locomo10.json, or BEAM's chats/100K"
         )
+        measured.add_argument("--keep", type=float, help="after pruning to a share, such as 0.5")
+        measured.add_argument("--digests", action="store_true", help="with digests written")
         measured.add_argument("--limit", type=int, help="only so many conversations")
         verb("playbooks", "procedures and how they did").add_argument("--namespace", default="")
 
@@ -96,6 +97,8 @@ class Command(BaseCommand):
             options["harness"],
             options["data"],
             limit=options["limit"],
+            keep=options["keep"],
+            digests=options["digests"],
             tell=lambda text: self.stderr.write(text),
         )
         if options["json"]:
@@ -144,14 +147,6 @@ class Command(BaseCommand):
             return
         self.show(("figure", "value"), ((name, _plain(value)) for name, value in figures.items()))
 
-    def do_prune(self, **options: Any) -> None:
-        report = services.prune(
-            options["namespace"], rows_max=options["rows_max"], dry_run=options["dry_run"]
-        )
-        verb = "would be forgotten" if report.dry_run else "forgotten"
-        text = f"{report.namespace}: {len(report.pruned)} of {report.live} live rows {verb}"
-        self.answer(asdict(report), text, options["json"])
-
     def do_pin(self, **options: Any) -> None:
         self._pinned(services.pin, True, **options)
 
@@ -165,6 +160,11 @@ class Command(BaseCommand):
         self.answer({"id": row_id, "pinned": pinned}, text, options["json"])
 
     def do_forget(self, **options: Any) -> None:
+        if (options["id"] is None) == (options["subject"] is None):
+            raise BadInput(what="forget", problems=["give either a memory's id or --subject NAME"])
+        if options["subject"] is not None:
+            self.forget_subject(**options)
+            return
         row_id = _id(options["id"])
         services.forget(row_id, getpass.getuser(), options["reason"])
         self.answer({"id": row_id, "state": "gone"}, f"memory-{row_id} forgotten", options["json"])
@@ -210,12 +210,6 @@ def _add(parser: CommandParser) -> None:
     parser.add_argument("--kind", default="note", help="such as fact, preference or decision")
     parser.add_argument("--trust", choices=TRUST, default="unverified")
     parser.add_argument("--pin", action="store_true")
-
-
-def _prune(parser: CommandParser) -> None:
-    parser.add_argument("namespace")
-    parser.add_argument("--rows-max", type=int, default=services.ROWS_MAX)
-    parser.add_argument("--dry-run", action="store_true")
 
 
 def _id(text: str) -> int:
