@@ -34,7 +34,7 @@ _NEW = """
 WITH given AS (
     SELECT d.*, CASE WHEN d.session = '' THEN 0 ELSE
                COALESCE((SELECT max(m.seq) FROM agentsys_memory_memory AS m
-                         WHERE m.namespace = d.namespace AND m.session = d.session AND d.session <> ''), 0)
+                         WHERE m.namespace = d.namespace AND m.session = d.session AND m.session <> ''), 0)
                + row_number() OVER (PARTITION BY d.namespace, d.session ORDER BY d.place) END AS seq
     FROM unnest(%(place)s::integer[], %(namespace)s::text[], %(layer)s::text[], %(kind)s::text[],
                 %(actor)s::text[], %(goal)s::bigint[], %(task)s::bigint[], %(session)s::text[],
