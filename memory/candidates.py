@@ -17,7 +17,7 @@ from typing import Any
 from django.db import connection
 
 from memory.chunks import current_embedder, literals
-from memory.domain.ranking import Candidate, Usual
+from memory.domain.ranking import BESIDE_MAX, Candidate, Usual
 from memory.models import LAYERS
 
 CANDIDATES_MAX = 200  # of each leg
@@ -76,11 +76,12 @@ WITH scope AS MATERIALIZED (
     UNION
     (SELECT memory_id FROM scope WHERE pinned ORDER BY memory_id DESC LIMIT %(pinned_max)s)
 ), beside AS (
-    SELECT near.memory_id FROM found JOIN scope AS f USING (memory_id)
-    CROSS JOIN (VALUES (-1), (1)) AS step(by)
+    -- The nearest on each side: what stood between may be cold by now.
+    SELECT DISTINCT ON (f.memory_id, side) near.memory_id FROM found JOIN scope AS f USING (memory_id)
+    CROSS JOIN (VALUES (-1), (1)) AS sides(side) CROSS JOIN generate_series(1, %(beside)s) AS away
     JOIN scope AS near ON near.namespace = f.namespace AND near.session = f.session
-                      AND near.seq = f.seq + step.by
-    WHERE f.session <> ''
+                      AND near.seq = f.seq + side * away
+    WHERE f.session <> '' ORDER BY f.memory_id, side, away
 )
 SELECT memory_id, bm25, cosine, pinned, importance, actor, namespace || session, seq, occurred_at, words,
        memory_id IN (SELECT memory_id FROM found)
@@ -90,7 +91,7 @@ WHERE memory_id IN (SELECT memory_id FROM found UNION SELECT memory_id FROM besi
 
 _USUAL = f"""
 SELECT actor, count(*), avg(words)::float8 FROM
-    (SELECT actor, words FROM agentsys_memory_chunk WHERE {_SCOPE} LIMIT %(sample)s) AS sample
+    (SELECT actor, words FROM agentsys_memory_chunk WHERE {_SCOPE} AND level = 0 LIMIT %(sample)s) AS sample
 GROUP BY actor
 """  # noqa: S608 - as above
 
@@ -131,6 +132,7 @@ def candidates(scope: Scope, query: str) -> list[Candidate]:
         "model": model.name,
         "limit": CANDIDATES_MAX,
         "pinned_max": PINNED_MAX,
+        "beside": BESIDE_MAX,
     }
     with connection.cursor() as cursor:
         cursor.execute(_TERMS, [query, WORDS_MAX, list(scope.namespaces)])

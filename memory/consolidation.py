@@ -39,7 +39,7 @@ from memory.domain.digests import (
 )
 from memory.domain.keeping import Keepable, worths
 from memory.models import TRUST, Memory
-from memory.retention import keeping_lock
+from memory.retention import ANSWERS, keeping_lock
 
 ACTOR = "memory"
 KIND = "digest"
@@ -55,13 +55,13 @@ WHERE namespace = %s AND layer = 'episodic' AND level = 0 AND state = 'live' AND
   AND occurred_at < %s
 GROUP BY 1, 2 ORDER BY 1, 2
 """  # noqa: S608 - text of this module
-_RAW = """
-SELECT id, text, actor, session, kind, importance, access_count, trust, valid_to IS NULL
-FROM agentsys_memory_memory
+_RAW = f"""
+SELECT id, text, actor, {ANSWERS}, kind, importance, access_count, trust, valid_to IS NULL
+FROM agentsys_memory_memory AS m
 WHERE namespace = %s AND layer = 'episodic' AND level = 0 AND state = 'live' AND parent_id IS NULL
   AND occurred_at >= %s AND occurred_at < %s AND session = %s
 ORDER BY occurred_at, seq, id LIMIT %s
-"""
+"""  # noqa: S608 - as above
 _NUMBER = """
 SELECT count(*) FROM agentsys_memory_memory
 WHERE namespace = %s AND level = %s AND provenance->>'of' = %s
@@ -171,7 +171,7 @@ def _raw_group(namespace: str, of: str) -> _Group | None:
     ranked = worths(
         [
             Keepable(
-                id=r[0], text=r[1], actor=r[2], session=r[3], kind=r[4], importance=r[5], uses=r[6]
+                id=r[0], text=r[1], actor=r[2], answers=r[3], kind=r[4], importance=r[5], uses=r[6]
             )
             for r in rows
         ]

@@ -51,13 +51,20 @@ SELECT count(*) FILTER (WHERE state = 'live'), count(*) FILTER (WHERE state = 'c
 FROM agentsys_memory_memory AS m WHERE namespace = %(ns)s
 """
 
+# It follows a question of somebody else: that one may be cold by now.
+ANSWERS = """
+EXISTS (SELECT 1 FROM agentsys_memory_memory AS asked
+        WHERE asked.namespace = m.namespace AND asked.session = m.session AND asked.session <> ''
+          AND asked.seq = m.seq - 1 AND asked.actor <> m.actor AND strpos(asked.text, '?') > 0)
+"""
+
 _NOW = "COALESCE(%(now)s::timestamptz, clock_timestamp())"
 _LIVE = f"""
-SELECT id, text, actor, session, kind, importance, access_count,
+SELECT id, text, actor, {ANSWERS}, kind, importance, access_count,
        extract(epoch FROM {_NOW} - GREATEST(occurred_at, last_access_at))::float8 / 86400,
        level, valid_to IS NOT NULL, parent_id,
        NOT pinned AND layer <> 'procedural' AND recorded_at < {_NOW} - interval '1 day'
-FROM agentsys_memory_memory WHERE namespace = %(ns)s AND state = 'live' ORDER BY occurred_at, seq, id
+FROM agentsys_memory_memory AS m WHERE namespace = %(ns)s AND state = 'live' ORDER BY occurred_at, seq, id
 """  # noqa: S608 - the expression is text of this module
 
 # What happened is gone only once a digest has it; what is known or was put aside has none to wait for.
@@ -70,6 +77,13 @@ WHERE m.namespace = %(ns)s AND m.state = 'cold' AND NOT m.pinned AND m.layer <> 
            ELSE m.layer <> 'episodic' OR m.valid_to IS NOT NULL OR d.id IS NOT NULL END
 ORDER BY m.level, m.occurred_at, m.id LIMIT %(limit)s
 """  # noqa: S608 - as above
+
+# How long an actor's texts are: cold ones too, or those who write pages would seem brief once the longest
+# are cold.
+_USUAL = """
+SELECT actor, avg(length(text) - length(replace(text, ' ', '')) + 1)::float8
+FROM agentsys_memory_memory WHERE namespace = %s AND state IN ('live', 'cold') AND level = 0 GROUP BY actor
+"""
 
 _COOL = """
 UPDATE agentsys_memory_memory SET state = 'cold' WHERE id = ANY(%s) AND state = 'live' AND NOT pinned
@@ -208,8 +222,10 @@ def _least(namespace: str, now: datetime | None) -> list[Move]:
     with connection.cursor() as cursor:
         cursor.execute(_LIVE, {"ns": namespace, "now": now})
         rows = cursor.fetchall()
+        cursor.execute(_USUAL, [namespace])
+        usual = dict(cursor.fetchall())
     raw = [row for row in rows if row[LEVEL] == 0]
-    worth = {one.id: one for one in worths([_keepable(row) for row in raw])}
+    worth = {one.id: one for one in worths([_keepable(row) for row in raw], usual)}
     ranked = [(*_class(row, worth), place, row[0]) for place, row in enumerate(rows) if row[FREE]]
     return [
         Move(row_id, "cold", why)
@@ -238,7 +254,7 @@ def _keepable(row: Any) -> Keepable:
         id=row[0],
         text=row[1],
         actor=row[2],
-        session=row[3],
+        answers=row[3],
         kind=row[4],
         importance=row[5],
         uses=row[6],

@@ -60,13 +60,14 @@ _STOP = _FIRST | frozenset(
 @dataclass(frozen=True, slots=True)
 class Keepable:
     """A row as retention sees it. `importance`: as written, None for what its kind and text give;
-    `uses`: how often it was recalled or said again; `age_days` from its last use."""
+    `answers`: it follows a question of somebody else in its session; `uses`: how often it was recalled or
+    said again; `age_days` from its last use."""
 
     id: int
     text: str
     actor: str = ""
-    session: str = ""
     kind: str = "note"
+    answers: bool = False
     importance: float | None = None
     uses: int = 0
     age_days: float = 0.0
@@ -82,8 +83,9 @@ class Worth:
     again: bool
 
 
-def worths(rows: Sequence[Keepable]) -> list[Worth]:
-    """In the order of `rows`, which is the order of time."""
+def worths(rows: Sequence[Keepable], usual: Mapping[str, float] | None = None) -> list[Worth]:
+    """In the order of `rows`, which is the order of time. `usual`: words of a text by actor, on average
+    over more than `rows`, where the longest of them are gone already."""
     if not rows:
         return []
     words = [_words(row.text) for row in rows]
@@ -92,7 +94,7 @@ def worths(rows: Sequence[Keepable]) -> list[Worth]:
         "importance": np.array([_importance(row) for row in rows]),
         "content": _z(_content(rows, words)),
         "repeats": _z(alike),
-        "prose": _prose(rows),
+        "prose": _prose(rows, usual or {}),
         "uses": np.array([min(0.5 * math.log1p(row.uses), USES_MAX) for row in rows]) / 0.5,
         "fresh": np.array([_fresh(row) for row in rows]),
     }
@@ -123,8 +125,8 @@ def _words(text: str) -> list[str]:
 def _content(rows: Sequence[Keepable], words: Sequence[Sequence[str]]) -> Values:
     return np.array(
         [
-            mass + _said(row.text) + 0.3 * answers
-            for row, mass, answers in zip(rows, _mass(words), _answers(rows), strict=True)
+            mass + _said(row.text) + 0.5 * row.answers
+            for row, mass in zip(rows, _mass(words), strict=True)
         ]
     )
 
@@ -140,40 +142,25 @@ def _mass(words: Sequence[Sequence[str]]) -> Iterable[float]:
 
 
 def _said(text: str) -> float:
-    """Names, numbers, times, the first person, an attachment; a question is worth less."""
+    """Names, numbers, times, the first person; a question is worth a little less."""
     words = _WORD.findall(text.lower())
     numbers = sum(word.isdigit() for word in words)
     found: float = (
         0.1 * min(len(_NAME.findall(text)), 3)
         + 0.15 * min(numbers, 2)
-        + 0.15 * min(sum(word in _TIMES for word in words), 2)
-        + 0.15 * math.log1p(sum(word in _FIRST for word in words))
-        + (0.2 if "[shared" in text else 0.0)
-        - (0.4 if text.rstrip().endswith("?") else 0.0)
+        + 0.3 * min(sum(word in _TIMES for word in words), 2)
+        + 0.3 * math.log1p(sum(word in _FIRST for word in words))
+        - (0.1 if text.rstrip().endswith("?") else 0.0)
     )
     return found
 
 
-def _answers(rows: Sequence[Keepable]) -> Iterable[bool]:
-    """Whether the row follows a question of somebody else in the same sitting."""
-    before: Keepable | None = None
-    for row in rows:
-        yield (
-            before is not None
-            and bool(row.session)
-            and before.session == row.session
-            and before.actor != row.actor
-            and "?" in before.text
-        )
-        before = row
-
-
-def _prose(rows: Sequence[Keepable]) -> Values:
+def _prose(rows: Sequence[Keepable], known: Mapping[str, float]) -> Values:
     """By how much an actor's usual text is longer than a piece, and than twice the briefest actor's."""
     lengths: dict[str, list[int]] = defaultdict(list)
     for row in rows:
         lengths[row.actor].append(len(row.text.split()))
-    usual = {actor: sum(found) / len(found) for actor, found in lengths.items()}
+    usual = {actor: known.get(actor, sum(of) / len(of)) for actor, of in lengths.items()}
     brief = max(PIECE_WORDS, 2 * min(usual.values()))
     excess = {actor: max(0.0, math.log(max(mean, 1) / brief)) for actor, mean in usual.items()}
     return np.array([excess[row.actor] for row in rows])
