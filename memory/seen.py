@@ -2,7 +2,7 @@
 
 An agent that recalls a text and notes it down again makes a copy of lesser trust at every turn: a recall
 loop. `recall(run=…)` notes what it showed; `remember` with that run as its batch finds what is equal, or
-equal but for a word without sense, and counts it on the row that was shown. Kept for some days.
+equal but for words that add nothing, and counts it on the row that was shown. Kept for some days.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from memory.blackboard import (
 )
 from memory.chunks import current_embedder
 from memory.consolidation import consolidate
-from memory.contracts import MemoryDraft, PlaybookView, PruneReport, Recalled
+from memory.contracts import Forgotten, MemoryDraft, PlaybookView, PruneReport, Recalled
 from memory.episodes import episodes_from_ledger
 from memory.forgetting import forget_subject
 from memory.maintaining import maintain
@@ -45,6 +45,7 @@ from memory.versions import (
 __all__ = [
     "BOARD_KEY_MAX",
     "BOARD_TEXT_MAX",
+    "Forgotten",
     "MemoryDraft",
     "NotCurrent",
     "PlaybookView",

@@ -89,7 +89,7 @@ def lines_of(text: str) -> dict[int, str]:
     ends = [match.start() for match in found[1:]] + [len(text)]
     return {
         int(match[1]): text[match.end() : end].strip()
-        for match, end in zip(found, ends, strict=True)
+        for match, end in zip(found, ends[: len(found)], strict=True)
     }
 
 
