@@ -47,7 +47,7 @@ class Config:
     breaker_outages: int = 5  # in a row; then the provider is not asked for a while
     breaker_seconds: float = 30.0  # the first such pause; doubles up to five minutes
     verifier_floor: float = 0.7  # precision below which a measured verifier only advises
-    embedder: str = "wordllama"  # wordllama | hashing
+    embedder: str = "auto"  # auto | minilm | wordllama | hashing
     memory_rows_max: int = 50_000  # live memories of a namespace; what is over is pruned
     memory_bytes_max: int = 268_435_456  # of a namespace's memories and what search keeps of them
     digest_model: str = ""  # provider:model that writes digests; empty: quotes, without a model
@@ -63,7 +63,7 @@ class Config:
 CHOICES = {
     "sandbox": ("auto", "none"),
     "on_drift": ("restart", "ask"),
-    "embedder": ("wordllama", "hashing"),
+    "embedder": ("auto", "minilm", "wordllama", "hashing"),
     "log_format": ("console", "json"),
     "log_level": ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
 }

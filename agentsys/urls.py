@@ -9,7 +9,7 @@ from django.views.generic import RedirectView
 from agentsys.health import healthz, readyz
 from agentsys.metrics import metrics
 from orchestration.admin.home import home
-from orchestration.admin.memory import memory_search
+from orchestration.admin.memory import memory_act, memory_page, memory_search
 
 handler404 = "orchestration.api.problems.no_such_path"
 handler500 = "orchestration.api.problems.failed"
@@ -21,6 +21,16 @@ urlpatterns = [
     path("metrics", metrics, name="metrics"),
     path("admin/", admin.site.admin_view(home)),
     path("admin/memory/search/", admin.site.admin_view(memory_search), name="console-memory"),
+    path(
+        "admin/memory/one/<int:memory_id>/",
+        admin.site.admin_view(memory_page),
+        name="console-memory-one",
+    ),
+    path(
+        "admin/memory/one/<int:memory_id>/<slug:verb>/",
+        admin.site.admin_view(memory_act),
+        name="console-memory-act",
+    ),
     path("admin/", admin.site.urls),
     path("api/v1/", include("orchestration.api.urls")),
 ]

@@ -1,19 +1,24 @@
 """The blackboard: notes by key that the agents of one goal share while it runs.
 
 It is the working layer of a namespace of its own, goal-N, so no recall of a project finds it by
-chance. A key's newer note supersedes the older one.
+chance. A key's newer note supersedes the older one. A note lives as long as the work it is part of:
+what attempts wrote that were refused is taken off again, and when the goal is over a note is
+promoted to what the project remembers, if a person vouched for it or its writer's work held, or it
+is gone. What was untrusted on the board is never promoted.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from django.db import connection, transaction
 
 from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import plain
+from memory.contracts import MemoryDraft
 from memory.models import Memory
-from memory.store import remember
+from memory.store import remember, remember_many
 from memory.versions import supersede
 
 BOARD_KEY_MAX = 200  # characters
@@ -23,10 +28,19 @@ BOARD_WRITES_MAX = 1_000  # of one goal, older versions included
 
 
 def blackboard_put(
-    goal_id: int, key: str, text: str, *, actor: str, trust: str = "unverified"
+    goal_id: int,
+    key: str,
+    text: str,
+    *,
+    actor: str,
+    trust: str = "unverified",
+    task_id: int | None = None,
+    lineage: str = "",
 ) -> int:
-    """Put `text` under `key`; returns its id. TooLittleTrust where a more trusted note stands;
-    BadInput for a key or a text that does not fit, and where the board is full."""
+    """Put `text` under `key`; returns its id. `lineage` is that of the attempts that write.
+
+    TooLittleTrust where a more trusted note stands; BadInput for a key or a text that does not fit,
+    and where the board is full."""
     key = str(plain(key)).strip()
     if not 0 < len(key) <= BOARD_KEY_MAX or not text.strip() or len(text) > BOARD_TEXT_MAX:
         fits = f"a key of 1 to {BOARD_KEY_MAX} and a text of 1 to {BOARD_TEXT_MAX} characters"
@@ -36,16 +50,18 @@ def blackboard_put(
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('board', %s))", [goal_id])
         old = _notes(goal_id).filter(provenance__key=key).first()
         _check_room(goal_id, is_new=old is None)
+        facts = {"key": key, "lineage": lineage, "task_id": task_id}
         if old is not None:
-            return supersede(old.pk, text, actor=actor, trust=trust, provenance={"key": key})
+            return supersede(old.pk, text, actor=actor, trust=trust, provenance=facts)
         return remember(
             _board(goal_id),
             "working",
             text,
             actor=actor,
             trust=trust,
-            provenance={"key": key},
+            provenance=facts,
             goal_id=goal_id,
+            task_id=task_id,
         )
 
 
@@ -75,6 +91,51 @@ def blackboard_get(goal_id: int) -> list[dict[str, Any]]:
         for row in _notes(goal_id)
     ]
     return sorted(notes, key=lambda note: note["key"])
+
+
+def blackboard_drop(goal_id: int, lineages: Sequence[str]) -> int:
+    """Take off what attempts wrote whose work does not count; returns how many notes went. What a
+    note of theirs had replaced holds again."""
+    rows = Memory.objects.filter(namespace=_board(goal_id), layer="working")
+    theirs = rows.filter(provenance__lineage__in=[one for one in lineages if one])
+    keys = set(theirs.values_list("provenance__key", flat=True))
+    if not keys:
+        return 0
+    with transaction.atomic():
+        gone = theirs.delete()[0]
+        for key in sorted(keys):
+            last = rows.filter(provenance__key=key).order_by("pk").last()
+            if last is not None and last.valid_to is not None:
+                Memory.objects.filter(pk=last.pk).update(valid_to=None)
+    return gone
+
+
+def blackboard_promote(goal_id: int, namespace: str, *, accepted: Collection[str]) -> int:
+    """Keep for the project what a person vouched for, as facts, and what was written by work that
+    held (`accepted` are its lineages), as what happened. Returns how many; twice is once."""
+    drafts = [
+        MemoryDraft(
+            namespace=namespace,
+            layer="semantic" if row.trust == "verified" else "episodic",
+            text=f"{row.provenance.get('key', '')}: {row.text}",
+            kind="fact" if row.trust == "verified" else "note",
+            actor=row.actor,
+            trust=row.trust,
+            provenance={
+                "goal_id": goal_id,
+                "task_id": row.task_id,
+                "source": f"the blackboard of goal-{goal_id}",
+            },
+            occurred_at=row.occurred_at,
+            goal_id=goal_id,
+            task_id=row.task_id,
+            batch=f"goal-{goal_id}",
+        )
+        for row in _notes(goal_id)
+        if row.trust == "verified"
+        or (row.trust == "unverified" and row.provenance.get("lineage") in accepted)
+    ]
+    return sum(1 for row_id in remember_many(drafts) if row_id) if drafts else 0
 
 
 def working_clear(goal_id: int) -> int:

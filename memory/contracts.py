@@ -7,6 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from memory.domain.ranking import wilson
+
+TRIES_MIN = 4  # goals, before a playbook is called failing
+UNTRIED = wilson(1, 0)  # the evidence for what somebody wrote and nobody used
+SUCCESS_MIN = 0.5  # what its success rate must be able to be
+
 
 @dataclass(frozen=True, slots=True)
 class MemoryDraft:
@@ -63,7 +69,25 @@ class PlaybookView:
     state: str
     successes: int
     failures: int
-    wilson: float  # lower bound of the success rate at 95 %
+    wilson: float  # lower bound of the success rate at 95 %, of goals that used it
+    namespace: str = ""  # "": of all projects
+    verified: bool = False  # each of its definitions had verified results
+    support: int = 1  # goals that it was made from; 1 where somebody wrote it
+    steps: float | None = None  # of the goals that succeeded with it, on average
+    note: str = ""
+
+    @property
+    def evidence(self) -> float:
+        """The bound with the goals it was made from counted as successes, to rank by: one that was
+        just made is neither worth nothing nor as good as one that has worked for long."""
+        return wilson(self.successes + self.support, self.failures)
+
+    @property
+    def failing(self) -> bool:
+        """Whether it was tried often enough to say that it fails more often than it works."""
+        tries = self.successes + self.failures
+        upper = 1.0 - wilson(self.failures, self.successes)
+        return tries >= TRIES_MIN and upper < SUCCESS_MIN
 
 
 @dataclass(frozen=True, slots=True)

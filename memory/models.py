@@ -114,6 +114,7 @@ class Chunk(models.Model):
     memory_id = models.BigIntegerField()
     n = models.PositiveSmallIntegerField()
     layer = models.CharField(max_length=12)
+    kind = models.CharField(max_length=24, default="note", db_default="note")
     actor = models.CharField(max_length=150)
     session = models.CharField(max_length=80)
     seq = models.PositiveIntegerField()
@@ -152,6 +153,8 @@ class Playbook(models.Model):
     failures = models.PositiveIntegerField(default=0)
     last_used_at = models.DateTimeField(null=True)
     source_goal_id = models.BigIntegerField(null=True)
+    verified = models.BooleanField(default=False)  # each of its definitions had verified results
+    note = models.CharField(max_length=500, blank=True, default="")  # who put it there, and why
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -167,4 +170,5 @@ class Playbook(models.Model):
         return f"{self.name} {self.version}"
 
 
-from memory.seen import Seen as Seen  # noqa: E402 - a model of its own module
+from memory.records import PlaybookUse as PlaybookUse  # noqa: E402  a model of this app
+from memory.seen import Seen as Seen  # noqa: E402  a model of this app

@@ -1,9 +1,9 @@
-"""Playbooks: versions that are never changed, and how each has done.
+"""Playbooks: versions that are never changed, and which of them is meant by a name.
 
 A version's definition is frozen by the database. A learned playbook is a candidate: it is found by
-its name, but never chosen over an active version. Only a person puts it in force: it was made from
-what tasks said, and what is active is shown to models as an example. What has failed is ranked low
-by the Wilson bound and stays, so that the record is honest.
+its name, but never chosen over an active version. It was made from what tasks said, so a person
+puts it in force (`memory.procedures`); what is active is shown to models as an example. What has
+failed is ranked low by the Wilson bound, so that the record is honest.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Case, F, QuerySet, Value, When
+from django.db.models import Avg, Case, Count, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
 from agentsys.kernel.errors import BadInput, NotFound
 from agentsys.kernel.hashing import digest, plain
 from memory.contracts import PlaybookView
 from memory.domain.ranking import wilson
-from memory.models import Playbook
+from memory.models import Playbook, PlaybookUse
 
 NAME_MAX = 80
+NOTE_MAX = 500
+USES_MAX = 200  # of a version, that are shown
 
 
 def playbook_save(
@@ -32,8 +34,11 @@ def playbook_save(
     origin: str = "written",
     state: str = "active",
     source_goal_id: int | None = None,
+    verified: bool = False,
+    note: str = "",
 ) -> PlaybookView:
-    """A new version, unless the newest one is the same word for word. Namespace "": everywhere."""
+    """A new version, unless the newest one is the same word for word; a candidate that is saved as
+    active is put in force. Namespace "": everywhere."""
     if not name.strip() or len(name) > NAME_MAX:
         raise BadInput(
             what="playbook", problems=[f"its name must have 1 to {NAME_MAX} characters: `{name}`"]
@@ -43,7 +48,9 @@ def playbook_save(
         _lock(namespace, name)
         newest = Playbook.objects.filter(namespace=namespace, name=name).order_by("version").last()
         if newest is not None and newest.definition_hash == digest(facts):
-            return _view(newest)
+            if (newest.state, state) == ("candidate", "active"):
+                Playbook.objects.filter(pk=newest.pk).update(state=state, note=note[:NOTE_MAX])
+            return viewed(newest.pk)
         row = Playbook.objects.create(
             namespace=namespace,
             name=name,
@@ -53,8 +60,10 @@ def playbook_save(
             origin=origin,
             state=state,
             source_goal_id=source_goal_id,
+            verified=verified,
+            note=note[:NOTE_MAX],
         )
-    return _view(row)
+        return viewed(row.pk)
 
 
 def _lock(namespace: str, name: str) -> None:
@@ -66,13 +75,13 @@ def _lock(namespace: str, name: str) -> None:
 
 
 def playbook_get(name: str, version: int | None = None, namespace: str = "") -> PlaybookView | None:
-    """The version asked for, else the newest active one, else the newest candidate; the
-    namespace's own before the shared one."""
+    """The version asked for, else the newest active one, else the newest candidate; of active
+    ones, and of candidates, the namespace's own before the shared one."""
     rows = _visible(namespace).filter(name=name)
     if version is not None:
         rows = rows.filter(version=version)
     row = _preferred_last(rows).last()
-    return _view(row) if row else None
+    return view(row) if row else None
 
 
 def playbooks(namespace: str = "", *, state: str = "") -> list[PlaybookView]:
@@ -81,16 +90,37 @@ def playbooks(namespace: str = "", *, state: str = "") -> list[PlaybookView]:
     rate."""
     rows = _visible(namespace).filter(state=state) if state else _visible(namespace)
     preferred = {row.name: row for row in _preferred_last(rows)}
-    return sorted((_view(row) for row in preferred.values()), key=lambda v: (-v.wilson, v.name))
+    return sorted((view(row) for row in preferred.values()), key=lambda v: (-v.wilson, v.name))
+
+
+def playbook_versions(name: str, namespace: str = "") -> list[PlaybookView]:
+    """All versions that this namespace has or sees, retired ones too; the newest first."""
+    rows = _recorded(namespace).filter(name=name).order_by("-namespace", "-version")
+    return [view(row) for row in rows]
+
+
+def playbook_uses(playbook_id: int) -> list[dict[str, Any]]:
+    """Every goal that used it, or that it was made from (`origin`), the latest first."""
+    columns = ("goal_id", "namespace", "origin", "success", "steps", "trigger", "lessons", "at")
+    rows = PlaybookUse.objects.filter(playbook=playbook_id).order_by("-at", "-pk")
+    return [dict(row) for row in rows.values(*columns)[:USES_MAX]]
+
+
+def _recorded(namespace: str) -> QuerySet[Playbook]:
+    rows = Playbook.objects.filter(namespace__in={namespace, ""})
+    return rows.annotate(
+        support=Count("uses", filter=Q(uses__origin=True)),
+        steps_mean=Avg("uses__steps", filter=Q(uses__success=True)),
+    )
 
 
 def _visible(namespace: str) -> QuerySet[Playbook]:
-    return Playbook.objects.filter(namespace__in={namespace, ""}).exclude(state="retired")
+    return _recorded(namespace).exclude(state="retired")
 
 
 def _preferred_last(rows: QuerySet[Playbook]) -> QuerySet[Playbook]:
     active = Case(When(state="active", then=Value(1)), default=Value(0))
-    return rows.order_by("namespace", active, "version")
+    return rows.order_by(active, "namespace", "version")
 
 
 def playbook_result(playbook_id: int, *, success: bool) -> None:
@@ -102,21 +132,16 @@ def playbook_result(playbook_id: int, *, success: bool) -> None:
         raise NotFound(kind="playbook", id=playbook_id, listing="memory playbooks")
 
 
-def playbook_learn(
-    *, namespace: str, goal_id: int, name: str, definition: Mapping[str, Any]
-) -> PlaybookView:
-    """A candidate from a finished goal."""
-    return playbook_save(
-        name,
-        definition,
-        namespace=namespace,
-        origin="learned",
-        state="candidate",
-        source_goal_id=goal_id,
+def viewed(playbook_id: int) -> PlaybookView:
+    row = Playbook.objects.filter(pk=playbook_id).annotate(
+        support=Count("uses", filter=Q(uses__origin=True)),
+        steps_mean=Avg("uses__steps", filter=Q(uses__success=True)),
     )
+    return view(row.get())
 
 
-def _view(row: Playbook) -> PlaybookView:
+def view(row: Any) -> PlaybookView:
+    """Of a row with `support` and `steps_mean`."""
     return PlaybookView(
         id=row.pk,
         name=row.name,
@@ -127,4 +152,9 @@ def _view(row: Playbook) -> PlaybookView:
         successes=row.successes,
         failures=row.failures,
         wilson=wilson(row.successes, row.failures),
+        namespace=row.namespace,
+        verified=row.verified,
+        support=max(1, row.support),
+        steps=None if row.steps_mean is None else round(row.steps_mean, 1),
+        note=row.note,
     )

@@ -11,23 +11,46 @@ from memory.auditing import audit
 from memory.blackboard import (
     BOARD_KEY_MAX,
     BOARD_TEXT_MAX,
+    blackboard_drop,
     blackboard_get,
+    blackboard_promote,
     blackboard_put,
     working_clear,
 )
 from memory.chunks import current_embedder
 from memory.consolidation import consolidate
-from memory.contracts import Forgotten, MemoryDraft, PlaybookView, PruneReport, Recalled
+from memory.contracts import (
+    UNTRIED,
+    Forgotten,
+    MemoryDraft,
+    PlaybookView,
+    PruneReport,
+    Recalled,
+)
 from memory.episodes import episodes_from_ledger
+from memory.exporting import Exported, content_hash, memories_export
+from memory.figures import figures as _figures
 from memory.forgetting import forget_subject
+from memory.importing import ImportReport, memories_import
 from memory.maintaining import maintain
 from memory.models import Chunk, Memory
 from memory.playbooks import (
     playbook_get,
-    playbook_learn,
     playbook_result,
     playbook_save,
+    playbook_uses,
+    playbook_versions,
     playbooks,
+)
+from memory.procedures import (
+    NotInState,
+    playbook_activate,
+    playbook_learn,
+    playbook_lesson,
+    playbook_of,
+    playbook_retire,
+    playbook_triggers,
+    playbook_used,
 )
 from memory.recall import recall
 from memory.retention import prune, prune_all, usage
@@ -35,6 +58,7 @@ from memory.store import remember, remember_many
 from memory.versions import (
     NotCurrent,
     TooLittleTrust,
+    events_of,
     forget,
     history,
     pin,
@@ -45,27 +69,46 @@ from memory.versions import (
 __all__ = [
     "BOARD_KEY_MAX",
     "BOARD_TEXT_MAX",
+    "UNTRIED",
+    "Exported",
     "Forgotten",
+    "ImportReport",
     "MemoryDraft",
     "NotCurrent",
+    "NotInState",
     "PlaybookView",
     "PruneReport",
     "Recalled",
     "TooLittleTrust",
     "audit",
+    "blackboard_drop",
     "blackboard_get",
+    "blackboard_promote",
     "blackboard_put",
     "consolidate",
+    "content_hash",
     "episodes_from_ledger",
+    "events_of",
+    "figures",
     "forget",
     "forget_subject",
     "history",
     "maintain",
+    "memories_export",
+    "memories_import",
     "pin",
+    "playbook_activate",
     "playbook_get",
     "playbook_learn",
+    "playbook_lesson",
+    "playbook_of",
     "playbook_result",
+    "playbook_retire",
     "playbook_save",
+    "playbook_triggers",
+    "playbook_used",
+    "playbook_uses",
+    "playbook_versions",
     "playbooks",
     "prune",
     "prune_all",
@@ -104,5 +147,10 @@ def stats(namespace: str | None = None) -> dict[str, Any]:
         "playbooks": len(playbooks(namespace or "")),
         "rows_max": settings.AGENTSYS.memory_rows_max,
         "bytes_max": settings.AGENTSYS.memory_bytes_max,
-        "embedder": settings.AGENTSYS.embedder,
+        "embedder": current_embedder().name,
     }
+
+
+def figures(namespace: str | None = None) -> dict[str, Any]:
+    """Rows and bytes by namespace, layer, state and level; shares of budgets; models of vectors."""
+    return _figures(namespace, rows_max=settings.AGENTSYS.memory_rows_max)

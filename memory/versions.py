@@ -7,7 +7,7 @@ that replaying the ledger does not bring it back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -176,3 +176,29 @@ def history(memory_id: int) -> list[dict[str, Any]]:
         "valid_to", "supersedes_id", "provenance",
     )  # fmt: skip
     return list(Memory.objects.filter(pk__in=ids).order_by("-valid_from", "-id").values(*fields))
+
+
+def events_of(versions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What befell the versions that `history` gives, as far as the rows say it, the latest first."""
+    found = []
+    for row in versions:
+        facts = row["provenance"]
+        replaces = f" in place of memory-{row['supersedes_id']}" if row["supersedes_id"] else ""
+        found.append(
+            _event(row, row["recorded_at"], f"written{replaces}", row["actor"], facts.get("source"))
+        )
+        if row["valid_to"]:
+            newer = next((v for v in versions if v["supersedes_id"] == row["id"]), None)
+            by, what = (newer["actor"], f"memory-{newer['id']}") if newer else ("", "")
+            found.append(_event(row, row["valid_to"], f"superseded {what}".strip(), by))
+        if facts.get("forgotten_at"):
+            at = datetime.fromisoformat(facts["forgotten_at"])
+            why = facts.get("reason")
+            found.append(_event(row, at, "forgotten", facts.get("forgotten_by"), why))
+    return sorted(found, key=lambda event: event["at"], reverse=True)
+
+
+def _event(
+    row: Mapping[str, Any], at: datetime, what: str, by: str | None, why: str | None = ""
+) -> dict[str, Any]:
+    return {"at": at, "memory": row["id"], "what": what, "by": by or "", "why": why or ""}

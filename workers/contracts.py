@@ -123,6 +123,16 @@ class Recollection:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """What an agent of the goal left on its blackboard: words of an agent, so data."""
+
+    key: str
+    text: str
+    actor: str
+    trust: str
+
+
+@dataclass(frozen=True, slots=True)
 class Brief:
     """All that an agent knows. Layout for a model: see `workers.prompts`."""
 
@@ -149,7 +159,10 @@ class Brief:
     directives: tuple[str, ...] = ()
     answers: tuple[Mapping[str, Any], ...] = ()  # decisions of people on this task's requests
     reasons: tuple[str, ...] = ()  # why verifiers or a stale base refused earlier attempts
+    lessons: tuple[str, ...] = ()  # what refused this task when its playbook was used before
     recalled: tuple[Recollection, ...] = ()
+    decided: tuple[str, ...] = ()  # what people decided in this goal, a line each
+    board: tuple[Note, ...] = ()  # the goal's blackboard when the attempt began
     repository: RepositoryRef | None = None
     namespace: str = ""  # memory namespace, e.g. "project-1"
     lineage: str = ""  # journal key shared by an attempt and those that take over from it

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from agentsys.kernel.hashing import canonical, digest_bytes, plain
-from workers.contracts import Brief, Recollection
+from workers.contracts import Brief, Note, Recollection
 from workers.domain.context import Layout, Section, handle_of, misfit, share_chars
 from workers.domain.course import Why
 
@@ -76,15 +76,22 @@ def _sections(brief: Brief) -> Iterator[Section]:
     yield Section("plan", "The decided plan; others do the rest of it", _lines(brief.plan))
     told = _lines(brief.directives)
     yield Section("directives", "Directives from people, the latest last", told)
+    yield Section("decided", "Decisions of people in this goal", _lines(brief.decided))
     said = _lines(map(answer_shown, brief.answers))
     yield Section("answers", "Answers from people to earlier attempts", said)
+    title = "What was refused when the same task was done before"
+    yield Section("lessons", title, _lines(brief.lessons))
     # Reasons quote what was refused, and that may be anybody's text.
     title = "Earlier attempts were refused; mend what these reasons name"
     yield Section("reasons", title, _lines(brief.reasons), data=True)
     yield Section("inputs", "Inputs", _json(brief.inputs), data=True)
     title = "Outputs of what this builds on (accepted, unproven as orders)"
     yield Section("needs", title, _json(_needs(brief)), data=True)
-    yield Section("recalled", "Recalled from memory", _recalled(brief))
+    title = "The goal's blackboard: notes of other agents"
+    room = share_chars("board", brief.limits.context_tokens_max)
+    yield Section("board", title, _fitting(map(_note, brief.board), room))
+    room = share_chars("recalled", brief.limits.context_tokens_max)
+    yield Section("recalled", "Recalled from memory", _fitting(map(_memory, brief.recalled), room))
 
 
 def tail(brief: Brief) -> str:
@@ -130,17 +137,19 @@ def _needs(brief: Brief) -> dict[str, Any]:
     return {key: value for key, value in brief.needs.items() if value is not None}
 
 
-def _recalled(brief: Brief) -> str:
-    """The best first, as many as fit: half a memory misleads."""
-    room = share_chars("recalled", brief.limits.context_tokens_max)
+def _fitting(texts: Iterable[str], room: int) -> str:
+    """The first ones, as many as fit: half a memory misleads."""
     shown: list[str] = []
-    for memory in brief.recalled:
-        text = _memory(memory)
+    for text in texts:
         room -= len(text)
         if room < 0:
             break
         shown.append(text)
     return "\n".join(shown)
+
+
+def _note(note: Note) -> str:
+    return marked(f"{note.key}: {note.text}", f"({note.trust}, by {_line(note.actor)})")
 
 
 def _memory(memory: Recollection) -> str:

@@ -262,6 +262,13 @@ def steps_of(lineage: str) -> list[dict[str, Any]]:
     ]
 
 
+def steps_count(goal_id: int, attempt_ids: Sequence[int]) -> int:
+    """Journaled calls of these attempts, and calls of models that made the goal's plan."""
+    planning = ModelCall.objects.filter(goal_id=goal_id, attempt_id=None, role="planner")
+    calls = Step.objects.filter(attempt_id__in=attempt_ids).exclude(kind="prompt")
+    return calls.count() + planning.count()
+
+
 def effects_of(attempt_id: int) -> list[dict[str, Any]]:
     """What an attempt did, or may have done, to the world."""
     rows = Effect.objects.filter(attempt_id=attempt_id).order_by("pk")

@@ -42,6 +42,11 @@ KEPT_MIN, JUNK_MAX, BYTES_OVER_MAX, SLOWER_MAX = 0.90, 0.05, 1.2, 1.2
 Tell = Callable[[str], None]
 
 
+class BoundsNotKept(AgentsysError):
+    code = "bounds-not-kept"
+    template = "the simulation ended with {problems}"
+
+
 class ConsolidationFailed(AgentsysError):
     code = "consolidation-failed"
     template = "`memory consolidate` ended with {status}: {told}"

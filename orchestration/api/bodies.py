@@ -86,6 +86,38 @@ class GoalSubmission(Body):
         return attrs
 
 
+class MemoryText(Body):
+    text = serializers.CharField(max_length=20_000)
+    project = serializers.SlugField(required=False, default="default", max_length=80)
+    layer = serializers.ChoiceField(
+        required=False, default="semantic", choices=("episodic", "semantic", "procedural")
+    )
+    kind = serializers.CharField(
+        required=False, default="note", max_length=24, help_text="Such as fact or preference."
+    )
+    trust = serializers.ChoiceField(
+        required=False,
+        default="unverified",
+        choices=("verified", "unverified", "untrusted"),
+        help_text="To vouch for it as verified needs the right to decide.",
+    )
+    pinned = serializers.BooleanField(required=False, default=False)
+
+
+class MemoryCorrection(Body):
+    text = serializers.CharField(max_length=20_000)
+    trust = serializers.ChoiceField(
+        required=False,
+        default="",
+        choices=("", "verified", "unverified", "untrusted"),
+        help_text="Default: verified by who may decide, else unverified.",
+    )
+
+
+class MemoryForgetting(Body):
+    reason = serializers.CharField(max_length=500)
+
+
 class Priority(Body):
     priority = serializers.IntegerField(
         min_value=-100, max_value=100, help_text="Higher is served first."

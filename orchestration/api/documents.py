@@ -175,13 +175,48 @@ class StandingDocument(Shape):
 
 
 class MemoryHit(Shape):
+    id = serializers.IntegerField()
+    namespace = serializers.CharField()
     text = serializers.CharField()
     layer = serializers.CharField()
     score = serializers.FloatField()
+    signals = serializers.DictField(child=serializers.FloatField())
+    trust = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]  # of a field it is something else
+    superseded = serializers.ListField(child=serializers.CharField())
 
 
 class MemoryHits(Shape):
     hits = MemoryHit(many=True)
+
+
+class MemoryVersion(Shape):
+    id = serializers.IntegerField()
+    namespace = serializers.CharField()
+    layer = serializers.CharField()
+    kind = serializers.CharField()
+    text = serializers.CharField()
+    trust = serializers.CharField()
+    state = serializers.CharField()
+    pinned = serializers.BooleanField()
+    valid_from = serializers.DateTimeField()
+    valid_to = serializers.DateTimeField(allow_null=True)
+    supersedes_id = serializers.IntegerField(allow_null=True)
+    provenance = serializers.DictField()
+
+
+class MemoryEvent(Shape):
+    at = serializers.DateTimeField()
+    memory = serializers.IntegerField()
+    what = serializers.CharField()
+    by = serializers.CharField()
+    why = serializers.CharField()
+
+
+class MemoryHistory(Shape):
+    id = serializers.IntegerField()
+    versions = MemoryVersion(many=True)
+    events = MemoryEvent(many=True)
 
 
 ANYTHING = OpenApiTypes.OBJECT

@@ -1,10 +1,12 @@
-"""Memory: searching it, and its figures. A member sees the namespaces of their projects."""
+"""Memory: searching it, its figures, and adding to it. A member sees the namespaces of their projects."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, is_dataclass
+from datetime import datetime
 from typing import Any
 
+from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.decorators import api_view
@@ -13,22 +15,41 @@ from rest_framework.response import Response
 
 from agentsys.kernel.errors import BadInput
 from memory import services as memory
-from orchestration.api.access import scoped
-from orchestration.api.documents import ANYTHING, MemoryHits, answers
-from orchestration.api.doors import project_named
-from orchestration.api.paging import whole
+from memory.domain.dates import EXPECTED, span_problems, when
+from orchestration.api import bodies
+from orchestration.api.access import Act, scoped
+from orchestration.api.documents import ANYTHING, MemoryHits, MemoryVersion, answers
+from orchestration.api.doors import project_named, require
+from orchestration.api.paging import chosen, whole
+from orchestration.api.remembered import memory_add
 from orchestration.models import Project
 
 QUERY_CHARS_MAX = 2000
+ACTOR_CHARS_MAX = 150
+LAYERS = ("working", "episodic", "semantic", "procedural")
 PROJECT = OpenApiParameter("project", OpenApiTypes.STR, description="Default: all of yours.")
+WHEN = f"{EXPECTED[:1].upper()}{EXPECTED[1:]}."
+TIMES = {
+    "since": "What happened from then on.",
+    "until": "What happened before then.",
+    "as_of": "What held then, instead of what holds now.",
+}
 
 
 @extend_schema(
     operation_id="memory_search",
     tags=["memory"],
+    description="What a task would be told for some words, best first, with each signal's share.",
     parameters=[
         OpenApiParameter("q", OpenApiTypes.STR, required=True),
         OpenApiParameter("k", OpenApiTypes.INT, description="At most this many; default 10."),
+        OpenApiParameter("budget", OpenApiTypes.INT, description="Tokens at most; default 4000."),
+        OpenApiParameter("layer", OpenApiTypes.STR, enum=LAYERS),
+        OpenApiParameter("actor", OpenApiTypes.STR, description="Only what this actor said."),
+        *(
+            OpenApiParameter(name, OpenApiTypes.STR, description=f"{text} {WHEN}")
+            for name, text in TIMES.items()
+        ),
         PROJECT,
     ],
     responses=answers(MemoryHits),
@@ -39,7 +60,14 @@ def memory_search(request: Request) -> Response:
     if not query:
         raise BadInput(what="request", problems=["`q` is missing: `?q=WORDS`"])
     limit = whole(request, "k", default=10, most=100)
-    return Response({"hits": hits(namespaces(request), query, limit)})
+    layer = chosen(request, "layer", LAYERS)
+    narrowed = {
+        "layers": [layer] if layer else None,
+        "actor": request.query_params.get("actor", "")[:ACTOR_CHARS_MAX] or None,
+        "budget_tokens": whole(request, "budget", default=4000, most=100_000),
+        **times_of(request.query_params),
+    }
+    return Response({"hits": hits(namespaces(request), query, limit, **narrowed)})
 
 
 @extend_schema(
@@ -47,8 +75,46 @@ def memory_search(request: Request) -> Response:
 )
 @api_view(["GET"])
 def memory_stats(request: Request) -> Response:
-    figures = {name: plain(memory.stats(name)) for name in namespaces(request)}
+    figures = {
+        name: {**plain(memory.stats(name)), **memory.figures(name)} for name in namespaces(request)
+    }
     return Response({"namespaces": figures})
+
+
+@extend_schema(
+    operation_id="memory_add",
+    tags=["memory"],
+    description="Keep a text. What is said already gives the memory that says it.",
+    request=bodies.MemoryText,
+    responses=answers(MemoryVersion(many=True), 201),
+)
+@api_view(["POST"])
+def memory_root(request: Request) -> Response:
+    values = bodies.parsed(bodies.MemoryText, request)
+    project = project_named(request.user, values["project"])
+    if project is None:
+        raise BadInput(what="request", problems=[f"there is no project {values['project']}"])
+    require(request.user, Act.CONTROL, project.pk)
+    row_id = memory_add(request.user, project, values)
+    if not row_id:
+        raise BadInput(what="request", problems=["`text` says nothing worth a row; say more"])
+    return Response(memory.history(row_id), status=201)
+
+
+def times_of(given: Any) -> dict[str, datetime | None]:
+    """`since`, `until` and `as_of` of a query, read strictly."""
+    now = timezone.now()
+    texts = {name: str(given.get(name, "")).strip()[:40] for name in TIMES}
+    read = {name: when(text, now) if text else None for name, text in texts.items()}
+    problems = [
+        f"`{name}={text}`: expected {EXPECTED}"
+        for name, text in texts.items()
+        if text and read[name] is None
+    ]
+    problems = problems or span_problems(read["since"], read["until"], read["as_of"], now)
+    if problems:
+        raise BadInput(what="request", problems=problems)
+    return read
 
 
 def namespaces(request: Request) -> list[str]:
@@ -64,10 +130,11 @@ def namespaces_of(user: Any) -> list[str]:
     return [project.namespace for project in projects]
 
 
-def hits(where: list[str], query: str, limit: int) -> list[Any]:
-    return (
-        [plain(hit) for hit in memory.recall(where, query, k=limit, explain=True)] if where else []
-    )
+def hits(where: list[str], query: str, limit: int, **narrowed: Any) -> list[Any]:
+    if not where:
+        return []
+    found = memory.recall(where, query, k=limit, explain=True, **narrowed)
+    return [plain(hit) for hit in found]
 
 
 def plain(value: Any) -> Any:

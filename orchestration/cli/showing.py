@@ -90,6 +90,11 @@ def _playbook_lines(context: Mapping[str, Any], hashed: str) -> Iterator[str]:
         field: context["playbook"][field] for field in PLAYBOOK if field in context["playbook"]
     }
     yield json.dumps(playbook, indent=2, ensure_ascii=False)
+    if change := context.get("retires") or context.get("improves"):
+        what = "is to be retired" if "retires" in context else "is what this improves"
+        yield f"version {change['version']} {what}: {change['why']}"
+    if not context["goals"]:
+        return
     yield "its backtest: with these values it gives each goal's plan, to the byte"
     for row in context["goals"]:
         verdicts = ", ".join(f"{n} {outcome}" for outcome, n in row["verdicts"].items())

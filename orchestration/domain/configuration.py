@@ -1,7 +1,7 @@
 """Settings that are data, by name: which there are, what they may be, and how a change of one is shown.
 
     policy.KEY       a key of the project's policy: budget, reflection,
-                     prompt_reflection, foreign_actions
+                     prompt_reflection, foreign_actions, playbooks
     owner.RESOURCE   a row of the project's table of owners: {"role": …, "exclusive": true}
     verification     the verification policy of the whole installation
 
@@ -19,8 +19,10 @@ from orchestration.domain.owners import owned_problems
 
 POLICY, OWNER, VERIFICATION = "policy.", "owner.", "verification"
 SWITCHES = ("reflection", "prompt_reflection")
-POLICY_KEYS = ("budget", *SWITCHES, "foreign_actions")
 FOREIGN_ACTIONS = ("ask", "refuse")  # an action on what another role owns
+PLAYBOOKS = ("off", "approved", "verified")  # which are used without being named
+CHOICES = {"foreign_actions": FOREIGN_ACTIONS, "playbooks": PLAYBOOKS}
+POLICY_KEYS = ("budget", *SWITCHES, *CHOICES)
 NAME_CHARS_MAX = 310
 
 
@@ -43,8 +45,9 @@ def value_problems(name: str, value: Any) -> list[str]:
         return _owner_problems(name.removeprefix(OWNER), value)
     if name.removeprefix(POLICY) in SWITCHES and not isinstance(value, bool):
         return [f"{name} is {_short(value)}; expected true, false or null"]
-    if name == f"{POLICY}foreign_actions" and value not in FOREIGN_ACTIONS:
-        return [f"{name} is {_short(value)}; expected {' or '.join(FOREIGN_ACTIONS)} or null"]
+    known = CHOICES.get(name.removeprefix(POLICY))
+    if known and value not in known:
+        return [f"{name} is {_short(value)}; expected {' or '.join(known)} or null"]
     return []
 
 

@@ -72,6 +72,11 @@ GOALS = (
         },
     ),
     event(
+        "playbook.retired",
+        "It failed more often than it worked, and is not used any more. `approval`: a person said so.",
+        {"playbook": int, "name": str, "version": int, "reason": str, "approval?": int},
+    ),
+    event(
         "prompt.offered",
         "Verifiers refused the work of `agent` for the same reason again and again: a person is asked for"
         " more lines in its prompt.",

@@ -84,6 +84,7 @@ class PlanDraft:
     planner: str = "explicit"
     repository: str = ""
     playbook: str | None = None
+    playbook_hash: str = ""  # of the version that it was compiled from
     params: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -173,12 +173,13 @@ def definition_of(common: Generalised) -> dict[str, Any]:
         "objective": common.objective,
         "repository": common.repository,
         "parameters": parameters,
-        "phases": _phases(common.tasks),
+        "phases": phases_of(common.tasks),
     }
     return {key: value for key, value in document.items() if key != "repository" or value}
 
 
-def _phases(tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def phases_of(tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Tasks in their phases, where each phase is in one piece; else in one."""
     order = [task.get("phase", "") for task in tasks]
     names = list(dict.fromkeys(order))
     in_pieces = [n for i, n in enumerate(order) if i == 0 or n != order[i - 1]] != names

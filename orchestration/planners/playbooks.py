@@ -11,6 +11,7 @@ import yaml
 from django.conf import settings
 
 from agentsys.kernel.errors import BadInput, NoSuchName
+from agentsys.kernel.hashing import digest, plain
 from memory import services as memory
 from orchestration.domain.plan import PlanDraft, did_you_mean
 from orchestration.domain.playbook import PlaybookDraft, compile_playbook, playbook_from_json
@@ -20,20 +21,28 @@ from orchestration.planners.port import PlanRequest
 
 class PlaybookPlanner:
     def plan(self, request: PlanRequest) -> PlanDraft:
-        draft = compile_playbook(
-            playbook_find(request.playbook or "", request.namespace), request.params
-        )
-        return replace(draft, objective=request.objective or draft.objective)
+        name = request.playbook or ""
+        definition = playbook_definition(name, request.namespace)
+        draft = compile_playbook(_checked(name, definition), request.params)
+        objective = request.objective or draft.objective
+        return replace(draft, objective=objective, playbook_hash=digest(plain(definition)))
 
 
 def playbook_find(name: str, namespace: str = "") -> PlaybookDraft:
-    """The playbook `name`: a file first, then the newest version in the database."""
+    """The playbook `name`, read; BadInput where there is none, or it cannot be read."""
+    return _checked(name, playbook_definition(name, namespace))
+
+
+def playbook_definition(name: str, namespace: str = "") -> Any:
+    """What the playbook `name` says: the project's own version in force, else a file, else the
+    newest version in the database."""
     files = dict(playbook_files())
-    if name in files:
-        return _from_file(name, files[name])
     row = memory.playbook_get(name, namespace=namespace)
+    own = row is not None and row.namespace and row.state == "active"
+    if name in files and not own:
+        return playbook_read(files[name])
     if row is not None:
-        return playbook_from_json(row.definition)
+        return row.definition
     known = sorted({*files, *(p.name for p in memory.playbooks(namespace))})
     raise BadInput(
         what="playbook",
@@ -60,7 +69,7 @@ def playbooks_usable(project: str | None = None) -> list[tuple[str, PlaybookDraf
         found += [
             (f"project {row.name}", playbook_from_json(view.definition))
             for view in learned
-            if view.name not in files
+            if view.namespace or view.name not in files
         ]
     return found
 
@@ -82,10 +91,10 @@ def playbook_read(path: Path) -> Any:
         raise BadInput(what=f"playbook {path.name}", problems=[problem]) from error
 
 
-def _from_file(name: str, path: Path) -> PlaybookDraft:
-    draft = playbook_from_json(playbook_read(path))
+def _checked(name: str, definition: Any) -> PlaybookDraft:
+    draft = playbook_from_json(definition)
     if draft.name != name:
-        problem = f"{path.name} holds the playbook `{draft.name}`; give both the same name"
+        problem = f"{name} holds the playbook `{draft.name}`; give both the same name"
         raise BadInput(what=f"playbook {name}", problems=[problem])
     return draft
 
@@ -97,7 +106,8 @@ def playbooks_load() -> list[str]:
     """
     loaded = []
     for name, path in playbook_files():
-        _from_file(name, path)
-        memory.playbook_save(name, playbook_read(path), origin="written")
+        definition = playbook_read(path)
+        _checked(name, definition)
+        memory.playbook_save(name, definition, origin="written")
         loaded.append(name)
     return loaded

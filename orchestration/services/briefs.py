@@ -28,17 +28,19 @@ from orchestration.models import (
 )
 from orchestration.services.appeals import appealable
 from orchestration.services.branches import branch_gone
+from orchestration.services.experience import lessons_before
 from orchestration.services.hotpath import Claimed
 from orchestration.services.ledger import Book
 from orchestration.services.owners import owners_told
 from verification import services as verification
-from workers.contracts import Brief, Limits, Recollection, RepositoryRef, ScopeGrant
+from workers.contracts import Brief, Limits, Note, Recollection, RepositoryRef, ScopeGrant
 from workers.git import Repository
 from workers.policy import grants_of
 from workers.services import agent_limits, agent_thinks
 
 REASONS_MAX = 5
 PLAN_LINES_MAX, PLAN_CHARS_MAX = 40, 120
+DECISIONS_MAX, DECISION_CHARS_MAX = 20, 300
 
 
 @lru_cache(maxsize=256)
@@ -106,8 +108,11 @@ def brief_build(
         directives=_directives(book.goal_id) if slow else (),
         answers=_answers(claim.task_id) if claim.number > 1 or claim.fence > 1 else (),
         reasons=_reasons(claim.task_id) if claim.number > 1 else (),
+        lessons=lessons_before(book.goal_id, claim.key) if slow else (),
         appealable=appealable(claim.task_id) if claim.number > 1 else (),
         recalled=_recalled(namespace, claim) if thinks else (),
+        decided=_decided(book.goal_id, claim.task_id) if thinks else (),
+        board=_board(book.goal_id) if thinks else (),
         repository=_repository(book) if slow and book.repository else None,
         namespace=namespace,
         lineage=claim.lineage,
@@ -215,6 +220,32 @@ def _answers(task_id: int) -> tuple[dict[str, Any], ...]:
         )
     )
     return tuple({**row, "at": row["at"].isoformat()} for row in rows)
+
+
+def _decided(goal_id: int, task_id: int) -> tuple[str, ...]:
+    """What people decided elsewhere in the goal, in their own words: what was asked, and what was
+    decided about, is text of agents, and is named by its kind alone. Offers of what was learned are
+    no part of the goal's work."""
+    rows = (
+        Decision.objects.filter(request__goal_id=goal_id)
+        .exclude(request__task_id=task_id)
+        .exclude(request__kind__in=("playbook", "prompt"))
+        .exclude(reason="")
+        .order_by("-pk")
+        .values_list("request__kind", "request__task__key", "decision", "user__username", "reason")
+    )
+    lines = [
+        f"{kind}{f' of {key}' if key else ''}: {decision} by {who}:"
+        f" {' '.join(reason.split())[:DECISION_CHARS_MAX]}"
+        for kind, key, decision, who, reason in rows[:DECISIONS_MAX]
+    ]
+    return tuple(reversed(lines))
+
+
+def _board(goal_id: int) -> tuple[Note, ...]:
+    """The latest notes first: those are left out last."""
+    notes = sorted(memory.blackboard_get(goal_id), key=lambda note: note["at"], reverse=True)
+    return tuple(Note(n["key"], n["text"], n["actor"], n["trust"]) for n in notes)
 
 
 def _reasons(task_id: int) -> tuple[str, ...]:

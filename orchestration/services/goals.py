@@ -28,6 +28,7 @@ from orchestration.models import (
 from orchestration.planners import make_plan
 from orchestration.services import dispatch
 from orchestration.services.branches import branch_of, branch_wanted
+from orchestration.services.finding import playbook_plan
 from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.limits import budget_of, limits_checked, limits_move
@@ -73,9 +74,9 @@ def goal_submit(
     budget: Mapping[str, Any] | None = None,
     branch: str = "",
 ) -> Goal:
-    """Take in a goal. With a plan document or a playbook it is planned and running when this
-    returns; otherwise a model planner is asked, by a worker. Goals of a project that name the same
-    `branch`, agentsys/NAME, share it; without, a goal has one of its own.
+    """Take in a goal. With a plan document or a playbook, named or found for the objective, it is
+    planned and running when this returns; otherwise a model planner is asked, by a worker. Goals of
+    a project that name the same `branch`, agentsys/NAME, share it; without, a goal has one of its own.
 
     `budget` sets limits other than those that a goal begins with: kinds and numbers, as for
     `limits.budget_set`. The same `idempotency_key` in one project gives the same goal back. Raises
@@ -99,6 +100,9 @@ def goal_submit(
             owned=owners_named(project),
         )
         objective = objective or draft.objective
+    else:
+        draft = playbook_plan(objective, project, params or {}, repository)
+    if draft is not None:
         repository = repository or draft.repository
     _check(objective, priority, deadline_at, project)
     limits = limits_checked(budget, level="goal", what="budget") if budget else {}

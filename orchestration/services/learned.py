@@ -13,13 +13,15 @@ from typing import Any
 from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import digest, plain
 from memory import services as memory
+from orchestration.domain.improving import case_of
 from orchestration.domain.playbook import FIELDS, playbook_from_json
 from orchestration.domain.reflection import Case, backtest, renamed
 from orchestration.models import ApprovalRequest, Plan, Project
-from orchestration.planners.playbooks import playbook_files
+from orchestration.planners.playbooks import playbook_files, playbook_find
+from orchestration.services.experience import record_of_goal
+from orchestration.services.improving import retire, tasks_in_force
 from orchestration.services.ledger import Book
 from orchestration.services.reads import iso
-from orchestration.services.reflection import record_of_goal
 
 RENAME = "rename"  # of an edit: {PARAMETER: NEW NAME}
 
@@ -35,6 +37,9 @@ def playbook_decided(
     """Activate what was approved; a rejection needs nothing more than its row. Raises BadInput."""
     if decision not in ("approve", "edit"):
         return
+    if retires := request.context.get("retires"):
+        _retire(book, request, retires, actor)
+        return
     project = Project.objects.get(pk=book.project_id)
     edits = dict(payload or {}) if decision == "edit" else {}
     names = edits.pop(RENAME, {})
@@ -49,6 +54,7 @@ def playbook_decided(
         origin="learned",
         state="active",
         source_goal_id=request.goal_id,
+        note=f"approval-{request.pk} by {actor}",
     )
     book.record(
         "playbook.activated",
@@ -62,6 +68,16 @@ def playbook_decided(
             "hash": digest(definition),
         },
     )
+
+
+def _retire(book: Book, request: ApprovalRequest, retires: Mapping[str, Any], actor: str) -> None:
+    name = request.context["playbook"]["name"]
+    views = memory.playbook_versions(name, namespace=f"project-{book.project_id}")
+    view = next((one for one in views if one.id == retires["id"]), None)
+    if view is None or view.state == "retired":
+        problem = f"{name} version {retires['version']} is retired already; reject it"
+        raise BadInput(what=f"approval-{request.pk}", problems=[problem])
+    retire(book, view, by=actor, why=str(retires["why"]), approval=request.pk)
 
 
 def _decided(request: ApprovalRequest, edits: Mapping[str, Any], names: Any) -> dict[str, Any]:
@@ -87,6 +103,8 @@ def _problems(
     project: Project,
 ) -> list[str]:
     name = playbook_from_json(definition).name
+    if improves := request.context.get("improves"):
+        return _no_improvement(request, definition, improves, project)
     if name in dict(playbook_files()) or memory.playbook_get(name, namespace=project.namespace):
         return [
             f"there is a playbook `{name}` by now; give this one another name:"
@@ -97,6 +115,25 @@ def _problems(
         for result in backtest(definition, _cases(request, names))
         if result.problem
     ]
+
+
+def _no_improvement(
+    request: ApprovalRequest,
+    definition: Mapping[str, Any],
+    improves: Mapping[str, Any],
+    project: Project,
+) -> list[str]:
+    """Why this is not the next version of what it was to improve."""
+    now = playbook_find(improves["name"], project.namespace)
+    tasks, params = tasks_in_force(request.goal_id), request.context["goals"][0]["params"]
+    problems = []
+    if now.version >= definition["version"]:
+        problems.append(f"`{now.name}` is at version {now.version} by now; reject this one")
+    case = case_of(definition, params, request.goal_id, tasks)
+    (result,) = backtest(definition, [case])
+    if result.problem:
+        problems.append(f"it does not give the plan of goal-{request.goal_id}: {result.problem}")
+    return problems
 
 
 def _cases(request: ApprovalRequest, names: Mapping[str, str]) -> list[Case]:

@@ -13,6 +13,7 @@ from django.db import connection
 
 from agentsys.kernel.errors import IllegalMove
 from agentsys.kernel.machine import Machine
+from memory import services as memory
 from orchestration.domain.lives import (
     ATTEMPT,
     GOAL,
@@ -28,6 +29,7 @@ from orchestration.services.budgets import reservations_release
 from orchestration.services.ledger import Book
 
 ORCHESTRATOR = "orchestrator"
+WITHOUT_RESULT = (AttemptEvent.REJECTED, AttemptEvent.FAILED, AttemptEvent.CANCELLED)
 TAKEN_AWAY = (AttemptEvent.LOST, AttemptEvent.CANCELLED)  # nobody may be left to settle its calls
 
 
@@ -74,7 +76,8 @@ def attempts_move(
     fence: int | None = None,
 ) -> list[int]:
     moved = _move(book, ATTEMPT, list(attempt_ids), event, fields, fence=fence)
-    tasks = dict(Attempt.objects.filter(pk__in=moved).values_list("pk", "task_id"))
+    rows = list(Attempt.objects.filter(pk__in=moved).values_list("pk", "task_id", "lineage"))
+    tasks = {pk: task_id for pk, task_id, _ in rows}
     for attempt_id in moved:
         book.record(
             f"attempt.{event}",
@@ -85,6 +88,8 @@ def attempts_move(
         )
     if moved and event in TAKEN_AWAY:
         reservations_release(goal_id=book.goal_id)
+    if moved and event in WITHOUT_RESULT:  # their notes mislead whoever reads them
+        memory.blackboard_drop(book.goal_id, [lineage for _, _, lineage in rows])
     return moved
 
 

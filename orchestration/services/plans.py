@@ -122,6 +122,7 @@ def _document(draft: PlanDraft, prepared: Sequence[_Prepared]) -> dict[str, Any]
         "rationale": plain(draft.rationale),
         "playbook": draft.playbook,
         "params": plain(draft.params),
+        **({"playbook_hash": draft.playbook_hash} if draft.playbook_hash else {}),
         "tasks": [task.document() for task in prepared],
     }
 

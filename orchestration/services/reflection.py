@@ -30,7 +30,6 @@ from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import digest
 from agentsys.kernel.wording import counted
 from memory import services as memory
-from orchestration.domain.generalise import Record
 from orchestration.domain.matching import gives_already
 from orchestration.domain.playbook import playbook_from_json
 from orchestration.domain.reflection import (
@@ -45,6 +44,8 @@ from orchestration.domain.reflection import (
 from orchestration.models import ApprovalRequest, Attempt, Goal, Plan, Project, Task
 from orchestration.planners.playbooks import playbook_files, playbook_read
 from orchestration.planners.wording import worded
+from orchestration.services.experience import record_of_goal
+from orchestration.services.improving import Better, better_of, better_offer, failing_retire
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.metering import GoalMeter
 from orchestration.services.prompting import prompts_offer
@@ -74,11 +75,18 @@ def goal_reflect(goal_id: int) -> str:
             meter=GoalMeter(goal_id),
         )
         candidate = Candidate(definition, candidate.form, candidate.results)
+    better = better_of(goal)
     with goal_locked(goal_id) as book:
-        return _conclude(book, goal, None if why else candidate, seen) or why
+        return _conclude(book, goal, None if why else candidate, seen, better) or why
 
 
-def _conclude(book: Book, goal: Goal, candidate: Candidate | None, seen: Sequence[Seen]) -> str:
+def _conclude(
+    book: Book,
+    goal: Goal,
+    candidate: Candidate | None,
+    seen: Sequence[Seen],
+    better: Better | None,
+) -> str:
     due = Goal.objects.filter(pk=goal.pk, reflect_due_at__isnull=False)
     if not due.update(reflect_due_at=None):
         return "nothing is due"  # another message was first
@@ -88,7 +96,12 @@ def _conclude(book: Book, goal: Goal, candidate: Candidate | None, seen: Sequenc
     if candidate is not None:
         why = known_already(goal.project, candidate, seen)
         found.insert(0, why or f"offered in approval-{_offer(book, goal, candidate, seen).pk}")
-    return "; ".join(found)
+    if better is not None:
+        went = _went(better.improvement.result)
+        if request := better_offer(book, goal, better, went):
+            found.append(f"a better version is offered in approval-{request.pk}")
+    found.append(failing_retire(book, goal))
+    return "; ".join(one for one in found if one)
 
 
 def _candidate(goal: Goal, seen: Sequence[Seen]) -> Candidate | None:
@@ -129,11 +142,6 @@ def goals_seen(goal: Goal) -> list[Seen]:
         Seen(plan.goal_id, record_of_goal(plan), plan.goal.state == "succeeded")
         for plan in (*plans.filter(goal=goal), *others)
     ]
-
-
-def record_of_goal(plan: Plan) -> Record:
-    """What the goal was run by: its first plan, which is frozen."""
-    return Record(plan.document["objective"], plan.goal.repository, plan.document["tasks"])
 
 
 def name_is_taken(name: str, project: Project) -> bool:

@@ -17,9 +17,9 @@ from django.db.models.functions import Now
 from agentsys.kernel.crashpoints import crashpoint
 from agentsys.kernel.errors import BadInput
 from memory import services as memory
-from orchestration.models import Artifact, Goal, LedgerEntry, Plan, Proposal, Task
-from orchestration.planners.playbooks import playbooks_load
+from orchestration.models import Artifact, Goal, LedgerEntry, Proposal, Task
 from orchestration.services.claims import claims_text, claims_view
+from orchestration.services.experience import experience_of, experience_record
 from orchestration.services.ledger import goal_locked
 from workers.beneath import file_name
 from workers.git import Repository
@@ -46,11 +46,12 @@ def wrap_up(goal_id: int) -> None:
     reports_export(goal)
     _write(goal, CLAIMS, claims_text(claims_view(goal_id)).encode())
     remember(goal)
+    found = experience_of(goal)
     with goal_locked(goal_id):  # a goal that was taken up again meanwhile needs its folder
         mine = Goal.objects.filter(pk=goal_id, finished_at__isnull=False, publish_due_at=until)
         if not mine.update(publish_due_at=None, reflect_due_at=_reflects(goal)):
             return
-        _remember_playbook(goal, goal.project.namespace)  # counted in the transaction that says so
+        experience_record(goal, found)  # counted in the transaction that says so
         folder_remove(Path(settings.AGENTSYS.home) / "work" / f"goal-{goal_id}")
         refs_release(goal)
 
@@ -105,7 +106,7 @@ def refs_release(goal: Goal) -> None:
 
 
 def remember(goal: Goal) -> None:
-    """Episodes from the ledger and facts from accepted claims."""
+    """Episodes from the ledger, facts from accepted claims, and what was noted by work that held."""
     namespace = goal.project.namespace
     entries = [
         {**row, "namespace": namespace, "objective": goal.objective}
@@ -115,6 +116,9 @@ def remember(goal: Goal) -> None:
     ]
     memory.episodes_from_ledger(entries)
     _remember_claims(goal, namespace)
+    held = Task.objects.filter(goal=goal, state="done").exclude(accepted_attempt=None)
+    lineages = set(held.values_list("accepted_attempt__lineage", flat=True))
+    memory.blackboard_promote(goal.pk, namespace, accepted=lineages)
     memory.working_clear(goal.pk)
 
 
@@ -146,33 +150,3 @@ def _remember_claims(goal: Goal, namespace: str) -> None:
     ]
     if drafts:
         memory.remember_many(drafts)
-
-
-def _remember_playbook(goal: Goal, namespace: str) -> None:
-    """Count the result for the playbook that was used; another plan becomes a candidate."""
-    plan = Plan.objects.filter(goal=goal, version=1).first()
-    if plan is None:
-        return
-    name = plan.document.get("playbook")
-    success = goal.state == "succeeded"
-    if name:
-        view = memory.playbook_get(name, namespace=namespace)
-        if view is None:  # it came from a file that was never put into the database
-            playbooks_load()
-            view = memory.playbook_get(name, namespace=namespace)
-        if view is not None:
-            memory.playbook_result(view.id, success=success)
-    elif success and 1 < len(plan.document["tasks"]) <= 200:
-        memory.playbook_learn(
-            namespace=namespace,
-            goal_id=goal.pk,
-            name=f"learned-goal-{goal.pk}",
-            definition={
-                "name": f"learned-goal-{goal.pk}",
-                "version": 1,
-                "description": f"Learned from: {goal.objective}",
-                "objective": goal.objective,
-                "parameters": {},
-                "phases": [{"name": "learned", "tasks": plan.document["tasks"]}],
-            },
-        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.models import Permission
 
+from memory import services as memory
 from orchestration.models import Attempt
 from tests.api.people import api, goal, held, person
 
@@ -19,6 +20,8 @@ READS = (
     "/api/v1/attempts/{attempt}",
     "/api/v1/proposals/{proposal}",
     "/api/v1/approvals/{approval}",
+    "/api/v1/memory/{memory}",
+    "/api/v1/memory/{memory}/history",
     "/api/v1/events?goal={goal}",
 )
 STEERS = (
@@ -29,8 +32,15 @@ STEERS = (
     ("/api/v1/goals/{goal}/priority", {"priority": 3}),
     ("/api/v1/goals/{goal}/direct", {"text": "be quick"}),
     ("/api/v1/goals/{goal}/fork", {}),
+    ("/api/v1/memory/{memory}/pin", {}),
+    ("/api/v1/memory/{memory}/unpin", {}),
+    ("/api/v1/memory/{memory}/supersede", {"text": "The port is 9000"}),
 )
-DECIDES = (("/api/v1/approvals/{approval}/decide", {"decision": "reject", "reason": "no"}),)
+FORGETS = (("/api/v1/memory/{memory}/forget", {"reason": "wrong"}),)  # takes both rights
+DECIDES = (
+    ("/api/v1/approvals/{approval}/decide", {"decision": "reject", "reason": "no"}),
+    *FORGETS,
+)
 OVERRULES = (
     (
         "/api/v1/attempts/{attempt}/overrule",
@@ -51,6 +61,7 @@ def ids():
         "attempt": request.attempt_id,
         "proposal": request.proposal_id,
         "approval": request.pk,
+        "memory": memory.remember(row.project.namespace, "semantic", "Tidy up the port: 8443"),
     }
 
 
@@ -96,7 +107,7 @@ def test_every_member_may_look(ids, path):
         assert called(api(person(role, role)), path, None, ids).status_code == 200, role
 
 
-@pytest.mark.parametrize(("path", "body"), STEERS)
+@pytest.mark.parametrize(("path", "body"), STEERS + FORGETS)
 def test_an_approver_does_not_steer(ids, path, body):
     assert called(api(person("ada", "approver")), path, body, ids).status_code == 403
 

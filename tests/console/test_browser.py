@@ -10,10 +10,11 @@ from django.db import connections
 from django.urls import reverse
 from django.utils import timezone
 
+from memory import services as memory
 from orchestration.api import events
 from orchestration.models import ApprovalRequest, Goal
 from orchestration.services.pausing import goal_pause
-from tests.api.people import goal, held, person
+from tests.api.people import goal, held, person, project
 from tests.console.test_pages import console
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -125,5 +126,22 @@ def test_a_goal_is_steered_on_a_telephone(browser, live_server):
     page.click("button:text-is('Pause')")
     page.wait_for_selector("h1 .as-chip:has-text('paused')")
     assert Goal.objects.get().paused_at is not None
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    context.close()
+
+
+def test_a_memory_is_corrected_on_a_telephone(browser, live_server):
+    pk = memory.remember(project("alpha").namespace, "semantic", "The port is 80 " + "x" * 200)
+    client = console(person("ada", "admin", is_staff=True))
+    context = browser.new_context(viewport={"width": 360, "height": 740}, java_script_enabled=False)
+    session = {"name": "sessionid", "value": client.cookies["sessionid"].value}
+    context.add_cookies([{**session, "url": live_server.url}])
+    page = context.new_page()
+    page.goto(live_server.url + reverse("console-memory") + "?q=port")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.click(f"a:text-is('Memory {pk}')")
+    page.fill("textarea[name=text]", "The port is 8443")
+    page.click("button:text-is('Correct')")
+    page.wait_for_selector("text=The newer version holds from now on.")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     context.close()

@@ -17,7 +17,7 @@ from agentsys.kernel.errors import LeaseLost
 from agentsys.kernel.hashing import canonical
 from tests.workers.given import GivenPorts
 from tests.workers.speaking import CONTRACT, a_brief, a_tool, does, finish, prompt, run
-from workers.contracts import FailureKind, Limits, Outcome, Recollection, Risk
+from workers.contracts import FailureKind, Limits, Note, Outcome, Recollection, Risk
 from workers.conversation import Conversation
 from workers.domain.context import SHARES, tokens
 from workers.models import Blob, DriftScore, Step
@@ -202,12 +202,13 @@ def test_each_section_that_informs_keeps_to_its_share() -> None:
     memories = tuple(
         Recollection(n, "semantic", "z" * 600, 1.0, "verified", "goal-1") for n in range(50)
     )
+    notes = tuple(Note(f"key {n}", "n" * 600, "model at a", "unverified") for n in range(50))
     brief = a_brief(
         inputs={"text": "a" * 90_000}, needs={"x": "b" * 90_000}, reasons=("c" * 90_000,),
-        recalled=memories, limits=narrow(context_tokens_max=window),
+        recalled=memories, board=notes, limits=narrow(context_tokens_max=window),
     )  # fmt: skip
     laid = layout(brief)
-    assert set(SHARES) == {"reasons", "inputs", "needs", "recalled"}
+    assert set(SHARES) == {"reasons", "inputs", "needs", "board", "recalled"}
     assert tokens(laid.text) < window * (0.5 + sum(SHARES.values()))
     assert VERBATIM in laid.text
     assert len(laid.left_out) == 3

@@ -148,10 +148,12 @@ class Work:
 
     def _chosen(self) -> list[str]:
         """The fixes to make, riskiest first. The tools would make the very same change again, so
-        each attempt that the tests refused drops the riskiest fix that is left."""
+        each attempt that the tests refused, or refused when this was done before, drops the riskiest fix
+        that is left."""
         wanted = self.brief.inputs.get("fixes") or DEFAULT_FIXES
         chosen = [fix for fix in FIXES if fix in wanted]
-        dropped = sum(1 for reason in self.brief.reasons if BROKE_TESTS.search(reason))
+        refused = (*self.brief.lessons, *self.brief.reasons)
+        dropped = sum(1 for reason in refused if BROKE_TESTS.search(reason))
         for fix in chosen[:dropped]:
             self.skip("", f"{fix} was left out, since the tests refused an earlier attempt")
         return chosen[dropped:]

@@ -14,7 +14,7 @@ from agentsys.kernel.hashing import digest_bytes, plain
 
 CHARS_A_TOKEN = 3  # an upper bound for English and code, as the gateway reckons
 BINDING_SHARE = 0.5
-SHARES = {"reasons": 0.04, "inputs": 0.12, "needs": 0.12, "recalled": 0.06}
+SHARES = {"reasons": 0.04, "inputs": 0.12, "needs": 0.12, "board": 0.04, "recalled": 0.06}
 
 
 @dataclass(frozen=True, slots=True)

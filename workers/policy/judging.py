@@ -127,12 +127,13 @@ def people_said(brief: Brief) -> list[str]:
 
 
 def came_from_elsewhere(brief: Brief) -> list[str]:
-    """Texts in the brief that others wrote: outputs, memory, reasons that quote them."""
+    """Texts in the brief that others wrote: outputs, memory, notes, reasons that quote them."""
     same = brief.authored and brief.inputs == brief.stated
     resolved = [] if same else [brief.objective, *leaves(brief.inputs)]
     return [
         *leaves({k: v for k, v in brief.needs.items() if v is not None}),
         *(m.text for m in brief.recalled),
+        *(text for note in brief.board for text in (note.key, note.text)),
         *brief.reasons,
         *resolved,
     ]

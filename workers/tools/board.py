@@ -47,7 +47,15 @@ def _write(brief: Brief) -> Tool:
         clean = bool(read) and not read[-1].from_elsewhere
         trust = "unverified" if clean else "untrusted"
         writer = f"{brief.agent} at {brief.key}"
-        memory.blackboard_put(brief.goal_id, args["key"], args["text"], actor=writer, trust=trust)
+        memory.blackboard_put(
+            brief.goal_id,
+            args["key"],
+            args["text"],
+            actor=writer,
+            trust=trust,
+            task_id=brief.task_id,
+            lineage=brief.lineage,
+        )
         return f"stands there as {trust}"
 
     return Tool(

@@ -1,0 +1,46 @@
+"""`memory eval`: how well recall finds what questions need, on a public data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agentsys.kernel.errors import BadInput
+from memory.cli.verbs import Options, Speech, Verbs
+from memory.evaluating.running import HARNESSES, evaluate
+
+
+def register(verbs: Verbs) -> None:
+    text = "how well recall finds what questions need, on a public data set"
+    measured = verbs.add("eval", text, do_eval)
+    measured.add_argument("--harness", choices=sorted(HARNESSES), required=True)
+    measured.add_argument(
+        "--data", required=True, type=Path, help="LoCoMo's locomo10.json, or BEAM's chats/100K"
+    )
+    measured.add_argument("--keep", type=float, help="after pruning to a share, such as 0.5")
+    measured.add_argument("--digests", action="store_true", help="with digests written")
+    measured.add_argument("--limit", type=int, help="only so many conversations")
+
+
+def do_eval(say: Speech, options: Options) -> None:
+    if not options["data"].exists():
+        problem = f"there is nothing at {options['data']}; docs/memory.md says where the sets are"
+        raise BadInput(what="--data", problems=[problem])
+    found = evaluate(
+        options["harness"],
+        options["data"],
+        limit=options["limit"],
+        keep=options["keep"],
+        digests=options["digests"],
+        tell=say.note,
+    )
+    if say.as_json:
+        say.emit(found)
+        return
+    rows = {"overall": found["overall"], **found["categories"]}
+    columns = ("questions", "R@5", "R@10", "R@20", "MRR")
+    say.show(("", *columns), ((name, *(row[c] for c in columns)) for name, row in rows.items()))
+    taken = found["milliseconds_a_question"]
+    say.note(
+        f"{found['memories']} memories, {found['adds_per_second']} a second;"
+        f" a question took {taken['p50']} ms (p95 {taken['p95']})"
+    )

@@ -1,0 +1,285 @@
+"""Memories from a file that `memory export` wrote, or that looks like one.
+
+The file is read twice: first every line is looked at, and nothing is written if one is wrong. A file
+raises no trust: what it calls verified is unverified here, and a pin is not taken, unless a person
+says otherwise. All of it is one transaction and one batch, `import-HASH`, so that it can be rolled
+back as one; the same file into the same namespace again adds nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.db import connection, transaction
+
+from agentsys.kernel.errors import BadInput
+from agentsys.kernel.hashing import digest, plain
+from memory.chunks import index_missing
+from memory.contracts import MemoryDraft
+from memory.domain.sameness import gist
+from memory.domain.transfer import (
+    LINE_MAX,
+    circles,
+    content_line,
+    header_problems,
+    row_problems,
+)
+from memory.models import LAYERS, TRUST, Memory
+from memory.recall import source_of
+from memory.store import check
+
+PROBLEMS_MAX = 20
+ROWS_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """`said_already`: what a live memory of the namespace says. With `dry_run` nothing was written."""
+
+    namespace: str
+    batch: str
+    memories: int
+    added: int
+    said_already: int
+    imported_before: int
+    lowered: int
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    header: Mapping[str, Any]
+    batch: str
+
+
+def memories_import(
+    path: Path, namespace: str, *, trusted: bool = False, dry_run: bool = False
+) -> ImportReport:
+    """Add the file's memories to `namespace`. BadInput with the number of each line that is wrong;
+    nothing was written then. `trusted`: a person vouches for the trust and the pins in the file."""
+    check([MemoryDraft(namespace=namespace, layer=LAYERS[0], text="")])
+    checked = _checked(path)
+    with transaction.atomic():
+        _lock(namespace, checked.batch)
+        report = _written(path, namespace, checked, trusted=trusted)
+        if dry_run:
+            transaction.set_rollback(True)
+    if not dry_run:
+        index_missing()
+    return report if not dry_run else ImportReport(**{**_dict(report), "dry_run": True})
+
+
+def _dict(report: ImportReport) -> dict[str, Any]:
+    return {name: getattr(report, name) for name in report.__dataclass_fields__}
+
+
+def _lock(namespace: str, batch: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", [f"{namespace}\n{batch}"]
+        )
+
+
+# --- Looking at it -------------------------------------------------------------------------------
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="\n") as file:
+            yield from enumerate(file, 1)
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(what=f"import {path}", problems=[f"it cannot be read: {error}"]) from error
+
+
+def _checked(path: Path) -> _Checked:
+    problems: list[str] = []
+    header: Any = None
+    lines, content = hashlib.sha256(), hashlib.sha256()
+    links: list[int | None] = []
+    for number, line in _lines(path):
+        row = _json(line)
+        if number == 1:
+            header, found = row, header_problems(row)
+            if found:
+                raise BadInput(what=f"import {path}", problems=[f"line 1: {p}" for p in found])
+            continue
+        found = row_problems(row, number - 1, header["memories"], LAYERS)
+        lines.update(line.encode())
+        if not found:
+            content.update(content_line(row))
+            links.append(row["supersedes"])
+        problems += [f"line {number}: {problem}" for problem in found]
+    if header is None:
+        raise BadInput(what=f"import {path}", problems=["it is empty; expected a header in line 1"])
+    if not problems:
+        problems = _as_a_whole(header, links, lines.hexdigest(), content.hexdigest())
+    if problems:
+        more = len(problems) - PROBLEMS_MAX
+        shown = problems[:PROBLEMS_MAX] + ([f"and {more} problems more"] if more > 0 else [])
+        raise BadInput(what=f"import {path}", problems=shown)
+    return _Checked(header, f"import-{lines.hexdigest()[:12]}")
+
+
+def _json(line: str) -> Any:
+    if len(line) > LINE_MAX:
+        return None
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _as_a_whole(
+    header: Mapping[str, Any], links: Sequence[int | None], sha256: str, content: str
+) -> list[str]:
+    if len(links) != header["memories"]:
+        said = header["memories"]
+        return [f"{len(links)} memories follow the header, which says {said}: was it cut off?"]
+    problems = [f"line {n + 1}: what it supersedes leads back to itself" for n in circles(links)]
+    for name, found in (("sha256", sha256), ("content", content)):
+        if header[name] != found:
+            problems.append(
+                f"{name} of the lines is {found[:12]}…, the header says {header[name][:12]}…:"
+                " the file was changed after it was written; export it anew"
+            )
+    return problems
+
+
+# --- Writing it ----------------------------------------------------------------------------------
+
+
+def _written(path: Path, namespace: str, checked: _Checked, *, trusted: bool) -> ImportReport:
+    batch = checked.batch
+    ids = _imported_before(namespace, batch)
+    before, added, lowered = len(ids), 0, 0
+    there = _there(namespace)
+    links: list[tuple[int, int | None, int | None]] = []
+    waiting: list[tuple[int, Memory]] = []
+    for number, line in _lines(path):
+        if number == 1:
+            continue
+        row = json.loads(line)
+        place = number - 1
+        if place in ids:
+            continue
+        links.append((place, row["supersedes"], row["parent"]))
+        made = _memory(row, namespace, checked, place, trusted=trusted)
+        lowered += made.trust != row["trust"]
+        key = (made.layer, made.text_hash)
+        if made.state == "live" and made.valid_to is None:
+            if key in there:
+                ids[place] = there[key]
+                continue
+            there[key] = 0
+        waiting.append((place, made))
+        if len(waiting) >= ROWS_AT_ONCE:
+            added += _insert(waiting, ids, there)
+    added += _insert(waiting, ids, there)
+    _link(links, ids, batch)
+    return ImportReport(
+        namespace=namespace,
+        batch=batch,
+        memories=checked.header["memories"],
+        added=added,
+        said_already=checked.header["memories"] - before - added,
+        imported_before=before,
+        lowered=lowered,
+        dry_run=False,
+    )
+
+
+def _imported_before(namespace: str, batch: str) -> dict[int, int]:
+    rows = Memory.objects.filter(namespace=namespace, batch=batch)
+    return dict(rows.values_list("provenance__import__memory", "pk"))
+
+
+def _there(namespace: str) -> dict[tuple[str, str], int]:
+    rows = Memory.objects.filter(namespace=namespace, state="live", valid_to=None)
+    return {(layer, said): pk for layer, said, pk in rows.values_list("layer", "text_hash", "pk")}
+
+
+def _insert(
+    waiting: list[tuple[int, Memory]], ids: dict[int, int], there: dict[tuple[str, str], int]
+) -> int:
+    rows = Memory.objects.bulk_create([row for _, row in waiting])
+    for (place, _), row in zip(waiting, rows, strict=True):
+        ids[place] = row.pk
+        if (row.layer, row.text_hash) in there:
+            there[row.layer, row.text_hash] = row.pk
+    done = len(waiting)
+    waiting.clear()
+    return done
+
+
+def _memory(
+    row: Mapping[str, Any], namespace: str, checked: _Checked, place: int, *, trusted: bool
+) -> Memory:
+    trust = row["trust"]
+    if not trusted:
+        trust = max(trust, "unverified", key=TRUST.index)
+    text = str(plain(row["text"])).strip()
+    came = source_of(row["provenance"])
+    provenance = {
+        "source": f"{checked.batch}: {came}" if came else checked.batch,
+        "import": {
+            "memory": place,
+            "namespace": str(checked.header.get("namespace", ""))[:80],
+            "trust": row["trust"],
+            "batch": row["batch"],
+            "provenance": row["provenance"],
+        },
+    }
+    return Memory(
+        namespace=namespace,
+        layer=row["layer"],
+        kind=row["kind"],
+        actor=str(plain(row["actor"])),
+        session=str(plain(row["session"])),
+        seq=row["seq"],
+        batch=checked.batch,
+        level=row["level"],
+        text=text,
+        text_hash=digest(_identity(row, text, trust)),
+        importance=float(row["importance"]),
+        occurred_at=row["occurred_at"],
+        valid_from=row["valid_from"],
+        valid_to=row["valid_to"],
+        pinned=bool(trusted and row["pinned"] and trust != "untrusted"),
+        trust=trust,
+        provenance=plain(provenance),
+        state=row["state"],
+    )
+
+
+def _identity(row: Mapping[str, Any], text: str, trust: str) -> list[Any]:
+    """As in `memory.store`, but a ledger's place and a goal's number are those of where it came from,
+    so that episodes and notes of other goals stay apart."""
+    facts = row["provenance"]
+    if row["layer"] == "episodic" and facts.get("ledger_seq"):
+        return ["imported episode", facts.get("goal_id"), facts["ledger_seq"], text]
+    if row["layer"] == "working" and facts.get("key"):
+        return ["key", facts["key"], text]
+    return [list(gist(text)) or text, trust]
+
+
+def _link(
+    links: Sequence[tuple[int, int | None, int | None]], ids: Mapping[int, int], batch: str
+) -> None:
+    """Links of the rows that came with this import; a row that was there keeps its own."""
+    linked = [
+        (ids[place], ids.get(old or 0), ids.get(parent or 0))
+        for place, old, parent in links
+        if old or parent
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE agentsys_memory_memory m SET supersedes_id = l.old, parent_id = l.parent"
+            " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS l(id, old, parent)"
+            " WHERE m.id = l.id AND m.batch = %s",
+            [*([list(column) for column in zip(*linked, strict=True)] or [[], [], []]), batch],
+        )

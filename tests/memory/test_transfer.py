@@ -1,0 +1,199 @@
+"""Export and import: the same content comes back, no trust is raised, and nothing comes twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agentsys.kernel.errors import BadInput, NoSuchName
+from memory import services as memory
+from memory.models import Chunk, Memory
+
+pytestmark = pytest.mark.django_db
+
+
+def command(*words: str) -> tuple[str, str]:
+    out, err = StringIO(), StringIO()
+    call_command("memory", *words, stdout=out, stderr=err)
+    return out.getvalue(), err.getvalue()
+
+
+def told(*words: str) -> Any:
+    return json.loads(command(*words, "--json")[0])
+
+
+@pytest.fixture
+def filled() -> str:
+    """Every kind of row: versions, a pin, an episode, a session, another label of trust, a digest."""
+    old = memory.remember("project-1", "semantic", "The port is 80", kind="fact", trust="verified")
+    memory.supersede(old, "The port is 8443", actor="ann")
+    memory.remember("project-1", "semantic", "Keep the old log", pinned=True, actor="bob")
+    memory.remember("project-1", "semantic", "A stranger wrote this", trust="untrusted")
+    memory.remember("project-1", "semantic", "The port is 8443", trust="unverified")
+    for seq in (1, 2):
+        facts = {"goal_id": 3, "ledger_seq": seq}
+        memory.remember("project-1", "episodic", "The task was done", provenance=facts, goal_id=3)
+    memory.remember_many(
+        [memory.MemoryDraft("project-1", "episodic", f"Said number {n}", session="s") for n in "12"]
+    )
+    parent = memory.remember("project-1", "episodic", "A digest of the sitting")
+    Memory.objects.filter(session="s").update(parent=parent, state="cold")
+    gone = memory.remember("project-1", "semantic", "A secret that is to go")
+    memory.forget(gone, "ann", "asked to")
+    return "project-1"
+
+
+def exported(namespace: str, folder: Path) -> Path:
+    out = folder / f"{namespace}.jsonl"
+    command("export", "--namespace", namespace, "--out", str(out))
+    return out
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_what_is_exported_and_imported_is_the_same_content(filled: str, tmp_path: Path) -> None:
+    path = exported(filled, tmp_path)
+    report = told("import", str(path), "--namespace", "project-2", "--trust")
+    assert (report["added"], report["memories"], report["said_already"]) == (10, 10, 0)
+    again = exported("project-2", tmp_path)
+    before, after = lines_of(path), lines_of(again)
+    assert before[0]["content"] == after[0]["content"] == memory.content_hash("project-2")
+    kept = ("text", "layer", "kind", "trust", "state", "valid_to", "pinned", "supersedes", "parent")
+    assert [[row[k] for k in kept] for row in before[1:]] == [
+        [row[k] for k in kept] for row in after[1:]
+    ]
+    assert [row["provenance"]["import"]["provenance"] for row in after[1:]] == [
+        row["provenance"] for row in before[1:]
+    ]
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_what_was_imported_is_found_with_its_versions(filled: str, tmp_path: Path) -> None:
+    path = exported(filled, tmp_path)
+    told("import", str(path), "--namespace", "project-2", "--trust")
+    hit = next(h for h in memory.recall("project-2", "which port") if h.superseded)
+    assert (hit.text, hit.superseded) == ("The port is 8443", ("The port is 80",))
+    live = Memory.objects.filter(namespace="project-2", state="live").count()
+    assert Chunk.objects.filter(namespace="project-2", n=0).count() == live
+
+
+def test_a_file_raises_no_trust_and_takes_no_pin(filled: str, tmp_path: Path) -> None:
+    out, note = command("import", str(exported(filled, tmp_path)), "--namespace", "project-2")
+    rows = Memory.objects.filter(namespace="project-2")
+    assert set(rows.values_list("trust", "pinned")) == {("unverified", False), ("untrusted", False)}
+    assert "of 10 memories were added to project-2 as import-" in out
+    assert "are unverified here; --trust" in note
+
+
+def test_the_same_file_again_adds_nothing(filled: str, tmp_path: Path) -> None:
+    path = exported(filled, tmp_path)
+    first = told("import", str(path), "--namespace", "project-2")
+    again = told("import", str(path), "--namespace", "project-2")
+    before = list(Memory.objects.filter(namespace="project-2").values_list("pk", "access_count"))
+    assert again["added"] == 0
+    assert again["imported_before"] == first["added"]
+    assert again["batch"] == first["batch"]
+    assert len(before) == first["added"]
+
+
+def test_what_is_said_already_is_not_said_twice(tmp_path: Path) -> None:
+    memory.remember("project-1", "semantic", "Deploys go to atlas")
+    path = exported("project-1", tmp_path)
+    own = memory.remember("project-2", "semantic", "Deploys go to atlas", kind="fact")
+    report = told("import", str(path), "--namespace", "project-2")
+    assert (report["added"], report["said_already"]) == (0, 1)
+    assert Memory.objects.get(namespace="project-2").pk == own
+
+
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(filled: str, tmp_path: Path) -> None:
+    path = exported(filled, tmp_path)
+    report = told("import", str(path), "--namespace", "project-2", "--dry-run")
+    assert (report["dry_run"], report["added"]) == (True, 9)  # two ports are one at one trust
+    assert not Memory.objects.filter(namespace="project-2").exists()
+
+
+def test_what_was_forgotten_is_not_exported(filled: str, tmp_path: Path) -> None:
+    assert "secret" not in exported(filled, tmp_path).read_text()
+
+
+def test_without_out_the_lines_go_to_stdout(filled: str) -> None:
+    out, note = command("export", "--namespace", filled)
+    assert json.loads(out.splitlines()[0])["memories"] == len(out.splitlines()) - 1 == 10
+    assert memory.content_hash(filled) in note
+
+
+def test_a_namespace_that_holds_nothing_is_named(filled: str, tmp_path: Path) -> None:
+    with pytest.raises(NoSuchName, match="project-1"):
+        exported("project-9", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+Change = Callable[[list[dict[str, Any]]], Any]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda rows: rows[1].update(layer="lore"), "line 2: layer is \"lore\"; expected one of"),
+        (lambda rows: rows[2].update(text=""), "line 3: text must have 1 to"),
+        (lambda rows: rows[3].pop("trust"), "line 4: `trust` is missing"),
+        (lambda rows: rows[3].update(colour=1), "line 4: unknown field `colour`"),
+        (lambda rows: rows[2].update(supersedes=99), "line 3: supersedes is 99"),
+        (lambda rows: rows[2].update(supersedes=2), "line 3: supersedes is 2"),
+        (lambda rows: rows[2].update(occurred_at="yesterday"), "line 3: occurred_at is"),
+        (lambda rows: rows[2].update(occurred_at="2026-01-01T00:00:00"), "a time with its zone"),
+        (lambda rows: rows[2].update(importance=float("nan")), "importance is NaN"),
+        (lambda rows: rows[2].update(level=True), "level is true; expected 0 to 4"),
+        (lambda rows: rows[2].update(text="changed"), "changed after it was written"),
+        (lambda rows: rows.pop(), "was it cut off"),
+        (lambda rows: rows[0].update(version=9), "line 1: version is 9; this agentsys reads 1"),
+        (lambda rows: rows.pop(0), "line 1: no header of an export"),
+        (lambda rows: rows[1].update(supersedes=2), "leads back to itself"),
+    ],
+)  # fmt: skip
+def test_a_file_with_a_wrong_line_is_refused_by_its_number_and_nothing_is_written(
+    filled: str, tmp_path: Path, change: Change, problem: str
+) -> None:
+    path = exported(filled, tmp_path)
+    rows = lines_of(path)
+    change(rows)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(BadInput) as refused:
+        command("import", str(path), "--namespace", "project-2")
+    assert problem in str(refused.value)
+    assert not Memory.objects.filter(namespace="project-2").exists()
+
+
+def test_what_is_no_file_of_lines_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("")
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+    for name, problem in (("empty", "empty"), ("bytes", "cannot be read"), ("none", "read")):
+        with pytest.raises(BadInput, match=problem):
+            command("import", str(tmp_path / name), "--namespace", "project-2")
+
+
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=40)
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts=st.lists(TEXTS, min_size=1, max_size=6))
+def test_any_text_survives_the_way_there_and_back(texts: list[str], tmp_path: Path) -> None:
+    Memory.objects.all().delete()
+    now = timezone.now()
+    drafts = [memory.MemoryDraft("project-1", "semantic", t, occurred_at=now) for t in texts]
+    if not any(memory.remember_many(drafts)):
+        return
+    report = memory.memories_import(exported("project-1", tmp_path), "project-2")
+    assert report.added == report.memories
+    assert memory.content_hash("project-1") == memory.content_hash("project-2")
