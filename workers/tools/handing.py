@@ -42,6 +42,7 @@ def _remember(brief: Brief) -> Tool:
             provenance={"task": brief.key, "attempt": brief.attempt_id, "by": "remember"},
             goal_id=brief.goal_id,
             task_id=brief.task_id,
+            batch=f"attempt-{brief.attempt_id}",
         )
         return f"kept as {trust}" if kept else "not kept: it says nothing"
 
