@@ -45,7 +45,8 @@ FROM unnest(%s::text[], %s::text[], %s::bytea[]) AS s(text, embedding, tokens)
 _ROWS = """
 WITH pair AS (
     SELECT i, %(prefix)s || (i %% %(namespaces)s) AS namespace,
-           1 + (random() * (%(sentences)s - 1))::integer AS a, 1 + (random() * (%(sentences)s - 1))::integer AS b
+           1 + (random() * (%(sentences)s - 1))::integer AS a,
+           1 + (random() * (%(sentences)s - 1))::integer AS b
     FROM generate_series(%(first)s::integer, %(last)s::integer) AS i
 ), made AS (
     SELECT i, namespace, a.text || '. ' || b.text || ' ' || i AS text,
@@ -87,7 +88,7 @@ def bench(sizes: Sizes, *, seed: int, tell: Tell) -> dict[str, Any]:
             "there are memories in this database; AGENTSYS_HOME=/some/folder gives one of its own"
         )
         raise BadInput(what="bench", problems=[problem])
-    chosen = random.Random(seed)
+    chosen = random.Random(seed)  # noqa: S311 - no secret
     sentences = _sentences(chosen)
     began = time.perf_counter()
     _fill(sizes, sentences, tell)

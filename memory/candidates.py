@@ -2,10 +2,11 @@
 
 All of a scope is read, exactly: a filter behind an approximate vector index finds almost nothing in
 a small scope. A namespace of more than 20,000 has an index of its own (`memory.near`), which is read
-until enough rows pass the filter, and only what is found is looked at. The words of a query are ORed and weighed by BM25 over pieces of texts, the best piece
-speaking for its memory; words come out of PostgreSQL's own parser and go back as numbers, so no text
-of a query is ever read as an operator. What was said just before and after a candidate comes with it:
-its scores say something about the candidate's.
+until enough rows pass the filter, and only what is found is looked at. The words of a query are ORed
+and weighed by BM25 over pieces of texts, the best piece speaking for its memory; words come out of
+PostgreSQL's own parser and go back as numbers, so no text of a query is ever read as an operator.
+What was said just before and after a candidate comes with it: its scores say something about the
+candidate's.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from django.db import connection, transaction
 from agentsys.gateway.embedding import Query
 from memory import near
 from memory.chunks import current_embedder, literals
-from memory.domain.ranking import Candidate, Usual
+from memory.domain.ranking import BESIDE_MAX, Candidate, Usual
 from memory.models import LAYERS
 
 CANDIDATES_MAX = 200  # of each leg
@@ -82,11 +83,12 @@ WITH scope AS MATERIALIZED (
     UNION
     (SELECT memory_id FROM scope WHERE pinned ORDER BY memory_id DESC LIMIT %(pinned_max)s)
 ), beside AS (
-    SELECT near.memory_id FROM found JOIN scope AS f USING (memory_id)
-    CROSS JOIN (VALUES (-1), (1)) AS step(by)
+    -- The nearest on each side: what stood between may be cold by now.
+    SELECT DISTINCT ON (f.memory_id, side) near.memory_id FROM found JOIN scope AS f USING (memory_id)
+    CROSS JOIN (VALUES (-1), (1)) AS sides(side) CROSS JOIN generate_series(1, %(beside)s) AS away
     JOIN scope AS near ON near.namespace = f.namespace AND near.session = f.session
-                      AND near.seq = f.seq + step.by
-    WHERE f.session <> ''
+                      AND near.seq = f.seq + side * away
+    WHERE f.session <> '' ORDER BY f.memory_id, side, away
 )
 SELECT memory_id, bm25, cosine, pinned, importance, actor, namespace || session, seq, occurred_at, words,
        kind, memory_id IN (SELECT memory_id FROM found)
@@ -140,7 +142,7 @@ WHERE namespace = ANY(%s) AND memory_id = ANY(%s) AND n = 0 AND embed_model = %s
 
 _USUAL = f"""
 SELECT actor, count(*), avg(words)::float8 FROM
-    (SELECT actor, words FROM agentsys_memory_chunk WHERE {_SCOPE} LIMIT %(sample)s) AS sample
+    (SELECT actor, words FROM agentsys_memory_chunk WHERE {_SCOPE} AND level = 0 LIMIT %(sample)s) AS sample
 GROUP BY actor
 """  # noqa: S608 - as above
 
@@ -180,6 +182,7 @@ def candidates(scope: Scope, query: str, encoded: Query) -> list[Candidate]:
         "model": current_embedder().name,
         "limit": CANDIDATES_MAX,
         "pinned_max": PINNED_MAX,
+        "beside": BESIDE_MAX,
     }
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_TERMS, [query, WORDS_MAX, list(scope.namespaces)])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Count, Q
 
+from memory.auditing import audit
 from memory.blackboard import (
     BOARD_KEY_MAX,
     BOARD_TEXT_MAX,
@@ -16,8 +18,10 @@ from memory.blackboard import (
     working_clear,
 )
 from memory.chunks import current_embedder
+from memory.consolidation import consolidate
 from memory.contracts import (
     UNTRIED,
+    Forgotten,
     MemoryDraft,
     PlaybookView,
     PruneReport,
@@ -28,7 +32,9 @@ from memory.current import Standing, links_for
 from memory.episodes import episodes_from_ledger
 from memory.exporting import Exported, content_hash, memories_export
 from memory.figures import figures as _figures
+from memory.forgetting import forget_subject
 from memory.importing import ImportReport, memories_import
+from memory.maintaining import maintain
 from memory.models import Chunk, Memory
 from memory.playbooks import (
     playbook_get,
@@ -56,7 +62,7 @@ from memory.quarantine import (
     release_verified,
 )
 from memory.recall import recall
-from memory.retention import ROWS_MAX, maintain, prune
+from memory.retention import prune, prune_all, usage
 from memory.rollback import Batch, held_hash, rollback
 from memory.store import remember, remember_many
 from memory.versions import (
@@ -73,10 +79,10 @@ from memory.versions import (
 __all__ = [
     "BOARD_KEY_MAX",
     "BOARD_TEXT_MAX",
-    "ROWS_MAX",
     "UNTRIED",
     "Batch",
     "Exported",
+    "Forgotten",
     "ImportReport",
     "MemoryDraft",
     "NotCurrent",
@@ -88,15 +94,18 @@ __all__ = [
     "RollbackReport",
     "Standing",
     "TooLittleTrust",
+    "audit",
     "blackboard_drop",
     "blackboard_get",
     "blackboard_promote",
     "blackboard_put",
+    "consolidate",
     "content_hash",
     "episodes_from_ledger",
     "events_of",
     "figures",
     "forget",
+    "forget_subject",
     "held_hash",
     "history",
     "links_for",
@@ -118,6 +127,7 @@ __all__ = [
     "playbook_versions",
     "playbooks",
     "prune",
+    "prune_all",
     "quarantine_list",
     "quarantine_reject",
     "quarantine_release",
@@ -129,6 +139,7 @@ __all__ = [
     "stats",
     "supersede",
     "unpin",
+    "usage",
     "working_clear",
 ]
 
@@ -156,11 +167,12 @@ def stats(namespace: str | None = None) -> dict[str, Any]:
         **totals,
         "unindexed": totals["live"] - indexed.count(),
         "playbooks": len(playbooks(namespace or "")),
-        "rows_max": ROWS_MAX,
+        "rows_max": settings.AGENTSYS.memory_rows_max,
+        "bytes_max": settings.AGENTSYS.memory_bytes_max,
         "embedder": current_embedder().name,
     }
 
 
 def figures(namespace: str | None = None) -> dict[str, Any]:
     """Rows and bytes by namespace, layer, state and level; shares of budgets; models of vectors."""
-    return _figures(namespace, rows_max=ROWS_MAX)
+    return _figures(namespace, rows_max=settings.AGENTSYS.memory_rows_max)

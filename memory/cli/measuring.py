@@ -17,6 +17,8 @@ def register(verbs: Verbs) -> None:
     measured.add_argument(
         "--data", required=True, type=Path, help="LoCoMo's locomo10.json, or BEAM's chats/100K"
     )
+    measured.add_argument("--keep", type=float, help="after pruning to a share, such as 0.5")
+    measured.add_argument("--digests", action="store_true", help="with digests written")
     measured.add_argument("--limit", type=int, help="only so many conversations")
 
     timed = verbs.add(
@@ -39,7 +41,14 @@ def do_eval(say: Speech, options: Options) -> None:
     if not options["data"].exists():
         problem = f"there is nothing at {options['data']}; docs/memory.md says where the sets are"
         raise BadInput(what="--data", problems=[problem])
-    found = evaluate(options["harness"], options["data"], limit=options["limit"], tell=say.note)
+    found = evaluate(
+        options["harness"],
+        options["data"],
+        limit=options["limit"],
+        keep=options["keep"],
+        digests=options["digests"],
+        tell=say.note,
+    )
     if say.as_json:
         say.emit(found)
         return
