@@ -30,6 +30,7 @@ from memory.playbooks import (
     playbook_uses,
     playbook_versions,
     playbooks,
+    playbooks_usable,
 )
 from memory.procedures import (
     NotInState,
@@ -96,6 +97,7 @@ __all__ = [
     "playbook_uses",
     "playbook_versions",
     "playbooks",
+    "playbooks_usable",
     "prune",
     "recall",
     "remember",
