@@ -77,13 +77,13 @@ COMPILE := $(UV) pip compile -q --universal --python-version 3.11 --generate-has
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --no-strip-extras pyproject.toml
 
 # All but local-llm, which is heavy: requirements/local-llm.txt.
-LOCKED := embedded code-tools properties openai anthropic google ollama console tests dev
+LOCKED := embedded code-tools embed properties openai anthropic google ollama console tests dev
 
 lock: ## write the locks anew (needs uv, or UV=/path/to/uv); UPGRADE=1 takes newer versions
 	$(COMPILE) $(if $(UPGRADE),--upgrade) $(foreach extra,$(LOCKED),--extra $(extra)) \
 		-o requirements/dev.lock
 	$(COMPILE) --extra embedded --extra code-tools -c requirements/dev.lock -o requirements/run.lock
-	$(COMPILE) --extra embedded --extra code-tools --extra console --extra openai --extra anthropic \
+	$(COMPILE) --extra embedded --extra code-tools --extra embed --extra console --extra openai --extra anthropic \
 		--extra google --extra ollama -c requirements/dev.lock -o requirements/server.lock
 
 clean: ## everything that can be made again; keeps .agentsys, where your goals are

@@ -47,7 +47,7 @@ class Config:
     breaker_outages: int = 5  # in a row; then the provider is not asked for a while
     breaker_seconds: float = 30.0  # the first such pause; doubles up to five minutes
     verifier_floor: float = 0.7  # precision below which a measured verifier only advises
-    embedder: str = "wordllama"  # wordllama | hashing
+    embedder: str = "auto"  # auto | minilm | wordllama | hashing
     on_drift: str = "restart"  # restart | ask: what follows when a model agent left its task
     sandbox: str = "auto"  # auto | none (runs without isolation; never with untrusted input)
     fetch_hosts: str = ""  # that agents may fetch pages from, e.g. docs.example.org,*.example.net
@@ -59,7 +59,7 @@ class Config:
 CHOICES = {
     "sandbox": ("auto", "none"),
     "on_drift": ("restart", "ask"),
-    "embedder": ("wordllama", "hashing"),
+    "embedder": ("auto", "minilm", "wordllama", "hashing"),
     "log_format": ("console", "json"),
     "log_level": ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
 }

@@ -16,6 +16,7 @@ from typing import Any
 
 from django.db import connection
 
+from agentsys.gateway.embedding import Query
 from memory.chunks import current_embedder, literals
 from memory.domain.ranking import Candidate, Usual
 from memory.models import LAYERS
@@ -63,7 +64,7 @@ _NO_WORDS = ", scored AS (SELECT NULL::bigint AS memory_id, NULL::float8 AS bm25
 
 _CANDIDATES = f"""
 WITH scope AS MATERIALIZED (
-    SELECT memory_id, namespace, session, seq, actor, occurred_at, importance, pinned, words,
+    SELECT memory_id, namespace, session, seq, actor, occurred_at, importance, pinned, words, kind,
            CASE WHEN embed_model = %(model)s AND %(vector)s::text IS NOT NULL
                 THEN 1 - (embedding <=> %(vector)s::halfvec) END AS cosine
     FROM agentsys_memory_chunk WHERE {_SCOPE}
@@ -83,10 +84,15 @@ WITH scope AS MATERIALIZED (
     WHERE f.session <> ''
 )
 SELECT memory_id, bm25, cosine, pinned, importance, actor, namespace || session, seq, occurred_at, words,
-       memory_id IN (SELECT memory_id FROM found)
+       kind, memory_id IN (SELECT memory_id FROM found)
 FROM scope LEFT JOIN scored USING (memory_id)
 WHERE memory_id IN (SELECT memory_id FROM found UNION SELECT memory_id FROM beside)
 """  # noqa: S608 - the scope is text of this module; values are parameters
+
+_TOKENS = """
+SELECT memory_id, tokens FROM agentsys_memory_chunk
+WHERE namespace = ANY(%s) AND memory_id = ANY(%s) AND n = 0 AND embed_model = %s AND tokens IS NOT NULL
+"""
 
 _USUAL = f"""
 SELECT actor, count(*), avg(words)::float8 FROM
@@ -122,13 +128,12 @@ def cleaned(query: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def candidates(scope: Scope, query: str) -> list[Candidate]:
+def candidates(scope: Scope, query: str, encoded: Query) -> list[Candidate]:
     """What may answer `query`, with what is needed to rank it."""
-    model = current_embedder()
     asked: dict[str, Any] = {
         **scope.parameters(),
-        "vector": literals(model.embed_query(query)[None, :])[0],
-        "model": model.name,
+        "vector": literals(encoded.vector[None, :])[0],
+        "model": current_embedder().name,
         "limit": CANDIDATES_MAX,
         "pinned_max": PINNED_MAX,
     }
@@ -138,6 +143,13 @@ def candidates(scope: Scope, query: str) -> list[Candidate]:
         lexical, words = _lexical(terms)
         cursor.execute(_CANDIDATES.format(lexical=lexical), {**asked, **words})
         return [Candidate(*row) for row in cursor.fetchall()]
+
+
+def tokens(namespaces: Sequence[str], ids: Sequence[int]) -> dict[int, bytes]:
+    """The states of the tokens of the first piece's memory, by id."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TOKENS, [list(namespaces), list(ids), current_embedder().name])
+        return dict(cursor.fetchall())
 
 
 def usual(scope: Scope) -> list[Usual]:

@@ -14,7 +14,8 @@ from typing import Any
 from django.conf import settings
 from django.db import connection, transaction
 
-from agentsys.gateway.embeddings import Embedder, Vectors, embedder
+from agentsys.gateway.embedding import Embedder, Vectors
+from agentsys.gateway.embeddings import embedder
 from memory.domain.pieces import pieces
 
 INDEX_MAX = 20_000  # memories of one pass
@@ -23,9 +24,9 @@ INDEX_BATCH = 500
 # The heading goes before each piece: who said it and on which day are words to be found by.
 INSERT_CHUNKS = """
 INSERT INTO agentsys_memory_chunk
-    (namespace, memory_id, n, layer, actor, session, seq, level, occurred_at, valid_from, valid_to,
+    (namespace, memory_id, n, layer, kind, actor, session, seq, level, occurred_at, valid_from, valid_to,
      pinned, importance, words, length, terms, counts, embed_model, embedding, tokens)
-SELECT m.namespace, m.id, p.n, m.layer, m.actor, m.session, m.seq, m.level, m.occurred_at,
+SELECT m.namespace, m.id, p.n, m.layer, m.kind, m.actor, m.session, m.seq, m.level, m.occurred_at,
        m.valid_from, m.valid_to, m.pinned, m.importance, p.words, t.length, t.terms, t.counts,
        %(model)s, p.embedding::halfvec, p.tokens
 FROM {memories} AS m

@@ -106,6 +106,7 @@ class Chunk(models.Model):
     memory_id = models.BigIntegerField()
     n = models.PositiveSmallIntegerField()
     layer = models.CharField(max_length=12)
+    kind = models.CharField(max_length=24, default="note", db_default="note")
     actor = models.CharField(max_length=150)
     session = models.CharField(max_length=80)
     seq = models.PositiveIntegerField()

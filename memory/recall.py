@@ -9,8 +9,10 @@ from typing import Any
 from django.db import connection, transaction
 
 from agentsys.kernel.errors import BadInput
-from memory.candidates import Scope, candidates, cleaned, usual
+from memory.candidates import Scope, candidates, cleaned, tokens, usual
+from memory.chunks import current_embedder
 from memory.contracts import Recalled
+from memory.domain.late import late_interaction
 from memory.domain.ranking import Ranked, fitting, rank
 from memory.domain.sameness import gist
 from memory.models import LAYERS, Memory
@@ -64,7 +66,7 @@ def recall(
         return []
     asked = cleaned(query)
     with transaction.atomic():
-        ranked = rank(candidates(scope, asked), asked, usual(scope))
+        ranked = _ranked(scope, asked)
         chosen = _distinct(ranked, k)
         shown = fitting([row.text for row, _ in chosen], budget_tokens)
         ids = [chosen[n][0].pk for n, _ in shown]
@@ -74,6 +76,15 @@ def recall(
         _recalled(chosen[n][0], text, chosen[n][1], explain, older.get(chosen[n][0].pk, ()))
         for n, text in shown
     ]
+
+
+def _ranked(scope: Scope, asked: str) -> list[Ranked]:
+    query = current_embedder().encode_query(asked)
+    found, writing = candidates(scope, asked, query), usual(scope)
+    if query.states is None:
+        return rank(found, asked, writing)
+    packed = tokens(scope.namespaces, [c.id for c in found])
+    return rank(found, asked, writing, late_interaction(query, packed))
 
 
 def _known(layers: Sequence[str] | None) -> Sequence[str] | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Count, Q
 
 from memory.blackboard import (
@@ -132,7 +131,7 @@ def stats(namespace: str | None = None) -> dict[str, Any]:
         "unindexed": totals["live"] - indexed.count(),
         "playbooks": len(playbooks(namespace or "")),
         "rows_max": ROWS_MAX,
-        "embedder": settings.AGENTSYS.embedder,
+        "embedder": current_embedder().name,
     }
 
 

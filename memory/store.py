@@ -23,7 +23,9 @@ from agentsys.kernel.hashing import canonical, digest, plain
 from memory.chunks import INSERT_CHUNKS, Source, columns
 from memory.contracts import MemoryDraft
 from memory.domain.importance import importance_of
+from memory.domain.ranking import is_person
 from memory.domain.sameness import gist, is_noise
+from memory.domain.standing import kind_of
 from memory.models import LAYERS, TRUST
 
 TEXT_MAX = 20_000  # characters; what is longer is cut
@@ -190,7 +192,7 @@ def _columns(rows: Sequence[Prepared]) -> dict[str, list[Any]]:
         "place": list(range(len(rows))),
         "namespace": [d.namespace for d in drafts],
         "layer": [d.layer for d in drafts],
-        "kind": [d.kind for d in drafts],
+        "kind": [_kind(row) for row in rows],
         "actor": [_actor(row) for row in rows],
         "goal": [d.goal_id for d in drafts],
         "task": [d.task_id for d in drafts],
@@ -214,4 +216,12 @@ def _actor(row: Prepared) -> str:
 
 def _importance(row: Prepared) -> float:
     given = row.draft.importance
-    return float(given) if given is not None else importance_of(row.draft.kind, row.text)
+    return float(given) if given is not None else importance_of(_kind(row), row.text)
+
+
+def _kind(row: Prepared) -> str:
+    """A person's instructions and preferences are known by their form; nobody else's are."""
+    told = (
+        row.draft.kind == "note" and row.draft.trust != "untrusted" and is_person(row.draft.actor)
+    )
+    return kind_of(row.text) if told else row.draft.kind

@@ -1,7 +1,7 @@
 """Turns what a model agent does into the facts that its drift is told from.
 
 The objective, the criteria, the directives and what the task is given are the reference; words are
-compared by the embedder that memory uses. Texts are embedded when a checkpoint is taken, not
+compared by the static embedder. Texts are embedded when a checkpoint is taken, not
 before: a replay of the journal costs nothing here.
 """
 

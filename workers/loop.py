@@ -17,10 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, assert_never
 
-from django.conf import settings
-
 from agentsys import gateway
-from agentsys.gateway.embeddings import embedder
+from agentsys.gateway.embeddings import static
 from agentsys.kernel.errors import AgentsysError, LeaseLost
 from agentsys.kernel.hashing import digest
 from workers import claims
@@ -86,7 +84,7 @@ class Loop:
         self._journal = journal or Journal.of(brief, ports)
         self._meter = AttemptMeter(brief, ports)
         self._usage = Usage()
-        self._compass = Compass(brief, lambda texts: _embedder().embed(texts))
+        self._compass = Compass(brief, lambda texts: static().embed(texts))
         self._heard: dict[str, str] = {}  # what each call brought, for claims to quote
         self._remarks: list[tuple[str, bool]] = []  # and whether a person says it
         self._seconds_before = 0.0  # what the replayed calls took when they were made
@@ -373,7 +371,3 @@ class Loop:
 
 def _shown(told: Told) -> str:
     return marked(told.text, told.label) if told.label else told.text
-
-
-def _embedder() -> Any:
-    return embedder(settings.AGENTSYS.embedder)

@@ -13,61 +13,26 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from agentsys.gateway.embedding import Embedder, Vectors, VectorsOnly, unit
+from agentsys.gateway.minilm import WAY_OUT as MINILM_WAY_OUT
+from agentsys.gateway.minilm import MiniLmEmbedder, minilm_problem
 from agentsys.kernel.errors import BadInput, ServiceAway
 
 DIMENSIONS = 256
 TOKENS_MAX = 1024  # of one text; what follows does not count towards its vector
-NAMES = ("wordllama", "hashing")
+AUTO = "auto"  # the best that is installed
+NAMES = (AUTO, "minilm", "wordllama", "hashing")
 WAY_OUT = "Install the project again, or set AGENTSYS_EMBEDDER=hashing"
-Vectors = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """Unit vectors of texts, shape (len(texts), dim), and where the model has them the states of
-    their tokens, packed for `late.py`."""
-
-    vectors: Vectors
-    tokens: Sequence[bytes | None]
-
-
-class Embedder(Protocol):
-    """`embed` gives a unit vector for each text, shape (len(texts), dim); zeros if it has no words.
-
-    `name` goes into each row, so that vectors of different models are never compared.
-    """
-
-    name: str
-    dim: int
-
-    def embed(self, texts: Sequence[str]) -> Vectors: ...
-    def embed_query(self, text: str) -> Vectors: ...
-    def encode(self, texts: Sequence[str]) -> Encoded: ...
-
-
-class _VectorsOnly:
-    """An embedder that has no states of tokens to give."""
-
-    def embed(self, texts: Sequence[str]) -> Vectors:
-        raise NotImplementedError
-
-    def embed_query(self, text: str) -> Vectors:
-        return self.embed([text]).reshape(-1)
-
-    def encode(self, texts: Sequence[str]) -> Encoded:
-        return Encoded(self.embed(texts), [None] * len(texts))
-
-
-class WordllamaEmbedder(_VectorsOnly):
+class WordllamaEmbedder(VectorsOnly):
     """Mean of static token vectors, normalised (wordllama's l2_supercat, 256 dimensions)."""
 
     name = "wordllama-l2_supercat-256"
@@ -93,10 +58,10 @@ class WordllamaEmbedder(_VectorsOnly):
         for row, encoding in zip(out, found, strict=True):
             if encoding.ids:
                 row[:] = self._table[encoding.ids].mean(axis=0, dtype=np.float32)
-        return _unit(out)
+        return unit(out)
 
 
-class HashingEmbedder(_VectorsOnly):
+class HashingEmbedder(VectorsOnly):
     """Character 3- to 5-grams of words, hashed with signs into 256 dimensions."""
 
     name = "hashing-256"
@@ -108,7 +73,7 @@ class HashingEmbedder(_VectorsOnly):
             for gram in _grams(text):
                 value = int.from_bytes(hashlib.blake2b(gram.encode(), digest_size=8).digest())
                 row[value % DIMENSIONS] += 1.0 if value >> 63 else -1.0
-        return _unit(out)
+        return unit(out)
 
 
 @lru_cache(maxsize=4)
@@ -116,15 +81,35 @@ def embedder(name: str) -> Embedder:
     """The embedder of that name, loaded once per process at its first use."""
     if reason := problem(name):
         raise BadInput(what="AGENTSYS_EMBEDDER", problems=[reason])
-    return WordllamaEmbedder() if name == "wordllama" else HashingEmbedder()
+    if name == AUTO:
+        return embedder(_best())
+    kinds: dict[str, type[Embedder]] = {
+        "minilm": MiniLmEmbedder,
+        "wordllama": WordllamaEmbedder,
+        "hashing": HashingEmbedder,
+    }
+    return kinds[name]()
+
+
+def static() -> Embedder:
+    """The one whose vectors cost next to nothing, for what is compared at every step of an agent: its
+    figures do not change with what memory uses."""
+    return embedder("hashing" if problem("wordllama") else "wordllama")
+
+
+def _best() -> str:
+    return next((name for name in NAMES[1:] if not problem(name)), "hashing")
 
 
 def problem(name: str) -> str:
     """Why the embedder of that name could not be loaded, or an empty string. Loads nothing."""
     if name not in NAMES:
         return f"`{name}` is unknown; use one of {', '.join(NAMES)}"
-    reason = _wordllama_problem() if name == "wordllama" else ""
-    return f"{reason}. {WAY_OUT}" if reason else ""
+    if name == "minilm":
+        reason, way_out = minilm_problem(), MINILM_WAY_OUT
+    else:
+        reason, way_out = _wordllama_problem() if name == "wordllama" else "", WAY_OUT
+    return f"{reason}. {way_out}" if reason else ""
 
 
 def _wordllama_problem() -> str:
@@ -150,9 +135,3 @@ def _grams(text: str) -> Iterator[str]:
         for size in (3, 4, 5):
             for start in range(len(framed) - size + 1):
                 yield framed[start : start + size]
-
-
-def _unit(rows: Vectors) -> Vectors:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    unit: Vectors = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
-    return unit

@@ -17,14 +17,26 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
-WEIGHTS = {"lexical": 0.3, "dense": 0.5, "late": 0.2}
+WEIGHTS = {"lexical": 0.3, "dense": 0.3, "late": 0.4}
 PIN_BONUS = 0.5
-ACTOR_BONUS = 1.2
+ACTOR_BONUS = 2.0
+ADDRESSED = 0.5  # of the bonus: a question about what "you" said is about the one who is asked
+STANDING = {"instruction": 1.0, "directive": 1.0, "preference": 0.4}  # what a person said for later
+LONG_WORDS = 180  # from here on length makes no token more likely: the embedder reads no further
 DENSE_MIN = 0.1  # less alike than this, and without a word in common, is chance
 TOKEN_CHARS = 4
 ROW_TOKENS = 8  # what a brief adds around each memory
 ACTOR_WORDS_MAX = 4
 _FIRST_PERSON = re.compile(r"\b(?:i|i'm|i've|i'd|me|my|mine|myself|we|our|us)\b", re.IGNORECASE)
+_ADDRESSED = re.compile(
+    r"\b(?:did|have|had|were)\s+you\b|\byou(?:'ve|'d|\s+have|\s+had)?\s+(?:\w+ly\s+)?(?:said|told|gave|\w+ed)\b",
+    re.IGNORECASE,
+)
+# Actors are names of people, or say what they are: agent:coder, orchestrator, assistant.
+MACHINES = frozenset(
+    ("agent", "ai", "assistant", "bot", "model", "orchestrator", "policy", "system", "tool", "verifier",
+     "worker")
+)  # fmt: skip
 _WORD = re.compile(r"\w+")
 
 Scores = npt.NDArray[np.float64]
@@ -45,6 +57,7 @@ class Candidate:
     seq: int = 0
     occurred_at: datetime | None = None
     words: int = 0
+    kind: str = "note"
     found: bool = True
 
 
@@ -116,6 +129,9 @@ def rank(
     parts["session"] = profile.session * _session(candidates, with_neighbours, found)
     parts["importance"] = profile.importance * _z([c.importance for c in candidates], found)
     parts["actor"] = ACTOR_BONUS * _actors(candidates, query, usual)
+    parts["standing"] = np.array(
+        [STANDING.get(c.kind, 0.0) if is_person(c.actor) else 0.0 for c in candidates]
+    )
     parts["pinned"] = PIN_BONUS * np.array([float(c.pinned) for c in candidates])
     total = np.sum(list(parts.values()), axis=0)
     names += [name for name, values in parts.items() if name not in names and np.any(values)]
@@ -137,7 +153,10 @@ def _parts(
     }
     present = {name: values for name, values in given.items() if any(v is not None for v in values)}
     total = sum(WEIGHTS[name] for name in present)
-    return {name: WEIGHTS[name] / total * _z(values, found) for name, values in present.items()}
+    scores = {name: _z(values, found) for name, values in present.items()}
+    if "late" in scores:
+        scores["late"] = _without_length(scores["late"], candidates, found)
+    return {name: WEIGHTS[name] / total * score for name, score in scores.items()}
 
 
 def _z(values: Sequence[float | None], found: npt.NDArray[np.bool_]) -> Scores:
@@ -152,6 +171,18 @@ def _z(values: Sequence[float | None], found: npt.NDArray[np.bool_]) -> Scores:
     if missing.any():
         z[missing] = np.nanmin(z) - 0.5
     return z
+
+
+def _without_length(
+    scores: Scores, candidates: Sequence[Candidate], found: npt.NDArray[np.bool_]
+) -> Scores:
+    """What length does not explain: the best of many tokens is more alike than the best of few."""
+    length = np.log1p(np.minimum([c.words for c in candidates], LONG_WORDS))
+    spread = length - length[found].mean()
+    slope = float((spread * scores)[found].mean()) / max(float(length[found].var()), 1e-6)
+    rest: Scores = scores - slope * spread
+    scored: Scores = (rest - rest[found].mean()) / max(float(rest[found].std()), 1e-6)
+    return scored
 
 
 def _beside(candidates: Sequence[Candidate], base: Scores) -> Scores:
@@ -178,16 +209,21 @@ def _session(
 
 
 def _actors(candidates: Sequence[Candidate], query: str, usual: Sequence[Usual]) -> Scores:
-    """1 for what was said by those whom the question names, or by its asker if it is in the first
-    person: a person called "user", or else nobody."""
+    """1 for what was said by those whom the question names; else, where it is in the first person, by
+    its asker, who is a person, or by the one who is asked if it is about what "you" said."""
     asked = {word.lower() for word in _WORD.findall(query)}
     names = {c.actor for c in candidates} | {u.actor for u in usual}
     meant = {name for name in names if name and _named(name, asked)}
-    if not meant and _FIRST_PERSON.search(query):
-        meant = {
-            name for name in names if name.lower().split(":")[0] in ("user", "human", "person")
-        }
-    return np.array([float(c.actor in meant) for c in candidates])
+    share = 1.0
+    if not meant and _ADDRESSED.search(query):
+        meant, share = {name for name in names if name and not is_person(name)}, ADDRESSED
+    elif not meant and _FIRST_PERSON.search(query):
+        meant = {name for name in names if is_person(name)}
+    return np.array([share * (c.actor in meant) for c in candidates])
+
+
+def is_person(actor: str) -> bool:
+    return bool(actor) and actor.lower().split(":")[0] not in MACHINES
 
 
 def _named(actor: str, asked: set[str]) -> bool:

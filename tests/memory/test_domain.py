@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentsys.gateway.embedding import Query
 from memory.domain.importance import importance_of
+from memory.domain.late import late_interaction
+from memory.domain.pieces import pieces
 from memory.domain.ranking import (
     ASSISTANT,
     DIALOGUE,
@@ -20,6 +24,7 @@ from memory.domain.ranking import (
     wilson,
 )
 from memory.domain.sameness import gist, is_noise
+from memory.domain.standing import kind_of
 
 candidates = st.lists(
     st.builds(
@@ -77,6 +82,49 @@ def test_a_question_in_the_first_person_asks_for_what_its_asker_said() -> None:
     said, heard = Candidate(2, bm25=2.0, actor="user"), Candidate(1, bm25=2.0, actor="assistant")
     assert [r.id for r in rank([said, heard], "Which port did I choose?")] == [2, 1]
     assert [r.id for r in rank([said, heard], "Which port was chosen?")] == [1, 2]
+
+
+def test_a_question_about_what_you_said_asks_for_what_the_one_who_is_asked_said() -> None:
+    said, heard = Candidate(1, bm25=2.0, actor="user"), Candidate(2, bm25=2.0, actor="assistant")
+    assert [r.id for r in rank([said, heard], "Which port did you recommend for my app?")] == [2, 1]
+
+
+def test_standing_instructions_count_for_more_and_only_those_of_people() -> None:
+    rule = Candidate(3, cosine=0.5, kind="instruction", actor="ana")
+    copied = Candidate(2, cosine=0.5, kind="instruction", actor="agent:coder")
+    plain = Candidate(1, cosine=0.5, kind="note", actor="ana")
+    assert [r.id for r in rank([rule, copied, plain], "Which libraries?")] == [3, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("Always give version numbers with libraries.", "instruction"),
+        ("From now on answer in French", "instruction"),
+        ("I'd prefer tabs over spaces here", "preference"),
+        ("The build always fails on Mondays", "note"),
+    ],
+)
+def test_what_is_said_for_later_is_known_by_its_form(text: str, kind: str) -> None:
+    assert kind_of(text) == kind
+
+
+def test_late_interaction_finds_the_text_with_the_words_of_the_question() -> None:
+    query = Query(np.zeros(2, np.float32), np.eye(2, dtype=np.float32), np.ones(2, np.float32))
+    pack = lambda *rows: np.array(rows, np.int8).tobytes()  # noqa: E731
+    texts = {1: pack([127, 0], [0, 127]), 2: pack([127, 0]), 3: pack([127, 0], [90, -90])}
+    found = late_interaction(query, texts)
+    assert found[1] == pytest.approx(1.0) and max(found, key=lambda key: found[key]) == 1
+    # All have the first token: it tells them not apart, so the second weighs more.
+    assert found[2] < 0.5
+    assert late_interaction(Query(query.vector), texts) == {}
+
+
+def test_pieces_are_of_like_length_and_lose_no_word() -> None:
+    text = " ".join(map(str, range(130)))
+    found = pieces(text)
+    assert (" ".join(found), [len(p.split()) for p in found]) == (text, [44, 44, 42])
+    assert pieces("") == [""]
 
 
 def test_a_question_that_names_an_actor_asks_for_what_that_one_said() -> None:

@@ -8,7 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from agentsys.gateway.embeddings import DIMENSIONS, NAMES, Embedder, embedder, problem
+from agentsys.gateway.embedding import Embedder
+from agentsys.gateway.embeddings import NAMES, embedder, problem
 from agentsys.kernel.errors import BadInput
 
 
@@ -19,24 +20,36 @@ def model(request: pytest.FixtureRequest) -> Embedder:
 
 def test_vectors_are_unit_rows_in_the_order_of_the_texts(model: Embedder) -> None:
     vectors = model.embed(["a green house", "", "tests failed in CI"])
-    assert vectors.shape == (3, model.dim) == (3, DIMENSIONS)
+    assert vectors.shape == (3, model.dim)
     assert vectors.dtype == np.float32
     assert np.linalg.norm(vectors, axis=1) == pytest.approx([1, 0, 1], abs=1e-5)
     assert np.allclose(model.embed_query("tests failed in CI"), vectors[2], atol=1e-6)
 
 
 def test_no_text_gives_no_rows(model: Embedder) -> None:
-    assert model.embed([]).shape == (0, DIMENSIONS)
+    assert model.embed([]).shape == (0, model.dim)
 
 
 def test_the_same_text_gives_the_same_vector_alone_or_in_a_batch(model: Embedder) -> None:
     alone = model.embed(["budget approvals"])[0]
     batch = model.embed(["something long " * 50, "budget approvals", "x"])[1]
-    assert np.allclose(alone, batch, atol=1e-6)
+    assert np.allclose(alone, batch, atol=0.05)  # int8 activations are scaled by batch
 
 
-def test_meaning_is_nearer_than_chance() -> None:
-    asked, close, far = embedder("wordllama").embed(
+def test_the_states_of_tokens_go_with_the_words_they_stand_for() -> None:
+    model = embedder("minilm")
+    packed = model.encode(["The deadline moved to May", ""]).tokens
+    query = model.encode_query("deadline")
+    assert packed[1] is None and len(packed[0] or b"") % 64 == 0
+    assert query.states is not None and query.weights is not None
+    assert query.states.shape == (len(query.weights), 64)
+    states = np.frombuffer(packed[0] or b"", np.int8).reshape(-1, 64)
+    assert int(np.argmax(states @ query.states[0])) == 1  # the, DEADLINE, moved …
+
+
+@pytest.mark.parametrize("name", ["wordllama", "minilm"])
+def test_meaning_is_nearer_than_chance(name: str) -> None:
+    asked, close, far = embedder(name).embed(
         ["The car would not start", "My automobile's engine was dead", "Cats sleep on a mat"]
     )
     assert asked @ close > asked @ far + 0.2

@@ -76,7 +76,7 @@ def test_no_row_of_another_namespace_is_ever_found() -> None:
 def test_each_signal_is_explained_and_they_add_up() -> None:
     _plant()
     hits = memory.recall(HERE, "which port does the staging database use?", explain=True)
-    assert set(hits[0].signals) == {"lexical", "dense", "importance"}
+    assert set(hits[0].signals) == {"lexical", "dense", "late", "importance"}
     for hit in hits:
         assert sum(hit.signals.values()) == pytest.approx(hit.score)
     assert memory.recall(HERE, "staging port")[0].signals == {}

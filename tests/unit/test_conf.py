@@ -47,7 +47,7 @@ def test_a_relative_folder_counts_from_the_checkout_wherever_one_stands(
         ("AGENTSYS_SWEEP_SECONDS", "nan", "not more than 0"),
         ("AGENTSYS_SWEEP_SECONDS", "inf", "not more than 0"),
         ("AGENTSYS_SANDBOX", "off", "not one of auto, none"),
-        ("AGENTSYS_EMBEDDER", "", "not one of wordllama, hashing"),
+        ("AGENTSYS_EMBEDDER", "", "not one of auto, minilm, wordllama, hashing"),
         ("AGENTSYS_LOG_LEVEL", "LOUD", "not one of DEBUG"),
         ("AGENTSYS_LEASE_SECONDS", "5", "AGENTSYS_HEARTBEAT_SECONDS=5.0 is not less than"),
     ],

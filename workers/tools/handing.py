@@ -37,7 +37,7 @@ def _remember(brief: Brief) -> Tool:
             "semantic",
             args["text"],
             kind="note",
-            actor=brief.agent,
+            actor=f"agent:{brief.agent}",
             trust=trust,
             provenance={"task": brief.key, "attempt": brief.attempt_id, "by": "remember"},
             goal_id=brief.goal_id,
