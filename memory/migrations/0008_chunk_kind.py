@@ -10,7 +10,7 @@ WHERE m.id = c.memory_id AND m.kind <> 'note';
 
 
 class Migration(migrations.Migration):
-    dependencies = [("agentsys_memory", "0004_chunks")]
+    dependencies = [("agentsys_memory", "0007_playbook_uses")]
     operations = [
         migrations.RunSQL(
             FILL,
