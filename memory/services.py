@@ -43,6 +43,7 @@ from memory.playbooks import (
     playbook_uses,
     playbook_versions,
     playbooks,
+    playbooks_usable,
 )
 from memory.procedures import (
     NotInState,
@@ -126,6 +127,7 @@ __all__ = [
     "playbook_uses",
     "playbook_versions",
     "playbooks",
+    "playbooks_usable",
     "prune",
     "prune_all",
     "quarantine_list",
