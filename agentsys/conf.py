@@ -47,7 +47,7 @@ class Config:
     breaker_outages: int = 5  # in a row; then the provider is not asked for a while
     breaker_seconds: float = 30.0  # the first such pause; doubles up to five minutes
     verifier_floor: float = 0.7  # precision below which a measured verifier only advises
-    embedder: str = "auto"  # auto | minilm | wordllama | hashing
+    embedder: str = "auto"  # auto | minilm | wordllama | hashing | provider:model
     memory_rows_max: int = 50_000  # live memories of a namespace; what is over is pruned
     memory_bytes_max: int = 268_435_456  # of a namespace's memories and what search keeps of them
     digest_model: str = ""  # provider:model that writes digests; empty: quotes, without a model
@@ -102,6 +102,8 @@ def _impossible(config: Config) -> Iterator[str]:
     for name, value in asdict(config).items():
         shown = f"AGENTSYS_{name.upper()}={value}"
         plain = value.upper() if name == "log_level" else value
+        if name == "embedder" and ":" in plain:
+            continue  # provider:model, which the check of memory looks at
         if name in CHOICES and plain not in CHOICES[name]:
             yield f"{shown} is not one of {', '.join(CHOICES[name])}"
         elif isinstance(value, int | float) and not 0 < value < float("inf"):

@@ -11,12 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import structlog
 from django.conf import settings
 from django.db import connection, transaction
 
-from agentsys.gateway.embedding import Embedder, Vectors
+from agentsys.gateway.embedding import Embedder, Encoded, Query, Vectors
 from agentsys.gateway.embeddings import embedder
+from agentsys.kernel.errors import ServiceAway
 from memory.domain.pieces import pieces
+
+log = structlog.get_logger(__name__)
 
 INDEX_MAX = 20_000  # memories of one pass
 INDEX_BATCH = 500
@@ -65,8 +70,7 @@ class Source:
 
 def columns(sources: Sequence[Source]) -> dict[str, Any]:
     """The parameters of `INSERT_CHUNKS`: one entry a piece; vectors only with the first."""
-    model = current_embedder()
-    encoded = model.encode([spoken(s.actor, s.text) for s in sources])
+    name, encoded = _encoded([spoken(s.actor, s.text) for s in sources])
     vectors = literals(encoded.vectors)
     rows = [
         (source.place, n, piece, len(source.text.split()), vectors[i] if n == 0 else None,
@@ -76,7 +80,27 @@ def columns(sources: Sequence[Source]) -> dict[str, Any]:
     ]  # fmt: skip
     names = ("places", "ns", "pieces", "words", "embeddings", "tokens")
     by_column = zip(*rows, strict=True) if rows else ((),) * len(names)
-    return {"model": model.name, **dict(zip(names, map(list, by_column), strict=True))}
+    return {"model": name, **dict(zip(names, map(list, by_column), strict=True))}
+
+
+def _encoded(texts: Sequence[str]) -> tuple[str, Encoded]:
+    """The current model's name, and what it makes of `texts`; no name where it is away: a memory is
+    kept all the same, and `index_missing` finds it later."""
+    try:
+        model = current_embedder()
+        return model.name, model.encode(texts)
+    except ServiceAway as away:
+        log.warning("memory.embedder_away", reason=str(away))
+        return "", Encoded(np.zeros((len(texts), 1), np.float32), [None] * len(texts))
+
+
+def encoded_query(text: str) -> Query:
+    """`text` as a question; without a direction where the embedder is away."""
+    try:
+        return current_embedder().encode_query(text)
+    except ServiceAway as away:
+        log.warning("memory.embedder_away", reason=str(away))
+        return Query(np.zeros(1, np.float32))
 
 
 def spoken(actor: str, text: str) -> str:
@@ -103,32 +127,21 @@ def index_memories(ids: Sequence[int]) -> None:
         _index(cursor, [Source(*row) for row in cursor.fetchall()])
 
 
-def _index(cursor: Any, sources: Sequence[Source]) -> None:
-    if sources:
-        cursor.execute(_DROP, [[source.place for source in sources]])
-        cursor.execute(_INDEX, columns(sources))
+def _index(cursor: Any, sources: Sequence[Source]) -> bool:
+    """False where there was nothing to do, or the embedder is away: what words there are stay."""
+    made = columns(sources) if sources else {"model": ""}
+    if not made["model"]:
+        return False
+    cursor.execute(_DROP, [[source.place for source in sources]])
+    cursor.execute(_INDEX, made)
+    return True
 
 
 def _index_batch(size: int) -> int:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_MISSING, [current_embedder().name, size])
         sources = [Source(*row) for row in cursor.fetchall()]
-        _index(cursor, sources)
-    return len(sources)
-
-
-def index_now(ids: Sequence[int]) -> None:
-    """Chunks for memories that have just become live."""
-    if not ids:
-        return
-    with connection.cursor() as cursor:
-        cursor.execute(_DROP, [list(ids)])
-        cursor.execute(
-            "SELECT id, actor, text FROM agentsys_memory_memory WHERE id = ANY(%s) AND state = 'live'",
-            [list(ids)],
-        )
-        if sources := [Source(*row) for row in cursor.fetchall()]:
-            cursor.execute(_INDEX, columns(sources))
+        return len(sources) if _index(cursor, sources) else 0
 
 
 def current_embedder() -> Embedder:

@@ -19,7 +19,7 @@ from django.db import connection, transaction
 
 from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import digest
-from memory.chunks import index_now
+from memory.chunks import index_memories
 from memory.contracts import Forgotten
 from memory.domain.digests import lines_of, without
 from memory.models import Memory, Playbook
@@ -145,7 +145,7 @@ def _rebuild(digests: list[int], gone: set[int], pattern: str) -> None:
         row.provenance = facts
         row.save(update_fields=["text", "provenance"])
         if row.state == "live":
-            index_now([row.pk])
+            index_memories([row.pk])
 
 
 def _names(pattern: str, text: str) -> bool:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from django.db import connection
 
+from memory import near
 from memory.chunks import index_missing
 from memory.consolidation import consolidate
 from memory.retention import prune_all, refresh_strengths
@@ -28,6 +29,7 @@ def maintain(*, rows_max: int | None = None, now: datetime | None = None) -> dic
         "seen_dropped": drop_old(now),
         "refreshed": refresh_strengths(now),
         "indexed": index_missing(),
+        "vector_indexes": sum(near.index_large().values()),
     }
 
 

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 
 from agentsys.kernel.errors import BadInput
 from memory.candidates import Scope, candidates, cleaned, tokens, usual
-from memory.chunks import current_embedder
+from memory.chunks import encoded_query
 from memory.contracts import Recalled
 from memory.current import Standing, links_for
 from memory.domain.late import late_interaction
@@ -94,7 +94,7 @@ def recall(
 
 
 def _ranked(scope: Scope, asked: str) -> list[Ranked]:
-    query = current_embedder().encode_query(asked)
+    query = encoded_query(asked)
     found, writing = candidates(scope, asked, query), usual(scope)
     if query.states is None:
         return rank(found, asked, writing)

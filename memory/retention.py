@@ -20,7 +20,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from agentsys.kernel.errors import BadInput
-from memory.chunks import index_now
+from memory.chunks import index_memories
 from memory.contracts import Move, PruneReport, Usage
 from memory.domain.keeping import Keepable, Worth, worths
 from memory.versions import bury
@@ -269,7 +269,7 @@ def _carry_out(cooling: tuple[Move, ...], going: tuple[Move, ...], now: datetime
     with connection.cursor() as cursor:
         cursor.execute(_COOL, [cold])
         cursor.execute(_WAKE, [cold])
-        index_now([row[0] for row in cursor.fetchall()])
+        index_memories([row[0] for row in cursor.fetchall()])
 
 
 def _drop_stones(namespace: str, now: datetime | None) -> int:

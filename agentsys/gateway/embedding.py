@@ -35,7 +35,9 @@ class Embedder(Protocol):
     """`name` goes into each row, so that vectors of different models are never compared."""
 
     name: str
-    dim: int
+
+    @property
+    def dim(self) -> int: ...
 
     def embed(self, texts: Sequence[str]) -> Vectors: ...
     def embed_query(self, text: str) -> Vectors: ...

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from agentsys.gateway.embedding import Embedder, Vectors, VectorsOnly, unit
+from agentsys.gateway.hosted import HostedEmbedder, hosted_problem
 from agentsys.gateway.minilm import WAY_OUT as MINILM_WAY_OUT
 from agentsys.gateway.minilm import MiniLmEmbedder, minilm_problem
 from agentsys.kernel.errors import BadInput, ServiceAway
@@ -83,6 +84,8 @@ def embedder(name: str) -> Embedder:
         raise BadInput(what="AGENTSYS_EMBEDDER", problems=[reason])
     if name == AUTO:
         return embedder(_best())
+    if ":" in name:
+        return HostedEmbedder(name)
     kinds: dict[str, type[Embedder]] = {
         "minilm": MiniLmEmbedder,
         "wordllama": WordllamaEmbedder,
@@ -103,8 +106,10 @@ def _best() -> str:
 
 def problem(name: str) -> str:
     """Why the embedder of that name could not be loaded, or an empty string. Loads nothing."""
+    if ":" in name:
+        return hosted_problem(name)
     if name not in NAMES:
-        return f"`{name}` is unknown; use one of {', '.join(NAMES)}"
+        return f"`{name}` is unknown; use one of {', '.join(NAMES)} or provider:model"
     if name == "minilm":
         reason, way_out = minilm_problem(), MINILM_WAY_OUT
     else:

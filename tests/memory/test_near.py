@@ -1,0 +1,78 @@
+"""Large namespaces have a vector index of their own, and recall finds the same with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from memory import near
+from memory import services as memory
+
+pytestmark = pytest.mark.django_db(transaction=True)
+HERE, ELSEWHERE = "project-1", "project-2"
+THINGS = ("budget", "parser", "release", "login page", "database", "cache", "invoice", "deadline")
+
+
+@pytest.fixture
+def rows(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    monkeypatch.setattr(near, "LARGE", 100)
+    memory.remember_many(
+        [memory.MemoryDraft(ELSEWHERE, "semantic", "The parser of another project")]
+    )
+    return memory.remember_many(
+        [
+            memory.MemoryDraft(
+                HERE,
+                "semantic",
+                f"The {thing} of team {n} is late",
+                session=f"s{n // 10}",
+                actor="ana",
+            )
+            for n in range(20)
+            for thing in THINGS
+        ]
+    )
+
+
+def _indexes() -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT indexdef FROM pg_indexes WHERE indexname LIKE 'agentsys_near_%'")
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _found(query: str, **asked: Any) -> list[tuple[int, float]]:
+    hits = memory.recall(HERE, query, k=20, budget_tokens=10_000, **asked)
+    return [(hit.id, round(hit.score, 1)) for hit in hits]
+
+
+def test_only_a_large_namespace_gets_an_index_and_loses_it_when_it_shrinks(rows: list[int]) -> None:
+    assert near.index_large() == {"made": 1, "dropped": 0}
+    assert near.index_large() == {"made": 0, "dropped": 0}
+    (made,) = _indexes()
+    assert "hnsw" in made and HERE in made
+    for pk in rows[:100]:
+        memory.forget(pk, "ana", "smaller")
+    assert near.index_large() == {"made": 0, "dropped": 1}
+    assert _indexes() == []
+
+
+def test_recall_finds_by_the_index_what_it_finds_without(rows: list[int]) -> None:
+    exact = [_found(query) for query in ("late invoice of team 7", "login", "which cache is slow?")]
+    near.index_large()
+    assert near.rows_of_large([HERE, ELSEWHERE]) == {HERE: 160}
+    fast = [_found(query) for query in ("late invoice of team 7", "login", "which cache is slow?")]
+    assert [[pk for pk, _ in found[:8]] for found in fast] == [
+        [pk for pk, _ in found[:8]] for found in exact
+    ]
+    near.index_large()
+
+
+def test_filters_hold_behind_the_index_and_no_other_namespace_is_seen(rows: list[int]) -> None:
+    pk = memory.remember(HERE, "episodic", "The parser of team 99 is early", actor="bo")
+    near.index_large()
+    assert [row for row, _ in _found("parser", actor="bo")] == [pk]
+    assert [row for row, _ in _found("parser", layers=["episodic"])] == [pk]
+    both = memory.recall([HERE, ELSEWHERE], "parser of another project", k=50, budget_tokens=10_000)
+    assert {hit.namespace for hit in both} == {HERE, ELSEWHERE}
