@@ -29,6 +29,7 @@ from memory.episodes import episodes_from_ledger
 from memory.exporting import Exported, content_hash, memories_export
 from memory.figures import figures as _figures
 from memory.importing import ImportReport, memories_import
+from memory.judging import judge
 from memory.models import Chunk, Memory
 from memory.playbooks import (
     playbook_get,
@@ -99,6 +100,7 @@ __all__ = [
     "forget",
     "held_hash",
     "history",
+    "judge",
     "links_for",
     "maintain",
     "memories_export",

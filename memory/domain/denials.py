@@ -78,6 +78,9 @@ _CLAUSE = re.compile(
 )
 
 
+CLAUSES_MAX = 3  # that belong to one verb
+
+
 @dataclass(frozen=True, slots=True)
 class Denial:
     """`words` of what is denied, with weights; `never`: for all of the past; `head`: who "never had
@@ -152,7 +155,7 @@ def _asserted(sentence: str) -> Iterator[Assertion]:
         elif said and _ATTEMPTS.search(said):
             yield from _one(running, attempt)
             running, attempt = [said], True
-        elif said and running and len(running) < 2:
+        elif said and running and len(running) < CLAUSES_MAX:
             running.append(said)
     yield from _one(running, attempt)
 
