@@ -117,6 +117,20 @@ def _index_batch(size: int) -> int:
     return len(sources)
 
 
+def index_now(ids: Sequence[int]) -> None:
+    """Chunks for memories that have just become live."""
+    if not ids:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(_DROP, [list(ids)])
+        cursor.execute(
+            "SELECT id, actor, text FROM agentsys_memory_memory WHERE id = ANY(%s) AND state = 'live'",
+            [list(ids)],
+        )
+        if sources := [Source(*row) for row in cursor.fetchall()]:
+            cursor.execute(_INDEX, columns(sources))
+
+
 def current_embedder() -> Embedder:
     return embedder(settings.AGENTSYS.embedder)
 

@@ -38,6 +38,7 @@ class MemoryDraft:
     session: str = ""
     batch: str = ""
     level: int = 0
+    recorded_at: datetime | None = None  # where a clock is stepped; else the database's
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +103,93 @@ class PlaybookView:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What a namespace holds: rows by state, and bytes of memories and of what search keeps of them."""
+
+    live: int
+    cold: int
+    bytes: int
+    cold_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A row that pruning moves: to `cold` or `gone`, and why."""
+
+    id: int
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class PruneReport:
-    """`pruned`: ids with the reason for each. With `dry_run` nothing was changed."""
+    """`live` and `bytes` were there before. With `dry_run` nothing was changed."""
 
     namespace: str
     live: int
-    pruned: tuple[tuple[int, str], ...]
+    bytes: int
+    pruned: tuple[Move, ...]
+    tombstones_dropped: int
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """A digest that was, or with `dry_run` would be, written. `id` 0 where it was not; `method` is
+    extractive or the model's name; `refused` says why a model's text was not taken."""
+
+    id: int
+    level: int
+    period: str
+    parts: int
+    words: int
+    method: str
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Consolidated:
+    namespace: str
+    written: tuple[Digest, ...]
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`share` is of the live rows; `ids` the first of them."""
+
+    what: str
+    rows: int
+    share: float
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """`junk`: share of the live rows that say what an earlier one says."""
+
+    namespace: str
+    live: int
+    junk: float
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """Proof that a subject was forgotten: what went, and what a search for it finds now. Backups made
+    before may hold it until `backups_until`. `elsewhere` says what memory cannot remove."""
+
+    namespace: str
+    subject: str
+    memories: tuple[int, ...]
+    digests: tuple[int, ...]
+    chunks: int
+    playbooks: tuple[int, ...]
+    left: int
+    found: tuple[int, ...]
+    at: datetime
+    backups_until: datetime
+    elsewhere: str
     dry_run: bool
 
 

@@ -83,6 +83,14 @@ class Memory(models.Model):
                 name="memory_episode_once",
                 condition=Q(layer="episodic", provenance__has_key="ledger_seq"),
             ),
+            # Two processes that sum up the same day make one digest of it.
+            models.UniqueConstraint(
+                "namespace",
+                "level",
+                models.expressions.RawSQL("(provenance->>'period')", []),
+                name="memory_digest_once",
+                condition=Q(level__gt=0) & ~Q(state="gone"),
+            ),
         ]
         indexes = [
             models.Index(
@@ -177,3 +185,4 @@ class Playbook(models.Model):
 
 
 from memory.records import PlaybookUse as PlaybookUse  # noqa: E402  a model of this app
+from memory.seen import Seen as Seen  # noqa: E402  a model of this app

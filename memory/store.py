@@ -28,6 +28,7 @@ from memory.domain.ranking import is_person
 from memory.domain.sameness import gist, is_noise
 from memory.domain.standing import kind_of
 from memory.models import LAYERS, TRUST, Memory
+from memory.seen import count_again, shown_again
 from memory.truth import noticed
 
 TEXT_MAX = 20_000  # characters; what is longer is cut
@@ -37,26 +38,28 @@ _NEW = """
 WITH given AS (
     SELECT d.*, CASE WHEN d.session = '' THEN 0 ELSE
                COALESCE((SELECT max(m.seq) FROM agentsys_memory_memory AS m
-                         WHERE m.namespace = d.namespace AND m.session = d.session AND d.session <> ''), 0)
+                         WHERE m.namespace = d.namespace AND m.session = d.session AND m.session <> ''), 0)
                + row_number() OVER (PARTITION BY d.namespace, d.session ORDER BY d.place) END AS seq
     FROM unnest(%(place)s::integer[], %(namespace)s::text[], %(layer)s::text[], %(kind)s::text[],
                 %(actor)s::text[], %(goal)s::bigint[], %(task)s::bigint[], %(session)s::text[],
                 %(batch)s::text[], %(level)s::smallint[], %(text)s::text[], %(hash)s::text[],
                 %(importance)s::float8[], %(occurred)s::timestamptz[], %(pinned)s::bool[],
-                %(trust)s::text[], %(provenance)s::text[], %(state)s::text[])
+                %(trust)s::text[], %(provenance)s::text[], %(state)s::text[],
+                %(recorded)s::timestamptz[])
          AS d(place, namespace, layer, kind, actor, goal_id, task_id, session, batch, level, text,
-              text_hash, importance, occurred_at, pinned, trust, provenance, state)
+              text_hash, importance, occurred_at, pinned, trust, provenance, state, recorded_at)
 ), kept AS (
     INSERT INTO agentsys_memory_memory
         (namespace, layer, kind, actor, goal_id, task_id, session, seq, batch, level, text, text_hash,
-         importance, access_count, occurred_at, valid_from, pinned, trust, provenance, state)
+         importance, access_count, occurred_at, valid_from, pinned, trust, provenance, state, recorded_at)
     SELECT namespace, layer, kind, actor, goal_id, task_id, session, seq, batch, level, text, text_hash,
-           importance, 0, COALESCE(occurred_at, clock_timestamp()),
-           COALESCE(occurred_at, clock_timestamp()), pinned, trust, provenance::jsonb, state
+           importance, 0, COALESCE(occurred_at, recorded_at, clock_timestamp()),
+           COALESCE(occurred_at, recorded_at, clock_timestamp()), pinned, trust, provenance::jsonb, state,
+           COALESCE(recorded_at, clock_timestamp())
     FROM given ORDER BY namespace, layer, text_hash
     ON CONFLICT (namespace, layer, text_hash) WHERE state = 'live' AND valid_to IS NULL
     DO UPDATE SET access_count = agentsys_memory_memory.access_count + 1,
-                  last_access_at = clock_timestamp(),
+                  last_access_at = EXCLUDED.recorded_at,
                   pinned = agentsys_memory_memory.pinned OR EXCLUDED.pinned
     RETURNING *, xmax = 0 AS is_new
 ), indexed AS (
@@ -129,19 +132,25 @@ def remember(
 
 
 def remember_many(items: Sequence[MemoryDraft]) -> list[int]:
-    """Ids in the order of `items`; one statement for all that is new. 0 where nothing was kept."""
+    """Ids in the order of `items`; one statement for all that is new. 0 where nothing was kept, and the
+    row that its run was shown (`memory.seen`) where an item says it again."""
     check(items)
     prepared = [prepare(item) for item in items]
+    echoed = shown_again([(p.draft.batch, p.text) for p in prepared])
     new: dict[Key, Prepared] = {}
-    for one in prepared:  # in their order, which is that of the session; the first of a kind counts
-        if not _noise(one):
+    for place, one in enumerate(
+        prepared
+    ):  # in the order of the session; the first of a kind counts
+        if place not in echoed and not _noise(one):
             new.setdefault(one.key, one)
     with transaction.atomic():
         waiting = _waiting([p for p in new.values() if p.draft.quarantined])
         kept = written([p for p in new.values() if p.key not in waiting])
         kept |= {key: Written(row_id, False) for key, row_id in waiting.items()}
+        count_again(list(echoed.values()))
         noticed(row.id for row in kept.values() if row.is_new)
-    return [kept[p.key].id if p.key in kept else 0 for p in prepared]
+    ids = {key: row.id for key, row in kept.items()}
+    return [echoed.get(place) or ids.get(p.key, 0) for place, p in enumerate(prepared)]
 
 
 def _waiting(rows: Sequence[Prepared]) -> dict[Key, int]:
@@ -248,6 +257,7 @@ def _columns(rows: Sequence[Prepared]) -> dict[str, list[Any]]:
         "trust": [d.trust for d in drafts],
         "provenance": [canonical(d.provenance) for d in drafts],
         "state": ["quarantined" if d.quarantined else "live" for d in drafts],
+        "recorded": [d.recorded_at for d in drafts],
     }
 
 

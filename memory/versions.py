@@ -23,7 +23,7 @@ from memory.models import TRUST, Memory
 from memory.store import check, insert, prepare
 
 # A tombstone keeps where the memory came from, not what it said: quotes and sources go.
-KEPT_FACTS = ("goal_id", "task_id", "attempt_id", "ledger_seq", "key")
+KEPT_FACTS = ("goal_id", "task_id", "attempt_id", "ledger_seq", "key", "parts")
 
 _FAMILY = """
 WITH RECURSIVE newest AS (
@@ -41,7 +41,8 @@ _BURY = """
 UPDATE agentsys_memory_memory
 SET state = 'gone', text = '', pinned = false, provenance =
     (SELECT COALESCE(jsonb_object_agg(key, value), '{}') FROM jsonb_each(provenance)
-     WHERE key = ANY(%s)) || %s::jsonb || jsonb_build_object('forgotten_at', clock_timestamp())
+     WHERE key = ANY(%s)) || %s::jsonb
+    || jsonb_build_object('forgotten_at', COALESCE(%s::timestamptz, clock_timestamp()))
 WHERE id = ANY(%s) AND state <> 'gone' AND (%s OR NOT pinned)
 RETURNING id
 """
@@ -164,11 +165,12 @@ def bury(
     pinned_too: bool = False,
     event: str = "forgotten",
     other: int | None = None,
+    now: datetime | None = None,
 ) -> int:
     """Turn rows into tombstones; returns how many. Pinned rows only when asked for by a person."""
     facts = canonical(plain({"forgotten_by": by, "reason": reason}))
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_BURY, [list(KEPT_FACTS), facts, ids, pinned_too])
+        cursor.execute(_BURY, [list(KEPT_FACTS), facts, now, ids, pinned_too])
         buried = [row[0] for row in cursor.fetchall()]
         happened(buried, event, by=by, reason=reason, other=other)
     return len(buried)

@@ -42,7 +42,7 @@ def add_times(parser: CommandParser) -> None:
     parser.add_argument("--as-of", metavar="TIME", help="what held then, not what holds now")
 
 
-def times_of(options: Options) -> dict[str, datetime | None]:
+def times_of(options: Options) -> dict[str, Any]:
     """The options' times, read. BadInput with every one that is none."""
     now = datetime.now(UTC)
     read = {name: when(options[name], now) if options[name] else None for name in TIMES}
