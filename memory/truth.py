@@ -21,7 +21,7 @@ from memory.nearby import Near, Nearby, denials_about
 
 LAYERS_READ = ("semantic", "episodic")
 LOOKED_FOR = 3  # denials of one text that are looked up; of changes and of negations, the first
-LINKS_MAX = 3  # of one kind that one text gets
+LINKS_MAX = 4  # of one kind that one text gets
 QUOTE_MAX = 400
 
 
