@@ -3,53 +3,46 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from django.db import connection
 
+from memory.domain.disagreement import Reading, Said
 from memory.domain.wording import surfaces
 from memory.facts import DENIED
 
 COMPARED = 20  # older memories that one text is compared with
 DENIALS_MAX = 5  # older denials that one text is held against
 LOOKED_UP = 12  # words, the most telling ones
-HITS_MAX = 3_000  # rows that share a word, of which the best are taken
-COUNTED_MIN = 50  # in a scope of a few rows, a word in two of them is not common
-COUNTED_MAX = 2_000  # rows of a scope that are counted, to know what is rare
+SEARCHED = 4  # of them, the rarest ones
+HITS_MAX = 300  # rows that share one of these, of which the best are taken
+SAMPLE = 300  # the latest rows of a scope, which tell what is rare there
+ROWS_MIN = 50  # in a scope of a few rows, a word in two of them is not common
 
 _HASHED = """
 SELECT word, (agentsys_memory_terms(%s, word)).terms FROM unnest(%s::text[]) AS word
 """
 
-_SCOPE = """
-namespace = %(namespace)s AND (%(actor)s::text IS NULL OR actor = %(actor)s)
+_SAMPLE = """
+SELECT terms FROM agentsys_memory_chunk
+WHERE namespace = %s AND n = 0 AND (%s::text IS NULL OR actor = %s)
+ORDER BY memory_id DESC LIMIT %s
 """
 
-_NEAR = f"""
-WITH hits AS MATERIALIZED (
-    SELECT memory_id, terms FROM agentsys_memory_chunk
-    WHERE {_SCOPE} AND terms && %(terms)s::integer[] LIMIT {HITS_MAX}
-), matched AS MATERIALIZED (
-    SELECT DISTINCT memory_id, term FROM hits, unnest(%(terms)s::integer[]) AS term
-    WHERE term = ANY(hits.terms)
-), known AS MATERIALIZED (
-    SELECT term, ln(1 + greatest(counted.n, {COUNTED_MIN}) / (1.0 + count(*)))::float8 AS weight
-    FROM matched, (
-        SELECT count(*) AS n FROM (
-            SELECT 1 FROM agentsys_memory_chunk WHERE {_SCOPE} AND n = 0 LIMIT {COUNTED_MAX}) AS first
-    ) AS counted GROUP BY term, counted.n
-), near AS (
-    SELECT memory_id, sum(weight) AS score FROM matched JOIN known USING (term)
-    WHERE memory_id <> %(id)s GROUP BY memory_id ORDER BY score DESC, memory_id DESC LIMIT {COMPARED}
-)
-SELECT (SELECT json_object_agg(term, weight) FROM known), m.id, m.actor, m.text, m.occurred_at, m.seq
-FROM (SELECT 1) AS always LEFT JOIN (near JOIN agentsys_memory_memory AS m
-     ON m.id = near.memory_id AND m.state = 'live' AND m.layer IN ('semantic', 'episodic')
-     AND m.level = 0) ON true
-"""  # noqa: S608 - figures of this module; values are parameters
+_HITS = """
+SELECT memory_id, terms FROM agentsys_memory_chunk
+WHERE namespace = %s AND (%s::text IS NULL OR actor = %s) AND terms && %s::integer[]
+  AND memory_id <> %s LIMIT %s
+"""
+
+_TEXTS = """
+SELECT id, actor, text, occurred_at, seq FROM agentsys_memory_memory
+WHERE id = ANY(%s) AND state = 'live' AND layer IN ('semantic', 'episodic') AND level = 0
+ORDER BY id DESC
+"""
 
 _AGAINST = f"""
 SELECT given.id, m.id, m.actor, m.text, m.occurred_at, m.seq, against.value
@@ -79,22 +72,80 @@ class Near:
 
 
 Weights = Mapping[str, float]
+Rarity = tuple[int, Mapping[int, int]]  # rows of a sample, and in how many each term is
 
 
-def sharing_words(
-    namespace: str, actor: str | None, memory_id: int, words: Weights, text: str
-) -> tuple[list[Near], Weights]:
-    """Live memories of the namespace with the rarest of `words`, which are stems of `text`, and how
-    much each word weighs there. `actor` None: anybody's."""
-    forms = {stem: form for stem, form in surfaces(text).items() if stem in words}
-    telling = sorted(forms, key=lambda stem: (-words[stem], -len(stem), stem))[:LOOKED_UP]
-    rows, weights = _look_up(namespace, actor, memory_id, {s: forms[s] for s in telling})
-    return [Near(*row) for row in rows], weights
+class Nearby:
+    """Look-ups while one batch is read: what is rare in a scope is worked out once."""
+
+    def __init__(self) -> None:
+        self._rarity: dict[tuple[str, str | None], Rarity] = {}
+        self._read: dict[int, Reading] = {}
+
+    def reading(self, near: Near) -> Reading:
+        """Of one memory, once: a batch is compared with the same ones again and again."""
+        if near.id not in self._read:
+            self._read[near.id] = Reading(Said(near.text, near.at))
+        return self._read[near.id]
+
+    def sharing_words(
+        self, namespace: str, actor: str | None, memory_id: int, words: Weights, text: str
+    ) -> tuple[list[Near], Weights]:
+        """Live memories with the rarest of `words`, which are stems of `text`, and how much each word
+        weighs there. `actor` None: anybody's."""
+        forms = {stem: form for stem, form in surfaces(text).items() if stem in words}
+        telling = sorted(forms, key=lambda stem: (-words[stem], -len(stem), stem))[:LOOKED_UP]
+        hashed = _hashed(namespace, {stem: forms[stem] for stem in telling})
+        terms = {
+            term: self._weight(namespace, actor, term) for ones in hashed.values() for term in ones
+        }
+        weights = {stem: max(terms[term] for term in ones) for stem, ones in hashed.items()}
+        rarest = sorted(terms, key=lambda term: (-terms[term], term))[:SEARCHED]
+        return _near(namespace, actor, memory_id, rarest, terms) if terms else [], weights
+
+    def weights_of(self, namespace: str, actor: str | None, texts: Sequence[str]) -> Weights:
+        forms = {stem: form for text in texts for stem, form in surfaces(text).items()}
+        return {
+            stem: max(self._weight(namespace, actor, term) for term in ones)
+            for stem, ones in _hashed(namespace, forms).items()
+        }
+
+    def _weight(self, namespace: str, actor: str | None, term: int) -> float:
+        key = (namespace, actor)
+        if key not in self._rarity:
+            self._rarity[key] = _sampled(*key)
+        rows, known = self._rarity[key]
+        return math.log(1 + max(rows, ROWS_MIN) / (1 + known.get(term, 0)))
 
 
-def weights_of(namespace: str, actor: str | None, texts: Sequence[str]) -> Weights:
-    forms = {stem: form for text in texts for stem, form in surfaces(text).items()}
-    return _look_up(namespace, actor, 0, forms)[1]
+def _sampled(namespace: str, actor: str | None) -> Rarity:
+    with connection.cursor() as cursor:
+        cursor.execute(_SAMPLE, [namespace, actor, actor, SAMPLE])
+        rows = cursor.fetchall()
+    return len(rows), Counter(term for (terms,) in rows for term in terms)
+
+
+def _hashed(namespace: str, forms: Mapping[str, str]) -> dict[str, list[int]]:
+    if not forms:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_HASHED, [namespace, list(set(forms.values()))])
+        hashed = {word: terms for word, terms in cursor.fetchall() if terms}
+    return {stem: hashed[form] for stem, form in forms.items() if form in hashed}
+
+
+def _near(
+    namespace: str, actor: str | None, memory_id: int, rarest: list[int], terms: Mapping[int, float]
+) -> list[Near]:
+    with connection.cursor() as cursor:
+        cursor.execute(_HITS, [namespace, actor, actor, rarest, memory_id, HITS_MAX])
+        scores: dict[int, float] = {}
+        for hit, held in cursor.fetchall():
+            score = sum(terms[term] for term in terms.keys() & set(held))
+            scores[hit] = max(score, scores.get(hit, 0.0))
+        best = sorted(scores, key=lambda one: (-scores[one], -one))[:COMPARED]
+        cursor.execute(_TEXTS, [best])
+        return [Near(*row) for row in cursor.fetchall()]
 
 
 def denials_about(texts: Sequence[tuple[int, str, str]]) -> dict[int, list[Near]]:
@@ -108,25 +159,3 @@ def denials_about(texts: Sequence[tuple[int, str, str]]) -> dict[int, list[Near]
         for new, *row in cursor.fetchall():
             found.setdefault(new, []).append(Near(*row))
     return found
-
-
-def _look_up(
-    namespace: str, actor: str | None, memory_id: int, forms: Mapping[str, str]
-) -> tuple[list[Any], Weights]:
-    with connection.cursor() as cursor:
-        cursor.execute(_HASHED, [namespace, list(forms.values())])
-        hashed = {word: terms for word, terms in cursor.fetchall() if terms}
-        every = sorted({term for terms in hashed.values() for term in terms})
-        if not every:
-            return [], {}
-        asked = {"namespace": namespace, "actor": actor, "terms": every, "id": memory_id}
-        cursor.execute(_NEAR, asked)
-        rows = cursor.fetchall()
-    known = {int(term): weight for term, weight in (rows[0][0] or {}).items()}
-    unseen = math.log(1 + COUNTED_MAX)
-    weights = {
-        stem: max(known.get(term, unseen) for term in hashed[form])
-        for stem, form in forms.items()
-        if form in hashed
-    }
-    return [row[1:] for row in rows if row[1] is not None], weights

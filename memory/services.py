@@ -34,6 +34,7 @@ from memory.exporting import Exported, content_hash, memories_export
 from memory.figures import figures as _figures
 from memory.forgetting import forget_subject
 from memory.importing import ImportReport, memories_import
+from memory.judging import judge
 from memory.maintaining import maintain
 from memory.models import Chunk, Memory
 from memory.playbooks import (
@@ -109,6 +110,7 @@ __all__ = [
     "forget_subject",
     "held_hash",
     "history",
+    "judge",
     "links_for",
     "maintain",
     "memories_export",

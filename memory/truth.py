@@ -17,11 +17,11 @@ from memory.domain.disagreement import WORDS_MAX, Finding, Reading, Said, disagr
 from memory.domain.slots import slots
 from memory.facts import Denied, Stated, denials_record, facts_record
 from memory.models import TRUST, Link, Memory
-from memory.nearby import Near, denials_about, sharing_words, weights_of
+from memory.nearby import Near, Nearby, denials_about
 
 LAYERS_READ = ("semantic", "episodic")
-LOOKED_FOR = 3  # denials, changes and negations of one text that are looked up
-LINKS_MAX = 3  # of one kind that one text gets
+LOOKED_FOR = 3  # denials of one text that are looked up; of changes and of negations, the first
+LINKS_MAX = 4  # of one kind that one text gets
 QUOTE_MAX = 400
 
 
@@ -53,8 +53,9 @@ def noticed(ids: Iterable[int]) -> int:
     against = denials_about(
         [(one.id, one.namespace, one.reading.said.text) for one in new if _asserts(one.reading)]
     )
+    nearby = Nearby()
     for one in new:
-        found += _links(_compared(one, against.get(one.id, ())))
+        found += _links(_compared(one, against.get(one.id, ()), nearby))
     if not found:
         return 0
     return len(Link.objects.bulk_create(_ordered(found), ignore_conflicts=True))
@@ -81,18 +82,18 @@ def _asserts(reading: Reading) -> bool:
     return bool(reading.assertions) or any(not negated for _, _, negated in reading.statements)
 
 
-def _compared(one: _New, against: Sequence[Near]) -> list[tuple[int, int, Finding]]:
+def _compared(one: _New, against: Sequence[Near], nearby: Nearby) -> list[tuple[int, int, Finding]]:
     """The strongest findings about older memories, LINKS_MAX of each kind."""
     found: dict[int, tuple[Near, Finding]] = {}
     for words, quote, anyone in _looked_for(one.reading):
-        near, weights = sharing_words(
+        near, weights = nearby.sharing_words(
             one.namespace, None if anyone else one.actor, one.id, words, quote
         )
-        _find(one, near, weights, found)
-    against = [other for other in against if _may_oppose(one, other)]
+        _find(one, near, weights, found, nearby)
+    against = [other for other in against if _may_oppose(one, other, nearby)]
     if against:
         quotes = [near.quote for near in against]
-        _find(one, against, weights_of(one.namespace, one.actor, quotes), found)
+        _find(one, against, nearby.weights_of(one.namespace, one.actor, quotes), found, nearby)
     return [
         (near.id, one.id, finding)
         for kind in ("contradicts", "updates")
@@ -103,21 +104,18 @@ def _compared(one: _New, against: Sequence[Near]) -> list[tuple[int, int, Findin
     ]
 
 
-def _may_oppose(one: _New, other: Near) -> bool:
+def _may_oppose(one: _New, other: Near, nearby: Nearby) -> bool:
     """Worth to look up how rare the words are."""
-    denied = Reading(Said(other.text, other.at))
     same = other.actor == one.actor
-    return disagreement(denied, one.reading, same_speaker=same) is not None
+    return disagreement(nearby.reading(other), one.reading, same_speaker=same) is not None
 
 
 def _looked_for(reading: Reading) -> list[tuple[Mapping[str, float], str, bool]]:
     """Words, the text they are from, and whether anybody's texts are of interest."""
-    asked: list[tuple[Mapping[str, float], str, bool]] = [
-        (denial.words, denial.quote, False) for denial in reading.denials
-    ]
-    asked += [(value.words, value.quote, False) for value in reading.changed]
-    asked += [(words, quote, True) for quote, words, negated in reading.statements if negated]
-    return asked[:LOOKED_FOR]
+    denied = [(denial.words, denial.quote, False) for denial in reading.denials]
+    changed = [(value.words, value.quote, False) for value in reading.changed]
+    negated = [(words, quote, True) for quote, words, no in reading.statements if no]
+    return [*denied[:LOOKED_FOR], *changed[:1], *negated[:1]]
 
 
 def _find(
@@ -125,10 +123,11 @@ def _find(
     near: Sequence[Near],
     weights: Mapping[str, float],
     found: dict[int, tuple[Near, Finding]],
+    nearby: Nearby,
 ) -> None:
     usual = sorted(weights.values())[len(weights) // 2] if weights else 1.0
     for other in near:
-        older, newer = Reading(Said(other.text, other.at)), one.reading
+        older, newer = nearby.reading(other), one.reading
         turned = (other.at, other.seq) > (one.at, one.seq)  # an older text that was written late
         if turned:
             older, newer = newer, older

@@ -1,4 +1,4 @@
-"""`memory quarantine|rollback`: what waits for a person, and taking back all that a batch wrote."""
+"""`memory quarantine|rollback|judge`: what waits for a person, taking a batch back, a model's opinion."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ def register(verbs: Verbs) -> None:
     back.add_argument("--since", metavar="TIME", help="only what was written since then")
     back.add_argument("--reason", required=True)
     back.add_argument("--dry-run", action="store_true")
+    judge = verbs.add("judge", "ask the model what a memory refines or contradicts", do_judge)
+    judge.add_argument("id", help="31 or memory-31")
 
 
 def do_quarantine(say: Speech, options: Options) -> None:
@@ -97,3 +99,18 @@ def _moment(text: str | None) -> datetime | None:
     if text and moment is None:
         raise BadInput(what="rollback", problems=[f"--since is `{text}`; expected {EXPECTED}"])
     return moment
+
+
+def do_judge(say: Speech, options: Options) -> None:
+    links = services.judge(memory_id(options["id"]))
+    if say.as_json:
+        fields = ("kind", "older_id", "newer_id", "older_quote", "newer_quote", "reason")
+        say.emit([{name: getattr(link, name) for name in fields} for link in links])
+        return
+    if not links:
+        say.note("nothing that was not known")
+    say.lines(
+        f"memory-{link.newer_id} {link.kind} memory-{link.older_id}: "
+        f"“{short(link.newer_quote)}” / “{short(link.older_quote)}”"
+        for link in links
+    )

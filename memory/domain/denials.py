@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from memory.domain.wording import sentences, terms
+from memory.domain.wording import WORD, sentences, stem, terms
 
 _SAYER = r"\b(?:i|we)"
 _SOFT = r"(?:\s+(?:also|actually|really|honestly|ever|even|once|personally))*"
@@ -40,6 +40,11 @@ _DEED = (
 _OR = re.compile(rf"\b(?:or|and) (?={_DEED}\b)", re.IGNORECASE)
 _LEAD = re.compile(r"\b(?:an?|any|the|my|our|at|in|on|to|for|of|with|from|by)\b", re.IGNORECASE)
 _HAD = re.compile(r"(?:had|have|been|felt|got)\s+", re.IGNORECASE)
+_DOING = re.compile(
+    r"(?:\b(?:been|be|am|are|is|was|after|about|while|since|of|from|to|by|finished|completed|started|began"
+    r"|kept|enjoyed|enjoy|just|recently|an?|the|my|our|that|this)|'m|'re)\s*$",
+    re.IGNORECASE,
+)
 _LIKE = re.compile(r"^,?\s*(?:such as|like|including)\s+([^,;:.!?()\n]+)", re.IGNORECASE)
 
 _ADVERB = (
@@ -57,7 +62,7 @@ _ASSERTS = re.compile(
     rf"{_SAYER}(?:'ve|'d| have| had)?{_ADVERB}(?: been)? {_INTENDS}{_DEED}\b"
     rf"|{_SAYER}(?:'m|'re| am| are|'ve been| have been){_ADVERB} {_PLANS}\w+ing\b"
     rf"|{_SAYER}(?:'ve| have)?{_ADVERB} (?:use|own|have got|'ve got|run|know)\b"
-    rf"|\b(?:after|by|while|since|stressed about|proud of|guilty about|happy about|sorry for)"
+    rf"|\b(?:after|while|since|stressed about|proud of|guilty about|happy about|sorry for)"
     rf" {_PLANS}\w{{2,}}ing\b",
     re.IGNORECASE,
 )
@@ -67,6 +72,7 @@ _ATTEMPTS = re.compile(
 _DENIED = re.compile(r"\b(?:never|not|no|without|cannot|nor|neither)\b|n't\b", re.IGNORECASE)
 _SUPPOSED = re.compile(
     r"\b(?:can|could|would|will|should|do|did) (?:you|i|we)\b|\bshould\b|\bhow (?:do|can|to)\b|\bif i\b"
+    r"|\bmaybe\b|\b(?:preparing|aiming) (?:for|to)\b|\bdeadline\b"
     r"|\bwant(?:ed)? to\b|\bgoing to\b|\bgonna\b|\bplan(?:ning)? (?:to|on)\b|\bconsidering\b"
     r"|\bthinking (?:of|about)\b|\bmight\b|\blet's\b|\bwondering\b|\bneed to\b|\bhop(?:e|ing) to\b"
     r"|\b(?:like|looking|supposed|meant) to\b|\bwhether\b|\bi'll\b|\bwe'll\b|\bnext (?:week|month)\b",
@@ -78,15 +84,19 @@ _CLAUSE = re.compile(
 )
 
 
+CLAUSES_MAX = 3  # that belong to one verb
+
+
 @dataclass(frozen=True, slots=True)
 class Denial:
     """`words` of what is denied, with weights; `never`: for all of the past; `head`: who "never had
-    problems with it" denies the problems, whatever else is said of it."""
+    problems with it" denies the problems, whatever else is said of it; `verb`: the deed."""
 
     quote: str
     words: Mapping[str, float]
     never: bool
     head: str = ""
+    verb: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +138,23 @@ def _choices(said: str) -> list[str]:
 def _denial(said: str, *, never: bool) -> Denial:
     had = _HAD.match(said)
     head = next(iter(terms(said[had.end() :])), "") if had else ""
-    return Denial(said, terms(said), never, head)
+    first = WORD.search(said)
+    return Denial(said, terms(said), never, head, stem(first.group()) if first else "")
+
+
+def only_meant(verb: str, said: str) -> bool:
+    """Whether a clause has the deed only as something to be done, or by name: "wait to file it",
+    "the filing fees"."""
+    found = [match for match in WORD.finditer(said) if stem(match.group()) == verb]
+    return bool(found) and all(
+        _is_meant(match.group().lower(), said[: match.start()]) for match in found
+    )
+
+
+def _is_meant(form: str, before: str) -> bool:
+    if form.endswith("ing"):
+        return _DOING.search(before) is None
+    return before.rstrip().lower().endswith(" to")
 
 
 def assertions(text: str) -> list[Assertion]:
@@ -152,7 +178,7 @@ def _asserted(sentence: str) -> Iterator[Assertion]:
         elif said and _ATTEMPTS.search(said):
             yield from _one(running, attempt)
             running, attempt = [said], True
-        elif said and running and len(running) < 2:
+        elif said and running and len(running) < CLAUSES_MAX:
             running.append(said)
     yield from _one(running, attempt)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from memory.domain.denials import Assertion, Denial, assertions, denials
+from memory.domain.denials import Assertion, Denial, assertions, denials, only_meant
 from memory.domain.values import CALENDAR, MOVED, Value, alike, values
 from memory.domain.wording import PROPER, plain, sentences, terms
 
@@ -166,6 +166,8 @@ def _opposed(
             if covered < (COVERED if denial.never else COVERED_ONCE):
                 continue
             if denial.head and denial.head not in common:
+                continue
+            if only_meant(denial.verb, assertion.quote):
                 continue
             if sum(common.values()) < (TELLING if denial.never else TELLING_ONCE):
                 continue

@@ -86,6 +86,7 @@ _CHANGE = re.compile(
     r"|doubled|bumped|set back|brought forward|no longer|rather than|additional|went from|went up|up to)\b",
     re.IGNORECASE,
 )
+_DEED = re.compile(r"\b(?!reached)\w+ed\s*$", re.IGNORECASE)
 _PART = re.compile(r"\s?(?:of|out of) (?:the |my |our )?\d", re.IGNORECASE)
 MOVED = re.compile(
     r"\b(?:reschedul\w+|postpon\w+|pushed back|brought forward|moved to|cancel\w+|called off|delayed"
@@ -163,10 +164,17 @@ def _value(
         amount,
         wide,
         words,
-        bool(_CHANGE.search(text(NEAR, 4))),
+        _changed(kind, sentence[:start], text(NEAR, 4)),
         near=frozenset(terms(text(4, 4), opens=False)),
         shown=sentence[start:end].strip(),
     )
+
+
+def _changed(kind: str, before: str, around: str) -> bool:
+    """A count right behind a deed is how many it was done to: "changed 3 files" is no change of 3."""
+    deed = _DEED.search(before) if kind == "count" else None
+    around = around.replace(deed.group().strip(), "", 1) if deed else around
+    return _CHANGE.search(around) is not None
 
 
 def alike(old: Value, new: Value) -> bool:
