@@ -34,6 +34,7 @@ class MemoryDraft:
     goal_id: int | None = None
     task_id: int | None = None
     pinned: bool = False
+    quarantined: bool = False
     session: str = ""
     batch: str = ""
     level: int = 0
@@ -43,7 +44,8 @@ class MemoryDraft:
 @dataclass(frozen=True, slots=True)
 class Recalled:
     """A memory that was found. `signals` says how each part of the score came about; `superseded`
-    holds the texts of the older versions, newest first."""
+    holds the texts of the older versions, newest first. `outdated_by` is the newer memory that overtook
+    it (0: it is current); `updates` and `conflicts_with` are those of which it says something else."""
 
     id: int
     namespace: str
@@ -57,6 +59,16 @@ class Recalled:
     pinned: bool = False
     signals: Mapping[str, float] = field(default_factory=dict)
     superseded: tuple[str, ...] = ()
+    outdated_by: int = 0
+    updates: tuple[int, ...] = ()
+    conflicts_with: tuple[int, ...] = ()
+
+    @property
+    def standing(self) -> tuple[str, ...]:
+        """How it stands to other memories, in words; empty where nothing says otherwise."""
+        overtaken = (f"out of date: see memory-{self.outdated_by}",) if self.outdated_by else ()
+        updated = tuple(f"updates memory-{one}" for one in self.updates)
+        return (*overtaken, *updated, *(f"contradicts memory-{one}" for one in self.conflicts_with))
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,4 +190,18 @@ class Forgotten:
     at: datetime
     backups_until: datetime
     elsewhere: str
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackReport:
+    """Ids of what was taken back, of the digests that went with it, and of what holds again; the
+    content hashes are the namespace's before and after. With `dry_run` nothing was changed."""
+
+    namespace: str
+    taken: tuple[int, ...]
+    digests: tuple[int, ...]
+    reopened: tuple[int, ...]
+    hash_before: str
+    hash_after: str
     dry_run: bool

@@ -9,6 +9,20 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from pgvector.django import HalfVectorField
 
+from memory.truth_models import Fact, Link, MemoryEvent
+
+__all__ = [
+    "LAYERS",
+    "STATES",
+    "TRUST",
+    "Chunk",
+    "Fact",
+    "Link",
+    "Memory",
+    "MemoryEvent",
+    "Playbook",
+]
+
 LAYERS = ("working", "episodic", "semantic", "procedural")
 TRUST = ("verified", "unverified", "untrusted")
 STATES = ("quarantined", "live", "cold", "gone")
@@ -48,7 +62,7 @@ class Memory(models.Model):
     pinned = models.BooleanField(default=False)
     trust = models.CharField(max_length=12, default="unverified")
     provenance = models.JSONField(default=dict)
-    state = models.CharField(max_length=8, default="live")
+    state = models.CharField(max_length=12, default="live")
 
     class Meta:
         verbose_name_plural = "memories"

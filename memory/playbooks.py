@@ -23,6 +23,7 @@ from memory.models import Playbook, PlaybookUse
 
 NAME_MAX = 80
 NOTE_MAX = 500
+CANDIDATES_MAX = 200  # learned ones that an objective is compared with
 USES_MAX = 200  # of a version, that are shown
 
 
@@ -91,6 +92,17 @@ def playbooks(namespace: str = "", *, state: str = "") -> list[PlaybookView]:
     rows = _visible(namespace).filter(state=state) if state else _visible(namespace)
     preferred = {row.name: row for row in _preferred_last(rows)}
     return sorted((view(row) for row in preferred.values()), key=lambda v: (-v.wilson, v.name))
+
+
+def playbooks_usable(namespace: str, *, candidates: bool = False) -> list[PlaybookView]:
+    """What may be used without being named: those in force, and, with `candidates`, of the learned
+    ones with verified results the latest CANDIDATES_MAX whose name nothing in force has."""
+    found = {view.name: view for view in playbooks(namespace, state="active")}
+    if candidates:
+        rows = _visible(namespace).filter(state="candidate", verified=True).order_by("-pk")
+        for row in rows[:CANDIDATES_MAX]:
+            found.setdefault(row.name, view(row))
+    return list(found.values())
 
 
 def playbook_versions(name: str, namespace: str = "") -> list[PlaybookView]:

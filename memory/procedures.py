@@ -22,6 +22,7 @@ from memory.contracts import PlaybookView
 from memory.models import Playbook, PlaybookUse
 from memory.playbooks import NOTE_MAX, playbook_save, viewed
 
+DOES = ("objective", "phases")  # of a definition; the rest are words about it
 TRIGGERS_MAX = 20  # of a playbook, that an objective is compared with
 LESSON_DAYS = 30  # after these a thing is tried again
 
@@ -44,9 +45,10 @@ def playbook_learn(
     steps: int | None = None,
     note: str = "",
 ) -> PlaybookView:
-    """A candidate from a finished goal, which is its first evidence."""
+    """A candidate from a finished goal, which is its first evidence. Where one does the same word for
+    word, with results as good, the goal is evidence for that one instead."""
     with transaction.atomic():
-        saved = playbook_save(
+        saved = _alike(namespace, definition, verified) or playbook_save(
             name,
             definition,
             namespace=namespace,
@@ -62,6 +64,15 @@ def playbook_learn(
             defaults={"namespace": namespace, "origin": True, "success": True, "steps": steps},
         )
     return viewed(saved.id)
+
+
+def _alike(namespace: str, definition: Mapping[str, Any], verified: bool) -> PlaybookView | None:
+    """Whatever it is called and however it is described."""
+    does = {f"definition__{part}": plain(definition.get(part)) for part in DOES}
+    rows = Playbook.objects.filter(namespace=namespace, origin="learned", **does)
+    rows = rows.exclude(state="retired").filter(verified__in={verified, True})
+    row = rows.order_by("pk").first()
+    return viewed(row.pk) if row else None
 
 
 def playbook_of(name: str, hashed: str, namespace: str) -> PlaybookView | None:

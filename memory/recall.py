@@ -12,12 +12,14 @@ from agentsys.kernel.errors import BadInput
 from memory.candidates import Scope, candidates, cleaned, tokens, usual
 from memory.chunks import current_embedder
 from memory.contracts import Recalled
+from memory.current import Standing, links_for
 from memory.domain.late import late_interaction
 from memory.domain.ranking import Ranked, fitting, rank
 from memory.domain.sameness import gist
 from memory.models import LAYERS, Memory
 from memory.seen import note_shown
 
+LATE_MAX = 200  # of the candidates have their tokens read
 VERSIONS_MAX = 5  # older texts shown with a memory
 
 # Counting may be skipped, waiting may not: recalls of the same rows must not queue for each other
@@ -75,11 +77,19 @@ def recall(
         shown = fitting([row.text for row, _ in chosen], budget_tokens)
         ids = [chosen[n][0].pk for n, _ in shown]
         older = _older(ids)
+        standing = links_for(ids, query=asked)
         _count(ids, now)
         note_shown(run, ids, now)
     return [
-        _recalled(chosen[n][0], text, chosen[n][1], explain, older.get(chosen[n][0].pk, ()))
-        for n, text in shown
+        _recalled(
+            chosen[n][0],
+            text,
+            chosen[n][1],
+            explain,
+            older.get(pk, ()),
+            standing.get(pk, Standing()),
+        )
+        for pk, (n, text) in zip(ids, shown, strict=True)
     ]
 
 
@@ -88,7 +98,8 @@ def _ranked(scope: Scope, asked: str) -> list[Ranked]:
     found, writing = candidates(scope, asked, query), usual(scope)
     if query.states is None:
         return rank(found, asked, writing)
-    packed = tokens(scope.namespaces, [c.id for c in found])
+    first = rank(found, asked, writing)[:LATE_MAX]
+    packed = tokens(scope.namespaces, [place.id for place in first])
     return rank(found, asked, writing, late_interaction(query, packed))
 
 
@@ -141,7 +152,7 @@ def _count(ids: Sequence[int], now: datetime | None) -> None:
 
 
 def _recalled(
-    row: Memory, text: str, place: Ranked, explain: bool, older: tuple[str, ...]
+    row: Memory, text: str, place: Ranked, explain: bool, older: tuple[str, ...], standing: Standing
 ) -> Recalled:
     signals = {name: round(share, 4) for name, share in place.signals.items()}
     return Recalled(
@@ -157,6 +168,9 @@ def _recalled(
         pinned=row.pinned,
         signals=signals if explain else {},
         superseded=older,
+        outdated_by=standing.outdated_by,
+        updates=standing.updates,
+        conflicts_with=standing.conflicts_with,
     )
 
 

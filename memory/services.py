@@ -26,7 +26,9 @@ from memory.contracts import (
     PlaybookView,
     PruneReport,
     Recalled,
+    RollbackReport,
 )
+from memory.current import Standing, links_for
 from memory.episodes import episodes_from_ledger
 from memory.exporting import Exported, content_hash, memories_export
 from memory.figures import figures as _figures
@@ -41,6 +43,7 @@ from memory.playbooks import (
     playbook_uses,
     playbook_versions,
     playbooks,
+    playbooks_usable,
 )
 from memory.procedures import (
     NotInState,
@@ -52,8 +55,16 @@ from memory.procedures import (
     playbook_triggers,
     playbook_used,
 )
+from memory.quarantine import (
+    NotQuarantined,
+    quarantine_list,
+    quarantine_reject,
+    quarantine_release,
+    release_verified,
+)
 from memory.recall import recall
 from memory.retention import prune, prune_all, usage
+from memory.rollback import Batch, held_hash, rollback
 from memory.store import remember, remember_many
 from memory.versions import (
     NotCurrent,
@@ -70,15 +81,19 @@ __all__ = [
     "BOARD_KEY_MAX",
     "BOARD_TEXT_MAX",
     "UNTRIED",
+    "Batch",
     "Exported",
     "Forgotten",
     "ImportReport",
     "MemoryDraft",
     "NotCurrent",
     "NotInState",
+    "NotQuarantined",
     "PlaybookView",
     "PruneReport",
     "Recalled",
+    "RollbackReport",
+    "Standing",
     "TooLittleTrust",
     "audit",
     "blackboard_drop",
@@ -92,7 +107,9 @@ __all__ = [
     "figures",
     "forget",
     "forget_subject",
+    "held_hash",
     "history",
+    "links_for",
     "maintain",
     "memories_export",
     "memories_import",
@@ -110,11 +127,17 @@ __all__ = [
     "playbook_uses",
     "playbook_versions",
     "playbooks",
+    "playbooks_usable",
     "prune",
     "prune_all",
+    "quarantine_list",
+    "quarantine_reject",
+    "quarantine_release",
     "recall",
+    "release_verified",
     "remember",
     "remember_many",
+    "rollback",
     "stats",
     "supersede",
     "unpin",
@@ -133,6 +156,7 @@ def stats(namespace: str | None = None) -> dict[str, Any]:
     totals = rows.aggregate(
         live=Count("pk", filter=Q(state="live")),
         superseded=Count("pk", filter=Q(state="live", valid_to__isnull=False)),
+        quarantined=Count("pk", filter=Q(state="quarantined")),
         pinned=Count("pk", filter=Q(pinned=True)),
         untrusted=Count("pk", filter=Q(state="live", trust="untrusted")),
     )

@@ -93,6 +93,8 @@ def _explained(hit: services.Recalled) -> Iterator[str]:
     for name, share in sorted(hit.signals.items(), key=lambda pair: -abs(pair[1])):
         yield f"  {share:+7.3f}  {name}"
     yield f"  {hit.trust}, {hit.occurred_at:%Y-%m-%d %H:%M}, from {hit.source or 'nowhere named'}"
+    for standing in hit.standing:
+        yield f"  {standing}"
     for text in hit.superseded:
         yield f"  before: {short(text)}"
 

@@ -3,17 +3,35 @@
 Vectors cannot tell "A calls B" from "B calls A", and long sentences that differ in one name are
 alike to .95 and more. So texts count as the same only when they agree word for word, in order, once
 articles, the punctuation of sentences and capitals at the start of words are set aside. Anything
-less would lose what they differ in: a number, a name, a denial, a question mark.
+less would lose what they differ in: a number, a name, a denial, a question mark. What is spelled in
+two ways is one word all the same ("don't" and "do not", "1,000" and "1000", "20MB" and "20 MB"), and
+"please note that" in front says nothing.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from zlib import crc32
 
 _EMPTY_WORDS = frozenset(
-    ("a", "an", "the", "is", "are", "be", "it", "its", "this", "that", "these", "those", "there")
+    (
+        "a",
+        "an",
+        "the",
+        "is",
+        "are",
+        "am",
+        "be",
+        "it",
+        "its",
+        "this",
+        "that",
+        "these",
+        "those",
+        "there",
+    )
 )
 _OPENING = "([{\"'`“‘"
 _CLOSING = ")]}\"'`”’.,;:!…"
@@ -41,6 +59,30 @@ _FILLERS = frozenset(
 )
 _DENIALS = frozenset(("no", "not", "never", "none", "without", "cannot", "neither", "nor"))
 LETTERS_MIN = 3
+# 's and 'd are left alone: they may be "is" or "has", "would" or "had", or say whose it is.
+_SPELLINGS = tuple(
+    (re.compile(pattern, re.IGNORECASE), plain)
+    for pattern, plain in (
+        (r"\bcan(?:no|')t\b", "can not"),
+        (r"\bwon't\b", "will not"),
+        (r"n't\b", " not"),
+        (r"'re\b", " are"),
+        (r"'ve\b", " have"),
+        (r"'ll\b", " will"),
+        (r"\bi'm\b", "i am"),
+        (r"(?<=\d),(?=\d{3}\b)", ""),
+        (r"(?<=\d)\s*(?:%|percent\b)", " percent"),
+        (
+            r"(?<![\w.])(\d+(?:\.\d+)?)\s?(ms|kb|mb|gb|tb|min|hours|minutes|seconds|days)\b",
+            r"\1 \2",
+        ),
+    )
+)
+_LEAD = re.compile(
+    r"^\s*(?:(?:please\s+)?(?:note|remember|be aware)(?:\s+that\b|\s*:)|fyi\b[,:]?|for the record[,:]"
+    r"|just so you know[,:]|by the way[,:]|reminder:)\s*",
+    re.IGNORECASE,
+)
 ALIKE_SHARE = 0.05  # of the words of a text that may differ in one like it
 PARTS = 4  # that the words of a text are dealt into to find texts like it
 COMPARED_MAX = 20  # texts that share a part, the latest ones
@@ -49,7 +91,7 @@ ALIKE_WORDS_MIN = 20  # a shorter text in which a word differs says something el
 
 def gist(text: str) -> tuple[str, ...]:
     """The words that carry a text's sense, in order; a question keeps its mark."""
-    words = (_bare(word) for word in text.split())
+    words = (_bare(word) for word in _spelled(text).split())
     return tuple(word for word in words if word and word not in _EMPTY_WORDS)
 
 
@@ -57,6 +99,14 @@ def is_noise(text: str) -> bool:
     """Nothing worth a row: empty, or a bare acknowledgement."""
     bare = text.strip().lower().rstrip(".!… ")
     return sum(map(str.isalnum, bare)) < LETTERS_MIN or bare in _NOISE
+
+
+def _spelled(text: str) -> str:
+    """Without a lead, and with one spelling for what has two."""
+    text = _LEAD.sub("", text.replace("’", "'"), count=1)
+    for pattern, plain in _SPELLINGS:
+        text = pattern.sub(plain, text)
+    return text
 
 
 def _bare(word: str) -> str:

@@ -24,6 +24,7 @@ from memory.evaluating.questions import (
     figures,
     latency,
 )
+from memory.evaluating.truth import Truth
 from memory.models import Memory
 
 BATCH = 200
@@ -62,6 +63,7 @@ def evaluate(
         raise BadInput(what="--keep", problems=[f"{keep} is no share; 0.5 keeps half of the rows"])
     conversations = HARNESSES[harness](data)[:limit]
     found: list[Found] = []
+    truth = Truth()
     seconds, turns = 0.0, 0
     for number, conversation in enumerate(conversations, start=1):
         try:
@@ -71,6 +73,7 @@ def evaluate(
             turns += len(conversation.turns)
             _thin(conversation, len(kept.turns), keep, digests)
             found += [_ask(kept, question) for question in conversation.asked]
+            truth.look(kept.namespace, kept.turns, found[-len(conversation.asked) :])
         finally:
             Memory.objects.filter(namespace=_namespace(conversation)).delete()
         tell(f"{number} of {len(conversations)} conversations, {len(found)} questions")
@@ -79,6 +82,7 @@ def evaluate(
         "conversations": len(conversations),
         "memories": turns,
         **_shown(found),
+        **truth.figures(),
         "adds_per_second": round(turns / seconds, 1) if seconds else None,
         "milliseconds_a_question": latency(found),
     }

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('agentsys_memory', '0004_chunks'),
+        ('agentsys_memory', '0005_truth'),
     ]
 
     operations = [

@@ -1,8 +1,8 @@
 """Which playbook is for an objective, and with which values of its parameters? Pure.
 
 An objective that reads like a playbook's own with values in the place of its parameters is certain.
-Otherwise words decide, and nearness of vectors where there is one: relevance = .6 F1 of the words
-that carry sense + .4 cosine. What is relevant enough is ranked by relevance x the Wilson lower bound
+Otherwise words decide, and nearness of vectors where there is one: relevance = .7 F1 of the words
+that carry sense + .3 cosine. What is relevant enough is ranked by relevance x the Wilson lower bound
 of its success (Wilson 1927). A required parameter for which the objective has no value rules a
 playbook out: nothing is guessed.
 """
@@ -18,7 +18,7 @@ from orchestration.domain.matching import PARAM
 from orchestration.domain.playbook import Parameter, PlaybookDraft
 
 RELEVANCE_MIN = 0.75  # below it a playbook is an example for a planner, and no more
-WORDS_SHARE, NEARNESS_SHARE = 0.6, 0.4
+WORDS_SHARE, NEARNESS_SHARE = 0.7, 0.3
 WORDS_MIN = 2  # of a trigger besides its parameters: what says less would fit everything
 VALUE_WORDS_MAX = 8  # of a text that stands for a parameter
 _PATH = re.compile(r"(?<![\w:/])(?:~|\.{0,2}/)[^\s\"'`,;]*")

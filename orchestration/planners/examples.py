@@ -39,7 +39,9 @@ def _known(namespace: str) -> Iterator[tuple[str, Mapping[str, Any], float]]:
     """(name, definition, how proven it is in [0, 1])"""
     rows = {view.name: view for view in memory.playbooks(namespace) if view.state == "active"}
     for name, path in playbook_files():
-        row = rows.pop(name, None)
+        if (row := rows.get(name)) is not None and row.namespace:
+            continue  # the project's own version of it
+        rows.pop(name, None)
         yield name, playbook_read(path), row.wilson if row else 0.0
     for name, view in rows.items():
         yield name, view.definition, view.wilson

@@ -84,14 +84,14 @@ def _nearness(objective: str, read: Sequence[tuple[Known, Reading]]) -> list[flo
 def playbooks_known(namespace: str, *, candidates: bool = False) -> Iterator[Known]:
     """Those that may be used without being named: no failing one, and no candidate but verified
     ones that were asked for. A project's own comes before a file of the same name."""
-    rows = {view.name: view for view in memory.playbooks(namespace)}
-    usable = {name: v for name, v in rows.items() if v.state == "active" or v.verified}
+    views = memory.playbooks_usable(namespace, candidates=candidates)
+    usable = {view.name: view for view in views}
     triggers = memory.playbook_triggers(namespace)
     files = dict(playbook_files())
     for name in sorted({*files, *usable}):
         row = usable.get(name)
         own = row is not None and (row.namespace or name not in files)
-        if row is not None and (row.failing or (row.state != "active" and not candidates)):
+        if row is not None and row.failing:
             continue
         try:
             definition = row.definition if row and own else playbook_read(files[name])

@@ -273,7 +273,10 @@ def _recalled(namespace: str, claim: Claimed) -> tuple[Recollection, ...]:
     run = f"attempt-{claim.attempt_id}"
     asked = claim.definition["objective"]
     found = memory.recall(namespace, asked, k=8, budget_tokens=1500, run=run)
-    return tuple(Recollection(m.id, m.layer, m.text, m.score, m.trust, m.source) for m in found)
+    return tuple(
+        Recollection(m.id, m.layer, m.text, m.score, m.trust, m.source, "; ".join(m.standing))
+        for m in found
+    )
 
 
 def _repository(book: Book) -> RepositoryRef:

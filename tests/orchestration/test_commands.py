@@ -25,6 +25,7 @@ from orchestration.services.rebuild import rebuild_check
 from orchestration.services.replan import PlanMoved
 from tests import factories as given
 from tests.orchestration.pump import pump, row_counts, turn
+from tests.workers.given import GivenRepository
 
 pytestmark = pytest.mark.django_db
 worked_on = pytest.mark.django_db(transaction=True)  # a worker session writes on its own connection
@@ -537,3 +538,14 @@ def test_budgets_are_shown_and_set_from_the_command_line(plan: str) -> None:
             Said("goals", "budget", *wrong)
     with pytest.raises(NotFound):
         Said("goals", "budget", "--project", "nowhere")
+
+
+def test_a_sentence_that_a_playbook_is_for_says_which_was_found(tmp_path: Path) -> None:
+    repository = GivenRepository(tmp_path / "repo")
+    repository.put("a.py", "x = 1\n")
+    repository.commit()
+    said = Said("goals", "submit", f"Take care of {repository.path}", "--json")
+    assert said.data["state"] == "running"
+    assert "`repo-care` version" in said.err
+    assert "relevance 1.00" in said.err
+    assert Goal.objects.get(pk=said.data["id"]).repository == str(repository.path)

@@ -162,6 +162,17 @@ def test_what_a_playbook_was_used_for_finds_it_too(project: Project) -> None:
     assert Plan.objects.get(goal=goal, version=1).document["params"] == {"word": "aloha"}
 
 
+def test_the_same_kind_of_work_done_again_by_plan_is_evidence_and_no_further_candidate(
+    project: Project,
+) -> None:
+    for word in ("hello", "goodbye", "welcome"):
+        learned_from_one(word)
+    (view,) = memory.playbooks(project.namespace, state="candidate")
+    assert (view.support, view.successes) == (3, 0)
+    learned_from_one("aloha", optional=True, **NEVER)  # another plan
+    assert len(memory.playbooks(project.namespace, state="candidate")) == 2
+
+
 # --- Better --------------------------------------------------------------------------------------
 
 

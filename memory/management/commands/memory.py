@@ -6,7 +6,16 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from memory.cli import keeping, measuring, procedures, recalling, transferring, upkeep, writing
+from memory.cli import (
+    keeping,
+    measuring,
+    procedures,
+    recalling,
+    safety,
+    transferring,
+    upkeep,
+    writing,
+)
 from memory.cli.verbs import Act, Speech, Verbs
 
 GROUPS = (
@@ -15,6 +24,7 @@ GROUPS = (
     keeping,
     upkeep,
     procedures,
+    safety,
     transferring,
     measuring,
 )

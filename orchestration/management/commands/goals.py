@@ -167,6 +167,8 @@ class Command(Base):
             deadline_at=moment_of(options["deadline"]) if options["deadline"] else None,
             budget=limits_given(options["budget"]),
         )
+        if goal.state != "planning" and not (options["playbook"] or options["plan"]):
+            self.note(reads.plan_view(goal.pk, version=1)["rationale"])  # it was found
         if goal.finished_at is None and not sessions_alive():
             self.note("no worker is running: start one with `make up`; the goal waits for it")
         if not options["wait"]:
