@@ -28,7 +28,7 @@ from memory.retention import keeping_lock
 from memory.versions import bury
 
 LETTERS_MIN = 2
-ELSEWHERE = "the ledger and artifacts of goals, and playbooks, are not changed by this"
+ELSEWHERE = "the ledger and artifacts of goals, playbooks, and reasons in memory's history are not changed by this"
 
 _ABOUT = """
 SELECT id, level, text ~* %(name)s OR actor ~* %(name)s OR session ~* %(name)s OR provenance::text ~* %(name)s
@@ -38,6 +38,24 @@ WHERE namespace = %(ns)s AND (text ~* %(name)s OR actor ~* %(name)s OR session ~
 ORDER BY id
 """
 _CHUNKS = "SELECT count(*) FROM agentsys_memory_chunk WHERE namespace = %s AND memory_id = ANY(%s)"
+# Facts go with the memory that is their evidence; those of others that name the subject go too.
+_FACTS = """
+DELETE FROM agentsys_memory_fact
+WHERE namespace = %(ns)s AND (subject ~* %(name)s OR attribute ~* %(name)s OR value ~* %(name)s)
+"""
+_UNCLOSE = """
+UPDATE agentsys_memory_fact SET closed_by_id = NULL WHERE closed_by_id IN (
+    SELECT id FROM agentsys_memory_fact
+    WHERE namespace = %(ns)s AND (subject ~* %(name)s OR attribute ~* %(name)s OR value ~* %(name)s))
+"""
+_TOLD = """
+SELECT (SELECT count(*) FROM agentsys_memory_fact AS f WHERE f.namespace = %(ns)s
+            AND (f.evidence_id = ANY(%(ids)s)
+                 OR f.subject ~* %(name)s OR f.attribute ~* %(name)s OR f.value ~* %(name)s)),
+       (SELECT count(*) FROM agentsys_memory_link AS l WHERE l.namespace = %(ns)s
+            AND (l.older_id = ANY(%(ids)s) OR l.newer_id = ANY(%(ids)s) OR l.reason ~* %(name)s
+                 OR l.older_quote ~* %(name)s OR l.newer_quote ~* %(name)s))
+"""
 _QUOTING = """
 SELECT id FROM agentsys_memory_memory
 WHERE namespace = %(ns)s AND level > 0 AND state <> 'gone'
@@ -76,12 +94,15 @@ def forget_subject(
         keeping_lock(namespace)
         about, digests = _about(namespace, pattern)
         chunks = _chunks(namespace, about + digests)
+        facts, links = _told(namespace, pattern, about)
         if not dry_run:
             bury(about, by=by, reason=_without(reason, name), pinned_too=True, now=now)
             with connection.cursor() as cursor:
                 cursor.execute(_STRIP, {"name": pattern, "ids": about})
+                cursor.execute(_UNCLOSE, {"ns": namespace, "name": pattern})
+                cursor.execute(_FACTS, {"ns": namespace, "name": pattern})
             _rebuild(digests, set(about), pattern)
-        left = 0 if dry_run else sum(map(len, _about(namespace, pattern)))
+        left = 0 if dry_run else _left(namespace, pattern)
         found = [] if dry_run else _search(namespace, name, pattern)
     return Forgotten(
         namespace=namespace,
@@ -89,6 +110,8 @@ def forget_subject(
         memories=tuple(about),
         digests=tuple(digests),
         chunks=chunks,
+        facts=facts,
+        links=links,
         playbooks=_playbooks(pattern),
         left=left,
         found=tuple(found),
@@ -116,6 +139,19 @@ def _about(namespace: str, pattern: str) -> tuple[list[int], list[int]]:
         cursor.execute(_QUOTING, {"ns": namespace, "ids": [str(row_id) for row_id in raw]})
         digests = {row[0] for row in cursor.fetchall()} | {row[0] for row in rows if row[1] > 0}
     return raw, sorted(digests)
+
+
+def _told(namespace: str, pattern: str, ids: list[int]) -> tuple[int, int]:
+    """Facts and links that rest on `ids` or name the subject."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TOLD, {"ns": namespace, "name": pattern, "ids": ids})
+        facts, links = cursor.fetchone()
+    return int(facts), int(links)
+
+
+def _left(namespace: str, pattern: str) -> int:
+    """Rows of any kind that still name the subject."""
+    return sum(map(len, _about(namespace, pattern))) + sum(_told(namespace, pattern, []))
 
 
 def _chunks(namespace: str, ids: list[int]) -> int:
