@@ -28,7 +28,9 @@ from memory.retention import keeping_lock
 from memory.versions import bury
 
 LETTERS_MIN = 2
-ELSEWHERE = "the ledger and artifacts of goals, playbooks, and reasons in memory's history are not changed by this"
+ELSEWHERE = (
+    "the ledger and artifacts of goals, playbooks, and reasons in memory's history are not changed"
+)
 
 _ABOUT = """
 SELECT id, level, text ~* %(name)s OR actor ~* %(name)s OR session ~* %(name)s OR provenance::text ~* %(name)s
