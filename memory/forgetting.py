@@ -21,8 +21,8 @@ from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import digest
 from memory.chunks import index_now
 from memory.contracts import Forgotten
-from memory.domain.digests import lines_of, without
 from memory.models import Memory, Playbook
+from memory.quoting import digests_quoting, drop_quotes
 from memory.recall import recall
 from memory.retention import keeping_lock
 from memory.versions import bury
@@ -57,11 +57,6 @@ SELECT (SELECT count(*) FROM agentsys_memory_fact AS f WHERE f.namespace = %(ns)
        (SELECT count(*) FROM agentsys_memory_link AS l WHERE l.namespace = %(ns)s
             AND (l.older_id = ANY(%(ids)s) OR l.newer_id = ANY(%(ids)s) OR l.reason ~* %(name)s
                  OR l.older_quote ~* %(name)s OR l.newer_quote ~* %(name)s))
-"""
-_QUOTING = """
-SELECT id FROM agentsys_memory_memory
-WHERE namespace = %(ns)s AND level > 0 AND state <> 'gone'
-  AND EXISTS (SELECT 1 FROM jsonb_object_keys(provenance->'quotes') AS q WHERE q = ANY(%(ids)s))
 """
 _STRIP = """
 UPDATE agentsys_memory_memory
@@ -103,7 +98,8 @@ def forget_subject(
                 cursor.execute(_STRIP, {"name": pattern, "ids": about})
                 cursor.execute(_UNCLOSE, {"ns": namespace, "name": pattern})
                 cursor.execute(_FACTS, {"ns": namespace, "name": pattern})
-            _rebuild(digests, set(about), pattern)
+            drop_quotes(digests, about, lambda text: _names(pattern, text))
+            _rename(digests, pattern)
         left = 0 if dry_run else _left(namespace, pattern)
         found = [] if dry_run else _search(namespace, name, pattern)
     return Forgotten(
@@ -138,9 +134,7 @@ def _about(namespace: str, pattern: str) -> tuple[list[int], list[int]]:
         cursor.execute(_ABOUT, {"ns": namespace, "name": pattern})
         rows = cursor.fetchall()
         raw = [row[0] for row in rows if row[1] == 0]
-        cursor.execute(_QUOTING, {"ns": namespace, "ids": [str(row_id) for row_id in raw]})
-        digests = {row[0] for row in cursor.fetchall()} | {row[0] for row in rows if row[1] > 0}
-    return raw, sorted(digests)
+    return raw, sorted({*digests_quoting(raw), *(row[0] for row in rows if row[1] > 0)})
 
 
 def _told(namespace: str, pattern: str, ids: list[int]) -> tuple[int, int]:
@@ -162,24 +156,16 @@ def _chunks(namespace: str, ids: list[int]) -> int:
         return int(cursor.fetchone()[0])
 
 
-def _rebuild(digests: list[int], gone: set[int], pattern: str) -> None:
+def _rename(digests: list[int], pattern: str) -> None:
+    """A digest whose heading or period names the subject, as a session may, gets another."""
     for row in Memory.objects.filter(pk__in=digests).exclude(state="gone"):
         facts: dict[str, Any] = dict(row.provenance)
-        text = facts.pop("extract", None) or row.text
-        quoted = lines_of(text)
-        naming = {n for n, line in quoted.items() if _names(pattern, line)}
-        row.text = without(text, gone | naming)
-        facts["quotes"] = {
-            n: v for n, v in facts.get("quotes", {}).items() if int(n) in lines_of(row.text)
-        }
-        if _names(pattern, row.text) or _names(
-            pattern, str(facts)
-        ):  # its heading: a session's name
-            head = f"{facts['of'][:10]}: {facts['parts']} memories."
-            row.text = "\n".join([head, *row.text.split("\n")[1:]])
-            facts["of"] = facts["period"] = f"{facts['of'][:10]} {digest(['digest', row.pk])[:12]}"
-            facts["source"] = f"digest of {facts['period']}"
-        facts["method"] = "extractive"
+        if not (_names(pattern, row.text) or _names(pattern, str(facts))):
+            continue
+        head = f"{facts['of'][:10]}: {facts['parts']} memories."
+        row.text = "\n".join([head, *row.text.split("\n")[1:]])
+        facts["of"] = facts["period"] = f"{facts['of'][:10]} {digest(['digest', row.pk])[:12]}"
+        facts["source"] = f"digest of {facts['period']}"
         row.provenance = facts
         row.save(update_fields=["text", "provenance"])
         if row.state == "live":

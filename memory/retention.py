@@ -23,7 +23,7 @@ from agentsys.kernel.errors import BadInput
 from memory.chunks import index_now
 from memory.contracts import Move, PruneReport, Usage
 from memory.domain.keeping import Keepable, Worth, worths
-from memory.versions import bury
+from memory.versions import PRUNE, bury
 
 PASS_SHARE = 0.10  # of the rows that one pass may move
 PASSES_MAX = 24  # of one `prune_all`
@@ -282,7 +282,7 @@ def _keepable(row: Any) -> Keepable:
 def _carry_out(cooling: tuple[Move, ...], going: tuple[Move, ...], now: datetime | None) -> None:
     cold = [move.id for move in cooling]
     if going:
-        bury([move.id for move in going], by="prune", reason="over budget", now=now)
+        bury([move.id for move in going], by=PRUNE, reason="over budget", now=now)
     with connection.cursor() as cursor:
         cursor.execute(_COOL, [cold])
         cursor.execute(_WAKE, [cold])

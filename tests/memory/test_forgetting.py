@@ -10,6 +10,7 @@ from django.db import connection
 from agentsys.kernel.errors import BadInput
 from memory import services as memory
 from memory.models import Chunk, Fact, Memory
+from memory.versions import bury
 
 pytestmark = pytest.mark.django_db
 HERE = "project-1"
@@ -98,6 +99,17 @@ def test_a_session_that_is_named_after_it_is_renamed_in_digests() -> None:
     memory.consolidate(HERE, until=AT + timedelta(days=1))
     assert forget().left == 0
     assert "reta" not in everything()
+
+
+def test_a_digest_loses_the_line_of_one_memory_that_is_forgotten_and_keeps_what_is_pruned(
+    rows: list[int],
+) -> None:
+    memory.consolidate(HERE, until=AT + timedelta(days=40))
+    memory.forget(rows[2], "ann", "asked")
+    bury([rows[0]], by="prune", reason="over budget")
+    digests = Memory.objects.filter(level__gt=0)
+    assert not any("Keller" in d.text or str(rows[2]) in d.provenance["quotes"] for d in digests)
+    assert any("Basel" in d.text for d in digests)
 
 
 def test_a_text_that_a_model_wrote_is_put_back_to_its_quotes(rows: list[int]) -> None:
