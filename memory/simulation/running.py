@@ -32,7 +32,7 @@ from memory.simulation.world import Event, Planted, World
 START = datetime(2026, 3, 2, tzinfo=UTC)  # a Monday
 BATCH = 500
 UPKEEP_A_DAY = 2
-ROOM = 0.86  # of the rows that may be live: what upkeep leaves, so that half a day fits on top
+ROOM = 0.84  # of the rows that may be live: what upkeep leaves, so that half a day fits on top
 SETTLED_DAY = 5  # from which on the bounds hold
 QUESTIONS = 200  # asked at the end
 CLOCKED = 60  # searches each day for the clock
@@ -146,7 +146,7 @@ class _Run:
         self.bounded, self.unbounded = (f"sim-{os.getpid()}-{name}" for name in ("bounded", "all"))
         self.world = World(plan.seed, START, plan.events)
         self.random = random.Random(plan.seed)  # noqa: S311 - a simulation is no secret
-        self.questions = self.world.idle_questions(CLOCKED)
+        self.questions = self.world.idle_questions(min(CLOCKED, max(plan.events // 50, 5)))
         self.ids: set[int] = set()
         self.today: set[int] = set()
         self.pins: set[int] = set()
