@@ -62,7 +62,7 @@ def audit(namespace: str) -> Audit:
         if said in seen:
             exact.add(row_id)
         seen.add(said)
-    near = near_duplicates(rows) - exact
+    near = set(near_duplicates(rows)) - exact
     found = {"exact duplicates": sorted(exact), "near duplicates": sorted(near)}
     with connection.cursor() as cursor:
         for what, query in _QUERIES.items():

@@ -184,6 +184,8 @@ class Forgotten:
     memories: tuple[int, ...]
     digests: tuple[int, ...]
     chunks: int
+    facts: int
+    links: int
     playbooks: tuple[int, ...]
     left: int
     found: tuple[int, ...]

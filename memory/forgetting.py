@@ -21,14 +21,16 @@ from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import digest
 from memory.chunks import index_memories
 from memory.contracts import Forgotten
-from memory.domain.digests import lines_of, without
 from memory.models import Memory, Playbook
+from memory.quoting import digests_quoting, drop_quotes
 from memory.recall import recall
 from memory.retention import keeping_lock
 from memory.versions import bury
 
 LETTERS_MIN = 2
-ELSEWHERE = "the ledger and artifacts of goals, and playbooks, are not changed by this"
+ELSEWHERE = (
+    "the ledger and artifacts of goals, playbooks, and reasons in memory's history are not changed"
+)
 
 _ABOUT = """
 SELECT id, level, text ~* %(name)s OR actor ~* %(name)s OR session ~* %(name)s OR provenance::text ~* %(name)s
@@ -38,10 +40,23 @@ WHERE namespace = %(ns)s AND (text ~* %(name)s OR actor ~* %(name)s OR session ~
 ORDER BY id
 """
 _CHUNKS = "SELECT count(*) FROM agentsys_memory_chunk WHERE namespace = %s AND memory_id = ANY(%s)"
-_QUOTING = """
-SELECT id FROM agentsys_memory_memory
-WHERE namespace = %(ns)s AND level > 0 AND state <> 'gone'
-  AND EXISTS (SELECT 1 FROM jsonb_object_keys(provenance->'quotes') AS q WHERE q = ANY(%(ids)s))
+# Facts go with the memory that is their evidence; those of others that name the subject go too.
+_FACTS = """
+DELETE FROM agentsys_memory_fact
+WHERE namespace = %(ns)s AND (subject ~* %(name)s OR attribute ~* %(name)s OR value ~* %(name)s)
+"""
+_UNCLOSE = """
+UPDATE agentsys_memory_fact SET closed_by_id = NULL WHERE closed_by_id IN (
+    SELECT id FROM agentsys_memory_fact
+    WHERE namespace = %(ns)s AND (subject ~* %(name)s OR attribute ~* %(name)s OR value ~* %(name)s))
+"""
+_TOLD = """
+SELECT (SELECT count(*) FROM agentsys_memory_fact AS f WHERE f.namespace = %(ns)s
+            AND (f.evidence_id = ANY(%(ids)s)
+                 OR f.subject ~* %(name)s OR f.attribute ~* %(name)s OR f.value ~* %(name)s)),
+       (SELECT count(*) FROM agentsys_memory_link AS l WHERE l.namespace = %(ns)s
+            AND (l.older_id = ANY(%(ids)s) OR l.newer_id = ANY(%(ids)s) OR l.reason ~* %(name)s
+                 OR l.older_quote ~* %(name)s OR l.newer_quote ~* %(name)s))
 """
 _STRIP = """
 UPDATE agentsys_memory_memory
@@ -76,12 +91,16 @@ def forget_subject(
         keeping_lock(namespace)
         about, digests = _about(namespace, pattern)
         chunks = _chunks(namespace, about + digests)
+        facts, links = _told(namespace, pattern, about)
         if not dry_run:
             bury(about, by=by, reason=_without(reason, name), pinned_too=True, now=now)
             with connection.cursor() as cursor:
                 cursor.execute(_STRIP, {"name": pattern, "ids": about})
-            _rebuild(digests, set(about), pattern)
-        left = 0 if dry_run else sum(map(len, _about(namespace, pattern)))
+                cursor.execute(_UNCLOSE, {"ns": namespace, "name": pattern})
+                cursor.execute(_FACTS, {"ns": namespace, "name": pattern})
+            drop_quotes(digests, about, lambda text: _names(pattern, text))
+            _rename(digests, pattern)
+        left = 0 if dry_run else _left(namespace, pattern)
         found = [] if dry_run else _search(namespace, name, pattern)
     return Forgotten(
         namespace=namespace,
@@ -89,6 +108,8 @@ def forget_subject(
         memories=tuple(about),
         digests=tuple(digests),
         chunks=chunks,
+        facts=facts,
+        links=links,
         playbooks=_playbooks(pattern),
         left=left,
         found=tuple(found),
@@ -113,9 +134,20 @@ def _about(namespace: str, pattern: str) -> tuple[list[int], list[int]]:
         cursor.execute(_ABOUT, {"ns": namespace, "name": pattern})
         rows = cursor.fetchall()
         raw = [row[0] for row in rows if row[1] == 0]
-        cursor.execute(_QUOTING, {"ns": namespace, "ids": [str(row_id) for row_id in raw]})
-        digests = {row[0] for row in cursor.fetchall()} | {row[0] for row in rows if row[1] > 0}
-    return raw, sorted(digests)
+    return raw, sorted({*digests_quoting(raw), *(row[0] for row in rows if row[1] > 0)})
+
+
+def _told(namespace: str, pattern: str, ids: list[int]) -> tuple[int, int]:
+    """Facts and links that rest on `ids` or name the subject."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TOLD, {"ns": namespace, "name": pattern, "ids": ids})
+        facts, links = cursor.fetchone()
+    return int(facts), int(links)
+
+
+def _left(namespace: str, pattern: str) -> int:
+    """Rows of any kind that still name the subject."""
+    return sum(map(len, _about(namespace, pattern))) + sum(_told(namespace, pattern, []))
 
 
 def _chunks(namespace: str, ids: list[int]) -> int:
@@ -124,24 +156,16 @@ def _chunks(namespace: str, ids: list[int]) -> int:
         return int(cursor.fetchone()[0])
 
 
-def _rebuild(digests: list[int], gone: set[int], pattern: str) -> None:
+def _rename(digests: list[int], pattern: str) -> None:
+    """A digest whose heading or period names the subject, as a session may, gets another."""
     for row in Memory.objects.filter(pk__in=digests).exclude(state="gone"):
         facts: dict[str, Any] = dict(row.provenance)
-        text = facts.pop("extract", None) or row.text
-        quoted = lines_of(text)
-        naming = {n for n, line in quoted.items() if _names(pattern, line)}
-        row.text = without(text, gone | naming)
-        facts["quotes"] = {
-            n: v for n, v in facts.get("quotes", {}).items() if int(n) in lines_of(row.text)
-        }
-        if _names(pattern, row.text) or _names(
-            pattern, str(facts)
-        ):  # its heading: a session's name
-            head = f"{facts['of'][:10]}: {facts['parts']} memories."
-            row.text = "\n".join([head, *row.text.split("\n")[1:]])
-            facts["of"] = facts["period"] = f"{facts['of'][:10]} {digest(['digest', row.pk])[:12]}"
-            facts["source"] = f"digest of {facts['period']}"
-        facts["method"] = "extractive"
+        if not (_names(pattern, row.text) or _names(pattern, str(facts))):
+            continue
+        head = f"{facts['of'][:10]}: {facts['parts']} memories."
+        row.text = "\n".join([head, *row.text.split("\n")[1:]])
+        facts["of"] = facts["period"] = f"{facts['of'][:10]} {digest(['digest', row.pk])[:12]}"
+        facts["source"] = f"digest of {facts['period']}"
         row.provenance = facts
         row.save(update_fields=["text", "provenance"])
         if row.state == "live":

@@ -23,7 +23,7 @@ from agentsys.kernel.errors import BadInput
 from memory.chunks import index_memories
 from memory.contracts import Move, PruneReport, Usage
 from memory.domain.keeping import Keepable, Worth, worths
-from memory.versions import bury
+from memory.versions import PRUNE, bury
 
 PASS_SHARE = 0.10  # of the rows that one pass may move
 PASSES_MAX = 24  # of one `prune_all`
@@ -149,6 +149,18 @@ def prune(
 
     With `dry_run` nothing is changed and the report says what would move and why. `now` steps the clock.
     """
+    return _pass(namespace, rows_max, bytes_max, dry_run, now, [])
+
+
+def _pass(
+    namespace: str,
+    rows_max: int | None,
+    bytes_max: int | None,
+    dry_run: bool,
+    now: datetime | None,
+    ranked: list[Move],
+) -> PruneReport:
+    """`ranked` is filled where it is empty and needed; what a pass takes is taken off."""
     rows = settings.AGENTSYS.memory_rows_max if rows_max is None else rows_max
     size = settings.AGENTSYS.memory_bytes_max if bytes_max is None else bytes_max
     for name, value in (("rows_max", rows), ("bytes_max", size)):
@@ -158,7 +170,12 @@ def prune(
         keeping_lock(namespace)
         held = usage(namespace)
         going = _going(namespace, held, held.bytes - size, now)
-        cooling = _cooling(namespace, held, rows, held.bytes - size - _freed(held, going), now)
+        over = held.bytes - size - _freed(held, going)
+        needed = _needed(held, rows, over)
+        if needed and not ranked:
+            ranked += _least(namespace, now)
+        cooling = tuple(ranked[:needed])
+        del ranked[:needed]
         stones = 0
         if not dry_run:
             _carry_out(cooling, going, now)
@@ -175,8 +192,9 @@ def prune_all(
 ) -> int:
     """Passes until the budget holds or nothing more may move; how many rows moved."""
     total = 0
+    ranked: list[Move] = []  # what is worth least does not change from one pass to the next
     for _ in range(PASSES_MAX):
-        report = prune(namespace, rows_max=rows_max, bytes_max=bytes_max, now=now)
+        report = _pass(namespace, rows_max, bytes_max, False, now, ranked)
         if not report.pruned:
             break
         total += len(report.pruned)
@@ -203,14 +221,13 @@ def _freed(held: Usage, going: tuple[Move, ...]) -> int:
     return int(len(going) * held.cold_bytes / held.cold) if going else 0
 
 
-def _cooling(
-    namespace: str, held: Usage, rows_max: int, over: int, now: datetime | None
-) -> tuple[Move, ...]:
-    """Live rows that are to be cold: those over the budget of rows, and as many as bytes ask for."""
-    each = (held.bytes - held.cold_bytes) / max(held.live, 1)
-    needed = max(held.live - rows_max, math.ceil(over / each) if over > 0 and held.live else 0)
-    limit = min(needed, _tenth(held.live))
-    return tuple(_least(namespace, now)[:limit]) if limit > 0 else ()
+def _needed(held: Usage, rows_max: int, over: int) -> int:
+    """How many live rows are to turn cold: those over the budget of rows, or as many as bytes ask for."""
+    if not held.live:
+        return 0
+    each = (held.bytes - held.cold_bytes) / held.live
+    needed = max(held.live - rows_max, math.ceil(over / each) if over > 0 else 0)
+    return min(needed, _tenth(held.live))
 
 
 def _tenth(rows: int) -> int:
@@ -265,7 +282,7 @@ def _keepable(row: Any) -> Keepable:
 def _carry_out(cooling: tuple[Move, ...], going: tuple[Move, ...], now: datetime | None) -> None:
     cold = [move.id for move in cooling]
     if going:
-        bury([move.id for move in going], by="prune", reason="over budget", now=now)
+        bury([move.id for move in going], by=PRUNE, reason="over budget", now=now)
     with connection.cursor() as cursor:
         cursor.execute(_COOL, [cold])
         cursor.execute(_WAKE, [cold])

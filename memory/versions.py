@@ -20,9 +20,11 @@ from agentsys.kernel.hashing import canonical, plain
 from memory.contracts import MemoryDraft
 from memory.events import happened, happenings_of
 from memory.models import TRUST, Memory
+from memory.quoting import digests_quoting, drop_quotes
 from memory.store import check, insert, prepare
 
 # A tombstone keeps where the memory came from, not what it said: quotes and sources go.
+PRUNE = "prune"  # who buries what is over budget
 KEPT_FACTS = ("goal_id", "task_id", "attempt_id", "ledger_seq", "key", "parts")
 
 _FAMILY = """
@@ -167,12 +169,15 @@ def bury(
     other: int | None = None,
     now: datetime | None = None,
 ) -> int:
-    """Turn rows into tombstones; returns how many. Pinned rows only when asked for by a person."""
+    """Turn rows into tombstones; returns how many. Pinned rows only when asked for by a person. Digests
+    go on quoting what was only pruned."""
     facts = canonical(plain({"forgotten_by": by, "reason": reason}))
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_BURY, [list(KEPT_FACTS), facts, now, ids, pinned_too])
         buried = [row[0] for row in cursor.fetchall()]
         happened(buried, event, by=by, reason=reason, other=other)
+        if by != PRUNE and buried:
+            drop_quotes(digests_quoting(buried), buried)
     return len(buried)
 
 

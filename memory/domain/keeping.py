@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memory.domain.importance import KIND_PRIOR, PRIOR_UNKNOWN, importance_of
+from memory.domain.sameness import near_duplicates
 
 WEIGHTS: Mapping[str, float] = {
     "importance": 1.0,
@@ -30,12 +31,12 @@ WEIGHTS: Mapping[str, float] = {
     "uses": 0.5,
     "fresh": 0.5,
 }
+CHATTER_BELOW = 1.0  # by the prior of its kind: a fact or a decision is none
 USES_MAX = 1.0  # what is repeated a thousand times is not worth more than what was used six times
 MASS_MAX = 60.0  # summed rarity that counts: beyond it a text is long, not rich
 PIECE_WORDS = 60  # an actor who writes more than this on average writes prose
 NEAR = 200  # rows before and after, in the order of time, that a row may repeat
 DIMS = 512  # of the hashed words that rows are compared by
-SAME = 0.95  # cosine from which a row says what another one says
 BLOCK = 512  # rows compared at once
 HALF_LIFE_DAYS = 7.0
 Values = npt.NDArray[np.float64]
@@ -75,7 +76,8 @@ class Keepable:
 
 @dataclass(frozen=True, slots=True)
 class Worth:
-    """`signals` add up to `score`. `again`: a later row near it says the same, with the same numbers."""
+    """`signals` add up to `score`. `again`: a later row says the same, or nearly the same and this one is
+    chatter by its kind."""
 
     id: int
     score: float
@@ -89,23 +91,23 @@ def worths(rows: Sequence[Keepable], usual: Mapping[str, float] | None = None) -
     if not rows:
         return []
     words = [_words(row.text) for row in rows]
-    alike, again = _alike(words)
     parts = {
         "importance": np.array([_importance(row) for row in rows]),
         "content": _z(_content(rows, words)),
-        "repeats": _z(alike),
+        "repeats": _z(_alike(words)),
         "prose": _prose(rows, usual or {}),
         "uses": np.array([min(0.5 * math.log1p(row.uses), USES_MAX) for row in rows]) / 0.5,
         "fresh": np.array([_fresh(row) for row in rows]),
     }
     shares = {name: WEIGHTS[name] * values for name, values in parts.items()}
     total = np.sum(list(shares.values()), axis=0)
+    later = near_duplicates((row.id, row.text) for row in reversed(rows))
     return [
         Worth(
             row.id,
             float(total[n]),
             {name: round(float(share[n]), 3) for name, share in shares.items()},
-            bool(again[n]),
+            later.get(row.id, False) or (row.id in later and _prior(row) < CHATTER_BELOW),
         )
         for n, row in enumerate(rows)
     ]
@@ -115,7 +117,11 @@ def _importance(row: Keepable) -> float:
     """That of its kind, and what its writer gave beyond that and the text, which `content` weighs."""
     given = row.importance
     lift = 0.0 if given is None else given - importance_of(row.kind, row.text)
-    return float(KIND_PRIOR.get(row.kind, PRIOR_UNKNOWN) + lift)
+    return _prior(row) + lift
+
+
+def _prior(row: Keepable) -> float:
+    return KIND_PRIOR.get(row.kind, PRIOR_UNKNOWN)
 
 
 def _words(text: str) -> list[str]:
@@ -166,23 +172,18 @@ def _prose(rows: Sequence[Keepable], known: Mapping[str, float]) -> Values:
     return np.array([excess[row.actor] for row in rows])
 
 
-def _alike(words: Sequence[Sequence[str]]) -> tuple[Values, npt.NDArray[np.bool_]]:
-    """Cosine of the hashed words with the nearest of the `NEAR` rows before and after; and whether one
-    of those after is the same. Two that are the same are never both `again`: the last one stays."""
+def _alike(words: Sequence[Sequence[str]]) -> Values:
+    """Cosine of the hashed words with the nearest of the `NEAR` rows before and after."""
     n = len(words)
     vectors = _vectors(words)
-    numbers = [frozenset(filter(str.isdigit, each)) for each in words]
-    found, again = np.zeros(n), np.zeros(n, np.bool_)
+    found = np.zeros(n)
     for start in range(0, n, BLOCK):
         stop, low, high = min(start + BLOCK, n), max(start - NEAR, 0), min(start + BLOCK + NEAR, n)
         cosines = vectors[start:stop] @ vectors[low:high].T
         own = np.arange(stop - start)
         cosines[own, own + start - low] = 0
         found[start:stop] = cosines.max(axis=1, initial=0)
-        for row, other in zip(*np.nonzero(cosines >= SAME), strict=True):
-            if other + low > row + start and numbers[other + low] == numbers[row + start]:
-                again[row + start] = True
-    return found, again
+    return found
 
 
 def _vectors(words: Sequence[Sequence[str]]) -> npt.NDArray[np.float32]:

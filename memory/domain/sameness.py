@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from zlib import crc32
 
 _EMPTY_WORDS = frozenset(
@@ -114,21 +114,21 @@ def _bare(word: str) -> str:
     return bare.lower() if bare[1:].islower() or len(bare) == 1 else bare
 
 
+def essence(text: str) -> tuple[str, ...]:
+    """The gist without words that add nothing, such as "again" and "please"."""
+    return tuple(word for word in gist(text) if word.lower() not in _FILLERS)
+
+
 def echoes(text: str, before: str) -> bool:
     """Whether `text` says what `before` says: word for word, give or take words that add nothing."""
-    one, other = (
-        tuple(w for w in gist(each) if w.lower() not in _FILLERS) for each in (text, before)
-    )
-    return one == other and bool(one)
+    said = essence(text)
+    return bool(said) and said == essence(before)
 
 
-def alike(text: str, before: str) -> bool:
-    """Whether the texts differ in no more than a word in twenty, and in no number or denial. They may
-    say different things all the same: for figures and for what goes first, not for merging."""
-    one, other = gist(text), gist(before)
-    if one == other or echoes(text, before):
-        return True
-    if len(one) < ALIKE_WORDS_MIN or abs(len(one) - len(other)) > len(one) * ALIKE_SHARE:
+def alike(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether two essences differ in no more than a word in twenty, and in no number or denial. The texts
+    may say different things all the same: this is for figures, not for merging."""
+    if abs(len(one) - len(other)) > len(one) * ALIKE_SHARE:
         return False
     differs = Counter(one) - Counter(other), Counter(other) - Counter(one)
     changed = [word for side in differs for word in side.elements()]
@@ -140,23 +140,31 @@ def _weighs(word: str) -> bool:
     return any(map(str.isdigit, word)) or word in _DENIALS or "n't" in word
 
 
-def near_duplicates(rows: Sequence[tuple[int, str]]) -> set[int]:
-    """Ids of the rows that an earlier one of `rows` says too, give or take what `alike` allows.
+def near_duplicates(rows: Iterable[tuple[int, str]]) -> dict[int, bool]:
+    """Ids of the rows that echo an earlier one of `rows` (True) or, where they are long, are alike.
 
     Two such texts differ in a few words, so of `PARTS` parts that their words are dealt into, by the
     word, one at least is the same: only texts that share a part are compared.
     """
-    by_part: dict[tuple[int, frozenset[str]], list[str]] = {}
-    found = set()
+    seen: set[tuple[str, ...]] = set()
+    by_part: dict[tuple[int, frozenset[str]], list[tuple[str, ...]]] = {}
+    found: dict[int, bool] = {}
     for row_id, text in rows:
-        words = {word.lower() for word in gist(text)} - _FILLERS
-        keys = [
-            (part, frozenset(word for word in words if crc32(word.encode()) % PARTS == part))
-            for part in range(PARTS)
-        ]
-        near = (other for key in keys if key[1] for other in by_part.get(key, [])[-COMPARED_MAX:])
-        if any(alike(text, other) for other in near):
-            found.add(row_id)
-        for key in keys:
-            by_part.setdefault(key, []).append(text)
+        said = essence(text)
+        if said in seen:
+            found[row_id] = True
+        elif len(said) >= ALIKE_WORDS_MIN:
+            shared = [by_part.setdefault(key, []) for key in _parts(said)]
+            if any(alike(said, other) for others in shared for other in others[-COMPARED_MAX:]):
+                found[row_id] = False
+            for others in shared:
+                others.append(said)
+        seen.add(said)
     return found
+
+
+def _parts(words: Sequence[str]) -> Iterator[tuple[int, frozenset[str]]]:
+    dealt: list[set[str]] = [set() for _ in range(PARTS)]
+    for word in words:
+        dealt[crc32(word.encode("utf-8", "replace")) % PARTS].add(word)
+    return ((part, frozenset(some)) for part, some in enumerate(dealt) if some)

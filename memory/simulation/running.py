@@ -1,6 +1,6 @@
 """Days of events against a budget, beside a store that forgets nothing, and what is measured of both.
 
-Time is stepped: it is passed to whatever asks for it. Four times a day what is over budget is pruned; at
+Time is stepped: it is passed to whatever asks for it. Twice a day what is over budget is pruned; at
 midnight digests are written, by processes of their own that are killed (kill -9) before the COMMIT of a
 digest or after it, until one gets through. Idle questions are for the clock only: a fact that is asked
 for daily would be kept for that.
@@ -31,10 +31,8 @@ from memory.simulation.world import Event, Planted, World
 
 START = datetime(2026, 3, 2, tzinfo=UTC)  # a Monday
 BATCH = 500
-UPKEEP_A_DAY = 4
-ROOM = (
-    0.92  # of the rows that may be live: what upkeep leaves, so that a quarter of a day fits on top
-)
+UPKEEP_A_DAY = 2
+ROOM = 0.84  # of the rows that may be live: what upkeep leaves, so that half a day fits on top
 SETTLED_DAY = 5  # from which on the bounds hold
 QUESTIONS = 200  # asked at the end
 CLOCKED = 60  # searches each day for the clock
@@ -148,7 +146,7 @@ class _Run:
         self.bounded, self.unbounded = (f"sim-{os.getpid()}-{name}" for name in ("bounded", "all"))
         self.world = World(plan.seed, START, plan.events)
         self.random = random.Random(plan.seed)  # noqa: S311 - a simulation is no secret
-        self.questions = self.world.idle_questions(CLOCKED)
+        self.questions = self.world.idle_questions(min(CLOCKED, max(plan.events // 50, 5)))
         self.ids: set[int] = set()
         self.today: set[int] = set()
         self.pins: set[int] = set()
@@ -165,13 +163,13 @@ class _Run:
         began = time.monotonic()
         self.peak, self.today = 0, set()
         batch: list[Event] = []
-        quarter = max(self.plan.events // UPKEEP_A_DAY, 1)
+        part = max(self.plan.events // UPKEEP_A_DAY, 1)
         for n, event in enumerate(self.world.day(number - 1), start=1):
             batch.append(event)
-            if len(batch) == BATCH or n % quarter == 0 or n == self.plan.events:
+            if len(batch) == BATCH or n % part == 0 or n == self.plan.events:
                 self._write(batch)
                 batch = []
-            if n % quarter == 0 and n < self.plan.events:
+            if n % part == 0 and n < self.plan.events:
                 self._prune(
                     START + timedelta(days=number - 1, seconds=86_400 * n / self.plan.events)
                 )

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 HERE = "project-1"
 LONG = (
     "The nightly export of the ledger service writes its files to the archive bucket and then tells the"
-    " mailer to send a short note to the operations team"
+    " mailer to send a short note to the operations team of the plant before work begins"
 )
 
 
@@ -89,12 +89,12 @@ def test_what_was_shown_is_kept_for_a_week() -> None:
 )
 def test_an_echo_differs_in_nothing_that_weighs(text: str, same: bool) -> None:
     assert echoes(text, LONG) is same
-    assert near_duplicates([(1, LONG), (2, text)]) == ({2} if same else set())
+    assert set(near_duplicates([(1, LONG), (2, text)])) == ({2} if same else set())
 
 
 def test_one_word_in_twenty_makes_a_near_duplicate_for_the_audit_and_no_echo() -> None:
     other = LONG.replace("nightly", "weekly")
-    assert near_duplicates([(1, LONG), (2, other)]) == {2}
+    assert near_duplicates([(1, LONG), (2, other)]) == {2: False}
     assert not echoes(other, LONG)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,7 +9,8 @@ from django.db import connection
 
 from agentsys.kernel.errors import BadInput
 from memory import services as memory
-from memory.models import Chunk, Memory
+from memory.models import Chunk, Fact, Memory
+from memory.versions import bury
 
 pytestmark = pytest.mark.django_db
 HERE = "project-1"
@@ -39,9 +39,13 @@ def rows() -> list[int]:
 
 def everything() -> str:
     """All that the tables of memory hold, as text."""
+    tables = ("memory", "fact", "link", "memoryevent", "seen")
     with connection.cursor() as cursor:
-        cursor.execute("SELECT jsonb_agg(to_jsonb(m)) FROM agentsys_memory_memory AS m")
-        return str(cursor.fetchone()[0])
+        found = []
+        for table in tables:
+            cursor.execute(f"SELECT jsonb_agg(to_jsonb(m)) FROM agentsys_memory_{table} AS m")
+            found.append(cursor.fetchone()[0])
+    return str(found)
 
 
 def forget(name: str = "greta  weiss", **more: bool) -> memory.Forgotten:
@@ -58,6 +62,22 @@ def test_text_actor_source_chunks_and_hash_of_a_subject_go(rows: list[int]) -> N
     assert {(s.state, s.text, s.text_hash[:9]) for s in stones} == {("gone", "", "forgotten")}
     assert not Chunk.objects.filter(memory_id__in=proof.memories).exists()
     assert memory.recall(HERE, "valve order Zurich")[0].id == rows[2]
+
+
+def test_facts_and_links_that_name_it_go_with_it() -> None:
+    for day, city in enumerate(("Basel", "Zurich")):
+        text = f"The office of Greta Weiss is in {city}"
+        at = AT + timedelta(days=day)
+        memory.remember(HERE, "semantic", text, actor="ann", trust="verified", occurred_at=at)
+    row = memory.remember(HERE, "semantic", "The office of Keller is in Bern", actor="ann")
+    Fact.objects.create(
+        namespace=HERE, subject="keller", attribute="wife", value="Greta Weiss", valid_from=AT,
+        evidence_id=row,
+    )  # fmt: skip
+    proof = forget()
+    assert proof.facts >= 1
+    assert "reta" not in everything()
+    assert Memory.objects.get(pk=row).state == "live"
 
 
 def test_digests_lose_the_lines_that_quote_it_and_keep_the_others(rows: list[int]) -> None:
@@ -79,6 +99,17 @@ def test_a_session_that_is_named_after_it_is_renamed_in_digests() -> None:
     memory.consolidate(HERE, until=AT + timedelta(days=1))
     assert forget().left == 0
     assert "reta" not in everything()
+
+
+def test_a_digest_loses_the_line_of_one_memory_that_is_forgotten_and_keeps_what_is_pruned(
+    rows: list[int],
+) -> None:
+    memory.consolidate(HERE, until=AT + timedelta(days=40))
+    memory.forget(rows[2], "ann", "asked")
+    bury([rows[0]], by="prune", reason="over budget")
+    digests = Memory.objects.filter(level__gt=0)
+    assert not any("Keller" in d.text or str(rows[2]) in d.provenance["quotes"] for d in digests)
+    assert any("Basel" in d.text for d in digests)
 
 
 def test_a_text_that_a_model_wrote_is_put_back_to_its_quotes(rows: list[int]) -> None:
@@ -129,4 +160,3 @@ def test_signs_in_a_name_are_taken_as_they_are(rows: list[int]) -> None:
     odd = memory.remember(HERE, "semantic", "C++ (old) and a.b were used by nobody")
     assert forget("a.c").memories == ()
     assert forget("C++ (old)").memories == (odd,)
-    assert json.loads(everything())

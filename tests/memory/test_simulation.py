@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -22,7 +24,8 @@ def test_the_same_seed_says_the_same_and_two_in_five_events_are_repeats() -> Non
 
 
 @pytest.mark.django_db(transaction=True)
-def test_three_days_within_a_budget_with_processes_killed_in_between() -> None:
+def test_three_days_within_a_budget_with_processes_killed_in_between(settings: Any) -> None:
+    settings.AGENTSYS = replace(settings.AGENTSYS, embedder="hashing")
     plan = Plan(days=3, events=500, seed=1, rows_max=450, bytes_max=1_200_000, kills=3)
     found = simulate(plan, tell=lambda text: None)
     assert found.problems == ()
