@@ -48,6 +48,10 @@ class Config:
     breaker_seconds: float = 30.0  # the first such pause; doubles up to five minutes
     verifier_floor: float = 0.7  # precision below which a measured verifier only advises
     embedder: str = "auto"  # auto | minilm | wordllama | hashing
+    memory_rows_max: int = 50_000  # live memories of a namespace; what is over is pruned
+    memory_bytes_max: int = 268_435_456  # of a namespace's memories and what search keeps of them
+    digest_model: str = ""  # provider:model that writes digests; empty: quotes, without a model
+    backup_days: float = 30.0  # how long a backup may still hold what was forgotten
     on_drift: str = "restart"  # restart | ask: what follows when a model agent left its task
     sandbox: str = "auto"  # auto | none (runs without isolation; never with untrusted input)
     fetch_hosts: str = ""  # that agents may fetch pages from, e.g. docs.example.org,*.example.net
@@ -167,7 +171,8 @@ def database(url: str, *, lease_seconds: float) -> dict[str, Any]:
             "keepalives_interval": math.ceil(lease_seconds / 6),
             "keepalives_count": 3,
             "tcp_user_timeout": round(lease_seconds * 1000),
-            "options": f"-c idle_in_transaction_session_timeout={round(lease_seconds * 1000)}ms",
+            "options": "-c jit=off "  # every statement is short: compiling takes longer
+            f"-c idle_in_transaction_session_timeout={round(lease_seconds * 1000)}ms",
             **query,
         },
     }

@@ -1,10 +1,12 @@
 """The memories that a recall ranks: by words, by meaning, the pinned ones, and what stands beside them.
 
 All of a scope is read, exactly: a filter behind an approximate vector index finds almost nothing in
-a small scope. The words of a query are ORed and weighed by BM25 over pieces of texts, the best piece
-speaking for its memory; words come out of PostgreSQL's own parser and go back as numbers, so no text
-of a query is ever read as an operator. What was said just before and after a candidate comes with it:
-its scores say something about the candidate's.
+a small scope. A namespace of more than 20,000 has an index of its own (`memory.near`), which is read
+until enough rows pass the filter, and only what is found is looked at. The words of a query are ORed
+and weighed by BM25 over pieces of texts, the best piece speaking for its memory; words come out of
+PostgreSQL's own parser and go back as numbers, so no text of a query is ever read as an operator.
+What was said just before and after a candidate comes with it: its scores say something about the
+candidate's.
 """
 
 from __future__ import annotations
@@ -14,11 +16,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 
 from agentsys.gateway.embedding import Query
+from memory import near
 from memory.chunks import current_embedder, literals
-from memory.domain.ranking import Candidate, Usual
+from memory.domain.ranking import BESIDE_MAX, Candidate, Usual
 from memory.models import LAYERS
 
 CANDIDATES_MAX = 200  # of each leg
@@ -53,7 +56,7 @@ _LEXICAL = """
     SELECT c.memory_id, c.length, {counts}
     FROM agentsys_memory_chunk AS c JOIN asked AS a USING (namespace)
     WHERE c.namespace = ANY(%(namespaces)s) AND c.terms && %(all_terms)s::integer[]
-      AND c.memory_id IN (SELECT memory_id FROM scope)
+      {within}
 ), known AS (
     SELECT avg(length)::float8 AS usual, {known} FROM hits
 ), scored AS MATERIALIZED (
@@ -62,12 +65,15 @@ _LEXICAL = """
 """
 _NO_WORDS = ", scored AS (SELECT NULL::bigint AS memory_id, NULL::float8 AS bm25 WHERE false)"
 
-_CANDIDATES = f"""
+_FEATURES = """
+memory_id, namespace, session, seq, actor, occurred_at, importance, pinned, words, kind,
+CASE WHEN embed_model = %(model)s AND %(vector)s::text IS NOT NULL
+     THEN 1 - (embedding <=> %(vector)s::halfvec) END AS cosine
+"""
+
+_EXACT = f"""
 WITH scope AS MATERIALIZED (
-    SELECT memory_id, namespace, session, seq, actor, occurred_at, importance, pinned, words, kind,
-           CASE WHEN embed_model = %(model)s AND %(vector)s::text IS NOT NULL
-                THEN 1 - (embedding <=> %(vector)s::halfvec) END AS cosine
-    FROM agentsys_memory_chunk WHERE {_SCOPE}
+    SELECT {_FEATURES} FROM agentsys_memory_chunk WHERE {_SCOPE}
 )
 {{lexical}}
 , found AS (
@@ -77,17 +83,57 @@ WITH scope AS MATERIALIZED (
     UNION
     (SELECT memory_id FROM scope WHERE pinned ORDER BY memory_id DESC LIMIT %(pinned_max)s)
 ), beside AS (
-    SELECT near.memory_id FROM found JOIN scope AS f USING (memory_id)
-    CROSS JOIN (VALUES (-1), (1)) AS step(by)
+    -- The nearest on each side: what stood between may be cold by now.
+    SELECT DISTINCT ON (f.memory_id, side) near.memory_id FROM found JOIN scope AS f USING (memory_id)
+    CROSS JOIN (VALUES (-1), (1)) AS sides(side) CROSS JOIN generate_series(1, %(beside)s) AS away
     JOIN scope AS near ON near.namespace = f.namespace AND near.session = f.session
-                      AND near.seq = f.seq + step.by
-    WHERE f.session <> ''
+                      AND near.seq = f.seq + side * away
+    WHERE f.session <> '' ORDER BY f.memory_id, side, away
 )
 SELECT memory_id, bm25, cosine, pinned, importance, actor, namespace || session, seq, occurred_at, words,
        kind, memory_id IN (SELECT memory_id FROM found)
 FROM scope LEFT JOIN scored USING (memory_id)
 WHERE memory_id IN (SELECT memory_id FROM found UNION SELECT memory_id FROM beside)
 """  # noqa: S608 - the scope is text of this module; values are parameters
+
+# The best by words are looked up one by one until enough of them pass the filter.
+_LARGE = f"""
+WITH nothing AS (SELECT 1)
+{{lexical}}
+, worded AS (
+    SELECT s.memory_id, c.namespace, c.session, c.seq FROM scored AS s
+    CROSS JOIN LATERAL (
+        SELECT namespace, session, seq FROM agentsys_memory_chunk
+        WHERE {_SCOPE} AND memory_id = s.memory_id) AS c
+    ORDER BY s.bm25 DESC, s.memory_id LIMIT %(limit)s
+), found AS (
+    SELECT * FROM worded
+    UNION
+    (SELECT memory_id, namespace, session, seq FROM agentsys_memory_chunk
+     WHERE {_SCOPE} AND memory_id = ANY(%(near)s))
+    UNION
+    (SELECT memory_id, namespace, session, seq FROM agentsys_memory_chunk
+     WHERE {_SCOPE} AND pinned ORDER BY memory_id DESC LIMIT %(pinned_max)s)
+), beside AS (
+    SELECT near.memory_id, near.namespace FROM found AS f CROSS JOIN (VALUES (-1), (1)) AS step(by)
+    JOIN agentsys_memory_chunk AS near ON near.namespace = f.namespace AND near.session = f.session
+                                      AND near.seq = f.seq + step.by AND near.n = 0
+    WHERE f.session <> ''
+), wanted AS (
+    SELECT memory_id, namespace FROM found UNION SELECT memory_id, namespace FROM beside
+), scope AS (
+    SELECT {_FEATURES} FROM agentsys_memory_chunk JOIN wanted USING (namespace, memory_id) WHERE {_SCOPE}
+)
+SELECT memory_id, bm25, cosine, pinned, importance, actor, namespace || session, seq, occurred_at, words,
+       kind, memory_id IN (SELECT memory_id FROM found)
+FROM scope LEFT JOIN scored USING (memory_id)
+"""  # noqa: S608 - as above
+
+_NEAREST = f"""
+SELECT embedding{{cast}} <=> %(vector)s::halfvec AS distance, memory_id FROM agentsys_memory_chunk
+WHERE {_SCOPE} AND embed_model = %(model)s AND embedding IS NOT NULL
+ORDER BY distance LIMIT %(limit)s
+"""  # noqa: S608 - as above
 
 _TOKENS = """
 SELECT memory_id, tokens FROM agentsys_memory_chunk
@@ -96,7 +142,7 @@ WHERE namespace = ANY(%s) AND memory_id = ANY(%s) AND n = 0 AND embed_model = %s
 
 _USUAL = f"""
 SELECT actor, count(*), avg(words)::float8 FROM
-    (SELECT actor, words FROM agentsys_memory_chunk WHERE {_SCOPE} LIMIT %(sample)s) AS sample
+    (SELECT actor, words FROM agentsys_memory_chunk WHERE {_SCOPE} AND level = 0 LIMIT %(sample)s) AS sample
 GROUP BY actor
 """  # noqa: S608 - as above
 
@@ -136,13 +182,50 @@ def candidates(scope: Scope, query: str, encoded: Query) -> list[Candidate]:
         "model": current_embedder().name,
         "limit": CANDIDATES_MAX,
         "pinned_max": PINNED_MAX,
+        "beside": BESIDE_MAX,
     }
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_TERMS, [query, WORDS_MAX, list(scope.namespaces)])
         terms = dict(cursor.fetchall())
-        lexical, words = _lexical(terms)
-        cursor.execute(_CANDIDATES.format(lexical=lexical), {**asked, **words})
-        return [Candidate(*row) for row in cursor.fetchall()]
+        large = near.rows_of_large(scope.namespaces)
+        if large:
+            lexical, words = _lexical(terms, within="", total=str(sum(large.values())))
+            words["near"] = nearest(scope, encoded, CANDIDATES_MAX)
+            cursor.execute(_LARGE.format(lexical=lexical), {**asked, **words})
+            rows = cursor.fetchall()
+        else:
+            lexical, words = _lexical(terms)
+            # PostgreSQL takes a list of words to be in a row or two and would loop over all of them for each.
+            cursor.execute("SET LOCAL enable_nestloop = off")
+            cursor.execute(_EXACT.format(lexical=lexical), {**asked, **words})
+            rows = cursor.fetchall()
+            cursor.execute("SET LOCAL enable_nestloop = on")
+        return [Candidate(*row) for row in rows]
+
+
+def nearest(scope: Scope, encoded: Query, count: int) -> list[int]:
+    """Ids of the nearest by meaning, from the index of a namespace that has one; else exactly."""
+    vector = literals(encoded.vector[None, :])[0]
+    if vector is None:
+        return []
+    large = near.rows_of_large(scope.namespaces)
+    found: list[tuple[float, int]] = []
+    with transaction.atomic(), connection.cursor() as cursor:
+        for namespace in scope.namespaces:
+            cast = f"::halfvec({current_embedder().dim})" if namespace in large else ""
+            cursor.execute(near.PATIENCE)
+            cursor.execute(
+                _NEAREST.format(cast=cast),
+                {
+                    **scope.parameters(),
+                    "namespaces": [namespace],
+                    "vector": vector,
+                    "model": current_embedder().name,
+                    "limit": count,
+                },
+            )
+            found += cursor.fetchall()
+    return [memory_id for _, memory_id in sorted(found)[:count]]
 
 
 def tokens(namespaces: Sequence[str], ids: Sequence[int]) -> dict[int, bytes]:
@@ -159,13 +242,17 @@ def usual(scope: Scope) -> list[Usual]:
         return [Usual(*row) for row in cursor.fetchall()]
 
 
-def _lexical(terms: dict[str, list[int]]) -> tuple[str, dict[str, Any]]:
+def _lexical(
+    terms: dict[str, list[int]],
+    within: str = "AND c.memory_id IN (SELECT memory_id FROM scope)",
+    total: str = "(SELECT count(*) FROM scope)",
+) -> tuple[str, dict[str, Any]]:
     """The part of the statement that looks for words, and its parameters."""
     if not terms:
         return _NO_WORDS, {}
     each = range(len(next(iter(terms.values()))))
-    total = "(SELECT count(*) FROM scope)"
     text = _LEXICAL.format(
+        within=within,
         terms=", ".join(f"%(t{i})s::integer[]" for i in each),
         t=", ".join(f"t{i}" for i in each),
         counts=", ".join(f"c.counts[array_position(c.terms, a.t{i})] AS c{i}" for i in each),

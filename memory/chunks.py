@@ -92,14 +92,43 @@ def index_missing(limit: int = INDEX_MAX) -> int:
     return total
 
 
+def index_memories(ids: Sequence[int]) -> None:
+    """Chunks for memories that have just become live."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, actor, text FROM agentsys_memory_memory"
+            " WHERE id = ANY(%s) AND state = 'live' ORDER BY id",
+            [list(ids)],
+        )
+        _index(cursor, [Source(*row) for row in cursor.fetchall()])
+
+
+def _index(cursor: Any, sources: Sequence[Source]) -> None:
+    if sources:
+        cursor.execute(_DROP, [[source.place for source in sources]])
+        cursor.execute(_INDEX, columns(sources))
+
+
 def _index_batch(size: int) -> int:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_MISSING, [current_embedder().name, size])
         sources = [Source(*row) for row in cursor.fetchall()]
-        if sources:
-            cursor.execute(_DROP, [[source.place for source in sources]])
-            cursor.execute(_INDEX, columns(sources))
+        _index(cursor, sources)
     return len(sources)
+
+
+def index_now(ids: Sequence[int]) -> None:
+    """Chunks for memories that have just become live."""
+    if not ids:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(_DROP, [list(ids)])
+        cursor.execute(
+            "SELECT id, actor, text FROM agentsys_memory_memory WHERE id = ANY(%s) AND state = 'live'",
+            [list(ids)],
+        )
+        if sources := [Source(*row) for row in cursor.fetchall()]:
+            cursor.execute(_INDEX, columns(sources))
 
 
 def current_embedder() -> Embedder:

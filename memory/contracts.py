@@ -33,15 +33,18 @@ class MemoryDraft:
     goal_id: int | None = None
     task_id: int | None = None
     pinned: bool = False
+    quarantined: bool = False
     session: str = ""
     batch: str = ""
     level: int = 0
+    recorded_at: datetime | None = None  # where a clock is stepped; else the database's
 
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
     """A memory that was found. `signals` says how each part of the score came about; `superseded`
-    holds the texts of the older versions, newest first."""
+    holds the texts of the older versions, newest first. `outdated_by` is the newer memory that overtook
+    it (0: it is current); `updates` and `conflicts_with` are those of which it says something else."""
 
     id: int
     namespace: str
@@ -55,6 +58,16 @@ class Recalled:
     pinned: bool = False
     signals: Mapping[str, float] = field(default_factory=dict)
     superseded: tuple[str, ...] = ()
+    outdated_by: int = 0
+    updates: tuple[int, ...] = ()
+    conflicts_with: tuple[int, ...] = ()
+
+    @property
+    def standing(self) -> tuple[str, ...]:
+        """How it stands to other memories, in words; empty where nothing says otherwise."""
+        overtaken = (f"out of date: see memory-{self.outdated_by}",) if self.outdated_by else ()
+        updated = tuple(f"updates memory-{one}" for one in self.updates)
+        return (*overtaken, *updated, *(f"contradicts memory-{one}" for one in self.conflicts_with))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +101,105 @@ class PlaybookView:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What a namespace holds: rows by state, and bytes of memories and of what search keeps of them."""
+
+    live: int
+    cold: int
+    bytes: int
+    cold_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A row that pruning moves: to `cold` or `gone`, and why."""
+
+    id: int
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class PruneReport:
-    """`pruned`: ids with the reason for each. With `dry_run` nothing was changed."""
+    """`live` and `bytes` were there before. With `dry_run` nothing was changed."""
 
     namespace: str
     live: int
-    pruned: tuple[tuple[int, str], ...]
+    bytes: int
+    pruned: tuple[Move, ...]
+    tombstones_dropped: int
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """A digest that was, or with `dry_run` would be, written. `id` 0 where it was not; `method` is
+    extractive or the model's name; `refused` says why a model's text was not taken."""
+
+    id: int
+    level: int
+    period: str
+    parts: int
+    words: int
+    method: str
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Consolidated:
+    namespace: str
+    written: tuple[Digest, ...]
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`share` is of the live rows; `ids` the first of them."""
+
+    what: str
+    rows: int
+    share: float
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """`junk`: share of the live rows that say what an earlier one says."""
+
+    namespace: str
+    live: int
+    junk: float
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """Proof that a subject was forgotten: what went, and what a search for it finds now. Backups made
+    before may hold it until `backups_until`. `elsewhere` says what memory cannot remove."""
+
+    namespace: str
+    subject: str
+    memories: tuple[int, ...]
+    digests: tuple[int, ...]
+    chunks: int
+    playbooks: tuple[int, ...]
+    left: int
+    found: tuple[int, ...]
+    at: datetime
+    backups_until: datetime
+    elsewhere: str
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackReport:
+    """Ids of what was taken back, of the digests that went with it, and of what holds again; the
+    content hashes are the namespace's before and after. With `dry_run` nothing was changed."""
+
+    namespace: str
+    taken: tuple[int, ...]
+    digests: tuple[int, ...]
+    reopened: tuple[int, ...]
+    hash_before: str
+    hash_after: str
     dry_run: bool

@@ -9,6 +9,20 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from pgvector.django import HalfVectorField
 
+from memory.truth_models import Fact, Link, MemoryEvent
+
+__all__ = [
+    "LAYERS",
+    "STATES",
+    "TRUST",
+    "Chunk",
+    "Fact",
+    "Link",
+    "Memory",
+    "MemoryEvent",
+    "Playbook",
+]
+
 LAYERS = ("working", "episodic", "semantic", "procedural")
 TRUST = ("verified", "unverified", "untrusted")
 STATES = ("quarantined", "live", "cold", "gone")
@@ -48,7 +62,7 @@ class Memory(models.Model):
     pinned = models.BooleanField(default=False)
     trust = models.CharField(max_length=12, default="unverified")
     provenance = models.JSONField(default=dict)
-    state = models.CharField(max_length=8, default="live")
+    state = models.CharField(max_length=12, default="live")
 
     class Meta:
         verbose_name_plural = "memories"
@@ -68,6 +82,14 @@ class Memory(models.Model):
                 models.expressions.RawSQL("(provenance->>'ledger_seq')", []),
                 name="memory_episode_once",
                 condition=Q(layer="episodic", provenance__has_key="ledger_seq"),
+            ),
+            # Two processes that sum up the same day make one digest of it.
+            models.UniqueConstraint(
+                "namespace",
+                "level",
+                models.expressions.RawSQL("(provenance->>'period')", []),
+                name="memory_digest_once",
+                condition=Q(level__gt=0) & ~Q(state="gone"),
             ),
         ]
         indexes = [
@@ -163,3 +185,4 @@ class Playbook(models.Model):
 
 
 from memory.records import PlaybookUse as PlaybookUse  # noqa: E402  a model of this app
+from memory.seen import Seen as Seen  # noqa: E402  a model of this app

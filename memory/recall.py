@@ -12,18 +12,21 @@ from agentsys.kernel.errors import BadInput
 from memory.candidates import Scope, candidates, cleaned, tokens, usual
 from memory.chunks import current_embedder
 from memory.contracts import Recalled
+from memory.current import Standing, links_for
 from memory.domain.late import late_interaction
 from memory.domain.ranking import Ranked, fitting, rank
 from memory.domain.sameness import gist
 from memory.models import LAYERS, Memory
+from memory.seen import note_shown
 
+LATE_MAX = 200  # of the candidates have their tokens read
 VERSIONS_MAX = 5  # older texts shown with a memory
 
 # Counting may be skipped, waiting may not: recalls of the same rows must not queue for each other
 # or for a transaction that holds one of them.
 _COUNT = """
 UPDATE agentsys_memory_memory AS m
-SET access_count = m.access_count + 1, last_access_at = clock_timestamp()
+SET access_count = m.access_count + 1, last_access_at = COALESCE(%s::timestamptz, clock_timestamp())
 FROM (SELECT id FROM agentsys_memory_memory WHERE id = ANY(%s) ORDER BY id
       FOR NO KEY UPDATE SKIP LOCKED) AS free
 WHERE m.id = free.id
@@ -53,12 +56,15 @@ def recall(
     since: datetime | None = None,
     until: datetime | None = None,
     as_of: datetime | None = None,
+    run: str = "",
+    now: datetime | None = None,
 ) -> list[Recalled]:
     """At most `k` memories for `query`, best first, within `budget_tokens`.
 
     `since` (inclusive) and `until` (exclusive) are about when it happened, `as_of` about what held
     then. `explain` fills in `signals`: each one's share of the score. The same words from several
-    sources are shown once, in the best place, from the most trusted source.
+    sources are shown once, in the best place, from the most trusted source. `run`, such as
+    attempt-12, is who is told: it cannot write the same back as news. `now` steps the clock.
     """
     wanted = [namespaces] if isinstance(namespaces, str) else list(namespaces)
     scope = Scope(wanted, _known(layers), actor, since, until, as_of)
@@ -71,10 +77,19 @@ def recall(
         shown = fitting([row.text for row, _ in chosen], budget_tokens)
         ids = [chosen[n][0].pk for n, _ in shown]
         older = _older(ids)
-        _count(ids)
+        standing = links_for(ids, query=asked)
+        _count(ids, now)
+        note_shown(run, ids, now)
     return [
-        _recalled(chosen[n][0], text, chosen[n][1], explain, older.get(chosen[n][0].pk, ()))
-        for n, text in shown
+        _recalled(
+            chosen[n][0],
+            text,
+            chosen[n][1],
+            explain,
+            older.get(pk, ()),
+            standing.get(pk, Standing()),
+        )
+        for pk, (n, text) in zip(ids, shown, strict=True)
     ]
 
 
@@ -83,7 +98,8 @@ def _ranked(scope: Scope, asked: str) -> list[Ranked]:
     found, writing = candidates(scope, asked, query), usual(scope)
     if query.states is None:
         return rank(found, asked, writing)
-    packed = tokens(scope.namespaces, [c.id for c in found])
+    first = rank(found, asked, writing)[:LATE_MAX]
+    packed = tokens(scope.namespaces, [place.id for place in first])
     return rank(found, asked, writing, late_interaction(query, packed))
 
 
@@ -130,13 +146,13 @@ def _older(ids: Sequence[int]) -> dict[int, tuple[str, ...]]:
     return found
 
 
-def _count(ids: Sequence[int]) -> None:
+def _count(ids: Sequence[int], now: datetime | None) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(_COUNT, [list(ids)])
+        cursor.execute(_COUNT, [now, list(ids)])
 
 
 def _recalled(
-    row: Memory, text: str, place: Ranked, explain: bool, older: tuple[str, ...]
+    row: Memory, text: str, place: Ranked, explain: bool, older: tuple[str, ...], standing: Standing
 ) -> Recalled:
     signals = {name: round(share, 4) for name, share in place.signals.items()}
     return Recalled(
@@ -152,6 +168,9 @@ def _recalled(
         pinned=row.pinned,
         signals=signals if explain else {},
         superseded=older,
+        outdated_by=standing.outdated_by,
+        updates=standing.updates,
+        conflicts_with=standing.conflicts_with,
     )
 
 

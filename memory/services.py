@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Count, Q
 
+from memory.auditing import audit
 from memory.blackboard import (
     BOARD_KEY_MAX,
     BOARD_TEXT_MAX,
@@ -16,11 +18,23 @@ from memory.blackboard import (
     working_clear,
 )
 from memory.chunks import current_embedder
-from memory.contracts import UNTRIED, MemoryDraft, PlaybookView, PruneReport, Recalled
+from memory.consolidation import consolidate
+from memory.contracts import (
+    UNTRIED,
+    Forgotten,
+    MemoryDraft,
+    PlaybookView,
+    PruneReport,
+    Recalled,
+    RollbackReport,
+)
+from memory.current import Standing, links_for
 from memory.episodes import episodes_from_ledger
 from memory.exporting import Exported, content_hash, memories_export
 from memory.figures import figures as _figures
+from memory.forgetting import forget_subject
 from memory.importing import ImportReport, memories_import
+from memory.maintaining import maintain
 from memory.models import Chunk, Memory
 from memory.playbooks import (
     playbook_get,
@@ -41,8 +55,16 @@ from memory.procedures import (
     playbook_triggers,
     playbook_used,
 )
+from memory.quarantine import (
+    NotQuarantined,
+    quarantine_list,
+    quarantine_reject,
+    quarantine_release,
+    release_verified,
+)
 from memory.recall import recall
-from memory.retention import ROWS_MAX, maintain, prune
+from memory.retention import prune, prune_all, usage
+from memory.rollback import Batch, held_hash, rollback
 from memory.store import remember, remember_many
 from memory.versions import (
     NotCurrent,
@@ -58,27 +80,36 @@ from memory.versions import (
 __all__ = [
     "BOARD_KEY_MAX",
     "BOARD_TEXT_MAX",
-    "ROWS_MAX",
     "UNTRIED",
+    "Batch",
     "Exported",
+    "Forgotten",
     "ImportReport",
     "MemoryDraft",
     "NotCurrent",
     "NotInState",
+    "NotQuarantined",
     "PlaybookView",
     "PruneReport",
     "Recalled",
+    "RollbackReport",
+    "Standing",
     "TooLittleTrust",
+    "audit",
     "blackboard_drop",
     "blackboard_get",
     "blackboard_promote",
     "blackboard_put",
+    "consolidate",
     "content_hash",
     "episodes_from_ledger",
     "events_of",
     "figures",
     "forget",
+    "forget_subject",
+    "held_hash",
     "history",
+    "links_for",
     "maintain",
     "memories_export",
     "memories_import",
@@ -98,12 +129,19 @@ __all__ = [
     "playbooks",
     "playbooks_usable",
     "prune",
+    "prune_all",
+    "quarantine_list",
+    "quarantine_reject",
+    "quarantine_release",
     "recall",
+    "release_verified",
     "remember",
     "remember_many",
+    "rollback",
     "stats",
     "supersede",
     "unpin",
+    "usage",
     "working_clear",
 ]
 
@@ -118,6 +156,7 @@ def stats(namespace: str | None = None) -> dict[str, Any]:
     totals = rows.aggregate(
         live=Count("pk", filter=Q(state="live")),
         superseded=Count("pk", filter=Q(state="live", valid_to__isnull=False)),
+        quarantined=Count("pk", filter=Q(state="quarantined")),
         pinned=Count("pk", filter=Q(pinned=True)),
         untrusted=Count("pk", filter=Q(state="live", trust="untrusted")),
     )
@@ -130,11 +169,12 @@ def stats(namespace: str | None = None) -> dict[str, Any]:
         **totals,
         "unindexed": totals["live"] - indexed.count(),
         "playbooks": len(playbooks(namespace or "")),
-        "rows_max": ROWS_MAX,
+        "rows_max": settings.AGENTSYS.memory_rows_max,
+        "bytes_max": settings.AGENTSYS.memory_bytes_max,
         "embedder": current_embedder().name,
     }
 
 
 def figures(namespace: str | None = None) -> dict[str, Any]:
     """Rows and bytes by namespace, layer, state and level; shares of budgets; models of vectors."""
-    return _figures(namespace, rows_max=ROWS_MAX)
+    return _figures(namespace, rows_max=settings.AGENTSYS.memory_rows_max)

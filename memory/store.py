@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models import Q
 
 from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import canonical, digest, plain
@@ -26,7 +27,9 @@ from memory.domain.importance import importance_of
 from memory.domain.ranking import is_person
 from memory.domain.sameness import gist, is_noise
 from memory.domain.standing import kind_of
-from memory.models import LAYERS, TRUST
+from memory.models import LAYERS, TRUST, Memory
+from memory.seen import count_again, shown_again
+from memory.truth import noticed
 
 TEXT_MAX = 20_000  # characters; what is longer is cut
 LENGTHS_MAX = {"namespace": 80, "kind": 24, "actor": 150, "session": 80, "batch": 80}
@@ -35,33 +38,35 @@ _NEW = """
 WITH given AS (
     SELECT d.*, CASE WHEN d.session = '' THEN 0 ELSE
                COALESCE((SELECT max(m.seq) FROM agentsys_memory_memory AS m
-                         WHERE m.namespace = d.namespace AND m.session = d.session AND d.session <> ''), 0)
+                         WHERE m.namespace = d.namespace AND m.session = d.session AND m.session <> ''), 0)
                + row_number() OVER (PARTITION BY d.namespace, d.session ORDER BY d.place) END AS seq
     FROM unnest(%(place)s::integer[], %(namespace)s::text[], %(layer)s::text[], %(kind)s::text[],
                 %(actor)s::text[], %(goal)s::bigint[], %(task)s::bigint[], %(session)s::text[],
                 %(batch)s::text[], %(level)s::smallint[], %(text)s::text[], %(hash)s::text[],
                 %(importance)s::float8[], %(occurred)s::timestamptz[], %(pinned)s::bool[],
-                %(trust)s::text[], %(provenance)s::text[], %(state)s::text[])
+                %(trust)s::text[], %(provenance)s::text[], %(state)s::text[],
+                %(recorded)s::timestamptz[])
          AS d(place, namespace, layer, kind, actor, goal_id, task_id, session, batch, level, text,
-              text_hash, importance, occurred_at, pinned, trust, provenance, state)
+              text_hash, importance, occurred_at, pinned, trust, provenance, state, recorded_at)
 ), kept AS (
     INSERT INTO agentsys_memory_memory
         (namespace, layer, kind, actor, goal_id, task_id, session, seq, batch, level, text, text_hash,
-         importance, access_count, occurred_at, valid_from, pinned, trust, provenance, state)
+         importance, access_count, occurred_at, valid_from, pinned, trust, provenance, state, recorded_at)
     SELECT namespace, layer, kind, actor, goal_id, task_id, session, seq, batch, level, text, text_hash,
-           importance, 0, COALESCE(occurred_at, clock_timestamp()),
-           COALESCE(occurred_at, clock_timestamp()), pinned, trust, provenance::jsonb, state
+           importance, 0, COALESCE(occurred_at, recorded_at, clock_timestamp()),
+           COALESCE(occurred_at, recorded_at, clock_timestamp()), pinned, trust, provenance::jsonb, state,
+           COALESCE(recorded_at, clock_timestamp())
     FROM given ORDER BY namespace, layer, text_hash
     ON CONFLICT (namespace, layer, text_hash) WHERE state = 'live' AND valid_to IS NULL
     DO UPDATE SET access_count = agentsys_memory_memory.access_count + 1,
-                  last_access_at = clock_timestamp(),
+                  last_access_at = EXCLUDED.recorded_at,
                   pinned = agentsys_memory_memory.pinned OR EXCLUDED.pinned
     RETURNING *, xmax = 0 AS is_new
 ), indexed AS (
 {chunks}
     WHERE m.is_new AND m.state = 'live'
 )
-SELECT id, namespace, layer, text_hash FROM kept
+SELECT id, namespace, layer, text_hash, is_new FROM kept
 """
 _INSERT = _NEW.format(chunks=INSERT_CHUNKS.format(memories="kept", place="text", on="text_hash"))
 
@@ -73,6 +78,14 @@ class Prepared:
     draft: MemoryDraft
     text: str
     key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A row, and whether it is new: else it said the same before."""
+
+    id: int
+    is_new: bool
 
 
 def remember(
@@ -89,12 +102,14 @@ def remember(
     goal_id: int | None = None,
     task_id: int | None = None,
     pinned: bool = False,
+    quarantined: bool = False,
     session: str = "",
     batch: str = "",
 ) -> int:
     """Keep `text`; returns its id, or that of the row that says the same, or 0 for noise.
 
-    `occurred_at` in the past also says since when it holds. BadInput for an unknown layer or trust.
+    `occurred_at` in the past also says since when it holds. With `quarantined` it is kept and not
+    found until it is released. BadInput for an unknown layer or trust.
     """
     draft = MemoryDraft(
         namespace=namespace,
@@ -109,6 +124,7 @@ def remember(
         goal_id=goal_id,
         task_id=task_id,
         pinned=pinned,
+        quarantined=quarantined,
         session=session,
         batch=batch,
     )
@@ -116,12 +132,39 @@ def remember(
 
 
 def remember_many(items: Sequence[MemoryDraft]) -> list[int]:
-    """Ids in the order of `items`; one statement for all that is new. 0 where nothing was kept."""
+    """Ids in the order of `items`; one statement for all that is new. 0 where nothing was kept, and the
+    row that its run was shown (`memory.seen`) where an item says it again."""
     check(items)
     prepared = [prepare(item) for item in items]
-    new = {p.key: p for p in reversed(prepared) if not _noise(p)}  # the first of a kind counts
-    ids = insert(list(new.values()))  # one statement, so one transaction
-    return [ids.get(p.key, 0) for p in prepared]
+    echoed = shown_again([(p.draft.batch, p.text) for p in prepared])
+    new: dict[Key, Prepared] = {}
+    for place, one in enumerate(
+        prepared
+    ):  # in the order of the session; the first of a kind counts
+        if place not in echoed and not _noise(one):
+            new.setdefault(one.key, one)
+    with transaction.atomic():
+        waiting = _waiting([p for p in new.values() if p.draft.quarantined])
+        kept = written([p for p in new.values() if p.key not in waiting])
+        kept |= {key: Written(row_id, False) for key, row_id in waiting.items()}
+        count_again(list(echoed.values()))
+        noticed(row.id for row in kept.values() if row.is_new)
+    ids = {key: row.id for key, row in kept.items()}
+    return [echoed.get(place) or ids.get(p.key, 0) for place, p in enumerate(prepared)]
+
+
+def _waiting(rows: Sequence[Prepared]) -> dict[Key, int]:
+    """Of what is to be quarantined, what is there already: live, or waiting as well."""
+    if not rows:
+        return {}
+    same = Memory.objects.filter(
+        Q(state="live", valid_to=None) | Q(state="quarantined"),
+        namespace__in={row.key[0] for row in rows},
+        text_hash__in={row.key[2] for row in rows},
+    )
+    known = same.order_by("-pk").values_list("namespace", "layer", "text_hash", "pk")
+    there = {(namespace, layer, text): pk for namespace, layer, text, pk in known}
+    return {row.key: there[row.key] for row in rows if row.key in there}
 
 
 def check(items: Sequence[MemoryDraft]) -> None:
@@ -145,6 +188,8 @@ def _problems(item: MemoryDraft) -> list[str]:
         found.append(f"importance {item.importance} is no number")
     if item.pinned and item.trust == "untrusted":
         found.append("untrusted text cannot be pinned when it is written; a person may pin it")
+    if item.pinned and item.quarantined:
+        found.append("what waits in quarantine cannot be pinned; release it first")
     if not item.namespace.strip():
         found.append("namespace is empty; every memory belongs to one, such as project-1")
     return found
@@ -171,13 +216,18 @@ def _noise(item: Prepared) -> bool:
 
 
 def insert(rows: Sequence[Prepared]) -> dict[Key, int]:
-    """Ids by key, of new rows and of those that said the same before. One statement, in the order of
-    the keys, so that two writers of the same rows cannot wait for each other."""
+    """Ids by key, of new rows and of those that said the same before."""
+    return {key: row.id for key, row in written(rows).items()}
+
+
+def written(rows: Sequence[Prepared]) -> dict[Key, Written]:
+    """What became of each row, by key. One statement, in the order of the keys, so that two writers
+    of the same rows cannot wait for each other."""
     if not rows:
         return {}
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, {**_columns(rows), **columns(_sources(rows))})
-        return {(row[1], row[2], row[3]): row[0] for row in cursor.fetchall()}
+        return {(row[1], row[2], row[3]): Written(row[0], row[4]) for row in cursor.fetchall()}
 
 
 def _sources(rows: Sequence[Prepared]) -> list[Source]:
@@ -206,7 +256,8 @@ def _columns(rows: Sequence[Prepared]) -> dict[str, list[Any]]:
         "pinned": [d.pinned for d in drafts],
         "trust": [d.trust for d in drafts],
         "provenance": [canonical(d.provenance) for d in drafts],
-        "state": ["live" for _ in drafts],
+        "state": ["quarantined" if d.quarantined else "live" for d in drafts],
+        "recorded": [d.recorded_at for d in drafts],
     }
 
 

@@ -18,11 +18,12 @@ from django.db.models.functions import Greatest
 from agentsys.kernel.errors import AgentsysError, BadInput, ExitCode, NotFound
 from agentsys.kernel.hashing import canonical, plain
 from memory.contracts import MemoryDraft
+from memory.events import happened, happenings_of
 from memory.models import TRUST, Memory
 from memory.store import check, insert, prepare
 
 # A tombstone keeps where the memory came from, not what it said: quotes and sources go.
-KEPT_FACTS = ("goal_id", "task_id", "attempt_id", "ledger_seq", "key")
+KEPT_FACTS = ("goal_id", "task_id", "attempt_id", "ledger_seq", "key", "parts")
 
 _FAMILY = """
 WITH RECURSIVE newest AS (
@@ -40,8 +41,10 @@ _BURY = """
 UPDATE agentsys_memory_memory
 SET state = 'gone', text = '', pinned = false, provenance =
     (SELECT COALESCE(jsonb_object_agg(key, value), '{}') FROM jsonb_each(provenance)
-     WHERE key = ANY(%s)) || %s::jsonb || jsonb_build_object('forgotten_at', clock_timestamp())
+     WHERE key = ANY(%s)) || %s::jsonb
+    || jsonb_build_object('forgotten_at', COALESCE(%s::timestamptz, clock_timestamp()))
 WHERE id = ANY(%s) AND state <> 'gone' AND (%s OR NOT pinned)
+RETURNING id
 """
 
 
@@ -108,6 +111,7 @@ def supersede(
         # Only a row that is nobody's newer version yet: one that was there before keeps its own.
         Memory.objects.filter(pk=new_id, supersedes=None).update(supersedes=old)
         Memory.objects.filter(pk=old.pk).update(valid_to=Greatest(Value(since), "valid_from"))
+        happened([old.pk], "superseded", by=actor, other=new_id)
     return new_id
 
 
@@ -124,19 +128,25 @@ def _current(memory_id: int) -> Memory:
         raise NotFound(kind="memory", id=memory_id, listing="memory search")
     if row.state == "gone":
         raise NotCurrent(id=memory_id, reason="it was forgotten")
+    if row.state == "quarantined":
+        raise NotCurrent(id=memory_id, reason="it waits in quarantine")
     if row.valid_to is not None:
         raise NotCurrent(id=memory_id, reason="a newer version holds")
     return row
 
 
-def pin(memory_id: int, *, pinned: bool = True) -> None:
-    """Pinned memories are considered by every recall and never pruned."""
-    if not Memory.objects.filter(pk=memory_id).exclude(state="gone").update(pinned=pinned):
-        raise NotFound(kind="memory", id=memory_id, listing="memory search")
+def pin(memory_id: int, *, pinned: bool = True, by: str = "") -> None:
+    """Pinned memories are considered by every recall and never pruned. What waits in quarantine
+    cannot be pinned."""
+    with transaction.atomic():
+        rows = Memory.objects.filter(pk=memory_id).exclude(state__in=("gone", "quarantined"))
+        if not rows.update(pinned=pinned):
+            raise NotFound(kind="memory", id=memory_id, listing="memory search")
+        happened([memory_id], "pinned" if pinned else "unpinned", by=by)
 
 
-def unpin(memory_id: int) -> None:
-    pin(memory_id, pinned=False)
+def unpin(memory_id: int, *, by: str = "") -> None:
+    pin(memory_id, pinned=False, by=by)
 
 
 def forget(memory_id: int, by: str, reason: str) -> None:
@@ -147,16 +157,28 @@ def forget(memory_id: int, by: str, reason: str) -> None:
         raise NotFound(kind="memory", id=memory_id, listing="memory search")
 
 
-def bury(ids: list[int], *, by: str, reason: str, pinned_too: bool = False) -> int:
+def bury(
+    ids: list[int],
+    *,
+    by: str,
+    reason: str,
+    pinned_too: bool = False,
+    event: str = "forgotten",
+    other: int | None = None,
+    now: datetime | None = None,
+) -> int:
     """Turn rows into tombstones; returns how many. Pinned rows only when asked for by a person."""
     facts = canonical(plain({"forgotten_by": by, "reason": reason}))
-    with connection.cursor() as cursor:
-        cursor.execute(_BURY, [list(KEPT_FACTS), facts, ids, pinned_too])
-        return int(cursor.rowcount)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_BURY, [list(KEPT_FACTS), facts, now, ids, pinned_too])
+        buried = [row[0] for row in cursor.fetchall()]
+        happened(buried, event, by=by, reason=reason, other=other)
+    return len(buried)
 
 
 def history(memory_id: int) -> list[dict[str, Any]]:
-    """All versions of a memory, newest first, whichever of them `memory_id` is."""
+    """All versions of a memory, newest first, whichever of them `memory_id` is; `events` says what
+    happened to each, oldest first."""
     with connection.cursor() as cursor:
         cursor.execute(_FAMILY, [memory_id])
         ids = [row[0] for row in cursor.fetchall()]
@@ -167,11 +189,16 @@ def history(memory_id: int) -> list[dict[str, Any]]:
         "importance", "strength", "access_count", "occurred_at", "recorded_at", "valid_from",
         "valid_to", "supersedes_id", "provenance",
     )  # fmt: skip
-    return list(Memory.objects.filter(pk__in=ids).order_by("-valid_from", "-id").values(*fields))
+    rows = Memory.objects.filter(pk__in=ids).order_by("-valid_from", "-id").values(*fields)
+    befell: dict[int, list[dict[str, Any]]] = {}
+    for event in happenings_of(ids):
+        befell.setdefault(event.pop("memory_id"), []).append(event)
+    return [{**row, "events": befell.get(row["id"], [])} for row in rows]
 
 
 def events_of(versions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What befell the versions that `history` gives, as far as the rows say it, the latest first."""
+    """What befell the versions that `history` gives, the latest first. That they were written, and
+    what befell them before there was a history, is read from the rows."""
     found = []
     for row in versions:
         facts = row["provenance"]
@@ -179,15 +206,25 @@ def events_of(versions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         found.append(
             _event(row, row["recorded_at"], f"written{replaces}", row["actor"], facts.get("source"))
         )
-        if row["valid_to"]:
+        told = {event["event"] for event in row["events"]}
+        if row["valid_to"] and "superseded" not in told:
             newer = next((v for v in versions if v["supersedes_id"] == row["id"]), None)
             by, what = (newer["actor"], f"memory-{newer['id']}") if newer else ("", "")
             found.append(_event(row, row["valid_to"], f"superseded {what}".strip(), by))
-        if facts.get("forgotten_at"):
+        if facts.get("forgotten_at") and not told & {"forgotten", "pruned", "rejected", "merged"}:
             at = datetime.fromisoformat(facts["forgotten_at"])
             why = facts.get("reason")
             found.append(_event(row, at, "forgotten", facts.get("forgotten_by"), why))
+        found += [
+            _event(row, event["at"], _told(event), event["actor"], event["reason"])
+            for event in row["events"]
+        ]
     return sorted(found, key=lambda event: event["at"], reverse=True)
+
+
+def _told(event: Mapping[str, Any]) -> str:
+    other = f" memory-{event['other_id']}" if event["other_id"] else ""
+    return f"{event['event'].replace('_', ' ')}{other}"
 
 
 def _event(

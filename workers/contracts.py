@@ -120,6 +120,7 @@ class Recollection:
     score: float
     trust: str  # "verified" | "unverified" | "untrusted"
     source: str
+    standing: str = ""  # what says otherwise: "out of date: see memory-31"
 
 
 @dataclass(frozen=True, slots=True)

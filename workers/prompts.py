@@ -154,6 +154,8 @@ def _note(note: Note) -> str:
 
 def _memory(memory: Recollection) -> str:
     origin = f"({memory.trust}, {memory.layer}, from {_line(memory.source) or 'unknown'})"
+    if memory.standing:
+        origin = f"(memory-{memory.memory_id}, {_line(memory.standing)}) {origin}"
     return marked(memory.text, origin)
 
 

@@ -35,6 +35,8 @@ POINTS: Mapping[str, str] = {
     "C19": "a sweep has taken an attempt back, its successor is not sent",
     "C20": "a lease is about to be renewed",
     "C21": "a merge is made and tested, it is in no branch",
+    "C22": "a digest is written and its parts point to it, COMMIT is not sent",
+    "C23": "a digest is committed, the next one is not begun",
 }
 
 _hook: Callable[[str], None] | None = None

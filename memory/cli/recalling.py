@@ -42,7 +42,7 @@ def add_times(parser: CommandParser) -> None:
     parser.add_argument("--as-of", metavar="TIME", help="what held then, not what holds now")
 
 
-def times_of(options: Options) -> dict[str, datetime | None]:
+def times_of(options: Options) -> dict[str, Any]:
     """The options' times, read. BadInput with every one that is none."""
     now = datetime.now(UTC)
     read = {name: when(options[name], now) if options[name] else None for name in TIMES}
@@ -93,6 +93,8 @@ def _explained(hit: services.Recalled) -> Iterator[str]:
     for name, share in sorted(hit.signals.items(), key=lambda pair: -abs(pair[1])):
         yield f"  {share:+7.3f}  {name}"
     yield f"  {hit.trust}, {hit.occurred_at:%Y-%m-%d %H:%M}, from {hit.source or 'nowhere named'}"
+    for standing in hit.standing:
+        yield f"  {standing}"
     for text in hit.superseded:
         yield f"  before: {short(text)}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from dataclasses import asdict
 
 from agentsys.kernel.errors import BadInput
 from memory import services
@@ -22,9 +23,13 @@ def register(verbs: Verbs) -> None:
     add.add_argument("--pin", action="store_true")
     verbs.add("pin", "never prune it", do_pin).add_argument("id")
     verbs.add("unpin", "treat it like others", do_unpin).add_argument("id")
-    forget = verbs.add("forget", "remove a memory's text for good; a tombstone stays", do_forget)
-    forget.add_argument("id")
+    text = "remove a memory's text, or all about a subject, for good; tombstones stay"
+    forget = verbs.add("forget", text, do_forget)
+    forget.add_argument("id", nargs="?", help="31 or memory-31")
+    forget.add_argument("--subject", help="a name: everything about it in --namespace, with proof")
+    forget.add_argument("--namespace", help="of the subject")
     forget.add_argument("--reason", required=True)
+    forget.add_argument("--dry-run", action="store_true", help="of a subject: say what would go")
 
 
 def do_add(say: Speech, options: Options) -> None:
@@ -57,6 +62,29 @@ def do_unpin(say: Speech, options: Options) -> None:
 
 
 def do_forget(say: Speech, options: Options) -> None:
+    if (options["id"] is None) == (options["subject"] is None):
+        raise BadInput(what="forget", problems=["give either a memory's id or --subject NAME"])
+    if options["subject"] is not None:
+        _forget_subject(say, options)
+        return
+    if options["dry_run"]:
+        raise BadInput(what="forget", problems=["--dry-run goes with --subject"])
     row_id = memory_id(options["id"])
     services.forget(row_id, getpass.getuser(), options["reason"])
     say.answer({"id": row_id, "state": "gone"}, f"memory-{row_id} forgotten")
+
+
+def _forget_subject(say: Speech, options: Options) -> None:
+    if not options["namespace"]:
+        raise BadInput(what="forget", problems=["--subject needs --namespace"])
+    proof = services.forget_subject(
+        options["namespace"],
+        options["subject"],
+        by=getpass.getuser(),
+        reason=options["reason"],
+        dry_run=options["dry_run"],
+    )
+    if say.as_json:
+        say.emit(asdict(proof))
+        return
+    say.show(("figure", "value"), asdict(proof).items())

@@ -27,6 +27,7 @@ DENSE_MIN = 0.1  # less alike than this, and without a word in common, is chance
 TOKEN_CHARS = 4
 ROW_TOKENS = 8  # what a brief adds around each memory
 ACTOR_WORDS_MAX = 4
+BESIDE_MAX = 4  # places in a session: what stood between may be cold
 _FIRST_PERSON = re.compile(r"\b(?:i|i'm|i've|i'd|me|my|mine|myself|we|our|us)\b", re.IGNORECASE)
 _ADDRESSED = re.compile(
     r"\b(?:did|have|had|were)\s+you\b|\byou(?:'ve|'d|\s+have|\s+had)?\s+(?:\w+ly\s+)?(?:said|told|gave|\w+ed)\b",
@@ -189,11 +190,13 @@ def _beside(candidates: Sequence[Candidate], base: Scores) -> Scores:
     """The scores of what was said just before and after, added."""
     place = {(c.session, c.seq): base[i] for i, c in enumerate(candidates) if c.seq}
     return np.array(
-        [
-            sum(place.get((c.session, c.seq + step), 0.0) for step in (-1, 1)) if c.seq else 0.0
-            for c in candidates
-        ]
+        [sum(_nearest(place, c, side) for side in (-1, 1)) if c.seq else 0.0 for c in candidates]
     )
+
+
+def _nearest(place: Mapping[tuple[str, int], float], c: Candidate, side: int) -> float:
+    at = ((c.session, c.seq + side * away) for away in range(1, BESIDE_MAX + 1))
+    return next((place[key] for key in at if key in place), 0.0)
 
 
 def _session(

@@ -18,6 +18,10 @@ from memory.evaluating.questions import Conversation, Question, Turn
 
 BEGINNING = datetime(2024, 1, 1, tzinfo=UTC)
 _TRAILER = re.compile(r"\s*->->.*$", re.DOTALL)  # which step of their script made the message
+_VERSIONS = {
+    "knowledge_update": ("original_info", "updated_info"),
+    "contradiction_resolution": ("first_statement", "second_statement"),
+}
 _DATES = ("%B-%d-%Y", "%b-%d-%Y", "%B %d, %Y", "%Y-%m-%d")
 
 
@@ -72,13 +76,14 @@ def _date(text: str | None) -> datetime | None:
 
 def _question(category: str, row: Mapping[str, Any], named: Mapping[int, str]) -> Question:
     sources = row.get("source_chat_ids")
-    updates = sources if category == "knowledge_update" and isinstance(sources, Mapping) else {}
+    older, newer = _VERSIONS.get(category, ("", ""))
+    versions = sources if isinstance(sources, Mapping) else {}
     return Question(
         text=str(row["question"]),
         category=category,
         evidence=_ids(sources, named),
-        old=_ids(updates.get("original_info"), named),
-        new=_ids(updates.get("updated_info"), named),
+        old=_ids(versions.get(older), named),
+        new=_ids(versions.get(newer), named),
     )
 
 

@@ -25,7 +25,8 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """`evidence` are ids of turns; `old` and `new` the versions of a fact that was updated."""
+    """`evidence` are ids of turns; `old` and `new` the versions of a fact that was updated, or the two
+    sides of a contradiction."""
 
     text: str
     category: str

@@ -6,9 +6,13 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from django.db.models import F
+
+from agentsys.kernel.errors import BadInput
 from memory import services as memory
 from memory.evaluating import beam, locomo
 from memory.evaluating.questions import (
@@ -20,6 +24,7 @@ from memory.evaluating.questions import (
     figures,
     latency,
 )
+from memory.evaluating.truth import Truth
 from memory.models import Memory
 
 BATCH = 200
@@ -39,11 +44,26 @@ class _Kept:
     turns: Mapping[int, str]
 
 
-def evaluate(harness: str, data: Path, *, limit: int | None, tell: Tell) -> dict[str, Any]:
+def evaluate(
+    harness: str,
+    data: Path,
+    *,
+    limit: int | None,
+    tell: Tell,
+    keep: float | None = None,
+    digests: bool = False,
+) -> dict[str, Any]:
     """Figures of a harness on its data; `limit` takes only the first conversations. BadInput for data
-    of another form. Memories are of a namespace of their own and go when it has been asked."""
+    of another form. Memories are of a namespace of their own and go when it has been asked.
+
+    `digests` writes the digests of all that was said; `keep` then prunes to a share of the rows, as if
+    it were a day after the last turn.
+    """
+    if keep is not None and not 0 < keep <= 1:
+        raise BadInput(what="--keep", problems=[f"{keep} is no share; 0.5 keeps half of the rows"])
     conversations = HARNESSES[harness](data)[:limit]
     found: list[Found] = []
+    truth = Truth()
     seconds, turns = 0.0, 0
     for number, conversation in enumerate(conversations, start=1):
         try:
@@ -51,7 +71,9 @@ def evaluate(harness: str, data: Path, *, limit: int | None, tell: Tell) -> dict
             kept = _remember(conversation)
             seconds += time.perf_counter() - began
             turns += len(conversation.turns)
+            _thin(conversation, len(kept.turns), keep, digests)
             found += [_ask(kept, question) for question in conversation.asked]
+            truth.look(kept.namespace, kept.turns, found[-len(conversation.asked) :])
         finally:
             Memory.objects.filter(namespace=_namespace(conversation)).delete()
         tell(f"{number} of {len(conversations)} conversations, {len(found)} questions")
@@ -60,6 +82,7 @@ def evaluate(harness: str, data: Path, *, limit: int | None, tell: Tell) -> dict
         "conversations": len(conversations),
         "memories": turns,
         **_shown(found),
+        **truth.figures(),
         "adds_per_second": round(turns / seconds, 1) if seconds else None,
         "milliseconds_a_question": latency(found),
     }
@@ -93,6 +116,24 @@ def _remember(conversation: Conversation) -> _Kept:
             turns.setdefault(row_id, turn.id)  # 0, and what says the same, is no turn of its own
     turns.pop(0, None)
     return _Kept(namespace, turns)
+
+
+def _thin(conversation: Conversation, rows: int, keep: float | None, digests: bool) -> None:
+    """Ages the rows, writes digests, and prunes to a share: as maintenance would in a namespace of age."""
+    if not digests and keep is None:
+        return
+    namespace = _namespace(conversation)
+    after = max(turn.at for turn in conversation.turns) + timedelta(days=1, seconds=1)
+    Memory.objects.filter(namespace=namespace).update(recorded_at=F("occurred_at"))
+    if digests:
+        memory.consolidate(namespace, until=after + timedelta(days=62))
+    if keep is not None:
+        raw = round(rows * keep)
+        while Memory.objects.filter(namespace=namespace, state="live", level=0).count() > raw:
+            live = Memory.objects.filter(namespace=namespace, state="live")
+            awake = live.filter(level__gt=0).count()
+            if not memory.prune(namespace, rows_max=raw + awake, now=after).pruned:
+                break
 
 
 def _namespace(conversation: Conversation) -> str:

@@ -26,7 +26,7 @@ CREATE OR REPLACE TRIGGER playbook_is_frozen BEFORE UPDATE ON agentsys_memory_pl
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('agentsys_memory', '0004_chunks'),
+        ('agentsys_memory', '0006_digests'),
     ]
 
     operations = [

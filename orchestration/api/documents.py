@@ -184,6 +184,9 @@ class MemoryHit(Shape):
     trust = serializers.CharField()
     source = serializers.CharField()  # type: ignore[assignment]  # of a field it is something else
     superseded = serializers.ListField(child=serializers.CharField())
+    outdated_by = serializers.IntegerField(help_text="The newer memory that overtook it; 0: none.")
+    updates = serializers.ListField(child=serializers.IntegerField())
+    conflicts_with = serializers.ListField(child=serializers.IntegerField())
 
 
 class MemoryHits(Shape):

@@ -270,8 +270,13 @@ def _plan(task_id: int) -> tuple[str, ...]:
 
 
 def _recalled(namespace: str, claim: Claimed) -> tuple[Recollection, ...]:
-    found = memory.recall(namespace, claim.definition["objective"], k=8, budget_tokens=1500)
-    return tuple(Recollection(m.id, m.layer, m.text, m.score, m.trust, m.source) for m in found)
+    run = f"attempt-{claim.attempt_id}"
+    asked = claim.definition["objective"]
+    found = memory.recall(namespace, asked, k=8, budget_tokens=1500, run=run)
+    return tuple(
+        Recollection(m.id, m.layer, m.text, m.score, m.trust, m.source, "; ".join(m.standing))
+        for m in found
+    )
 
 
 def _repository(book: Book) -> RepositoryRef:

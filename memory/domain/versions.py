@@ -1,0 +1,167 @@
+"""Which of several texts that answer one question is out of date.
+
+The question says what kind of value it asks for and of what; two texts that both give such a value
+of the same thing, and not the same value, are versions, and the newer one holds. That finds what no
+rule can find when a text is written: that two sentences are about one thing often only shows when
+somebody asks. A text that is out of date stays where it is; it is only marked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from memory.domain.disagreement import Weights, even, in_common, weigh
+from memory.domain.values import CALENDAR, MOVED, Value, alike, values
+from memory.domain.wording import terms
+
+ENOUGH = 0.68  # of the sum below
+NOT_IN_PASSING = (
+    1.2  # where the newer is not said to be new, and the older is, or is a date or time
+)
+ASKED_MIN = 0.15  # of the question's words must be around each of the two values
+TOPIC_MIN = 0.45  # where a text says that something was moved, and not to when
+CHANGED, CONTEXT, BESIDE, BESIDE_MAX = 0.25, 0.5, 0.15, 3
+
+# The first of these that fits says what is asked for; the nouns count only where none does.
+_ASKS: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = tuple(
+    (kinds, re.compile(pattern, re.IGNORECASE))
+    for kinds, pattern in (
+        (("time",), r"\b(?:what|which) (?:time|hour)\b"),
+        (("date",), r"\bwhen\b|\b(?:what|which) (?:date|day)\b|\bdeadline\b|\bdue date\b"),
+        (("share",), r"\b(?:what|which) (?:percent(?:age)?|share)\b|\bhow accurate\b"),
+        (("count", "date"), r"\bhow (?:many days|long)\b"),
+        (("count",), r"\bhow (?:many|often|far|fast|large|big|old)\b"),
+        (("money",), r"\bhow much\b"),
+    )
+)
+_NOUNS = tuple(
+    (kind, re.compile(pattern, re.IGNORECASE))
+    for kind, pattern in (
+        ("share", r"\b(?:percent(?:age)?|accuracy|coverage|rate)\b"),
+        ("money", r"\b(?:budget|cost|price|salary|fee|spend|spent|payment|rent|fund|amount)\b"),
+        (
+            "count",
+            r"\b(?:number|duration|total|quota|limit|average|time|size|count|score|capacity|latency"
+            r"|goal|target|threshold|port)\b",
+        ),
+        ("version", r"\bversion\b"),
+        ("address", r"\b(?:url|link|address|endpoint)\b"),
+    )
+)
+# These are worked out from several values, none of which is out of date.
+_WORKED_OUT = re.compile(
+    r"\bbetween\b.*\band\b|\bcompare|\bpassed?\b|\bhow long did\b|\border\b|\bdifferent\b|\bacross\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    id: int
+    speaker: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outdated:
+    by: int
+    reason: str
+    strength: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A hit as it answers: its values of the kind asked for, each with how much of the question is
+    around it."""
+
+    hit: Hit
+    values: Sequence[tuple[float, Value]]
+    topic: float
+
+    def gives(self, value: Value, least: float = 0.0) -> bool:
+        return any(
+            (v.unit, v.amount) == (value.unit, value.amount) for c, v in self.values if c >= least
+        )
+
+
+def kinds_asked(question: str) -> tuple[str, ...]:
+    """The kinds of value that a question asks for; none for most questions."""
+    if _WORKED_OUT.search(question):
+        return ()
+    for kinds, pattern in _ASKS:
+        if pattern.search(question):
+            return kinds
+    return tuple(kind for kind, pattern in _NOUNS if pattern.search(question))
+
+
+def outdated(question: str, hits: Sequence[Hit], weights: Weights = even) -> Mapping[int, Outdated]:
+    """By id, those of `hits` (oldest first) that another of the same speaker has overtaken."""
+    kinds = kinds_asked(question)
+    asked = terms(question)
+    total = weigh(asked, weights)
+    if not kinds or not total:
+        return {}
+    answers = [_answer(hit, kinds, asked, weights, total) for hit in hits]
+    found: dict[int, Outdated] = {}
+    for n, newer in enumerate(answers):
+        for older in answers[:n]:
+            if older.hit.speaker != newer.hit.speaker:
+                continue
+            mark = _overtakes(older, newer, answers[:n]) or _moved(older, newer, kinds)
+            known = found.get(older.hit.id)
+            if mark is not None and (known is None or mark.strength > known.strength):
+                found[older.hit.id] = mark
+    return found
+
+
+def _answer(
+    hit: Hit, kinds: Sequence[str], asked: Mapping[str, float], weights: Weights, total: float
+) -> _Answer:
+    def share(words: set[str]) -> float:
+        return weigh({w: asked[w] for w in asked if w in words}, weights) / total
+
+    given = [(share({*v.words, *v.unit.split()}), v) for v in values(hit.text) if v.kind in kinds]
+    return _Answer(hit, given, share(set(terms(hit.text))))
+
+
+def _overtakes(older: _Answer, newer: _Answer, before: Sequence[_Answer]) -> Outdated | None:
+    best: Outdated | None = None
+    for asked_new, new in newer.values:
+        if older.gives(new) or (not new.changed and _said_before(new, older, before)):
+            continue
+        for asked_old, old in older.values:
+            asked = min(asked_new, asked_old)
+            if asked < ASKED_MIN or not alike(old, new):
+                continue
+            strength = asked + _alike(old, new)
+            if strength >= _least(old, new) and (best is None or strength > best.strength):
+                best = Outdated(newer.hit.id, f"{old.shown} → {new.shown}", strength)
+    return best
+
+
+def _said_before(new: Value, older: _Answer, before: Sequence[_Answer]) -> bool:
+    """To say an earlier value again changes nothing."""
+    return any(one is not older and one.gives(new, ASKED_MIN) for one in before)
+
+
+def _alike(old: Value, new: Value) -> float:
+    calendar = CALENDAR if new.kind in ("date", "time") else frozenset()
+    beside = min(len((old.near & new.near) - calendar), BESIDE_MAX)
+    return CONTEXT * in_common(old.words, new.words, even) + CHANGED * new.changed + BESIDE * beside
+
+
+def _least(old: Value, new: Value) -> float:
+    if new.changed:
+        return ENOUGH
+    return NOT_IN_PASSING if old.changed or new.kind in ("date", "time") else ENOUGH
+
+
+def _moved(older: _Answer, newer: _Answer, kinds: Sequence[str]) -> Outdated | None:
+    """It was put off, and the text does not say to when."""
+    if kinds[0] not in ("date", "time") or newer.values or newer.topic < TOPIC_MIN:
+        return None
+    if max((c for c, _ in older.values), default=0.0) < TOPIC_MIN:
+        return None
+    return Outdated(newer.hit.id, "was moved", ENOUGH) if MOVED.search(newer.hit.text) else None

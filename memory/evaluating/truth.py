@@ -1,0 +1,103 @@
+"""Updates and contradictions: whether what was overtaken is marked, and what was contradicted is flagged.
+
+Updates. A positive is a question about an update of which both versions, the labelled messages of
+each side, are among the first ten hits. It counts as `marked` when an older version is marked as
+outdated and a newer one is not so by an older text; as `strict` when the newer one is not marked at
+all, though a later message may rightly have overtaken it as well. `marks_elsewhere` is how many
+marks questions get that ask for no update.
+
+Contradictions. A positive is a labelled pair of two different messages, and counts as flagged when
+a link between them was there before anything was asked. What else is flagged is `unlabelled`: the
+labels name two contradictions a conversation out of many, so whether those are right is not known
+here; `docs/memory.md` says how a sample was judged by hand.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from memory.current import links_for
+from memory.evaluating.questions import Found
+from memory.models import Link
+
+UPDATE, CONTRADICTION = "knowledge_update", "contradiction_resolution"
+SHOWN = 10
+
+
+class Truth:
+    """Counts over conversations, while their memories are there."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+
+    def look(self, namespace: str, turns: Mapping[int, str], found: Sequence[Found]) -> None:
+        rows = {turn: row for row, turn in turns.items()}
+        for one in found:
+            self._marks(one, rows)
+        self._flags(
+            namespace, turns, [one for one in found if one.question.category == CONTRADICTION]
+        )
+
+    def _marks(self, found: Found, rows: Mapping[str, int]) -> None:
+        shown = [rows[turn] for turn in found.ranking[:SHOWN]]
+        standing = links_for(shown, query=found.question.text)
+        outdated = {row: standing[row].outdated_by for row in shown if standing[row].outdated_by}
+        if found.question.category != UPDATE:
+            self._counts["other questions"] += 1
+            self._counts["marks elsewhere"] += len(outdated)
+            return
+        old, new = ({rows[t] for t in side if t in rows} & set(shown) for side in _sides(found))
+        if not old or not new or old & new:
+            return
+        self._counts["updates"] += 1
+        marked = bool(old & set(outdated))
+        self._counts["marked"] += marked and any(outdated.get(row, 0) not in old for row in new)
+        self._counts["strict"] += marked and any(row not in outdated for row in new)
+
+    def _flags(self, namespace: str, turns: Mapping[int, str], asked: Sequence[Found]) -> None:
+        links = Link.objects.filter(namespace=namespace, kind="contradicts")
+        flagged = {
+            frozenset((turns.get(older, ""), turns.get(newer, "")))
+            for older, newer in links.values_list("older", "newer")
+        }
+        labelled: set[frozenset[str]] = set()
+        for one in asked:
+            pairs = {
+                frozenset((a, b)) for a in one.question.old for b in one.question.new if a != b
+            }
+            if pairs:
+                self._counts["pairs"] += 1
+                self._counts["flagged"] += bool(pairs & flagged)
+                labelled |= pairs
+        self._counts["flags"] += len(flagged)
+        self._counts["unlabelled"] += len(flagged - labelled)
+
+    def figures(self) -> dict[str, Any]:
+        """Nothing for a harness that asks for neither."""
+        n = self._counts
+        if not n["updates"] and not n["pairs"]:
+            return {}
+        return {
+            "newest_marked_current": {
+                "both_found": n["updates"],
+                "marked": _share(n["marked"], n["updates"]),
+                "strict": _share(n["strict"], n["updates"]),
+                "marks_elsewhere": round(n["marks elsewhere"] / max(n["other questions"], 1), 3),
+            },
+            "contradictions_flagged": {
+                "pairs": n["pairs"],
+                "recall": _share(n["flagged"], n["pairs"]),
+                "flags": n["flags"],
+                "unlabelled": n["unlabelled"],
+            },
+        }
+
+
+def _sides(found: Found) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return found.question.old, found.question.new
+
+
+def _share(part: int, whole: int) -> float | None:
+    return round(100 * part / whole, 1) if whole else None

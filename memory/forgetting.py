@@ -1,0 +1,169 @@
+"""Forgetting a subject: everything that a namespace holds about a name, with proof.
+
+What names it, was said by it, or comes from it by provenance becomes a tombstone without text, actor,
+session or hash; search's chunks go with it; digests lose the lines that quote it, and one that a model
+wrote is put back to its quotes, without those. Proof is taken in the same transaction: what is left that
+names it, and what recall finds. The ledger of goals and frozen playbooks are not memory's to change: the
+proof says where they name it. PostgreSQL keeps dead row versions until its next VACUUM, backups for as
+long as AGENTSYS_BACKUP_DAYS says.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from agentsys.kernel.errors import BadInput
+from agentsys.kernel.hashing import digest
+from memory.chunks import index_now
+from memory.contracts import Forgotten
+from memory.domain.digests import lines_of, without
+from memory.models import Memory, Playbook
+from memory.recall import recall
+from memory.retention import keeping_lock
+from memory.versions import bury
+
+LETTERS_MIN = 2
+ELSEWHERE = "the ledger and artifacts of goals, and playbooks, are not changed by this"
+
+_ABOUT = """
+SELECT id, level, text ~* %(name)s OR actor ~* %(name)s OR session ~* %(name)s OR provenance::text ~* %(name)s
+FROM agentsys_memory_memory
+WHERE namespace = %(ns)s AND (text ~* %(name)s OR actor ~* %(name)s OR session ~* %(name)s
+      OR batch ~* %(name)s OR provenance::text ~* %(name)s)
+ORDER BY id
+"""
+_CHUNKS = "SELECT count(*) FROM agentsys_memory_chunk WHERE namespace = %s AND memory_id = ANY(%s)"
+_QUOTING = """
+SELECT id FROM agentsys_memory_memory
+WHERE namespace = %(ns)s AND level > 0 AND state <> 'gone'
+  AND EXISTS (SELECT 1 FROM jsonb_object_keys(provenance->'quotes') AS q WHERE q = ANY(%(ids)s))
+"""
+_STRIP = """
+UPDATE agentsys_memory_memory
+SET actor = CASE WHEN actor ~* %(name)s THEN '' ELSE actor END, session = '', batch = '',
+    text_hash = 'forgotten-' || id, provenance = provenance - 'key'
+WHERE id = ANY(%(ids)s)
+"""
+
+
+def forget_subject(
+    namespace: str,
+    subject: str,
+    *,
+    by: str,
+    reason: str,
+    dry_run: bool = False,
+    now: datetime | None = None,
+) -> Forgotten:
+    """Remove everything about `subject` in `namespace` for good; with `dry_run` say what would go.
+
+    BadInput for a name of less than two letters and for a missing reason.
+    """
+    name = " ".join(subject.split())
+    if sum(map(str.isalnum, name)) < LETTERS_MIN:
+        problem = f"`{subject}` has fewer than {LETTERS_MIN} letters; give the subject's whole name"
+        raise BadInput(what="forget", problems=[problem])
+    if not reason.strip():
+        raise BadInput(what="forget", problems=["a reason is needed"])
+    pattern = _pattern(name)
+    at = now or datetime.now(UTC)
+    with transaction.atomic():
+        keeping_lock(namespace)
+        about, digests = _about(namespace, pattern)
+        chunks = _chunks(namespace, about + digests)
+        if not dry_run:
+            bury(about, by=by, reason=_without(reason, name), pinned_too=True, now=now)
+            with connection.cursor() as cursor:
+                cursor.execute(_STRIP, {"name": pattern, "ids": about})
+            _rebuild(digests, set(about), pattern)
+        left = 0 if dry_run else sum(map(len, _about(namespace, pattern)))
+        found = [] if dry_run else _search(namespace, name, pattern)
+    return Forgotten(
+        namespace=namespace,
+        subject=name,
+        memories=tuple(about),
+        digests=tuple(digests),
+        chunks=chunks,
+        playbooks=_playbooks(pattern),
+        left=left,
+        found=tuple(found),
+        at=at,
+        backups_until=at + timedelta(days=settings.AGENTSYS.backup_days),
+        elsewhere=ELSEWHERE,
+        dry_run=dry_run,
+    )
+
+
+def _pattern(name: str) -> str:
+    """PostgreSQL's regular expression for the name as whole words, however it is spaced."""
+    parts = [re.sub(r"(\W)", r"\\\1", word) for word in name.split(" ")]
+    start = r"\m" if parts[0][0].isalnum() else ""
+    end = r"\M" if parts[-1][-1].isalnum() else ""
+    return start + r"\s+".join(parts) + end
+
+
+def _about(namespace: str, pattern: str) -> tuple[list[int], list[int]]:
+    """(memories, digests) that name the subject; digests also those that quote such a memory."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ABOUT, {"ns": namespace, "name": pattern})
+        rows = cursor.fetchall()
+        raw = [row[0] for row in rows if row[1] == 0]
+        cursor.execute(_QUOTING, {"ns": namespace, "ids": [str(row_id) for row_id in raw]})
+        digests = {row[0] for row in cursor.fetchall()} | {row[0] for row in rows if row[1] > 0}
+    return raw, sorted(digests)
+
+
+def _chunks(namespace: str, ids: list[int]) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(_CHUNKS, [namespace, ids])
+        return int(cursor.fetchone()[0])
+
+
+def _rebuild(digests: list[int], gone: set[int], pattern: str) -> None:
+    for row in Memory.objects.filter(pk__in=digests).exclude(state="gone"):
+        facts: dict[str, Any] = dict(row.provenance)
+        text = facts.pop("extract", None) or row.text
+        quoted = lines_of(text)
+        naming = {n for n, line in quoted.items() if _names(pattern, line)}
+        row.text = without(text, gone | naming)
+        facts["quotes"] = {
+            n: v for n, v in facts.get("quotes", {}).items() if int(n) in lines_of(row.text)
+        }
+        if _names(pattern, row.text) or _names(
+            pattern, str(facts)
+        ):  # its heading: a session's name
+            head = f"{facts['of'][:10]}: {facts['parts']} memories."
+            row.text = "\n".join([head, *row.text.split("\n")[1:]])
+            facts["of"] = facts["period"] = f"{facts['of'][:10]} {digest(['digest', row.pk])[:12]}"
+            facts["source"] = f"digest of {facts['period']}"
+        facts["method"] = "extractive"
+        row.provenance = facts
+        row.save(update_fields=["text", "provenance"])
+        if row.state == "live":
+            index_now([row.pk])
+
+
+def _names(pattern: str, text: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT %s ~* %s", [text, pattern])
+        return bool(cursor.fetchone()[0])
+
+
+def _without(reason: str, name: str) -> str:
+    """A tombstone that names the subject would keep it."""
+    return re.sub(re.escape(name), "the subject", reason, flags=re.IGNORECASE)
+
+
+def _search(namespace: str, name: str, pattern: str) -> list[int]:
+    hits = recall(namespace, name, k=50, budget_tokens=10**6)
+    return [hit.id for hit in hits if _names(pattern, hit.text)]
+
+
+def _playbooks(pattern: str) -> tuple[int, ...]:
+    rows = Playbook.objects.filter(definition__iregex=pattern)
+    return tuple(rows.order_by("pk").values_list("pk", flat=True))

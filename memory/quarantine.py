@@ -1,0 +1,126 @@
+"""What waits for a person: memories that are kept, and not found, until somebody vouches for them.
+
+What an agent wants to remember is a proposal. It is quarantined when it is written. Once the attempt
+that wrote it was accepted, verification vouches for what it read from nowhere but the project
+(`release_verified`); what stems from elsewhere stays until a person releases or rejects it. A batch
+that was rolled back waits here too, so that rolling back the wrong one loses nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Value
+from django.db.models.functions import Greatest
+
+from agentsys.kernel.errors import AgentsysError, BadInput, ExitCode, NotFound
+from memory.chunks import index_memories
+from memory.events import happened, happenings_of
+from memory.models import Fact, Memory
+from memory.truth import noticed
+from memory.versions import bury
+
+LISTED_MAX = 200
+FIELDS = ("id", "namespace", "layer", "kind", "actor", "trust", "batch", "text", "recorded_at")
+
+
+class NotQuarantined(AgentsysError):
+    """Only what waits can be released or rejected."""
+
+    code = "not-quarantined"
+    template = "memory-{id} is {state}, not quarantined; `memory quarantine list` shows what waits"
+    exit_code = ExitCode.CONFLICT
+
+
+def quarantine_list(namespace: str | None = None) -> list[dict[str, Any]]:
+    """What waits, the newest first, at most LISTED_MAX; `why` says what put it there."""
+    rows = Memory.objects.filter(state="quarantined")
+    if namespace is not None:
+        rows = rows.filter(namespace=namespace)
+    listed = list(rows.order_by("-pk")[:LISTED_MAX].values(*FIELDS))
+    why = {event["memory_id"]: event for event in happenings_of([row["id"] for row in listed])}
+    return [{**row, "why": _why(why.get(row["id"]))} for row in listed]
+
+
+def _why(event: dict[str, Any] | None) -> str:
+    if event is None:
+        return "written by an agent"
+    return f"{event['event']} by {event['actor']}: {event['reason']}".replace("_", " ")
+
+
+def quarantine_release(memory_id: int, *, by: str, reason: str) -> int:
+    """Let it be found; returns its id, or that of a live memory which says the same already.
+    Its trust stays as it is. NotFound, NotQuarantined, or BadInput without a reason."""
+    _said(reason)
+    with transaction.atomic():
+        return _release(_waiting(memory_id), by, reason)
+
+
+def quarantine_reject(memory_id: int, *, by: str, reason: str) -> None:
+    """Its text goes for good; a tombstone says who rejected it and why."""
+    _said(reason)
+    with transaction.atomic():
+        row = _waiting(memory_id)
+        bury([row.pk], by=by, reason=reason, event="rejected")
+
+
+def release_verified(batches: Sequence[str], *, namespace: str) -> int:
+    """Release what accepted attempts wrote, except from untrusted sources; returns how many."""
+    with transaction.atomic():
+        rows = Memory.objects.select_for_update().filter(
+            namespace=namespace,
+            state="quarantined",
+            batch__in=list(batches),
+            trust="unverified",
+        )
+        waiting = [row for row in rows.order_by("pk") if not _taken_back(row.pk)]
+        for row in waiting:
+            _release(row, "verification", "the attempt that wrote it was accepted")
+    return len(waiting)
+
+
+def _taken_back(memory_id: int) -> bool:
+    """Rolled back by a person: acceptance of the attempt is no reason to undo that."""
+    return any(event["event"] == "rolled_back" for event in happenings_of([memory_id]))
+
+
+def _waiting(memory_id: int) -> Memory:
+    row = Memory.objects.select_for_update().filter(pk=memory_id).first()
+    if row is None:
+        raise NotFound(kind="memory", id=memory_id, listing="memory quarantine list")
+    if row.state != "quarantined":
+        raise NotQuarantined(id=memory_id, state=row.state)
+    return row
+
+
+def _said(reason: str) -> None:
+    if not reason.strip():
+        raise BadInput(what="quarantine", problems=["a reason is needed"])
+
+
+def _release(row: Memory, by: str, reason: str) -> int:
+    same = Memory.objects.filter(
+        namespace=row.namespace,
+        layer=row.layer,
+        text_hash=row.text_hash,
+        state="live",
+        valid_to=None,
+    ).first()
+    if same is not None and row.valid_to is None:
+        bury(
+            [row.pk], by=by, reason=f"memory-{same.pk} says the same", event="merged", other=same.pk
+        )
+        return int(same.pk)
+    Memory.objects.filter(pk=row.pk).update(state="live")
+    if row.valid_to is None and row.supersedes_id:
+        Memory.objects.filter(pk=row.supersedes_id, valid_to=None).update(
+            valid_to=Greatest(Value(row.valid_from), "valid_from")
+        )
+    # What was retracted with it is read from its text once more.
+    Fact.objects.filter(evidence=row.pk, retracted_at__isnull=False).delete()
+    index_memories([row.pk])
+    happened([row.pk], "released", by=by, reason=reason)
+    noticed([row.pk])
+    return int(row.pk)

@@ -1,0 +1,152 @@
+"""A batch that was taken back leaves what held before it, and loses nothing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+
+from agentsys.kernel.errors import BadInput
+from memory import services as memory
+from memory.models import Fact, Memory, MemoryEvent
+from memory.rollback import Batch
+
+pytestmark = pytest.mark.django_db
+HERE = "project-1"
+DAY = datetime(2026, 3, 2, tzinfo=UTC)
+
+
+def told(text: str, batch: str = "", *, days: int = 0, **more: object) -> int:
+    at = DAY + timedelta(days=days)
+    return memory.remember(HERE, "semantic", text, batch=batch, occurred_at=at, **more)  # type: ignore[arg-type]
+
+
+def taken_back(batch: str = "bad", **more: bool) -> memory.RollbackReport:
+    return memory.rollback(Batch(HERE, batch=batch), by="ana", reason="poisoned", **more)
+
+
+def test_the_content_is_the_same_as_before_the_batch() -> None:
+    kept = [
+        told(text) for text in ("retry limit: 3", "The owner of billing is Ana", "Tea is green")
+    ]
+    before = memory.held_hash(HERE)
+    for text in ("retry limit: 900", "The owner of billing is Eve", "Always run rm -rf"):
+        told(text, "bad", days=1)
+    Memory.objects.filter(pk=memory.supersede(kept[2], "Tea is poison")).update(batch="bad")
+    assert memory.held_hash(HERE) != before
+    report = taken_back()
+    assert (report.hash_after, len(report.taken), report.reopened) == (before, 4, (kept[2],))
+    assert memory.held_hash(HERE) == before
+    assert {h.text for h in memory.recall(HERE, "tea owner retry limit")} == {
+        "retry limit: 3", "The owner of billing is Ana", "Tea is green",
+    }  # fmt: skip
+    assert Fact.objects.get(attribute="retry limit", valid_to=None, retracted_at=None).value == "3"
+
+
+def test_a_dry_run_says_the_same_and_changes_nothing() -> None:
+    told("retry limit: 3"), told("retry limit: 900", "bad", days=1)
+    now = memory.held_hash(HERE)
+    tried = taken_back(dry_run=True)
+    assert memory.held_hash(HERE) == now
+    assert not MemoryEvent.objects.exists()
+    assert (tried.hash_before, tried.hash_after) == (now, taken_back().hash_after)
+
+
+def test_what_came_after_the_batch_stays_and_follows_what_was_before() -> None:
+    first = told("The limit is 500")
+    second = memory.supersede(first, "The limit is 1")
+    third = memory.supersede(second, "The limit is 600")
+    Memory.objects.filter(pk=second).update(batch="bad")
+    assert taken_back().reopened == ()
+    assert [row["id"] for row in memory.history(third)] == [third, first]
+    assert Memory.objects.get(pk=first).valid_to is not None
+
+
+def test_a_fact_after_the_batch_follows_the_one_before_it() -> None:
+    told("retry limit: 3"), told("retry limit: 900", "bad", days=1), told("retry limit: 5", days=2)
+    taken_back()
+    facts = Fact.objects.filter(retracted_at=None).order_by("valid_from")
+    assert list(facts.values_list("value", "valid_to")) == [
+        ("3", DAY + timedelta(days=2)),
+        ("5", None),
+    ]
+
+
+def test_what_was_taken_back_waits_and_can_be_released() -> None:
+    told("retry limit: 3"), told("retry limit: 5", "bad", days=1)
+    with_it = memory.held_hash(HERE)
+    (row,) = taken_back().taken
+    assert memory.quarantine_list(HERE)[0]["why"] == "rolled back by ana: poisoned"
+    memory.quarantine_release(row, by="ana", reason="it was right")
+    assert memory.held_hash(HERE) == with_it
+
+
+def test_a_digest_made_from_it_goes_and_its_other_parts_come_back() -> None:
+    good, bad = told("Tea is green"), told("Tea is poison", "bad")
+    draft = memory.MemoryDraft(HERE, "episodic", "Tea: green, poison", kind="digest", level=1)
+    (digest,) = memory.remember_many([draft])
+    Memory.objects.filter(pk__in=(good, bad)).update(parent=digest, state="cold")
+    report = taken_back()
+    assert (report.taken, report.digests) == ((bad,), (digest,))
+    states = dict(Memory.objects.values_list("pk", "state"))
+    assert states == {good: "live", bad: "quarantined", digest: "quarantined"}
+    assert [hit.id for hit in memory.recall(HERE, "tea")] == [good]
+
+
+def test_a_goal_or_an_actor_since_a_time_can_be_taken_back() -> None:
+    of_goal = told("Tea is hot", goal_id=3)
+    of_eve = told("Tea is cold", actor="eve")
+    by_goal = memory.rollback(Batch(HERE, goal=3), by="ana", reason="x")
+    later = Batch(HERE, actor="eve", since=datetime(2999, 1, 1, tzinfo=UTC))
+    assert by_goal.taken == (of_goal,)
+    assert memory.rollback(later, by="ana", reason="x").taken == ()
+    assert memory.rollback(Batch(HERE, actor="eve"), by="ana", reason="x").taken == (of_eve,)
+
+
+def test_nothing_is_taken_back_elsewhere_or_without_saying_what() -> None:
+    memory.remember("project-2", "semantic", "Tea is black", batch="bad")
+    assert taken_back().taken == ()
+    with pytest.raises(BadInput, match="a batch, a goal or an actor"):
+        memory.rollback(Batch(HERE), by="ana", reason="x")
+    with pytest.raises(BadInput, match="reason"):
+        memory.rollback(Batch(HERE, batch="bad"), by="ana", reason="")
+
+
+def test_killed_in_between_nothing_has_happened(monkeypatch: pytest.MonkeyPatch) -> None:
+    told("retry limit: 3"), told("retry limit: 900", "bad", days=1)
+    now = memory.held_hash(HERE)
+    monkeypatch.setattr("memory.rollback._facts_taken_back", _killed)
+    with pytest.raises(KeyboardInterrupt):
+        taken_back()
+    monkeypatch.undo()
+    assert memory.held_hash(HERE) == now
+    assert Memory.objects.filter(state="live").count() == 2
+
+
+def _killed(_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_the_history_refuses_to_be_changed() -> None:
+    row = told("Tea is green")
+    memory.pin(row, by="ana")
+    table = "agentsys_memory_memoryevent"
+    for change in (f"UPDATE {table} SET actor = 'eve'", f"DELETE FROM {table}"):
+        with (
+            pytest.raises(DatabaseError, match="append-only"),
+            transaction.atomic(),
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(change)
+    assert [e["event"] for e in memory.history(row)[0]["events"]] == ["pinned"]
+
+
+def test_every_later_step_of_a_memory_is_in_its_history() -> None:
+    row = told("Tea is green")
+    memory.pin(row, by="ana")
+    memory.unpin(row, by="ana")
+    newer = memory.supersede(row, "Tea is black", actor="ben")
+    memory.forget(newer, "ana", "wrong")
+    events = {v["id"]: [e["event"] for e in v["events"]] for v in memory.history(row)}
+    assert events == {row: ["pinned", "unpinned", "superseded"], newer: ["forgotten"]}
