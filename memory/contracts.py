@@ -9,7 +9,6 @@ from typing import Any
 
 from memory.domain.ranking import wilson
 
-TRIES_MIN = 4  # goals, before a playbook is called failing
 UNTRIED = wilson(1, 0)  # the evidence for what somebody wrote and nobody used
 SUCCESS_MIN = 0.5  # what its success rate must be able to be
 
@@ -96,10 +95,9 @@ class PlaybookView:
 
     @property
     def failing(self) -> bool:
-        """Whether it was tried often enough to say that it fails more often than it works."""
-        tries = self.successes + self.failures
-        upper = 1.0 - wilson(self.failures, self.successes)
-        return tries >= TRIES_MIN and upper < SUCCESS_MIN
+        """Whether it was tried often enough to say that it fails more often than it works: by the
+        upper bound at 95 %, so four failures of four are enough, and three are not."""
+        return 1.0 - wilson(self.failures, self.successes) < SUCCESS_MIN
 
 
 @dataclass(frozen=True, slots=True)

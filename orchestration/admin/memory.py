@@ -93,7 +93,7 @@ def _shown(hit: Mapping[str, Any]) -> dict[str, Any]:
         "text": visible(hit["text"]),
         "signals": signals,
         "superseded": [visible(text) for text in hit["superseded"]],
-        "conflicts": hit.get("conflicts", ()),
+        "conflicts": hit["conflicts_with"],
         "rest": document(rest),
     }
 
@@ -114,12 +114,22 @@ def memory_page(request: HttpRequest, memory_id: int) -> HttpResponse:
         "row": row,
         "versions": versions,
         "events": memory.events_of(versions),
+        "standing": _standing(memory_id),
         "rights": rights(request.user, row["namespace"]),
         "current": row["state"] != "gone" and row["valid_to"] is None,
         "text_max": TEXT_MAX,
         "reason_max": REASON_MAX,
     }
     return TemplateResponse(request, "console/memory_one.html", context)
+
+
+def _standing(memory_id: int) -> list[tuple[str, int, str]]:
+    """How it stands to others of its namespace: in words, to which, and by which words of both."""
+    found = memory.links_for([memory_id])[memory_id]
+    pairs = [("Out of date: newer is", found.outdated_by)] if found.outdated_by else []
+    pairs += [("Updates", other) for other in found.updates]
+    pairs += [("Contradicts", other) for other in found.conflicts_with]
+    return [(words, other, found.reasons.get(other, "")) for words, other in pairs]
 
 
 @require_POST

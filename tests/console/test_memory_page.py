@@ -12,6 +12,7 @@ from memory.models import Memory
 from tests.api.people import goal, person, project
 from tests.console.test_pages import console
 from tests.console.test_untrusted import CORPUS, LIVE
+from tests.memory.disagreeing import CONTRADICTIONS, UPDATES
 
 pytestmark = pytest.mark.django_db
 SEARCH = "console-memory"
@@ -51,6 +52,26 @@ def test_a_hit_shows_each_signal_where_it_is_from_and_what_it_said_before(place:
         assert f"<td>{name}</td>" in page
     for text in ("The port is 8443", "Said before (1)", "The port is 80", "docs/new.md", one(new)):
         assert text in page
+
+
+def test_what_contradicts_a_memory_and_what_overtook_it_is_shown(place: str) -> None:
+    client = member("viewer")
+    told = [
+        [memory.remember(place, "semantic", text, actor="ana") for text in pair]
+        for pair in (CONTRADICTIONS[0], UPDATES[0])
+    ]
+    (one_side, other_side), (older, newer) = told
+    page = searched(client, q=CONTRADICTIONS[0].older)
+    assert f'In conflict with <a href="{one(other_side)}">' in page
+    assert f'Out of date: <a href="{one(newer)}">' in searched(client, q=UPDATES[0].older)
+    for pk, words, other in (
+        (one_side, "Contradicts", other_side),
+        (other_side, "Contradicts", one_side),
+        (older, "Out of date: newer is", newer),
+        (newer, "Updates", older),
+    ):
+        page = client.get(one(pk)).content.decode()
+        assert f'{words} <a href="{one(other)}">memory {other}</a>' in page
 
 
 def test_a_search_is_narrowed_and_a_bad_filter_is_said(place: str) -> None:

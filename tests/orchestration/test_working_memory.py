@@ -17,7 +17,11 @@ from orchestration.services.wrapup import remember, wrap_up
 from tests.orchestration.pump import asked_about, attempt_of, node, pump, submit
 
 pytestmark = pytest.mark.django_db(transaction=True)
-NEVER = {"output_schema": {"type": "object", "required": ["more"]}, "retry": {"attempts_max": 1}}
+NEVER: dict[str, Any] = {
+    "acceptance": ["output.text == 'something else'"],
+    "verify": ["schema", "semantic"],
+    "retry": {"attempts_max": 1},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -100,14 +104,22 @@ def test_what_a_refused_attempt_noted_is_taken_off_and_what_it_replaced_holds_ag
     assert memory.blackboard_drop(goal.pk, [theirs, ""]) == 0
 
 
-def test_a_task_that_fails_takes_its_notes_with_it() -> None:
+def test_a_task_that_fails_takes_its_notes_with_it(ann: User) -> None:
     scripted(
         "work",
-        [calls("write_board", key="k", text="of work that fails"), calls("finish", text="x")],
+        [
+            calls("write_board", key="k", text="of work that fails"),
+            calls("finish", text="x"),
+            calls("ask_person", question="Go on?"),
+            calls("finish", text="done"),
+        ],
     )
-    failing = node("one", agent="model", objective="Note it", **NEVER)
-    goal = pump(submit({**failing, "optional": True}, node("two", "one")))
+    failing = node("one", agent="model", objective="Note it", optional=True)
+    goal = pump(submit({**failing, **NEVER}, node("two", "one", agent="model", objective="Ask")))
     assert Task.objects.get(goal=goal, key="one").state == "failed"
+    assert texts(goal) == {}  # while the goal goes on
+    approval_decide(asked_about(goal).pk, user=ann, decision="respond", reason="yes")
+    pump(goal)
     wrap_up(goal.pk)
     assert kept(goal) == []
     assert not Memory.objects.filter(layer="working").exists()

@@ -125,3 +125,22 @@ def test_writers_at_once_cannot_overfill_it(monkeypatch: pytest.MonkeyPatch) -> 
         writer.join()
     assert len(memory.blackboard_get(goal.pk)) == 3
     assert len(refused) == 5
+
+
+def test_whoever_works_with_notes_of_others_in_view_writes_untrusted_ones(settings: Any) -> None:
+    """The board is in the brief: it was read without any call."""
+    settings.AGENTSYS = replace(settings.AGENTSYS, model="scripted:board")
+    scripted(
+        "board",
+        [
+            calls("write_board", key="mine", text="I have seen the other one."),
+            calls("finish", text="noted"),
+            calls("ask_person", question="May the goal end?"),
+        ],
+    )
+    first = node("first", agent="model", objective="Leave a note")
+    goal = submit(first, node("second", "first", agent="model", objective="Ask"))
+    put(goal, "server", "The staging server is called tulip.")
+    pump(goal)
+    notes = {note["key"]: note for note in memory.blackboard_get(goal.pk)}
+    assert notes["mine"]["trust"] == "untrusted"
