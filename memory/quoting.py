@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import connection
 
-from memory.chunks import index_now
+from memory.chunks import index_memories
 from memory.domain.digests import lines_of, without
 from memory.models import Memory
 
@@ -45,4 +45,4 @@ def drop_quotes(
         row.provenance = facts
         row.save(update_fields=["text", "provenance"])
         if row.state == "live":
-            index_now([row.pk])
+            index_memories([row.pk])
