@@ -66,7 +66,7 @@ _LEXICAL = """
 _NO_WORDS = ", scored AS (SELECT NULL::bigint AS memory_id, NULL::float8 AS bm25 WHERE false)"
 
 _FEATURES = """
-memory_id, namespace, session, seq, actor, occurred_at, importance, pinned, words, kind,
+memory_id, namespace, session, seq, actor, importance, pinned, words, kind,
 CASE WHEN embed_model = %(model)s AND %(vector)s::text IS NOT NULL
      THEN 1 - (embedding <=> %(vector)s::halfvec) END AS cosine
 """
@@ -90,7 +90,7 @@ WITH scope AS MATERIALIZED (
                       AND near.seq = f.seq + side * away
     WHERE f.session <> '' ORDER BY f.memory_id, side, away
 )
-SELECT memory_id, bm25, cosine, pinned, importance, actor, namespace || session, seq, occurred_at, words,
+SELECT memory_id, bm25, cosine, pinned, importance, actor, namespace || session, seq, words,
        kind, memory_id IN (SELECT memory_id FROM found)
 FROM scope LEFT JOIN scored USING (memory_id)
 WHERE memory_id IN (SELECT memory_id FROM found UNION SELECT memory_id FROM beside)
@@ -124,7 +124,7 @@ WITH nothing AS (SELECT 1)
 ), scope AS (
     SELECT {_FEATURES} FROM agentsys_memory_chunk JOIN wanted USING (namespace, memory_id) WHERE {_SCOPE}
 )
-SELECT memory_id, bm25, cosine, pinned, importance, actor, namespace || session, seq, occurred_at, words,
+SELECT memory_id, bm25, cosine, pinned, importance, actor, namespace || session, seq, words,
        kind, memory_id IN (SELECT memory_id FROM found)
 FROM scope LEFT JOIN scored USING (memory_id)
 """  # noqa: S608 - as above
@@ -184,7 +184,7 @@ def candidates(scope: Scope, query: str, encoded: Query) -> list[Candidate]:
         "pinned_max": PINNED_MAX,
         "beside": BESIDE_MAX,
     }
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         cursor.execute(_TERMS, [query, WORDS_MAX, list(scope.namespaces)])
         terms = dict(cursor.fetchall())
         large = near.rows_of_large(scope.namespaces)

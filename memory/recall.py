@@ -19,7 +19,6 @@ from memory.domain.sameness import gist
 from memory.models import LAYERS, Memory
 from memory.seen import note_shown
 
-LATE_MAX = 200  # of the candidates have their tokens read
 VERSIONS_MAX = 5  # older texts shown with a memory
 
 # Counting may be skipped, waiting may not: recalls of the same rows must not queue for each other
@@ -71,8 +70,11 @@ def recall(
     if not wanted or k < 1:
         return []
     asked = cleaned(query)
-    with transaction.atomic():
-        ranked = _ranked(scope, asked)
+    alone = not connection.in_atomic_block
+    with transaction.atomic(savepoint=False):
+        if alone:  # nothing but counts is written, which may be lost with the server
+            connection.cursor().execute("SET LOCAL synchronous_commit = off")
+        ranked = _ranked(scope, asked, k)
         chosen = _distinct(ranked, k)
         shown = fitting([row.text for row, _ in chosen], budget_tokens)
         ids = [chosen[n][0].pk for n, _ in shown]
@@ -93,14 +95,15 @@ def recall(
     ]
 
 
-def _ranked(scope: Scope, asked: str) -> list[Ranked]:
+def _ranked(scope: Scope, asked: str, k: int) -> list[Ranked]:
     query = encoded_query(asked)
     found, writing = candidates(scope, asked, query), usual(scope)
-    if query.states is None:
-        return rank(found, asked, writing)
-    first = rank(found, asked, writing)[:LATE_MAX]
-    packed = tokens(scope.namespaces, [place.id for place in first])
-    return rank(found, asked, writing, late_interaction(query, packed))
+
+    def late(ids: Sequence[int]) -> dict[int, float]:
+        return late_interaction(query, tokens(scope.namespaces, ids))
+
+    # Enough to fill k places in all but a store of copies.
+    return rank(found, asked, writing, None if query.states is None else late, limit=4 * k)
 
 
 def _known(layers: Sequence[str] | None) -> Sequence[str] | None:
@@ -115,11 +118,10 @@ def _known(layers: Sequence[str] | None) -> Sequence[str] | None:
 
 def _distinct(ranked: Sequence[Ranked], k: int) -> list[tuple[Memory, Ranked]]:
     """The best `k`, without those that say the same as one before."""
-    best = ranked[: 4 * k]  # enough to fill k places in all but a store of copies
     live = Memory.objects.filter(state="live")
-    rows = live.in_bulk([place.id for place in best])
+    rows = live.in_bulk([place.id for place in ranked])
     chosen: dict[tuple[str, ...], tuple[Memory, Ranked]] = {}
-    for place in best:
+    for place in ranked:
         row = rows.get(place.id)  # None: forgotten since
         if row is None:
             continue

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ ACTOR_BONUS = 2.0
 ADDRESSED = 0.5  # of the bonus: a question about what "you" said is about the one who is asked
 STANDING = {"instruction": 1.0, "directive": 1.0, "preference": 0.4}  # what a person said for later
 LONG_WORDS = 180  # from here on length makes no token more likely: the embedder reads no further
+LATE_MAX = 200  # candidates, the best by words and meaning, whose tokens are looked at
 DENSE_MIN = 0.1  # less alike than this, and without a word in common, is chance
 TOKEN_CHARS = 4
 ROW_TOKENS = 8  # what a brief adds around each memory
@@ -41,6 +42,7 @@ MACHINES = frozenset(
 _WORD = re.compile(r"\w+")
 
 Scores = npt.NDArray[np.float64]
+Late = Callable[[Sequence[int]], Mapping[int, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,6 @@ class Candidate:
     actor: str = ""
     session: str = ""
     seq: int = 0
-    occurred_at: datetime | None = None
     words: int = 0
     kind: str = "note"
     found: bool = True
@@ -110,18 +111,20 @@ def rank(
     candidates: Sequence[Candidate],
     query: str,
     usual: Sequence[Usual] = (),
-    late: Mapping[int, float] | None = None,
+    late: Late | None = None,
+    *,
+    limit: int | None = None,
 ) -> list[Ranked]:
-    """Best first; equal scores by id, so that the order is the same every time.
+    """The best `limit`, best first; equal scores by id, so that the order is the same every time.
 
-    `late`: late interaction by id, of as many as were looked at. Those that are alike only by chance
-    are left out, but count in the means: what is found stands out against them.
+    `late` gives the late interaction of the ids that it is asked for: of the best so far. Those that are
+    alike only by chance are left out, but count in the means: what is found stands out against them.
     """
     if not candidates:
         return []
     candidates = sorted(candidates, key=lambda c: c.id)  # sums of floats depend on their order
     found = np.array([c.found for c in candidates])
-    parts = _parts(candidates, found, late or {})
+    parts = _parts(candidates, found, late)
     names = list(parts)
     base = np.sum(list(parts.values()), axis=0) if parts else np.zeros(len(candidates))
     profile = profile_of(usual)
@@ -136,27 +139,32 @@ def rank(
     parts["pinned"] = PIN_BONUS * np.array([float(c.pinned) for c in candidates])
     total = np.sum(list(parts.values()), axis=0)
     names += [name for name, values in parts.items() if name not in names and np.any(values)]
-    rows = [
-        Ranked(c.id, float(total[i]), {name: float(parts[name][i]) for name in names})
-        for i, c in enumerate(candidates)
-        if c.bm25 is not None or c.pinned or (c.cosine or 0.0) >= DENSE_MIN
+    best = [
+        i
+        for i in np.argsort(
+            -total, kind="stable"
+        ).tolist()  # stable: those of one score by their ids
+        if (c := candidates[i]).bm25 is not None or c.pinned or (c.cosine or 0.0) >= DENSE_MIN
     ]
-    return sorted(rows, key=lambda row: (-row.score, row.id))
+    return [
+        Ranked(candidates[i].id, float(total[i]), {name: float(parts[name][i]) for name in names})
+        for i in best[:limit]
+    ]
 
 
 def _parts(
-    candidates: Sequence[Candidate], found: npt.NDArray[np.bool_], late: Mapping[int, float]
+    candidates: Sequence[Candidate], found: npt.NDArray[np.bool_], late: Late | None
 ) -> dict[str, Scores]:
-    given = {
-        "lexical": [c.bm25 for c in candidates],
-        "dense": [c.cosine for c in candidates],
-        "late": [late.get(c.id) for c in candidates],
-    }
+    given = {"lexical": [c.bm25 for c in candidates], "dense": [c.cosine for c in candidates]}
     present = {name: values for name, values in given.items() if any(v is not None for v in values)}
-    total = sum(WEIGHTS[name] for name in present)
     scores = {name: _z(values, found) for name, values in present.items()}
-    if "late" in scores:
-        scores["late"] = _without_length(scores["late"], candidates, found)
+    if late is not None and scores:
+        so_far = np.sum([WEIGHTS[name] * score for name, score in scores.items()], axis=0)
+        alike = late([candidates[i].id for i in np.argsort(-so_far, kind="stable")[:LATE_MAX]])
+        if alike:
+            z = _z([alike.get(c.id) for c in candidates], found)
+            scores["late"] = _without_length(z, candidates, found)
+    total = sum(WEIGHTS[name] for name in scores)
     return {name: WEIGHTS[name] / total * score for name, score in scores.items()}
 
 
@@ -188,15 +196,15 @@ def _without_length(
 
 def _beside(candidates: Sequence[Candidate], base: Scores) -> Scores:
     """The scores of what was said just before and after, added."""
-    place = {(c.session, c.seq): base[i] for i, c in enumerate(candidates) if c.seq}
-    return np.array(
-        [sum(_nearest(place, c, side) for side in (-1, 1)) if c.seq else 0.0 for c in candidates]
-    )
-
-
-def _nearest(place: Mapping[tuple[str, int], float], c: Candidate, side: int) -> float:
-    at = ((c.session, c.seq + side * away) for away in range(1, BESIDE_MAX + 1))
-    return next((place[key] for key in at if key in place), 0.0)
+    around = np.zeros(len(candidates))
+    inside = (i for i, c in enumerate(candidates) if c.seq)
+    order = sorted(inside, key=lambda i: (candidates[i].session, candidates[i].seq))
+    for i, j in pairwise(order):
+        one, next_one = candidates[i], candidates[j]
+        if one.session == next_one.session and next_one.seq - one.seq <= BESIDE_MAX:
+            around[i] += base[j]
+            around[j] += base[i]
+    return around
 
 
 def _session(
