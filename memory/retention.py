@@ -27,7 +27,7 @@ from memory.versions import PRUNE, bury
 
 PASS_SHARE = 0.10  # of the rows that one pass may move
 PASSES_MAX = 24  # of one `prune_all`
-TOMBSTONE_DAYS = 7  # how long one of pruning stays where bytes are short; ledger's stay for ever
+TOMBSTONE_DAYS = 1  # one of pruning, where bytes are short; one with a place in the ledger stays
 DIGEST_DAYS = (
     0.0,
     7.0,
