@@ -82,13 +82,16 @@ WITH scope AS MATERIALIZED (
     (SELECT memory_id FROM scope WHERE cosine IS NOT NULL ORDER BY cosine DESC, memory_id LIMIT %(limit)s)
     UNION
     (SELECT memory_id FROM scope WHERE pinned ORDER BY memory_id DESC LIMIT %(pinned_max)s)
+), places AS MATERIALIZED (
+    SELECT f.memory_id, f.namespace, f.session, f.seq + side * away AS seq, side, away
+    FROM found JOIN scope AS f USING (memory_id)
+    CROSS JOIN (VALUES (-1), (1)) AS sides(side) CROSS JOIN generate_series(1, %(beside)s) AS away
+    WHERE f.session <> ''
 ), beside AS (
     -- The nearest on each side: what stood between may be cold by now.
-    SELECT DISTINCT ON (f.memory_id, side) near.memory_id FROM found JOIN scope AS f USING (memory_id)
-    CROSS JOIN (VALUES (-1), (1)) AS sides(side) CROSS JOIN generate_series(1, %(beside)s) AS away
-    JOIN scope AS near ON near.namespace = f.namespace AND near.session = f.session
-                      AND near.seq = f.seq + side * away
-    WHERE f.session <> '' ORDER BY f.memory_id, side, away
+    SELECT DISTINCT ON (p.memory_id, side) near.memory_id
+    FROM places AS p JOIN scope AS near USING (namespace, session, seq)
+    ORDER BY p.memory_id, side, away
 )
 SELECT memory_id, bm25, cosine, pinned, importance, actor, namespace || session, seq, words,
        kind, memory_id IN (SELECT memory_id FROM found)
@@ -139,6 +142,8 @@ _TOKENS = """
 SELECT memory_id, tokens FROM agentsys_memory_chunk
 WHERE namespace = ANY(%s) AND memory_id = ANY(%s) AND n = 0 AND embed_model = %s AND tokens IS NOT NULL
 """
+
+_UNLOOPED = "SET LOCAL enable_nestloop = off; {}; SET LOCAL enable_nestloop = on"
 
 _USUAL = f"""
 SELECT actor, count(*), avg(words)::float8 FROM
@@ -196,10 +201,9 @@ def candidates(scope: Scope, query: str, encoded: Query) -> list[Candidate]:
         else:
             lexical, words = _lexical(terms)
             # PostgreSQL takes a list of words to be in a row or two and would loop over all of them for each.
-            cursor.execute("SET LOCAL enable_nestloop = off")
-            cursor.execute(_EXACT.format(lexical=lexical), {**asked, **words})
+            cursor.execute(_UNLOOPED.format(_EXACT.format(lexical=lexical)), {**asked, **words})
+            cursor.nextset()
             rows = cursor.fetchall()
-            cursor.execute("SET LOCAL enable_nestloop = on")
         return [Candidate(*row) for row in rows]
 
 

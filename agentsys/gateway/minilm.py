@@ -52,10 +52,9 @@ class MiniLmEmbedder:
             reason = f"{_model_file()} is not the model that was tested (another sha256)"
             raise ServiceAway(service="embedder", where="minilm", reason=reason, way_out=WAY_OUT)
         options = SessionOptions()
-        options.intra_op_num_threads = (
-            1  # a worker has neighbours; its processes are the parallelism
-        )
+        options.intra_op_num_threads = min(2, os.cpu_count() or 1)  # a worker has neighbours
         options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session: Any = InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self._tokenizer: Any = BertWordPieceTokenizer(
             str(DATA / "minilm-vocab.txt"), lowercase=True

@@ -26,11 +26,14 @@ def register(verbs: Verbs) -> None:
     )
     for name, default in (("rows", 1_000_000), ("scope", 10_000), ("questions", 200), ("seed", 1)):
         timed.add_argument(f"--{name}", type=int, default=default, help=f"default {default}")
+    timed.add_argument(
+        "--keep", action="store_true", help="ask the memories of the last time again"
+    )
 
 
 def do_bench(say: Speech, options: Options) -> None:
     sizes = Sizes(options["rows"], options["scope"], options["questions"])
-    found = bench(sizes, seed=options["seed"], tell=say.note)
+    found = bench(sizes, seed=options["seed"], keep=options["keep"], tell=say.note)
     if say.as_json:
         say.emit(found)
     else:

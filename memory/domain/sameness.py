@@ -78,6 +78,8 @@ _SPELLINGS = tuple(
         ),
     )
 )
+# Most texts have none of it, and one look is cheaper than ten.
+_TWO_WAYS = re.compile(r"'|cannot|\d(?:,\d{3}|\s*%|\s*percent|\s?[a-z]{2})", re.IGNORECASE)
 _LEAD = re.compile(
     r"^\s*(?:(?:please\s+)?(?:note|remember|be aware)(?:\s+that\b|\s*:)|fyi\b[,:]?|for the record[,:]"
     r"|just so you know[,:]|by the way[,:]|reminder:)\s*",
@@ -104,6 +106,8 @@ def is_noise(text: str) -> bool:
 def _spelled(text: str) -> str:
     """Without a lead, and with one spelling for what has two."""
     text = _LEAD.sub("", text.replace("’", "'"), count=1)
+    if not _TWO_WAYS.search(text):
+        return text
     for pattern, plain in _SPELLINGS:
         text = pattern.sub(plain, text)
     return text
