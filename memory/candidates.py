@@ -57,8 +57,10 @@ _LEXICAL = """
     FROM agentsys_memory_chunk AS c JOIN asked AS a USING (namespace)
     WHERE c.namespace = ANY(%(namespaces)s) AND c.terms && %(all_terms)s::integer[]
       {within}
-), known AS (
-    SELECT avg(length)::float8 AS usual, {known} FROM hits
+), total AS MATERIALIZED (
+    SELECT {total} AS texts
+), known AS MATERIALIZED (
+    SELECT avg(length)::float8 AS usual, {known} FROM hits, total GROUP BY texts
 ), scored AS MATERIALIZED (
     SELECT memory_id, max({score}) AS bm25 FROM hits, known GROUP BY memory_id
 )
@@ -260,8 +262,9 @@ def _lexical(
         terms=", ".join(f"%(t{i})s::integer[]" for i in each),
         t=", ".join(f"t{i}" for i in each),
         counts=", ".join(f"c.counts[array_position(c.terms, a.t{i})] AS c{i}" for i in each),
+        total=total,
         known=", ".join(
-            f"ln(1 + (greatest({total}, count(c{i})) - count(c{i}) + .5) / (count(c{i}) + .5))::float8"
+            f"ln(1 + (greatest(texts, count(c{i})) - count(c{i}) + .5) / (count(c{i}) + .5))::float8"
             f" AS w{i}"
             for i in each
         ),
