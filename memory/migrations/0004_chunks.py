@@ -8,7 +8,7 @@ import django.contrib.postgres.indexes
 import pgvector.django.halfvec
 from django.db import migrations, models
 
-PARTITIONS = 64
+PARTITIONS = 8
 
 TABLE = """
 CREATE TABLE agentsys_memory_chunk (
