@@ -173,8 +173,7 @@ def database(url: str, *, lease_seconds: float) -> dict[str, Any]:
             "keepalives_interval": math.ceil(lease_seconds / 6),
             "keepalives_count": 3,
             "tcp_user_timeout": round(lease_seconds * 1000),
-            "options": "-c jit=off "  # every statement is short: compiling takes longer
-            f"-c idle_in_transaction_session_timeout={round(lease_seconds * 1000)}ms",
+            "options": f"-c idle_in_transaction_session_timeout={round(lease_seconds * 1000)}ms",
             **query,
         },
     }
