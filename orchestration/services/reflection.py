@@ -65,6 +65,9 @@ def goal_reflect(goal_id: int) -> str:
     goal = Goal.objects.select_related("project").filter(pk=goal_id).first()
     if goal is None or goal.reflect_due_at is None:
         return "nothing is due"
+    if goal.finished_at is None:  # tried again since; its next end asks again
+        Goal.objects.filter(pk=goal_id, finished_at=None).update(reflect_due_at=None)
+        return "the goal runs again"
     seen = goals_seen(goal)
     candidate = _candidate(goal, seen)
     why = known_already(goal.project, candidate, seen) if candidate else "nothing new"

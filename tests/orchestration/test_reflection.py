@@ -24,7 +24,7 @@ from orchestration.planners.playbooks import playbooks_usable
 from orchestration.services import dispatch
 from orchestration.services.approvals import approval_decide, approval_expire
 from orchestration.services.fsck import fsck
-from orchestration.services.goals import goal_submit
+from orchestration.services.goals import goal_retry, goal_submit
 from orchestration.services.learned import learned_list
 from orchestration.services.pausing import goal_pause, goal_resume
 from orchestration.services.rebuild import rebuild_check
@@ -138,6 +138,19 @@ def test_a_goal_that_failed_is_counted_and_not_learned_from() -> None:
     assert goal_reflect(pump(submit(*tasks)).pk) == "nothing new"
     assert goal_reflect(pump(submit(*tasks)).pk).startswith("offered")
     assert offered().context["of_this_shape"] == {"succeeded": 2, "failed": 1}
+
+
+def test_a_goal_that_is_tried_again_is_looked_at_when_it_ends_again() -> None:
+    never = {
+        "output_schema": {"type": "object", "required": ["more"]},
+        "retry": {"attempts_max": 1},
+    }
+    goal = pump(submit(node("one", **never)))
+    assert goal.reflect_due_at is not None
+    goal_retry(goal.pk, actor="ann")
+    assert goal_reflect(goal.pk) == "the goal runs again"
+    assert goal_reflect(goal.pk) == "nothing is due"
+    assert pump(goal).reflect_due_at is not None
 
 
 def test_a_goal_in_which_nothing_was_done_teaches_nothing() -> None:
