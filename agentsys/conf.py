@@ -173,7 +173,8 @@ def database(url: str, *, lease_seconds: float) -> dict[str, Any]:
             "keepalives_interval": math.ceil(lease_seconds / 6),
             "keepalives_count": 3,
             "tcp_user_timeout": round(lease_seconds * 1000),
-            "options": f"-c idle_in_transaction_session_timeout={round(lease_seconds * 1000)}ms",
+            "options": "-c jit=off "  # every statement is short: compiling takes longer
+            f"-c idle_in_transaction_session_timeout={round(lease_seconds * 1000)}ms",
             **query,
         },
     }
