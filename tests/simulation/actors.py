@@ -225,10 +225,12 @@ def label_set(label: str) -> None:
 
 def wait_for_the_end(labels: list[str]) -> None:
     """Until no connection with one of these names is left: a server takes a moment to end them.
-    No moment of a history: it asks past Django, so that nobody is interrupted here."""
+    Of this database:
+    tests that run beside this one have sessions of the same names. No moment of a history: it asks past
+    Django, so that nobody is interrupted here."""
     left = (
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = ANY(%s)"
-        " AND pid <> pg_backend_pid()"
+        " AND datname = current_database() AND pid <> pg_backend_pid()"
     )
     while connection.connection.execute(left, [labels]).fetchone() != (0,):
         pass
