@@ -8,7 +8,7 @@ import django.contrib.postgres.indexes
 import pgvector.django.halfvec
 from django.db import migrations, models
 
-PARTITIONS = 8
+PARTITIONS = 64
 
 TABLE = """
 CREATE TABLE agentsys_memory_chunk (
