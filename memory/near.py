@@ -40,11 +40,12 @@ def rows_of_large(namespaces: Sequence[str]) -> dict[str, int]:
     names = {_name(namespace): namespace for namespace in namespaces}
     with connection.cursor() as cursor:
         cursor.execute(_THERE, [list(names)])
-        return {names[row[0]]: max(int(row[1]), LARGE) for row in cursor.fetchall()}
+        return {names[row[0]]: max(int(row[1]), 1) for row in cursor.fetchall()}
 
 
-def index_large() -> dict[str, int]:
-    """Make the indexes that are missing and drop those that nobody needs; returns how many of each.
+def index_large(rows: int = LARGE) -> dict[str, int]:
+    """Make the indexes that are missing for namespaces of more than `rows` memories and drop those that
+    nobody needs; returns how many of each.
 
     Must run outside a transaction: writers are not kept waiting while an index is built.
     """
@@ -57,7 +58,7 @@ def index_large() -> dict[str, int]:
     with connection.cursor() as cursor:
         if not _iterative(cursor):
             return {"made": 0, "dropped": 0}
-        cursor.execute(_SIZES, [model.name, LARGE])
+        cursor.execute(_SIZES, [model.name, rows])
         wanted = {_name(row[0]): row for row in cursor.fetchall()}
         cursor.execute(_ALL, [PREFIX + "%"])
         there = {row[0] for row in cursor.fetchall()}

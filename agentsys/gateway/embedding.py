@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -45,11 +46,11 @@ class Embedder(Protocol):
     def encode_query(self, text: str) -> Query: ...
 
 
-class VectorsOnly:
+class VectorsOnly(ABC):
     """An embedder that has no states of tokens to give."""
 
-    def embed(self, texts: Sequence[str]) -> Vectors:
-        raise NotImplementedError
+    @abstractmethod
+    def embed(self, texts: Sequence[str]) -> Vectors: ...
 
     def embed_query(self, text: str) -> Vectors:
         return self.embed([text]).reshape(-1)

@@ -16,8 +16,7 @@ THINGS = ("budget", "parser", "release", "login page", "database", "cache", "inv
 
 
 @pytest.fixture
-def rows(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    monkeypatch.setattr(near, "LARGE", 100)
+def rows() -> list[int]:
     memory.remember_many(
         [memory.MemoryDraft(ELSEWHERE, "semantic", "The parser of another project")]
     )
@@ -48,30 +47,30 @@ def _found(query: str, **asked: Any) -> list[tuple[int, float]]:
 
 
 def test_only_a_large_namespace_gets_an_index_and_loses_it_when_it_shrinks(rows: list[int]) -> None:
-    assert near.index_large() == {"made": 1, "dropped": 0}
-    assert near.index_large() == {"made": 0, "dropped": 0}
+    assert near.index_large(100) == {"made": 1, "dropped": 0}
+    assert near.index_large(100) == {"made": 0, "dropped": 0}
     (made,) = _indexes()
     assert "hnsw" in made and HERE in made
     for pk in rows[:100]:
         memory.forget(pk, "ana", "smaller")
-    assert near.index_large() == {"made": 0, "dropped": 1}
+    assert near.index_large(100) == {"made": 0, "dropped": 1}
     assert _indexes() == []
 
 
 def test_recall_finds_by_the_index_what_it_finds_without(rows: list[int]) -> None:
     exact = [_found(query) for query in ("late invoice of team 7", "login", "which cache is slow?")]
-    near.index_large()
+    near.index_large(100)
     assert near.rows_of_large([HERE, ELSEWHERE]) == {HERE: 160}
     fast = [_found(query) for query in ("late invoice of team 7", "login", "which cache is slow?")]
     assert [[pk for pk, _ in found[:8]] for found in fast] == [
         [pk for pk, _ in found[:8]] for found in exact
     ]
-    near.index_large()
+    near.index_large(100)
 
 
 def test_filters_hold_behind_the_index_and_no_other_namespace_is_seen(rows: list[int]) -> None:
     pk = memory.remember(HERE, "episodic", "The parser of team 99 is early", actor="bo")
-    near.index_large()
+    near.index_large(100)
     assert [row for row, _ in _found("parser", actor="bo")] == [pk]
     assert [row for row, _ in _found("parser", layers=["episodic"])] == [pk]
     both = memory.recall([HERE, ELSEWHERE], "parser of another project", k=50, budget_tokens=10_000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -113,19 +114,19 @@ def test_nothing_is_taken_back_elsewhere_or_without_saying_what() -> None:
         memory.rollback(Batch(HERE, batch="bad"), by="ana", reason="")
 
 
-def test_killed_in_between_nothing_has_happened(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_in_between_nothing_has_happened() -> None:
     told("retry limit: 3"), told("retry limit: 900", "bad", days=1)
     now = memory.held_hash(HERE)
-    monkeypatch.setattr("memory.rollback._facts_taken_back", _killed)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), connection.execute_wrapper(_die_at_the_facts):
         taken_back()
-    monkeypatch.undo()
     assert memory.held_hash(HERE) == now
     assert Memory.objects.filter(state="live").count() == 2
 
 
-def _killed(_: object) -> None:
-    raise KeyboardInterrupt
+def _die_at_the_facts(execute: Any, sql: str, *rest: Any) -> Any:
+    if "UPDATE" in sql and "agentsys_memory_fact" in sql:
+        raise KeyboardInterrupt
+    return execute(sql, *rest)
 
 
 def test_the_history_refuses_to_be_changed() -> None:
