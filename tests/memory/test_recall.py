@@ -7,11 +7,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from django.db import connection, transaction
 
+from agentsys.gateway.embedding import Query
 from agentsys.kernel.errors import BadInput
 from memory import services as memory
+from memory.candidates import Scope, candidates
 from memory.models import Chunk, Memory
 
 pytestmark = pytest.mark.django_db
@@ -212,3 +215,12 @@ def test_an_exact_scan_of_the_scope_serves_the_vectors() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT indexdef FROM pg_indexes WHERE tablename LIKE 'agentsys_memory_%'")
         assert not [row[0] for row in cursor.fetchall() if "hnsw" in row[0] or "ivf" in row[0]]
+
+
+def test_what_stands_beside_a_hit_is_the_nearest_that_is_left_on_each_side() -> None:
+    texts = ("We met at noon", "Ann was late", "The zebra clause holds", "Bo left", "All agreed")
+    drafts = [memory.MemoryDraft(HERE, "episodic", text, session="talk") for text in texts]
+    ids = memory.remember_many(drafts)
+    Memory.objects.filter(pk=ids[1]).update(state="cold")
+    rows = candidates(Scope([HERE]), "zebra", Query(np.zeros(1, np.float32)))
+    assert {row.id: row.found for row in rows} == {ids[0]: False, ids[2]: True, ids[3]: False}
