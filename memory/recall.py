@@ -149,7 +149,7 @@ def _distinct(ranked: Sequence[Ranked], k: int) -> list[tuple[_Row, Ranked]]:
     chosen: dict[tuple[str, ...], tuple[_Row, Ranked]] = {}
     for place in ranked:
         row = rows.get(place.id)  # None: forgotten since
-        if row is None:
+        if row is None or (len(chosen) >= k and not _trusted_more(row, chosen)):
             continue
         said = gist(row.text) or (row.text,)
         kept = chosen.get(said)
@@ -158,6 +158,11 @@ def _distinct(ranked: Sequence[Ranked], k: int) -> list[tuple[_Row, Ranked]]:
         elif _TRUSTED[row.trust] < _TRUSTED[kept[0].trust]:
             chosen[said] = (row, kept[1])
     return list(chosen.values())[:k]
+
+
+def _trusted_more(row: _Row, chosen: Mapping[Any, tuple[_Row, Ranked]]) -> bool:
+    """Whether `row` could take the place of one that says the same."""
+    return any(_TRUSTED[row.trust] < _TRUSTED[other.trust] for other, _ in chosen.values())
 
 
 _TRUSTED = {"verified": 0, "unverified": 1, "untrusted": 2}
