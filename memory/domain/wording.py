@@ -44,7 +44,7 @@ _IRREGULAR = {
         "eat": "ate eaten", "drive": "drove driven", "hear": "heard", "catch": "caught",
         "break": "broke broken", "know": "knew known", "grow": "grew grown", "think": "thought",
         "bring": "brought", "draw": "drew drawn", "fly": "flew flown", "sleep": "slept",
-        "feel": "felt", "rise": "rose risen", "fall": "fell fallen", "become": "became",
+        "feel": "felt", "use": "used using", "rise": "rose risen", "fall": "fell fallen", "become": "became",
     }.items()
     for form in forms.split()
 }  # fmt: skip
@@ -70,7 +70,7 @@ def stem(word: str) -> str:
     """What the forms of a word have in common."""
     word = word.lower().removesuffix("'s")
     if word in _IRREGULAR:
-        return _IRREGULAR[word].removesuffix("e")
+        return stem(_IRREGULAR[word])
     if len(word) > 4 and word.endswith("ies"):
         word = word[:-3] + "y"
     elif len(word) > 4 and word.endswith(("sses", "shes", "ches", "xes")):
