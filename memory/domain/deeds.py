@@ -45,8 +45,13 @@ _KIN = {
 }
 
 
+def is_implied(deed: str) -> bool:
+    """Whether it is done with whatever is dealt with at all."""
+    return deed in _ANYTHING
+
+
 def stands_for(words: Collection[str], deed: str) -> bool:
     """Whether what is said in `words`, which are stems, may be the `deed`, a stem too."""
-    if not deed or deed in _ANYTHING or deed in words:
+    if not deed or is_implied(deed) or deed in words:
         return True
     return any(kin in words for kin in _KIN.get(deed, ()))

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from memory.domain.deeds import stands_for
+from memory.domain.deeds import is_implied, stands_for
 from memory.domain.wording import WORD, sentences, stem, terms
 
 _SAYER = r"\b(?:i|we)"
@@ -104,6 +104,12 @@ class Denial:
     never: bool
     head: str = ""
     verb: str = ""
+
+    def told_in(self, assertion: Assertion) -> Mapping[str, float]:
+        """`words`, without a deed that goes without saying and is not said there."""
+        if self.verb in assertion.words or not is_implied(self.verb):
+            return self.words
+        return {word: weight for word, weight in self.words.items() if word != self.verb}
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,10 +160,11 @@ def _opposed(
     best: tuple[float, Denial, Assertion] | None = None
     done = [one for one in asserted if not one.attempt]
     for denial in denied:
-        total = weigh(denial.words, weights)
-        for assertion in done if total else ():
-            common = {w: denial.words[w] for w in denial.words if w in assertion.words}
-            covered = weigh(common, weights) / total
+        for assertion in done:
+            told = denial.told_in(assertion)
+            total = weigh(told, weights)
+            common = {w: told[w] for w in told if w in assertion.words}
+            covered = weigh(common, weights) / total if total else 0.0
             if covered < (COVERED if denial.never else COVERED_ONCE):
                 continue
             if not speaks_of(assertion, denial):
@@ -193,6 +194,8 @@ def _changed(older: Reading, newer: Reading, weights: Weights) -> Finding | None
         for old in older.values:
             beside = len((old.near & new.near) - CALENDAR)
             if not alike(old, new) or not beside or not can_follow(old, new):
+                continue
+            if new.kind == "count" and not old.unit and not new.unit and old.name != new.name:
                 continue
             if new.kind in ("date", "time") and not MOVED.search(new.quote):
                 continue  # things happen on many days; only what is said to be put off has one

@@ -80,6 +80,7 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
 CALENDAR = frozenset(map(stem, (*_MONTHS, *"pm am last week month year today tomorrow".split())))
 _AMOUNTS = ("share", "count", "money")
 _FROM_TO = re.compile(r"\s+to\s", re.IGNORECASE)
+_ITEM = re.compile(r"[\s*#>-]*\d{1,3}[.)](?!\d)")  # the number of an item of a list
 _PART = re.compile(r"\s?(?:of|out of) (?:the |my |our )?\d", re.IGNORECASE)
 _NO_UNIT = frozenset(
     "of in on at to for and or but with from by the a an is are was were am pm out per so as that which"
@@ -91,7 +92,8 @@ _NO_UNIT = frozenset(
 class Value:
     """`kind` and `unit` say with what it can be compared; `amount` is its plain form, alike for what
     means the same; `words` are those around it, with weights; `changed`: said to be new; `toward`: said
-    to be more (1) or less (-1) than it was; `deed`: what was done to so many, as in "read 5 books"."""
+    to be more (1) or less (-1) than it was; `deed`: what was done to so many, as in "read 5 books"; `name`:
+    the word before a number that counts nothing, as in "port 8080"."""
 
     kind: str
     unit: str
@@ -103,6 +105,7 @@ class Value:
     shown: str = ""
     toward: int = 0
     deed: str = ""
+    name: str = ""
 
 
 def values(text: str) -> list[Value]:
@@ -122,6 +125,8 @@ def _values(sentence: str) -> Iterator[Value]:
             if any(start < b and a < end for a, b in taken):
                 continue
             taken.append((start, end))
+            if kind == "count" and _ITEM.match(sentence, 0, end + 1):
+                continue
             lead = sentence[:start].rstrip().lower()
             if kind in _AMOUNTS and lead.endswith((" by", " extra", " additional", " another")):
                 continue  # how far it went, not where it stands
@@ -163,6 +168,7 @@ def _value(
         shown=sentence[start:end].strip(),
         toward=toward(sentence[lead:start], sentence[end:follow], amount) if sized else 0,
         deed=finished(sentence[:start]) if kind == "count" else "",
+        name=stem(before[-1].group()) if before and kind == "count" and not unit else "",
     )
 
 

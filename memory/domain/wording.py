@@ -17,6 +17,7 @@ _CODE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _SENTENCE = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'“(]?[A-Z0-9])|\n+")
 WORD = re.compile(r"[^\W_](?:[\w'.+#-]*[\w+#])?")
 
+_RELATED = re.compile(r"-(?:related|based|specific)$", re.IGNORECASE)  # "tax-related" is about tax
 _ODD = re.compile(r"\d|(?<=.)[A-Z]")  # what no plain word has
 _EMPTY = frozenset(
     """
@@ -118,7 +119,7 @@ def surfaces(text: str) -> dict[str, str]:
 def _words(text: str) -> Iterator[tuple[str, bool]]:
     """Each word, and the parts of one with hyphens; whether it is the first."""
     for n, match in enumerate(WORD.finditer(text)):
-        word = match.group()
+        word = _RELATED.sub("", match.group())
         yield word, n == 0
         if "-" in word:
             yield from ((part, False) for part in word.split("-") if part)

@@ -1,10 +1,10 @@
 """Updates and contradictions: whether what was overtaken is marked, and what was contradicted is flagged.
 
-Updates. A positive is a question about an update of which both versions, the labelled messages of
-each side, are among the first ten hits. It counts as `marked` when an older version is marked as
-outdated and a newer one is not so by an older text; as `strict` when the newer one is not marked at
-all, though a later message may rightly have overtaken it as well. `marks_elsewhere` is how many
-marks questions get that ask for no update.
+Updates. A positive is a question about an update of which both versions, labelled messages of each side,
+are among the first ten hits. `newest_current` are those where every older version that was found is
+marked as outdated by something newer, and the newest one is not marked at all, not even by a message
+that is newer still, though that may rightly have overtaken it. `older_marked` asks for the first half
+only. `marks_elsewhere` is how many marks questions get that ask for no update.
 
 Contradictions. A positive is a labelled pair of two different messages, and counts as flagged when
 a link between them was there before anything was asked. What else is flagged is `unlabelled`: the
@@ -48,13 +48,16 @@ class Truth:
             self._counts["other questions"] += 1
             self._counts["marks elsewhere"] += len(outdated)
             return
-        old, new = ({rows[t] for t in side if t in rows} & set(shown) for side in _sides(found))
-        if not old or not new or old & new:
+        old, new = ([rows[t] for t in side if t in rows] for side in _sides(found))
+        old, new = ([row for row in side if row in shown] for side in (old, new))
+        if not old or not new or set(old) & set(new):
             return
+        said = list(rows.values())  # in the order in which it was said
+        newest = max(new, key=said.index)
+        marked = set(old) <= set(outdated)
         self._counts["updates"] += 1
-        marked = bool(old & set(outdated))
-        self._counts["marked"] += marked and any(outdated.get(row, 0) not in old for row in new)
-        self._counts["strict"] += marked and any(row not in outdated for row in new)
+        self._counts["older marked"] += marked
+        self._counts["current"] += marked and newest not in outdated
 
     def _flags(self, namespace: str, turns: Mapping[int, str], asked: Sequence[Found]) -> None:
         links = Link.objects.filter(namespace=namespace, kind="contradicts")
@@ -82,8 +85,8 @@ class Truth:
         return {
             "newest_marked_current": {
                 "both_found": n["updates"],
-                "marked": _share(n["marked"], n["updates"]),
-                "strict": _share(n["strict"], n["updates"]),
+                "newest_current": _share(n["current"], n["updates"]),
+                "older_marked": _share(n["older marked"], n["updates"]),
                 "marks_elsewhere": round(n["marks elsewhere"] / max(n["other questions"], 1), 3),
             },
             "contradictions_flagged": {
