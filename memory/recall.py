@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
 
+from agentsys.gateway.embedding import Query
 from agentsys.kernel.errors import BadInput
-from memory.candidates import Scope, candidates, cleaned, tokens, usual
+from memory.candidates import Scope, candidates, cleaned, terms_of, usual, worded
 from memory.chunks import encoded_query
 from memory.contracts import Recalled
 from memory.current import Standing, links_for
@@ -18,6 +20,7 @@ from memory.domain.ranking import Ranked, fitting, rank
 from memory.domain.sameness import gist
 from memory.models import LAYERS, Memory
 from memory.seen import note_shown
+from memory.states import states_of
 
 VERSIONS_MAX = 5  # older texts shown with a memory
 
@@ -71,10 +74,11 @@ def recall(
         return []
     asked = cleaned(query)
     alone = not connection.in_atomic_block
-    with transaction.atomic(savepoint=False):
+    with ThreadPoolExecutor(1) as beside, transaction.atomic(savepoint=False):
+        encoding = beside.submit(encoded_query, asked)  # while PostgreSQL looks for words
         if alone:  # nothing but counts is written, which may be lost with the server
             connection.cursor().execute("SET LOCAL synchronous_commit = off")
-        ranked = _ranked(scope, asked, k)
+        ranked = _ranked(scope, asked, encoding, k)
         chosen = _distinct(ranked, k)
         shown = fitting([row.text for row, _ in chosen], budget_tokens)
         ids = [chosen[n][0].pk for n, _ in shown]
@@ -95,12 +99,13 @@ def recall(
     ]
 
 
-def _ranked(scope: Scope, asked: str, k: int) -> list[Ranked]:
-    query = encoded_query(asked)
-    found, writing = candidates(scope, asked, query), usual(scope)
+def _ranked(scope: Scope, asked: str, encoding: Future[Query], k: int) -> list[Ranked]:
+    writing, by_words = usual(scope), worded(scope, terms_of(scope, asked))
+    query = encoding.result()
+    found = candidates(scope, by_words, query)
 
     def late(ids: Sequence[int]) -> dict[int, float]:
-        return late_interaction(query, tokens(scope.namespaces, ids))
+        return late_interaction(query, states_of(scope.namespaces, ids))
 
     # Enough to fill k places in all but a store of copies.
     return rank(found, asked, writing, None if query.states is None else late, limit=4 * k)
@@ -119,19 +124,22 @@ def _known(layers: Sequence[str] | None) -> Sequence[str] | None:
 def _distinct(ranked: Sequence[Ranked], k: int) -> list[tuple[Memory, Ranked]]:
     """The best `k`, without those that say the same as one before."""
     live = Memory.objects.filter(state="live")
-    rows = live.in_bulk([place.id for place in ranked])
-    chosen: dict[tuple[str, ...], tuple[Memory, Ranked]] = {}
+    texts = live.filter(pk__in=[place.id for place in ranked]).values_list("pk", "text", "trust")
+    told = {pk: (text, trust) for pk, text, trust in texts}
+    chosen: dict[tuple[str, ...], tuple[int, Ranked]] = {}
     for place in ranked:
-        row = rows.get(place.id)  # None: forgotten since
-        if row is None:
+        if place.id not in told:  # forgotten since
             continue
-        said = gist(row.text) or (row.text,)
+        text, trust = told[place.id]
+        said = gist(text) or (text,)
         kept = chosen.get(said)
         if kept is None:
-            chosen[said] = (row, place)
-        elif _TRUSTED[row.trust] < _TRUSTED[kept[0].trust]:
-            chosen[said] = (row, kept[1])
-    return list(chosen.values())[:k]
+            chosen[said] = (place.id, place)
+        elif _TRUSTED[trust] < _TRUSTED[told[kept[0]][1]]:
+            chosen[said] = (place.id, kept[1])
+    best = list(chosen.values())[:k]
+    rows = live.in_bulk([pk for pk, _ in best])
+    return [(rows[pk], place) for pk, place in best if pk in rows]
 
 
 _TRUSTED = {"verified": 0, "unverified": 1, "untrusted": 2}
