@@ -7,6 +7,7 @@ says that it changed: "extended to", "now", "rescheduled".
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -70,7 +71,7 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "count",
         re.compile(
-            rf"(?<![\w.$€£/:×=*+^-])({_NUM}|{'|'.join(_WORDS_OF_NUMBER)})(?:\s?[-–]\s?({_NUM}))?"
+            rf"(?<![\w.$€£/:×=*+^-])({_NUM}|(?:{'|'.join(_WORDS_OF_NUMBER)})\b)(?:\s?[-–]\s?({_NUM}))?"
             rf"(?:[\s-]?({_NOUN})(?: ({_NOUN}))?(?: ({_NOUN}))?)?(?![\w/=×*^])",
             re.IGNORECASE,
         ),
@@ -80,6 +81,7 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
 CALENDAR = frozenset(map(stem, (*_MONTHS, *"pm am last week month year today tomorrow".split())))
 _AMOUNTS = ("share", "count", "money")
 _FROM_TO = re.compile(r"\s+to\s", re.IGNORECASE)
+_SOME = re.compile(rf"\d|://|\b(?:{'|'.join(_WORDS_OF_NUMBER)})\b", re.IGNORECASE)
 _ITEM = re.compile(r"[\s*#>-]*\d{1,3}[.)](?!\d)")  # the number of an item of a list
 _PART = re.compile(r"\s?(?:of|out of) (?:the |my |our )?\d", re.IGNORECASE)
 _NO_UNIT = frozenset(
@@ -109,7 +111,8 @@ class Value:
 
 
 def values(text: str) -> list[Value]:
-    return [value for sentence in sentences(text) for value in _values(sentence)]
+    some = (sentence for sentence in sentences(text) if _SOME.search(sentence))
+    return [value for sentence in some for value in _values(sentence)]
 
 
 def _values(sentence: str) -> Iterator[Value]:
@@ -139,8 +142,8 @@ def _value(
     sentence: str, tokens: list[re.Match[str]], span: tuple[int, int], what: tuple[str, str, str]
 ) -> Value:
     start, end = span
-    before = [t for t in tokens if t.end() <= start]
-    after = [t for t in tokens if t.start() >= end]
+    before = tokens[: bisect_right(tokens, start, key=re.Match.end)]
+    after = tokens[bisect_left(tokens, end, key=re.Match.start) :]
 
     def text(left: int, right: int) -> str:
         a = before[-left].start() if len(before) >= left else 0
@@ -163,11 +166,11 @@ def _value(
         amount,
         wide,
         words,
-        is_change(kind, sentence[:start], sentence[lead : clause_end(sentence, end, follow)]),
+        is_change(kind, sentence[lead:start], sentence[lead : clause_end(sentence, end, follow)]),
         near=frozenset(terms(text(AT_ONCE, AT_ONCE), opens=False)),
         shown=sentence[start:end].strip(),
         toward=toward(sentence[lead:start], sentence[end:follow], amount) if sized else 0,
-        deed=finished(sentence[:start]) if kind == "count" else "",
+        deed=finished(sentence[lead:start]) if kind == "count" else "",
         name=stem(before[-1].group()) if before and kind == "count" and not unit else "",
     )
 

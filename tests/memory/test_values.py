@@ -27,6 +27,10 @@ def test_the_number_of_an_item_of_a_list_is_no_value() -> None:
     assert amounts("3 kilns were set up.") == ["3"]
 
 
+def test_a_word_that_begins_like_a_number_is_none() -> None:
+    assert amounts("Of 5 kilns, the old ones tend to crack.") == ["5"]
+
+
 @pytest.mark.parametrize(
     ("said", "toward"),
     [
