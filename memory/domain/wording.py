@@ -31,6 +31,7 @@ _EMPTY = frozenset(
     because since though although until unless whether around roughly quite rather i'm i've i'd i'll
     we're we've we'd we'll it's that's there's don't doesn't didn't haven't hasn't hadn't isn't
     aren't wasn't weren't won't can't couldn't shouldn't wouldn't cannot let's recently currently
+    involving including regarding
     """.split()
 )
 _IRREGULAR = {

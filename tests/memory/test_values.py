@@ -6,6 +6,7 @@ import pytest
 
 from memory.domain.denials import assertions, denials, speaks_of
 from memory.domain.values import Value, can_follow, values
+from memory.domain.wording import terms
 
 
 def only(sentence: str) -> Value:
@@ -75,6 +76,15 @@ def test_a_value_came_from_the_side_it_says_and_what_is_done_stays_done(
 def test_a_denial_is_of_a_deed_done_to_something(denied: str, verb: str, head: str) -> None:
     (denial,) = denials(denied)
     assert (denial.verb, denial.head) == (verb, head)
+
+
+def test_words_that_only_tie_others_together_tell_nothing() -> None:
+    assert terms("tax-related problems involving forms") == {
+        "tax": 1.0,
+        "problem": 1.0,
+        "form": 1.0,
+    }
+    assert terms("She used it").keys() == terms("They use it").keys() == {"use"}
 
 
 @pytest.mark.parametrize(
