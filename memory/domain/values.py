@@ -16,6 +16,7 @@ from memory.domain.wording import WORD, sentences, stem, terms
 
 BEFORE, AFTER = 22, 18  # words on each side of a value that say what it is about
 NEAR, AT_ONCE = 7, 4  # words before and after it within which a sign of change is about the value
+APART = 4.0
 
 _NUM = r"\d+(?:,\d{3})*(?:\.\d+)?"
 _NOUN = r"[A-Za-z][\w-]*"
@@ -184,6 +185,12 @@ def can_follow(old: Value, new: Value) -> bool:
     if new.toward and (b > a) != (new.toward > 0):
         return False
     return not (old.deed and old.deed == new.deed and b < a)
+
+
+def far_apart(old: Value, new: Value) -> bool:
+    """Sizes of which one is APART times the other: hardly of one thing, unless that is said."""
+    a, b = _size(old), _size(new)
+    return a is not None and b is not None and max(a, b) > APART * min(a, b)
 
 
 def _size(value: Value) -> float | None:

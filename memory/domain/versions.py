@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from memory.domain.changes import MOVED
 from memory.domain.disagreement import Weights, even, in_common, weigh
-from memory.domain.values import CALENDAR, Value, alike, can_follow, values
+from memory.domain.values import CALENDAR, Value, alike, can_follow, far_apart, values
 from memory.domain.wording import stem, terms
 
 ENOUGH = 0.68  # of the sum below
@@ -155,8 +155,8 @@ def _overtakes(
                 continue
             if not can_follow(old, new):
                 continue
-            if not new.changed and asked_new < PASSING_FIT * asked_old:
-                continue  # what is said in passing has to be as much of an answer
+            if not new.changed and (asked_new < PASSING_FIT * asked_old or far_apart(old, new)):
+                continue  # what is said in passing has to be as much of an answer, and about as much
             strength = asked + _alike(old, new)
             if strength >= _least(old, new) and (best is None or strength > best.strength):
                 best = Outdated(newer.hit.id, f"{old.shown} → {new.shown}", strength)

@@ -145,6 +145,15 @@ def test_a_value_said_in_passing_has_to_answer_as_well_as_the_older_one() -> Non
     assert links_for([older, other], query=query)[older].outdated_by == 0
 
 
+def test_a_value_said_in_passing_is_about_as_much_as_the_older_one() -> None:
+    query = "What is the fee for the mooring permit of the harbour?"
+    older = told("The fee for the mooring permit of the harbour: I set $4,000 aside.")
+    other = told("I paid the fee of $280 for the mooring permit of the harbour.", days=2)
+    newer = told("I paid the fee of $3,500 for the mooring permit of the harbour.", days=3)
+    assert links_for([older, other], query=query)[older].outdated_by == 0
+    assert links_for([older, newer], query=query)[older].outdated_by == newer
+
+
 def test_what_went_back_to_a_value_before_is_no_later_version() -> None:
     first = told("I worked 12 hours of overtime in February.")
     second = told("I got my overtime down to just 4 hours in March.", days=20)
