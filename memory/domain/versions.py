@@ -18,6 +18,7 @@ from memory.domain.values import CALENDAR, Value, alike, can_follow, far_apart, 
 from memory.domain.wording import stem, terms
 
 ENOUGH = 0.68  # of the sum below
+IN_PASSING = 0.8  # where the newer is not said to be new
 NOT_IN_PASSING = (
     1.2  # where the newer is not said to be new, and the older is, or is a date or time
 )
@@ -187,7 +188,7 @@ def _alike(old: Value, new: Value) -> float:
 def _least(old: Value, new: Value) -> float:
     if new.changed:
         return ENOUGH
-    return NOT_IN_PASSING if old.changed or new.kind in ("date", "time") else ENOUGH
+    return NOT_IN_PASSING if old.changed or new.kind in ("date", "time") else IN_PASSING
 
 
 def _moved(older: _Answer, newer: _Answer, kinds: Sequence[str]) -> Outdated | None:
