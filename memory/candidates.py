@@ -168,10 +168,12 @@ def worded(scope: Scope, terms: Terms) -> dict[int, float]:
 
 def candidates(scope: Scope, by_words: Mapping[int, float], encoded: Query) -> list[Candidate]:
     """What may answer a question, with what is needed to rank it."""
+    vector = literals(encoded.vector[None, :])[0]
+    near_ids = _nearest(scope, vector, CANDIDATES_MAX)
     asked: dict[str, Any] = {
         **scope.parameters(),
-        "ids": [*islice(by_words, CANDIDATES_MAX), *nearest(scope, encoded, CANDIDATES_MAX)],
-        "vector": literals(encoded.vector[None, :])[0],
+        "ids": [*islice(by_words, CANDIDATES_MAX), *near_ids],
+        "vector": vector,
         "model": current_embedder().name,
         "pinned_max": PINNED_MAX,
         "beside": BESIDE_MAX,
@@ -183,7 +185,10 @@ def candidates(scope: Scope, by_words: Mapping[int, float], encoded: Query) -> l
 
 def nearest(scope: Scope, encoded: Query, count: int) -> list[int]:
     """Ids of the nearest by meaning, from the index of a namespace that has one; else exactly."""
-    vector = literals(encoded.vector[None, :])[0]
+    return _nearest(scope, literals(encoded.vector[None, :])[0], count)
+
+
+def _nearest(scope: Scope, vector: str | None, count: int) -> list[int]:
     if vector is None:
         return []
     large = near.rows_of_large(scope.namespaces)

@@ -54,8 +54,7 @@ class MiniLmEmbedder:
         options = SessionOptions()
         options.intra_op_num_threads = min(2, os.cpu_count() or 1)  # a worker has neighbours
         options.inter_op_num_threads = 1
-        # Within a pass its threads wait for each other awake, which is a sixth faster; then they sleep.
-        options.add_session_config_entry("session.force_spinning_stop", "1")
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session: Any = InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self._tokenizer: Any = BertWordPieceTokenizer(
             str(DATA / "minilm-vocab.txt"), lowercase=True
