@@ -17,16 +17,12 @@ from memory.domain.disagreement import Weights, even, in_common, weigh
 from memory.domain.values import CALENDAR, Value, alike, can_follow, far_apart, values
 from memory.domain.wording import stem, terms
 
-ENOUGH = 0.68  # of the sum below
-IN_PASSING = 0.8  # where the newer is not said to be new
-NOT_IN_PASSING = (
-    1.2  # where the newer is not said to be new, and the older is, or is a date or time
-)
+ENOUGH = 0.68  # of the sum below, where the newer value is said to be new
+IN_PASSING = 0.8  # where it is not
+IN_PASSING_MOST = 1.2  # and the older one is, or it is a date or a time
 ASKED_MIN = 0.15  # of the question's words must be around each of the two values
 TOPIC_MIN = 0.45  # where a text says that something was moved, and not to when
-PASSING_FIT = (
-    0.75  # how much of an answer a value is that is not said to be new, to one that it overtakes
-)
+PASSING_FIT = 0.75  # how much of an answer it has to be then, to one that the older one is
 PART_MIN = 0.3  # of the words that a text shares with the question, in the part that was overtaken
 CHANGED, CONTEXT, BESIDE, BESIDE_MAX = 0.25, 0.5, 0.15, 3
 
@@ -188,7 +184,7 @@ def _alike(old: Value, new: Value) -> float:
 def _least(old: Value, new: Value) -> float:
     if new.changed:
         return ENOUGH
-    return NOT_IN_PASSING if old.changed or new.kind in ("date", "time") else IN_PASSING
+    return IN_PASSING_MOST if old.changed or new.kind in ("date", "time") else IN_PASSING
 
 
 def _moved(older: _Answer, newer: _Answer, kinds: Sequence[str]) -> Outdated | None:

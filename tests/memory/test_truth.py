@@ -140,7 +140,7 @@ def test_a_number_that_has_grown_is_of_what_the_question_counts() -> None:
 
 def test_a_value_said_in_passing_has_to_answer_as_well_as_the_older_one() -> None:
     older = told("I've set aside $4,000 for the filing fees of the harbour permit.")
-    other = told("The permit has a fee of $280.", days=2)
+    other = told("The harbour permit has a fee of $1,500 for a filing.", days=2)
     query = "What have I set aside as budget for the filing fees of the harbour permit?"
     assert links_for([older, other], query=query)[older].outdated_by == 0
 
