@@ -4,7 +4,8 @@ Updates. A positive is a question about an update of which both versions, labell
 are among the first ten hits. `newest_current` are those where every older version that was found is
 marked as outdated by something newer, and the newest one is not marked at all, not even by a message
 that is newer still, though that may rightly have overtaken it. `older_marked` asks for the first half
-only. `marks_elsewhere` is how many marks questions get that ask for no update.
+only. `marks_elsewhere` is how many marks questions get that ask for no update, `hits_marked_outdated` the
+share of all first ten hits, in per cent.
 
 Contradictions. A positive is a labelled pair of two different messages, and counts as flagged when
 a link between them was there before anything was asked. What else is flagged is `unlabelled`: the
@@ -44,6 +45,8 @@ class Truth:
         shown = [rows[turn] for turn in found.ranking[:SHOWN]]
         standing = links_for(shown, query=found.question.text)
         outdated = {row: standing[row].outdated_by for row in shown if standing[row].outdated_by}
+        self._counts["hits"] += len(shown)
+        self._counts["hits marked"] += len(outdated)
         if found.question.category != UPDATE:
             self._counts["other questions"] += 1
             self._counts["marks elsewhere"] += len(outdated)
@@ -78,11 +81,13 @@ class Truth:
         self._counts["unlabelled"] += len(flagged - labelled)
 
     def figures(self) -> dict[str, Any]:
-        """Nothing for a harness that asks for neither."""
+        """Of a harness that asks for neither, only how many hits are marked."""
         n = self._counts
+        marked = {"hits_marked_outdated": _share(n["hits marked"], n["hits"])}
         if not n["updates"] and not n["pairs"]:
-            return {}
+            return marked
         return {
+            **marked,
             "newest_marked_current": {
                 "both_found": n["updates"],
                 "newest_current": _share(n["current"], n["updates"]),

@@ -132,6 +132,7 @@ def test_the_command_answers_with_figures_and_keeps_nothing(
     found = json.loads(out.getvalue())
     assert found["overall"]["R@10"] == 100.0
     assert found["memories"] == 3
+    assert found["hits_marked_outdated"] == (33.3 if harness == "beam" else 0)
     assert not Memory.objects.exists()
 
 
