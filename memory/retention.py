@@ -63,7 +63,7 @@ _LIVE = f"""
 SELECT id, text, actor, {ANSWERS}, kind, importance, access_count,
        extract(epoch FROM {_NOW} - GREATEST(occurred_at, last_access_at))::float8 / 86400,
        level, valid_to IS NOT NULL, parent_id,
-       NOT pinned AND layer <> 'procedural' AND recorded_at < {_NOW} - interval '1 day'
+       NOT pinned AND layer <> 'procedural' AND recorded_at < {_NOW} - interval '1 day', trust
 FROM agentsys_memory_memory AS m WHERE namespace = %(ns)s AND state = 'live' ORDER BY occurred_at, seq, id
 """  # noqa: S608 - the expression is text of this module
 
@@ -276,6 +276,7 @@ def _keepable(row: Any) -> Keepable:
         importance=row[5],
         uses=row[6],
         age_days=row[7],
+        trust=row[12],
     )
 
 

@@ -36,6 +36,7 @@ ROOM = 0.84  # of the rows that may be live: what upkeep leaves, so that half a 
 SETTLED_DAY = 5  # from which on the bounds hold
 QUESTIONS = 200  # asked at the end
 CLOCKED = 60  # searches each day for the clock
+TRIES = 3  # of each, of which the fastest counts: what else the machine does is not the search's
 KEPT_MIN, JUNK_MAX, BYTES_OVER_MAX, SLOWER_MAX = 0.90, 0.05, 1.2, 1.2
 Tell = Callable[[str], None]
 
@@ -148,7 +149,6 @@ class _Run:
         self.random = random.Random(plan.seed)  # noqa: S311 - a simulation is no secret
         self.questions = self.world.idle_questions(min(CLOCKED, max(plan.events // 50, 5)))
         self.ids: set[int] = set()
-        self.today: set[int] = set()
         self.pins: set[int] = set()
         self.planted: list[Planted] = []
         self.kills = 0
@@ -161,7 +161,7 @@ class _Run:
 
     def _day(self, number: int) -> Day:
         began = time.monotonic()
-        self.peak, self.today = 0, set()
+        self.peak = 0
         batch: list[Event] = []
         part = max(self.plan.events // UPKEEP_A_DAY, 1)
         for n, event in enumerate(self.world.day(number - 1), start=1):
@@ -192,10 +192,11 @@ class _Run:
                 replace(event.draft, namespace=name) for name in (self.bounded, self.unbounded)
             ]
         ids = memory.remember_many(drafts)[::2]
+        if not self.ids:
+            _analyse()
         for event, row_id in zip(events, ids, strict=True):
             if row_id:
                 self.ids.add(row_id)
-                self.today.add(row_id)
             if event.draft.pinned:
                 self.pins.add(row_id)
             if event.planted:
@@ -232,15 +233,17 @@ class _Run:
         return done.returncode, done.stderr[-500:]
 
     def _clocked(self) -> tuple[float, float]:
-        with connection.cursor() as cursor:  # as autovacuum does within a minute
-            cursor.execute("ANALYZE agentsys_memory_memory, agentsys_memory_chunk")
-        taken = []
-        for question in self.questions:
+        _analyse()
+        taken = sorted(self._milliseconds(question) for question in self.questions)
+        return taken[len(taken) // 2], taken[int(len(taken) * 0.95)]
+
+    def _milliseconds(self, question: str) -> float:
+        tries = []
+        for _ in range(TRIES):
             began = time.perf_counter()
             memory.recall(self.bounded, question, k=10)
-            taken.append((time.perf_counter() - began) * 1000)
-        taken.sort()
-        return taken[len(taken) // 2], taken[int(len(taken) * 0.95)]
+            tries.append((time.perf_counter() - began) * 1000)
+        return min(tries)
 
     def _measured(self, days: tuple[Day, ...], seconds: float) -> Simulated:
         settled = [day.p95_ms for day in days if day.number >= SETTLED_DAY] or [
@@ -315,6 +318,15 @@ def _problems(found: Simulated) -> Iterator[str]:
         yield f"{found.kills} processes were killed, {plan.kills} were to be"
     if plan.days >= 3 * SETTLED_DAY and found.slower > SLOWER_MAX:
         yield f"search p95 at the end is {found.slower:.2f} times that at the beginning"
+
+
+def _analyse() -> None:
+    """As autovacuum does within a minute, which is hours of this clock."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "ANALYZE agentsys_memory_memory, agentsys_memory_chunk, agentsys_memory_fact,"
+            " agentsys_memory_link"
+        )
 
 
 def _disk() -> int:
