@@ -2,11 +2,11 @@
 
 What a text says counts most: how rare its words are in the namespace, names, numbers, times, the first
 person, whether it answers a question of somebody else; a question itself is worth less. Then its
-kind, whether it was verified, and the importance a writer gave, whether it repeats its neighbours, whether it was of use, how
-fresh it is. An actor who writes long prose on and on, as assistants do, is worth less a row
-than one who is brief: on BEAM 77 % of the evidence is what the user said. docs/memory.md has what half
-of the rows keeps. Pure: time comes in as ages, and a score means something only beside the others of
-the same call.
+kind, whether it was verified, and the importance a writer gave, whether it repeats its neighbours,
+whether it was of use, how fresh it is. An actor who writes long prose on and on, as assistants do, is
+worth less a row than one who is brief: on BEAM 77 % of the evidence is what the user said.
+docs/memory.md has what half of the rows keeps. Pure: time comes in as ages, and a score means something
+only beside the others of the same call.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from statistics import median
@@ -151,12 +152,18 @@ class _Run:
         self.ids: set[int] = set()
         self.pins: set[int] = set()
         self.planted: list[Planted] = []
+        self.writers = {name: ThreadPoolExecutor(1) for name in (self.bounded, self.unbounded)}
         self.kills = 0
         self.peak = 0
 
     def all(self) -> Simulated:
         began = time.monotonic()
-        days = tuple(self._day(number) for number in range(1, self.plan.days + 1))
+        try:
+            days = tuple(self._day(number) for number in range(1, self.plan.days + 1))
+        finally:
+            for writer in self.writers.values():
+                writer.submit(lambda: connection.close())  # its own thread's
+                writer.shutdown()
         return self._measured(days, time.monotonic() - began)
 
     def _day(self, number: int) -> Day:
@@ -186,12 +193,9 @@ class _Run:
         return day
 
     def _write(self, events: list[Event]) -> None:
-        drafts: list[MemoryDraft] = []
-        for event in events:
-            drafts += [
-                replace(event.draft, namespace=name) for name in (self.bounded, self.unbounded)
-            ]
-        ids = memory.remember_many(drafts)[::2]
+        drafts = [event.draft for event in events]
+        work = [one.submit(_remembered, drafts, name) for name, one in self.writers.items()]
+        ids, _ = (each.result() for each in work)
         if not self.ids:
             _analyse()
         for event, row_id in zip(events, ids, strict=True):
@@ -318,6 +322,10 @@ def _problems(found: Simulated) -> Iterator[str]:
         yield f"{found.kills} processes were killed, {plan.kills} were to be"
     if plan.days >= 3 * SETTLED_DAY and found.slower > SLOWER_MAX:
         yield f"search p95 at the end is {found.slower:.2f} times that at the beginning"
+
+
+def _remembered(drafts: Sequence[MemoryDraft], namespace: str) -> list[int]:
+    return memory.remember_many([replace(draft, namespace=namespace) for draft in drafts])
 
 
 def _analyse() -> None:
