@@ -5,7 +5,7 @@ cold: its text stays and can be opened, search no longer reads it, and the diges
 in its place. Over the budget of bytes, cold ones are gone: a tombstone stays. Never pruned: what is
 pinned, procedures, what was recorded less than a day ago; and nothing that happened is gone before a
 digest has taken it in. At most a tenth of the rows moves in one pass: superseded versions first, then
-digests that a later digest took in, what a later row says again, what is worth least (`domain.keeping`),
+digests that a later digest took in, what another row says too, what is worth least (`domain.keeping`),
 the oldest among equals. All of it may run at any time, twice and in parallel.
 """
 
@@ -261,7 +261,7 @@ def _class(row: Any, worth: Mapping[int, Worth]) -> tuple[int, float, str]:
         return (1, level, f"memory-{parent} sums it up") if outlived else (STAYS, 0.0, "")
     one = worth[row[0]]
     if one.again:
-        return 2, one.score, "a later one says it again"
+        return 2, one.score, "another one says it too"
     parts = " ".join(f"{name} {share:+.2f}" for name, share in one.signals.items() if share)
     return 3, one.score, f"worth {one.score:+.2f}: {parts}"
 

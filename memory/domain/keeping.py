@@ -31,6 +31,7 @@ WEIGHTS: Mapping[str, float] = {
     "uses": 0.5,
     "fresh": 0.5,
 }
+TRUST = ("verified", "unverified", "untrusted")  # best first
 CHATTER_BELOW = 1.0  # by the prior of its kind: a fact or a decision is none
 VOUCHED = 0.5  # beyond the prior of its kind: somebody checked it, and that is rare and costly
 USES_MAX = 1.0  # what is repeated a thousand times is not worth more than what was used six times
@@ -78,8 +79,8 @@ class Keepable:
 
 @dataclass(frozen=True, slots=True)
 class Worth:
-    """`signals` add up to `score`. `again`: a later row says the same, or nearly the same and this one is
-    chatter by its kind."""
+    """`signals` add up to `score`. `again`: another row, as trusted and later or more trusted, says the
+    same, or nearly the same and this one is chatter by its kind."""
 
     id: int
     score: float
@@ -103,7 +104,7 @@ def worths(rows: Sequence[Keepable], usual: Mapping[str, float] | None = None) -
     }
     shares = {name: WEIGHTS[name] * values for name, values in parts.items()}
     total = np.sum(list(shares.values()), axis=0)
-    later = near_duplicates((row.id, row.text) for row in reversed(rows))
+    later = near_duplicates((row.id, row.text) for row in _best_first(rows))
     return [
         Worth(
             row.id,
@@ -113,6 +114,12 @@ def worths(rows: Sequence[Keepable], usual: Mapping[str, float] | None = None) -
         )
         for n, row in enumerate(rows)
     ]
+
+
+def _best_first(rows: Sequence[Keepable]) -> list[Keepable]:
+    """Of what says the same, the most trusted stays, and of those the latest: text of lesser trust must
+    not push out what it repeats."""
+    return sorted(rows[::-1], key=lambda row: TRUST.index(row.trust))
 
 
 def _importance(row: Keepable) -> float:
