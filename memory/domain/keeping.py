@@ -119,7 +119,7 @@ def worths(rows: Sequence[Keepable], usual: Mapping[str, float] | None = None) -
 def _best_first(rows: Sequence[Keepable]) -> list[Keepable]:
     """Of what says the same, the most trusted stays, and of those the latest: text of lesser trust must
     not push out what it repeats."""
-    return sorted(rows[::-1], key=lambda row: TRUST.index(row.trust))
+    return [row for trust in TRUST for row in reversed(rows) if row.trust == trust]
 
 
 def _importance(row: Keepable) -> float:
