@@ -43,13 +43,18 @@ REFRESH_MAX = 20_000  # rows written by one refresh
 # One pass of pruning, one digest or one removal at a time in a namespace.
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('memory keeping ' || %s, 0))"
 
-_USAGE = """
+# A tombstone of pruning. One that holds a place in the ledger, or is a digest's, stays.
+_STONE = """
+state = 'gone' AND level = 0 AND provenance->>'forgotten_by' = 'prune' AND NOT provenance ? 'ledger_seq'
+"""
+_USAGE = f"""
 SELECT count(*) FILTER (WHERE state = 'live'), count(*) FILTER (WHERE state = 'cold'),
        COALESCE(sum(pg_column_size(m)), 0),
        COALESCE(sum(pg_column_size(m)) FILTER (WHERE state = 'cold'), 0),
+       COALESCE(sum(pg_column_size(m)) FILTER (WHERE {_STONE}), 0),
        (SELECT COALESCE(sum(pg_column_size(c)), 0) FROM agentsys_memory_chunk AS c WHERE namespace = %(ns)s)
 FROM agentsys_memory_memory AS m WHERE namespace = %(ns)s
-"""
+"""  # noqa: S608 - text of this module
 
 # It follows a question of somebody else: that one may be cold by now.
 ANSWERS = """
@@ -97,8 +102,7 @@ RETURNING id
 _STONES = f"""
 DELETE FROM agentsys_memory_memory WHERE id IN (
     SELECT id FROM agentsys_memory_memory
-    WHERE namespace = %(ns)s AND state = 'gone' AND level = 0 AND provenance->>'forgotten_by' = 'prune'
-      AND NOT provenance ? 'ledger_seq'
+    WHERE namespace = %(ns)s AND {_STONE}
       AND (provenance->>'forgotten_at')::timestamptz < {_NOW} - %(days)s * interval '1 day'
     ORDER BY id LIMIT %(limit)s)
 """  # noqa: S608 - as above
@@ -133,8 +137,8 @@ def keeping_lock(namespace: str) -> None:
 def usage(namespace: str) -> Usage:
     with connection.cursor() as cursor:
         cursor.execute(_USAGE, {"ns": namespace})
-        live, cold, memories, cold_bytes, chunks = map(int, cursor.fetchone())
-    return Usage(live=live, cold=cold, bytes=memories + chunks, cold_bytes=cold_bytes)
+        live, cold, memories, cold_bytes, stone_bytes, chunks = map(int, cursor.fetchone())
+    return Usage(live, cold, memories + chunks, cold_bytes, stone_bytes)
 
 
 def prune(
@@ -169,8 +173,10 @@ def _pass(
     with transaction.atomic():
         keeping_lock(namespace)
         held = usage(namespace)
-        going = _going(namespace, held, held.bytes - size, now)
-        over = held.bytes - size - _freed(held, going)
+        # Tombstones go a day later. Whoever did not wait for them would turn ever more cold meanwhile.
+        over = held.bytes - held.stone_bytes - size
+        going = _going(namespace, held, over, now)
+        over -= _freed(held, going)
         needed = _needed(held, rows, over)
         if needed and not ranked:
             ranked += _least(namespace, now)

@@ -67,6 +67,17 @@ def test_over_the_budget_of_bytes_cold_rows_become_tombstones(rows: list[int]) -
     assert (stone.text, stone.provenance["forgotten_by"]) == ("", "prune")
 
 
+def test_nothing_more_goes_for_bytes_that_tombstones_will_free(rows: list[int]) -> None:
+    Memory.objects.filter(pk__in=rows[:10]).update(
+        provenance={"key": "held in its tombstone " * 20}
+    )
+    memory.prune(HERE, rows_max=36)
+    budget = memory.usage(HERE).bytes - memory.usage(HERE).cold_bytes // 2
+    memory.prune_all(HERE, bytes_max=budget)
+    assert gone() == set(rows[:2])
+    assert (memory.usage(HERE).bytes > budget, len(cold())) == (True, 2)
+
+
 def test_what_happened_is_not_gone_before_a_digest_has_it(rows: list[int]) -> None:
     Memory.objects.update(layer="episodic")
     for _ in range(2):
