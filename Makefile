@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 REPO ?=
 
-.PHONY: demo test up down check bench simulate races chaos install dev lock clean
+.PHONY: demo test up down check bench bench-memory simulate races chaos install dev lock clean
 
 demo: $(VENV)/.run ## set everything up and take a real goal to its end (REPO=/path to your own)
 	@$(BIN)/python manage.py demo $(if $(REPO),--repo "$(REPO)")
@@ -36,6 +36,9 @@ check: $(VENV)/.dev ## format, lint, types, layers, migrations, deployment
 
 bench: $(VENV)/.dev ## the same work on bare Celery and on agentsys, as ratios (servers of its own)
 	@AGENTSYS_HOME=$(CURDIR)/.agentsys/bench $(BIN)/python manage.py bench $(ARGS)
+
+bench-memory: $(VENV)/.dev ## recall and remembering among a million memories (ARGS="--rows 100000 --scope 1000")
+	@AGENTSYS_HOME=$(CURDIR)/.agentsys/bench-memory $(BIN)/python manage.py memory bench $(ARGS)
 
 SEEDS ?= 200
 

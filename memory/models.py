@@ -150,6 +150,11 @@ class Chunk(models.Model):
         indexes = [
             GinIndex(name="chunk_terms", fields=["terms"]),
             models.Index(name="chunk_of_session", fields=["namespace", "session", "seq"]),
+            models.Index(
+                name="chunk_pinned",
+                fields=["namespace", "memory_id"],
+                condition=Q(pinned=True, n=0),
+            ),
         ]
 
 

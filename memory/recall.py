@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 
+from agentsys.gateway.embedding import Query
 from agentsys.kernel.errors import BadInput
-from memory.candidates import Scope, candidates, cleaned, tokens, usual
+from memory.candidates import Scope, candidates, cleaned, terms_of, usual, worded
 from memory.chunks import encoded_query
 from memory.contracts import Recalled
 from memory.current import Standing, links_for
 from memory.domain.late import late_interaction
 from memory.domain.ranking import Ranked, fitting, rank
 from memory.domain.sameness import gist
-from memory.models import LAYERS, Memory
+from memory.models import LAYERS
 from memory.seen import note_shown
+from memory.states import states_of
 
 VERSIONS_MAX = 5  # older texts shown with a memory
 
@@ -31,6 +35,11 @@ FROM (SELECT id FROM agentsys_memory_memory WHERE id = ANY(%s) ORDER BY id
 WHERE m.id = free.id
 """
 
+_ROWS = """
+SELECT id, namespace, layer, kind, text, trust, provenance, occurred_at, pinned
+FROM agentsys_memory_memory WHERE state = 'live' AND id = ANY(%s)
+"""
+
 _OLDER = """
 WITH RECURSIVE chain AS (
     SELECT id AS newest, supersedes_id, 0 AS depth FROM agentsys_memory_memory WHERE id = ANY(%s)
@@ -41,6 +50,20 @@ WITH RECURSIVE chain AS (
 SELECT chain.newest, m.text FROM chain JOIN agentsys_memory_memory m ON m.id = chain.supersedes_id
 WHERE m.state <> 'gone' ORDER BY chain.newest, chain.depth LIMIT 1000
 """
+
+
+class _Row(NamedTuple):
+    """What is told of a memory; `provenance` as JSON."""
+
+    id: int
+    namespace: str
+    layer: str
+    kind: str
+    text: str
+    trust: str
+    provenance: str
+    occurred_at: datetime
+    pinned: bool
 
 
 def recall(
@@ -71,13 +94,14 @@ def recall(
         return []
     asked = cleaned(query)
     alone = not connection.in_atomic_block
-    with transaction.atomic(savepoint=False):
+    with ThreadPoolExecutor(1) as beside, transaction.atomic(savepoint=False):
+        encoding = beside.submit(encoded_query, asked)  # while PostgreSQL looks for words
         if alone:  # nothing but counts is written, which may be lost with the server
             connection.cursor().execute("SET LOCAL synchronous_commit = off")
-        ranked = _ranked(scope, asked, k)
+        ranked = _ranked(scope, asked, encoding, k)
         chosen = _distinct(ranked, k)
         shown = fitting([row.text for row, _ in chosen], budget_tokens)
-        ids = [chosen[n][0].pk for n, _ in shown]
+        ids = [chosen[n][0].id for n, _ in shown]
         older = _older(ids)
         standing = links_for(ids, query=asked)
         _count(ids, now)
@@ -95,12 +119,13 @@ def recall(
     ]
 
 
-def _ranked(scope: Scope, asked: str, k: int) -> list[Ranked]:
-    query = encoded_query(asked)
-    found, writing = candidates(scope, asked, query), usual(scope)
+def _ranked(scope: Scope, asked: str, encoding: Future[Query], k: int) -> list[Ranked]:
+    writing, by_words = usual(scope), worded(scope, terms_of(scope, asked))
+    query = encoding.result()
+    found = candidates(scope, by_words, query)
 
     def late(ids: Sequence[int]) -> dict[int, float]:
-        return late_interaction(query, tokens(scope.namespaces, ids))
+        return late_interaction(query, states_of(scope.namespaces, ids))
 
     # Enough to fill k places in all but a store of copies.
     return rank(found, asked, writing, None if query.states is None else late, limit=4 * k)
@@ -116,14 +141,15 @@ def _known(layers: Sequence[str] | None) -> Sequence[str] | None:
     return layers
 
 
-def _distinct(ranked: Sequence[Ranked], k: int) -> list[tuple[Memory, Ranked]]:
+def _distinct(ranked: Sequence[Ranked], k: int) -> list[tuple[_Row, Ranked]]:
     """The best `k`, without those that say the same as one before."""
-    live = Memory.objects.filter(state="live")
-    rows = live.in_bulk([place.id for place in ranked])
-    chosen: dict[tuple[str, ...], tuple[Memory, Ranked]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_ROWS, [[place.id for place in ranked]])
+        rows = {row[0]: _Row(*row) for row in cursor.fetchall()}
+    chosen: dict[tuple[str, ...], tuple[_Row, Ranked]] = {}
     for place in ranked:
         row = rows.get(place.id)  # None: forgotten since
-        if row is None:
+        if row is None or (len(chosen) >= k and not _trusted_more(row, chosen)):
             continue
         said = gist(row.text) or (row.text,)
         kept = chosen.get(said)
@@ -132,6 +158,11 @@ def _distinct(ranked: Sequence[Ranked], k: int) -> list[tuple[Memory, Ranked]]:
         elif _TRUSTED[row.trust] < _TRUSTED[kept[0].trust]:
             chosen[said] = (row, kept[1])
     return list(chosen.values())[:k]
+
+
+def _trusted_more(row: _Row, chosen: Mapping[Any, tuple[_Row, Ranked]]) -> bool:
+    """Whether `row` could take the place of one that says the same."""
+    return any(_TRUSTED[row.trust] < _TRUSTED[other.trust] for other, _ in chosen.values())
 
 
 _TRUSTED = {"verified": 0, "unverified": 1, "untrusted": 2}
@@ -154,18 +185,18 @@ def _count(ids: Sequence[int], now: datetime | None) -> None:
 
 
 def _recalled(
-    row: Memory, text: str, place: Ranked, explain: bool, older: tuple[str, ...], standing: Standing
+    row: _Row, text: str, place: Ranked, explain: bool, older: tuple[str, ...], standing: Standing
 ) -> Recalled:
     signals = {name: round(share, 4) for name, share in place.signals.items()}
     return Recalled(
-        id=row.pk,
+        id=row.id,
         namespace=row.namespace,
         layer=row.layer,
         kind=row.kind,
         text=text,
         score=round(sum(signals.values()), 4),
         trust=row.trust,
-        source=source_of(row.provenance),
+        source=source_of(json.loads(row.provenance)),
         occurred_at=row.occurred_at,
         pinned=row.pinned,
         signals=signals if explain else {},

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from django.core.management import call_command
+
 from agentsys.kernel.errors import BadInput
 from memory.bench import Sizes, bench
 from memory.cli.verbs import Options, Speech, Verbs
@@ -32,6 +34,7 @@ def register(verbs: Verbs) -> None:
 
 
 def do_bench(say: Speech, options: Options) -> None:
+    call_command("migrate", verbosity=0)  # it may have a database of its own, just made
     sizes = Sizes(options["rows"], options["scope"], options["questions"])
     found = bench(sizes, seed=options["seed"], keep=options["keep"], tell=say.note)
     if say.as_json:

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,8 +50,17 @@ def command(*words: str) -> Any:
     return json.loads(out.getvalue())
 
 
+def exported(namespace: str) -> list[str]:
+    """Its lines; none where it holds nothing."""
+    lines: list[str] = []
+    if Memory.objects.filter(namespace=namespace).exclude(state="gone").exists():
+        memory.memories_export(namespace, lines.append)
+    return lines
+
+
 def read(namespace: str, query: str, goal: int) -> Iterator[str]:
     """All that can be read of a namespace, way by way."""
+    yield "".join(exported(namespace))
     found = memory.recall(namespace, query, k=100, budget_tokens=10**6, explain=True)
     yield repr(found)
     yield repr(hits([namespace], query, 100))
@@ -78,7 +88,9 @@ def read(namespace: str, query: str, goal: int) -> Iterator[str]:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(writes=WRITES, query=QUERIES)
-def test_nothing_crosses(writes: list[tuple[bool, str, str, str]], query: str) -> None:
+def test_nothing_crosses(
+    tmp_path: Path, writes: list[tuple[bool, str, str, str]], query: str
+) -> None:
     n = next(EXAMPLE)
     ours, theirs = f"project-a{n}", f"project-b{n}"
     for here, text, layer, state in writes:
@@ -86,8 +98,14 @@ def test_nothing_crosses(writes: list[tuple[bool, str, str, str]], query: str) -
         write(namespace, mark, text, layer, state)
     memory.blackboard_put(2 * n, "key", "note ours-mark", actor="ana")
     memory.blackboard_put(2 * n + 1, "key", "note theirs-mark", actor="ana")
-    for way in read(ours, query, 2 * n):
-        assert "theirs-mark" not in way
+    copied = f"project-c{n}"
+    if lines := exported(ours):
+        path = tmp_path / f"{n}.jsonl"
+        path.write_text("".join(lines))
+        memory.memories_import(path, copied)
+    for namespace in (ours, copied):
+        for way in read(namespace, query, 2 * n):
+            assert "theirs-mark" not in way
     for way in read(theirs, query, 2 * n + 1):
         assert "ours-mark" not in way
 

@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from agentsys.gateway.embedding import Query
 from agentsys.kernel.errors import BadInput
 from memory import services as memory
-from memory.candidates import Scope, candidates
+from memory.candidates import Scope, candidates, terms_of, worded
 from memory.models import Chunk, Memory
 
 pytestmark = pytest.mark.django_db
@@ -222,5 +222,6 @@ def test_what_stands_beside_a_hit_is_the_nearest_that_is_left_on_each_side() -> 
     drafts = [memory.MemoryDraft(HERE, "episodic", text, session="talk") for text in texts]
     ids = memory.remember_many(drafts)
     Memory.objects.filter(pk=ids[1]).update(state="cold")
-    rows = candidates(Scope([HERE]), "zebra", Query(np.zeros(1, np.float32)))
+    here = Scope([HERE])
+    rows = candidates(here, worded(here, terms_of(here, "zebra")), Query(np.zeros(1, np.float32)))
     assert {row.id: row.found for row in rows} == {ids[0]: False, ids[2]: True, ids[3]: False}
