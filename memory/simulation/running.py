@@ -21,7 +21,7 @@ from statistics import median
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from django.db import connection
+from django.db import connection, transaction
 
 from agentsys.conf import ROOT
 from agentsys.kernel.errors import AgentsysError
@@ -238,7 +238,9 @@ class _Run:
 
     def _clocked(self) -> tuple[float, float]:
         _analyse()
-        taken = sorted(self._milliseconds(question) for question in self.questions)
+        with transaction.atomic():  # undone: what is found for the clock must not count as used
+            taken = sorted(self._milliseconds(question) for question in self.questions)
+            transaction.set_rollback(True)
         return taken[len(taken) // 2], taken[int(len(taken) * 0.95)]
 
     def _milliseconds(self, question: str) -> float:
