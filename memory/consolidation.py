@@ -171,7 +171,14 @@ def _raw_group(namespace: str, of: str) -> _Group | None:
     ranked = worths(
         [
             Keepable(
-                id=r[0], text=r[1], actor=r[2], answers=r[3], kind=r[4], importance=r[5], uses=r[6]
+                id=r[0],
+                text=r[1],
+                actor=r[2],
+                answers=r[3],
+                kind=r[4],
+                importance=r[5],
+                uses=r[6],
+                trust=r[7],
             )
             for r in rows
         ]

@@ -102,12 +102,14 @@ class PlaybookView:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a namespace holds: rows by state, and bytes of memories and of what search keeps of them."""
+    """What a namespace holds: rows by state, and bytes of memories and of what search keeps of them;
+    `stone_bytes` of them are tombstones that go by themselves within a day or two."""
 
     live: int
     cold: int
     bytes: int
     cold_bytes: int
+    stone_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

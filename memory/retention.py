@@ -5,7 +5,7 @@ cold: its text stays and can be opened, search no longer reads it, and the diges
 in its place. Over the budget of bytes, cold ones are gone: a tombstone stays. Never pruned: what is
 pinned, procedures, what was recorded less than a day ago; and nothing that happened is gone before a
 digest has taken it in. At most a tenth of the rows moves in one pass: superseded versions first, then
-digests that a later digest took in, what a later row says again, what is worth least (`domain.keeping`),
+digests that a later digest took in, what another row says too, what is worth least (`domain.keeping`),
 the oldest among equals. All of it may run at any time, twice and in parallel.
 """
 
@@ -43,13 +43,18 @@ REFRESH_MAX = 20_000  # rows written by one refresh
 # One pass of pruning, one digest or one removal at a time in a namespace.
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('memory keeping ' || %s, 0))"
 
-_USAGE = """
+# A tombstone of pruning. One that holds a place in the ledger, or is a digest's, stays.
+_STONE = """
+state = 'gone' AND level = 0 AND provenance->>'forgotten_by' = 'prune' AND NOT provenance ? 'ledger_seq'
+"""
+_USAGE = f"""
 SELECT count(*) FILTER (WHERE state = 'live'), count(*) FILTER (WHERE state = 'cold'),
        COALESCE(sum(pg_column_size(m)), 0),
        COALESCE(sum(pg_column_size(m)) FILTER (WHERE state = 'cold'), 0),
+       COALESCE(sum(pg_column_size(m)) FILTER (WHERE {_STONE}), 0),
        (SELECT COALESCE(sum(pg_column_size(c)), 0) FROM agentsys_memory_chunk AS c WHERE namespace = %(ns)s)
 FROM agentsys_memory_memory AS m WHERE namespace = %(ns)s
-"""
+"""  # noqa: S608 - text of this module
 
 # It follows a question of somebody else: that one may be cold by now.
 ANSWERS = """
@@ -63,7 +68,7 @@ _LIVE = f"""
 SELECT id, text, actor, {ANSWERS}, kind, importance, access_count,
        extract(epoch FROM {_NOW} - GREATEST(occurred_at, last_access_at))::float8 / 86400,
        level, valid_to IS NOT NULL, parent_id,
-       NOT pinned AND layer <> 'procedural' AND recorded_at < {_NOW} - interval '1 day'
+       NOT pinned AND layer <> 'procedural' AND recorded_at < {_NOW} - interval '1 day', trust
 FROM agentsys_memory_memory AS m WHERE namespace = %(ns)s AND state = 'live' ORDER BY occurred_at, seq, id
 """  # noqa: S608 - the expression is text of this module
 
@@ -97,8 +102,7 @@ RETURNING id
 _STONES = f"""
 DELETE FROM agentsys_memory_memory WHERE id IN (
     SELECT id FROM agentsys_memory_memory
-    WHERE namespace = %(ns)s AND state = 'gone' AND level = 0 AND provenance->>'forgotten_by' = 'prune'
-      AND NOT provenance ? 'ledger_seq'
+    WHERE namespace = %(ns)s AND {_STONE}
       AND (provenance->>'forgotten_at')::timestamptz < {_NOW} - %(days)s * interval '1 day'
     ORDER BY id LIMIT %(limit)s)
 """  # noqa: S608 - as above
@@ -133,8 +137,8 @@ def keeping_lock(namespace: str) -> None:
 def usage(namespace: str) -> Usage:
     with connection.cursor() as cursor:
         cursor.execute(_USAGE, {"ns": namespace})
-        live, cold, memories, cold_bytes, chunks = map(int, cursor.fetchone())
-    return Usage(live=live, cold=cold, bytes=memories + chunks, cold_bytes=cold_bytes)
+        live, cold, memories, cold_bytes, stone_bytes, chunks = map(int, cursor.fetchone())
+    return Usage(live, cold, memories + chunks, cold_bytes, stone_bytes)
 
 
 def prune(
@@ -169,8 +173,10 @@ def _pass(
     with transaction.atomic():
         keeping_lock(namespace)
         held = usage(namespace)
-        going = _going(namespace, held, held.bytes - size, now)
-        over = held.bytes - size - _freed(held, going)
+        # Tombstones go a day later. Whoever did not wait for them would turn ever more cold meanwhile.
+        over = held.bytes - held.stone_bytes - size
+        going = _going(namespace, held, over, now)
+        over -= _freed(held, going)
         needed = _needed(held, rows, over)
         if needed and not ranked:
             ranked += _least(namespace, now)
@@ -261,7 +267,7 @@ def _class(row: Any, worth: Mapping[int, Worth]) -> tuple[int, float, str]:
         return (1, level, f"memory-{parent} sums it up") if outlived else (STAYS, 0.0, "")
     one = worth[row[0]]
     if one.again:
-        return 2, one.score, "a later one says it again"
+        return 2, one.score, "another one says it too"
     parts = " ".join(f"{name} {share:+.2f}" for name, share in one.signals.items() if share)
     return 3, one.score, f"worth {one.score:+.2f}: {parts}"
 
@@ -276,6 +282,7 @@ def _keepable(row: Any) -> Keepable:
         importance=row[5],
         uses=row[6],
         age_days=row[7],
+        trust=row[12],
     )
 
 

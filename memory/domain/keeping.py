@@ -2,11 +2,11 @@
 
 What a text says counts most: how rare its words are in the namespace, names, numbers, times, the first
 person, whether it answers a question of somebody else; a question itself is worth less. Then its
-kind and the importance a writer gave, whether it repeats its neighbours, whether it was of use, how
-fresh it is. An actor who writes long prose on and on, as assistants do, is worth less a row
-than one who is brief: on BEAM 77 % of the evidence is what the user said. docs/memory.md has what half
-of the rows keeps. Pure: time comes in as ages, and a score means something only beside the others of
-the same call.
+kind, whether it was verified, and the importance a writer gave, whether it repeats its neighbours,
+whether it was of use, how fresh it is. An actor who writes long prose on and on, as assistants do, is
+worth less a row than one who is brief: on BEAM 77 % of the evidence is what the user said.
+docs/memory.md has what half of the rows keeps. Pure: time comes in as ages, and a score means something
+only beside the others of the same call.
 """
 
 from __future__ import annotations
@@ -24,14 +24,16 @@ from memory.domain.importance import KIND_PRIOR, PRIOR_UNKNOWN, importance_of
 from memory.domain.sameness import near_duplicates
 
 WEIGHTS: Mapping[str, float] = {
-    "importance": 1.0,
+    "importance": 1.5,
     "content": 1.0,
     "repeats": -0.3,
     "prose": -2.0,
     "uses": 0.5,
     "fresh": 0.5,
 }
+TRUST = ("verified", "unverified", "untrusted")  # best first
 CHATTER_BELOW = 1.0  # by the prior of its kind: a fact or a decision is none
+VOUCHED = 0.5  # beyond the prior of its kind: somebody checked it, and that is rare and costly
 USES_MAX = 1.0  # what is repeated a thousand times is not worth more than what was used six times
 MASS_MAX = 60.0  # summed rarity that counts: beyond it a text is long, not rich
 PIECE_WORDS = 60  # an actor who writes more than this on average writes prose
@@ -72,12 +74,13 @@ class Keepable:
     importance: float | None = None
     uses: int = 0
     age_days: float = 0.0
+    trust: str = "unverified"
 
 
 @dataclass(frozen=True, slots=True)
 class Worth:
-    """`signals` add up to `score`. `again`: a later row says the same, or nearly the same and this one is
-    chatter by its kind."""
+    """`signals` add up to `score`. `again`: another row, as trusted and later or more trusted, says the
+    same, or nearly the same and this one is chatter by its kind."""
 
     id: int
     score: float
@@ -101,7 +104,7 @@ def worths(rows: Sequence[Keepable], usual: Mapping[str, float] | None = None) -
     }
     shares = {name: WEIGHTS[name] * values for name, values in parts.items()}
     total = np.sum(list(shares.values()), axis=0)
-    later = near_duplicates((row.id, row.text) for row in reversed(rows))
+    later = near_duplicates((row.id, row.text) for row in _best_first(rows))
     return [
         Worth(
             row.id,
@@ -113,11 +116,18 @@ def worths(rows: Sequence[Keepable], usual: Mapping[str, float] | None = None) -
     ]
 
 
+def _best_first(rows: Sequence[Keepable]) -> list[Keepable]:
+    """Of what says the same, the most trusted stays, and of those the latest: text of lesser trust must
+    not push out what it repeats."""
+    return [row for trust in TRUST for row in reversed(rows) if row.trust == trust]
+
+
 def _importance(row: Keepable) -> float:
-    """That of its kind, and what its writer gave beyond that and the text, which `content` weighs."""
+    """That of its kind and trust, and what its writer gave beyond the kind and the text, which `content`
+    weighs."""
     given = row.importance
     lift = 0.0 if given is None else given - importance_of(row.kind, row.text)
-    return _prior(row) + lift
+    return _prior(row) + lift + (VOUCHED if row.trust == "verified" else 0.0)
 
 
 def _prior(row: Keepable) -> float:

@@ -134,9 +134,12 @@ def alike(one: Sequence[str], other: Sequence[str]) -> bool:
     may say different things all the same: this is for figures, not for merging."""
     if abs(len(one) - len(other)) > len(one) * ALIKE_SHARE:
         return False
+    most = 2 * len(one) * ALIKE_SHARE
+    if len(set(one) ^ set(other)) > most:  # most pairs, and cheaper to see than by counting
+        return False
     differs = Counter(one) - Counter(other), Counter(other) - Counter(one)
     changed = [word for side in differs for word in side.elements()]
-    return len(changed) <= 2 * len(one) * ALIKE_SHARE and not any(map(_weighs, changed))
+    return len(changed) <= most and not any(map(_weighs, changed))
 
 
 def _weighs(word: str) -> bool:

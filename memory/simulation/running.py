@@ -13,14 +13,15 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from django.db import connection
+from django.db import connection, transaction
 
 from agentsys.conf import ROOT
 from agentsys.kernel.errors import AgentsysError
@@ -35,7 +36,8 @@ UPKEEP_A_DAY = 2
 ROOM = 0.84  # of the rows that may be live: what upkeep leaves, so that half a day fits on top
 SETTLED_DAY = 5  # from which on the bounds hold
 QUESTIONS = 200  # asked at the end
-CLOCKED = 60  # searches each day for the clock
+CLOCKED = 40  # searches each day for the clock
+TRIES = 2  # of each, of which the faster counts: what else the machine does is not the search's
 KEPT_MIN, JUNK_MAX, BYTES_OVER_MAX, SLOWER_MAX = 0.90, 0.05, 1.2, 1.2
 Tell = Callable[[str], None]
 
@@ -148,20 +150,25 @@ class _Run:
         self.random = random.Random(plan.seed)  # noqa: S311 - a simulation is no secret
         self.questions = self.world.idle_questions(min(CLOCKED, max(plan.events // 50, 5)))
         self.ids: set[int] = set()
-        self.today: set[int] = set()
         self.pins: set[int] = set()
         self.planted: list[Planted] = []
+        self.writers = {name: ThreadPoolExecutor(1) for name in (self.bounded, self.unbounded)}
         self.kills = 0
         self.peak = 0
 
     def all(self) -> Simulated:
         began = time.monotonic()
-        days = tuple(self._day(number) for number in range(1, self.plan.days + 1))
+        try:
+            days = tuple(self._day(number) for number in range(1, self.plan.days + 1))
+        finally:
+            for writer in self.writers.values():
+                writer.submit(lambda: connection.close())  # its own thread's
+                writer.shutdown()
         return self._measured(days, time.monotonic() - began)
 
     def _day(self, number: int) -> Day:
         began = time.monotonic()
-        self.peak, self.today = 0, set()
+        self.peak = 0
         batch: list[Event] = []
         part = max(self.plan.events // UPKEEP_A_DAY, 1)
         for n, event in enumerate(self.world.day(number - 1), start=1):
@@ -186,16 +193,14 @@ class _Run:
         return day
 
     def _write(self, events: list[Event]) -> None:
-        drafts: list[MemoryDraft] = []
-        for event in events:
-            drafts += [
-                replace(event.draft, namespace=name) for name in (self.bounded, self.unbounded)
-            ]
-        ids = memory.remember_many(drafts)[::2]
+        drafts = [event.draft for event in events]
+        work = [one.submit(_remembered, drafts, name) for name, one in self.writers.items()]
+        ids, _ = (each.result() for each in work)
+        if not self.ids:
+            _analyse()
         for event, row_id in zip(events, ids, strict=True):
             if row_id:
                 self.ids.add(row_id)
-                self.today.add(row_id)
             if event.draft.pinned:
                 self.pins.add(row_id)
             if event.planted:
@@ -232,15 +237,19 @@ class _Run:
         return done.returncode, done.stderr[-500:]
 
     def _clocked(self) -> tuple[float, float]:
-        with connection.cursor() as cursor:  # as autovacuum does within a minute
-            cursor.execute("ANALYZE agentsys_memory_memory, agentsys_memory_chunk")
-        taken = []
-        for question in self.questions:
+        _analyse()
+        with transaction.atomic():  # undone: what is found for the clock must not count as used
+            taken = sorted(self._milliseconds(question) for question in self.questions)
+            transaction.set_rollback(True)
+        return taken[len(taken) // 2], taken[int(len(taken) * 0.95)]
+
+    def _milliseconds(self, question: str) -> float:
+        tries = []
+        for _ in range(TRIES):
             began = time.perf_counter()
             memory.recall(self.bounded, question, k=10)
-            taken.append((time.perf_counter() - began) * 1000)
-        taken.sort()
-        return taken[len(taken) // 2], taken[int(len(taken) * 0.95)]
+            tries.append((time.perf_counter() - began) * 1000)
+        return min(tries)
 
     def _measured(self, days: tuple[Day, ...], seconds: float) -> Simulated:
         settled = [day.p95_ms for day in days if day.number >= SETTLED_DAY] or [
@@ -315,6 +324,19 @@ def _problems(found: Simulated) -> Iterator[str]:
         yield f"{found.kills} processes were killed, {plan.kills} were to be"
     if plan.days >= 3 * SETTLED_DAY and found.slower > SLOWER_MAX:
         yield f"search p95 at the end is {found.slower:.2f} times that at the beginning"
+
+
+def _remembered(drafts: Sequence[MemoryDraft], namespace: str) -> list[int]:
+    return memory.remember_many([replace(draft, namespace=namespace) for draft in drafts])
+
+
+def _analyse() -> None:
+    """As autovacuum does within a minute, which is hours of this clock."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "ANALYZE agentsys_memory_memory, agentsys_memory_chunk, agentsys_memory_fact,"
+            " agentsys_memory_link"
+        )
 
 
 def _disk() -> int:

@@ -44,7 +44,9 @@ _NEW = (
     (4, "error", "Build {a} of {service} failed in stage {word} with exit code {small}"),
     (3, "result", "Build {a} of {service} passed with {b} {things}"),
     (3, "note", "The {things} of {service} were {verb} by {word} in run {a}"),
+    (2, "decision", "For run {a} it was decided that {service} keeps the {things} of {word} apart"),
 )  # fmt: skip
+_VOUCHED = ("result", "decision")  # verified, as what was planted is; nobody asks for them
 _FACTS = (
     ("The {things} of customer {name} are kept in vault {code}", "In which vault are the {things} of customer"
      " {name} kept?"),
@@ -104,7 +106,8 @@ class World:
                 yield Event(draft, planted)
             else:
                 text, kind = self._said()
-                yield Event(replace(common, text=text, kind=kind))
+                trust = "verified" if kind in _VOUCHED else "unverified"
+                yield Event(replace(common, text=text, kind=kind, trust=trust))
 
     def idle_questions(self, count: int) -> list[str]:
         """About what happens all the time: for measuring, they ask for nothing that was planted."""

@@ -67,6 +67,17 @@ def test_over_the_budget_of_bytes_cold_rows_become_tombstones(rows: list[int]) -
     assert (stone.text, stone.provenance["forgotten_by"]) == ("", "prune")
 
 
+def test_nothing_more_goes_for_bytes_that_tombstones_will_free(rows: list[int]) -> None:
+    Memory.objects.filter(pk__in=rows[:10]).update(
+        provenance={"key": "held in its tombstone " * 20}
+    )
+    memory.prune(HERE, rows_max=36)
+    budget = memory.usage(HERE).bytes - memory.usage(HERE).cold_bytes // 2
+    memory.prune_all(HERE, bytes_max=budget)
+    assert gone() == set(rows[:2])
+    assert (memory.usage(HERE).bytes > budget, len(cold())) == (True, 2)
+
+
 def test_what_happened_is_not_gone_before_a_digest_has_it(rows: list[int]) -> None:
     Memory.objects.update(layer="episodic")
     for _ in range(2):
@@ -78,7 +89,7 @@ def test_what_happened_is_not_gone_before_a_digest_has_it(rows: list[int]) -> No
     assert gone() == set(rows[:20])
 
 
-def test_tombstones_of_pruning_go_after_a_week_where_bytes_are_short(rows: list[int]) -> None:
+def test_tombstones_of_pruning_go_after_a_day_where_bytes_are_short(rows: list[int]) -> None:
     memory.prune_all(HERE, rows_max=30)
     memory.prune_all(HERE, bytes_max=0)
     stones = gone()
@@ -87,7 +98,7 @@ def test_tombstones_of_pruning_go_after_a_week_where_bytes_are_short(rows: list[
         provenance={"ledger_seq": 7, "forgotten_by": "prune", "forgotten_at": "2020-01-01T00:00Z"}
     )
     memory.forget(young := memory.remember(HERE, "semantic", "A person's wish"), "ann", "asked")
-    later = datetime.now(UTC) + timedelta(days=8)
+    later = datetime.now(UTC) + timedelta(days=1, seconds=1)
     assert memory.prune(HERE, bytes_max=0, now=later).tombstones_dropped == len(stones) - 1
     assert gone() >= {ledgers, young}
 
@@ -122,17 +133,34 @@ def test_superseded_versions_go_before_what_holds(rows: list[int]) -> None:
     assert memory.prune(HERE, rows_max=40).pruned == (Move(rows[39], "cold", "superseded"),)
 
 
-def test_what_a_later_row_says_again_goes_before_what_is_said_once(rows: list[int]) -> None:
+@pytest.mark.parametrize("said_later", ["verified", "unverified"])
+def test_what_is_said_twice_goes_before_what_is_said_once_and_the_less_trusted_of_the_two(
+    rows: list[int], said_later: str
+) -> None:
     said = "The staging database of the billing service ran out of disk in the night of the release"
     ids = memory.remember_many(
         [
             memory.MemoryDraft(HERE, "semantic", said, trust=trust)
-            for trust in ("unverified", "verified")
+            for trust in sorted(("unverified", "verified"), key=said_later.__eq__)
         ]
     )
     Memory.objects.filter(pk__in=ids).update(recorded_at=F("recorded_at") - timedelta(days=2))
     report = memory.prune(HERE, rows_max=41)
-    assert report.pruned == (Move(min(ids), "cold", "a later one says it again"),)
+    lesser = Memory.objects.get(pk__in=ids, trust="unverified").pk
+    assert report.pruned == (Move(lesser, "cold", "another one says it too"),)
+
+
+def test_of_what_is_as_trusted_the_latest_stays(rows: list[int]) -> None:
+    texts = [f"The staging database of billing ran out of disk{end}" for end in ("", " again")]
+    ids = memory.remember_many([memory.MemoryDraft(HERE, "semantic", text) for text in texts])
+    Memory.objects.filter(pk__in=ids).update(recorded_at=F("recorded_at") - timedelta(days=2))
+    assert moved(memory.prune(HERE, rows_max=41)) == [min(ids)]
+
+
+def test_of_rows_that_are_alike_the_verified_one_stays(rows: list[int]) -> None:
+    """The first would go, as the oldest."""
+    Memory.objects.filter(pk=rows[0]).update(trust="verified")
+    assert moved(memory.prune(HERE, rows_max=39)) == [rows[1]]
 
 
 def test_other_namespaces_are_left_alone(rows: list[int]) -> None:

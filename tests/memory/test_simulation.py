@@ -23,6 +23,13 @@ def test_the_same_seed_says_the_same_and_two_in_five_events_are_repeats() -> Non
     ]
 
 
+def test_neither_its_kind_nor_its_trust_gives_away_what_was_planted() -> None:
+    events = list(World(7, START, 2000).day(0))
+    for trait in ({"kind": "decision"}, {"trust": "verified"}):
+        like = [e for e in events if all(getattr(e.draft, k) == v for k, v in trait.items())]
+        assert len(like) > 3 * sum(e.planted is not None for e in like) > 0
+
+
 @pytest.mark.django_db(transaction=True)
 def test_three_days_within_a_budget_with_processes_killed_in_between(settings: Any) -> None:
     settings.AGENTSYS = replace(settings.AGENTSYS, embedder="hashing")
