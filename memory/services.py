@@ -60,7 +60,9 @@ from memory.quarantine import (
     NotQuarantined,
     quarantine_list,
     quarantine_reject,
+    quarantine_reject_all,
     quarantine_release,
+    quarantine_release_all,
     release_verified,
 )
 from memory.recall import recall
@@ -134,7 +136,9 @@ __all__ = [
     "prune_all",
     "quarantine_list",
     "quarantine_reject",
+    "quarantine_reject_all",
     "quarantine_release",
+    "quarantine_release_all",
     "recall",
     "release_verified",
     "remember",
