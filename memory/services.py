@@ -37,6 +37,7 @@ from memory.importing import ImportReport, memories_import
 from memory.judging import judge
 from memory.maintaining import maintain
 from memory.models import Chunk, Memory
+from memory.naming import batch_named, namespace_named
 from memory.playbooks import (
     playbook_get,
     playbook_result,
@@ -99,6 +100,7 @@ __all__ = [
     "Standing",
     "TooLittleTrust",
     "audit",
+    "batch_named",
     "blackboard_drop",
     "blackboard_get",
     "blackboard_promote",
@@ -117,6 +119,7 @@ __all__ = [
     "maintain",
     "memories_export",
     "memories_import",
+    "namespace_named",
     "pin",
     "playbook_activate",
     "playbook_get",

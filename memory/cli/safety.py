@@ -53,7 +53,7 @@ def do_quarantine(say: Speech, options: Options) -> None:
 
 
 def _waiting(say: Speech, namespace: str | None) -> None:
-    rows = services.quarantine_list(namespace)
+    rows = services.quarantine_list(services.namespace_named(namespace) if namespace else None)
     if say.as_json:
         say.emit(rows)
         return
@@ -74,7 +74,10 @@ def do_rollback(say: Speech, options: Options) -> None:
         since=_moment(options["since"]),
     )
     report = services.rollback(
-        batch, by=getpass.getuser(), reason=options["reason"], dry_run=options["dry_run"]
+        services.batch_named(batch),
+        by=getpass.getuser(),
+        reason=options["reason"],
+        dry_run=options["dry_run"],
     )
     if say.as_json:
         say.emit(asdict(report))
