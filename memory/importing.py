@@ -13,7 +13,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, count
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +35,24 @@ from memory.domain.transfer import (
 from memory.models import LAYERS, TRUST, Memory
 from memory.recall import source_of
 from memory.store import check
+from memory.truth import Told, noticed
 
 PROBLEMS_MAX = 20
 ROWS_AT_ONCE = 500
 INDEX_AT_ONCE = 2_000
+NOTICED_AT_ONCE = 200
+TOLD = (
+    "pk",
+    "namespace",
+    "actor",
+    "trust",
+    "occurred_at",
+    "seq",
+    "text",
+    "layer",
+    "state",
+    "level",
+)
 TRIES = 5  # of one insert, when others say the same meanwhile
 DIGEST_FACTS = ("of", "period", "parts", "counts", "words", "method", "quotes", "extract")
 
@@ -80,8 +94,9 @@ def memories_import(
         report = _written(path, namespace, checked, trusted=trusted)
         if dry_run:
             transaction.set_rollback(True)
-    if not dry_run:
+    if report.added and not dry_run:
         _index(report.added, tell)
+        _notice(namespace, checked.batch)
     return report if not dry_run else ImportReport(**{**_dict(report), "dry_run": True})
 
 
@@ -93,6 +108,15 @@ def _index(added: int, tell: Callable[[str], None] | None) -> None:
         if tell is not None and added > INDEX_AT_ONCE:
             left = (time.monotonic() - began) / done * max(added - done, 0)
             tell(f"{done:,} of {added:,} can be found, {left:.0f} s to go")
+
+
+def _notice(namespace: str, batch: str) -> None:
+    """Facts, updates and contradictions are read again, in the order in which things were said."""
+    rows = Memory.objects.filter(namespace=namespace, batch=batch, state="live", level=0)
+    told = rows.order_by("occurred_at", "seq", "pk").values_list(*TOLD).iterator(chunk_size=2000)
+    while some := [Told(*row) for row in islice(told, NOTICED_AT_ONCE)]:
+        with transaction.atomic():
+            noticed(some)
 
 
 def _dict(report: ImportReport) -> dict[str, Any]:

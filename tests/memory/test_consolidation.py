@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from agentsys.gateway.scripted import scripted
+from agentsys.gateway.scripted import Turn, scripted
 from agentsys.kernel import crashpoints
 from memory import services as memory
 from memory.domain.digests import Line, chosen, lines_of, month_of, text_of, unfaithful, without
@@ -259,7 +259,7 @@ def test_what_is_removed_while_a_digest_is_written_is_in_none(
             memory.forget_subject(HERE, "Mallory", by="ann", reason="asked to")
 
     settings.AGENTSYS = replace(settings.AGENTSYS, digest_model="scripted:digests")
-    scripted("digests", []).turns = Meanwhile(turn, remove)
+    scripted("digests", []).turns = cast("list[Turn]", Meanwhile(turn, remove))
     memory.consolidate(HERE, until=START + timedelta(days=9))
     memory.consolidate(HERE, until=START + timedelta(days=9))
     held = Memory.objects.filter(level__gt=0).exclude(state__in=("gone", "quarantined"))

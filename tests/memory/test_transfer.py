@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from agentsys.kernel.errors import BadInput, NoSuchName
 from memory import services as memory
 from memory.domain.digests import lines_of as quotes_of
-from memory.models import Chunk, Memory
+from memory.models import Chunk, Fact, Link, Memory
 from memory.versions import PRUNE, bury
 
 pytestmark = pytest.mark.django_db
@@ -274,3 +274,25 @@ def test_a_digest_of_a_time_that_has_one_gets_another_number(
         "provenance__period", flat=True
     )
     assert sorted(periods) == ["2026-01-05 standup", "2026-01-05 standup #2", "2026-01-06 standup"]
+
+
+def test_what_was_known_of_imported_memories_is_known_again(tmp_path: Path) -> None:
+    for text in (
+        "I built a Flask app for the plant",
+        "I have never used Flask",
+        "The deadline of the audit is 12 May",
+    ):
+        memory.remember("project-1", "semantic", text, actor="ann")
+    before = [kind for kind, _, _ in links("project-1")]
+    assert before
+    memory.memories_import(exported("project-1", tmp_path), "project-2")
+    assert [kind for kind, _, _ in links("project-2")] == before
+    facts = Fact.objects.filter(namespace="project-2", functional=True)
+    assert list(facts.values_list("value", flat=True)) == list(
+        Fact.objects.filter(namespace="project-1", functional=True).values_list("value", flat=True)
+    )
+
+
+def links(namespace: str) -> list[tuple[str, str, str]]:
+    rows = Link.objects.filter(namespace=namespace).order_by("pk")
+    return list(rows.values_list("kind", "older__text", "newer__text"))
