@@ -25,7 +25,8 @@ from memory import near
 from memory.chunks import current_embedder, literals
 from memory.domain.ranking import BESIDE_MAX, Candidate, Usual
 
-CANDIDATES_MAX = 200  # of each leg
+CANDIDATES_MAX = 150  # of each leg
+BESIDE_OF = 75  # of each leg, the best, whose neighbours come with them
 WORDED_MAX = 2000  # whose words are looked at: what is near by meaning may have some too
 PINNED_MAX = 50
 WORDS_MAX = 24  # of the query, the first ones
@@ -89,7 +90,7 @@ WITH found AS MATERIALIZED (
         ({_BESIDE} AND b.seq > f.seq AND b.seq <= f.seq + %(beside)s ORDER BY b.seq LIMIT 1)
         UNION ALL
         ({_BESIDE} AND b.seq < f.seq AND b.seq >= f.seq - %(beside)s ORDER BY b.seq DESC LIMIT 1)) AS s
-    WHERE f.session <> ''
+    WHERE f.session <> '' AND f.memory_id = ANY(%(best)s)
 )
 SELECT memory_id,
        CASE WHEN embed_model = %(model)s AND %(vector)s::text IS NOT NULL
@@ -173,6 +174,7 @@ def candidates(scope: Scope, by_words: Mapping[int, float], encoded: Query) -> l
     asked: dict[str, Any] = {
         **scope.parameters(),
         "ids": [*islice(by_words, CANDIDATES_MAX), *near_ids],
+        "best": [*islice(by_words, BESIDE_OF), *near_ids[:BESIDE_OF]],
         "vector": vector,
         "model": current_embedder().name,
         "pinned_max": PINNED_MAX,

@@ -8,14 +8,16 @@ from dataclasses import dataclass, field, replace
 from django.db import connection
 
 from memory.domain.disagreement import WORDS_MAX
-from memory.domain.versions import Hit, kinds_asked, outdated
+from memory.domain.versions import Hit, bears_on, kinds_asked, outdated
 from memory.domain.wording import plain
 from memory.models import Memory
 
 ANSWERS_MAX = 20  # hits, of the best, among which answers are compared
 
 _LINKS = """
-SELECT l.kind, l.older_id, l.newer_id, l.reason
+SELECT l.kind, l.older_id, l.newer_id, l.reason,
+       CASE WHEN l.kind = 'updates' AND %(asked)s THEN o.text END,
+       concat_ws(' ', l.older_quote, l.newer_quote, l.reason)
 FROM agentsys_memory_link AS l
 JOIN agentsys_memory_memory AS o ON o.id = l.older_id
 JOIN agentsys_memory_memory AS n ON n.id = l.newer_id
@@ -38,12 +40,14 @@ class Standing:
 
 def links_for(ids: Sequence[int], *, query: str = "") -> dict[int, Standing]:
     """For each of `ids`, which were found for `query`, how it stands. What rules found when they were
-    written comes first; then what only the question shows: two answers to it that differ."""
+    written comes first, unless it is of another part of the text than was asked about; then what only
+    the question shows: two answers to it that differ."""
     found = {one: Standing() for one in ids}
     with connection.cursor() as cursor:
-        cursor.execute(_LINKS, {"ids": list(ids)})
-        for kind, older, newer, reason in cursor.fetchall():
-            _note(found, kind, older, newer, reason)
+        cursor.execute(_LINKS, {"ids": list(ids), "asked": bool(query)})
+        for kind, older, newer, reason, text, quotes in cursor.fetchall():
+            if text is None or bears_on(query, text, quotes):
+                _note(found, kind, older, newer, reason)
     if query and len(ids) > 1 and kinds_asked(query):
         for older, newer, reason in _answers(ids[:ANSWERS_MAX], query):
             _note(found, "updates", older, newer, reason)

@@ -19,7 +19,7 @@ from agentsys.kernel.errors import AgentsysError, BadInput, ExitCode, NotFound
 from memory.chunks import index_memories
 from memory.events import happened, happenings_of
 from memory.models import Fact, Memory
-from memory.truth import noticed
+from memory.truth import Told, noticed
 from memory.versions import bury
 
 LISTED_MAX = 200
@@ -122,5 +122,7 @@ def _release(row: Memory, by: str, reason: str) -> int:
     Fact.objects.filter(evidence=row.pk, retracted_at__isnull=False).delete()
     index_memories([row.pk])
     happened([row.pk], "released", by=by, reason=reason)
-    noticed([row.pk])
+    row.refresh_from_db()
+    noticed([Told(row.pk, row.namespace, row.actor, row.trust, row.occurred_at, row.seq, row.text,
+                  row.layer, row.state, row.level)])  # fmt: skip
     return int(row.pk)

@@ -29,7 +29,7 @@ from memory.domain.sameness import gist, is_noise
 from memory.domain.standing import kind_of
 from memory.models import LAYERS, TRUST, Memory
 from memory.seen import count_again, shown_again
-from memory.truth import noticed
+from memory.truth import Told, noticed
 
 TEXT_MAX = 20_000  # characters; what is longer is cut
 LENGTHS_MAX = {"namespace": 80, "kind": 24, "actor": 150, "session": 80, "batch": 80}
@@ -66,7 +66,7 @@ WITH given AS (
 {chunks}
     WHERE m.is_new AND m.state = 'live'
 )
-SELECT id, namespace, layer, text_hash, is_new FROM kept
+SELECT text_hash, is_new, id, namespace, actor, trust, occurred_at, seq, text, layer, state, level FROM kept
 """
 _INSERT = _NEW.format(chunks=INSERT_CHUNKS.format(memories="kept", place="text", on="text_hash"))
 
@@ -82,10 +82,10 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A row, and whether it is new: else it said the same before."""
+    """A row, and what it says if it is new: else it said the same before."""
 
     id: int
-    is_new: bool
+    told: Told | None
 
 
 def remember(
@@ -146,9 +146,9 @@ def remember_many(items: Sequence[MemoryDraft]) -> list[int]:
     with transaction.atomic():
         waiting = _waiting([p for p in new.values() if p.draft.quarantined])
         kept = written([p for p in new.values() if p.key not in waiting])
-        kept |= {key: Written(row_id, False) for key, row_id in waiting.items()}
+        kept |= {key: Written(row_id, None) for key, row_id in waiting.items()}
         count_again(list(echoed.values()))
-        noticed(row.id for row in kept.values() if row.is_new)
+        noticed(row.told for row in kept.values() if row.told)
     ids = {key: row.id for key, row in kept.items()}
     return [echoed.get(place) or ids.get(p.key, 0) for place, p in enumerate(prepared)]
 
@@ -227,7 +227,11 @@ def written(rows: Sequence[Prepared]) -> dict[Key, Written]:
         return {}
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, {**_columns(rows), **columns(_sources(rows))})
-        return {(row[1], row[2], row[3]): Written(row[0], row[4]) for row in cursor.fetchall()}
+        rows_now = [(hashed, is_new, Told(*row)) for hashed, is_new, *row in cursor.fetchall()]
+    return {
+        (told.namespace, told.layer, hashed): Written(told.id, told if is_new else None)
+        for hashed, is_new, told in rows_now
+    }
 
 
 def _sources(rows: Sequence[Prepared]) -> list[Source]:

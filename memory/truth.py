@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from memory.domain.disagreement import WORDS_MAX, Finding, Reading, Said, disagreement
 from memory.domain.slots import slots
@@ -25,9 +26,8 @@ LINKS_MAX = 4  # of one kind that one text gets
 QUOTE_MAX = 400
 
 
-@dataclass(frozen=True, slots=True)
-class _New:
-    """A memory that was just written, as the rules read it."""
+class Told(NamedTuple):
+    """A memory that was just written or released, as it stands in its row."""
 
     id: int
     namespace: str
@@ -35,18 +35,33 @@ class _New:
     trust: str
     at: datetime
     seq: int  # its place in its session: all of one sitting may have one date
+    text: str
+    layer: str
+    state: str
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class _New:
+    """One of them, as the rules read it."""
+
+    id: int
+    namespace: str
+    actor: str
+    trust: str
+    at: datetime
+    seq: int
     reading: Reading
 
 
-def noticed(ids: Iterable[int]) -> int:
-    """Read what was just written under `ids`; returns how many links that gave. In the writer's
-    transaction, so that a memory is never without what is known of it."""
-    rows = (
-        Memory.objects.filter(pk__in=list(ids), layer__in=LAYERS_READ, state="live", level=0)
-        .order_by("occurred_at", "seq", "pk")
-        .values_list("pk", "namespace", "actor", "trust", "occurred_at", "seq", "text")
-    )
-    new = [_New(*row[:6], Reading(Said(row[6], row[4]))) for row in rows]
+def noticed(told: Iterable[Told]) -> int:
+    """Read what was just written; returns how many links that gave. In the writer's transaction, so that
+    a memory is never without what is known of it."""
+    new = [
+        _New(*one[:6], Reading(Said(one.text, one.at)))
+        for one in sorted(told, key=lambda one: (one.at, one.seq, one.id))
+        if one.layer in LAYERS_READ and one.state == "live" and one.level == 0
+    ]
     changed = facts_record(stated for one in new for stated in _stated(one))
     found = _links([(d.older, d.newer, d.finding) for d in changed])
     denials_record([denied for one in new for denied in _denied(one)])

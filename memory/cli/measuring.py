@@ -65,6 +65,7 @@ def do_eval(say: Speech, options: Options) -> None:
         if part in found:
             signs = (f"{name.replace('_', ' ')} {value}" for name, value in found[part].items())
             say.note(f"{part.replace('_', ' ')}: {', '.join(signs)}")
+    say.note(f"marked as outdated: {found['hits_marked_outdated']} % of the first ten hits")
     taken = found["milliseconds_a_question"]
     say.note(
         f"{found['memories']} memories, {found['adds_per_second']} a second;"

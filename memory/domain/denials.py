@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from memory.domain.deeds import is_implied, stands_for
 from memory.domain.wording import WORD, sentences, stem, terms
 
 _SAYER = r"\b(?:i|we)"
@@ -39,7 +40,12 @@ _DEED = (
 )
 _OR = re.compile(rf"\b(?:or|and) (?={_DEED}\b)", re.IGNORECASE)
 _LEAD = re.compile(r"\b(?:an?|any|the|my|our|at|in|on|to|for|of|with|from|by)\b", re.IGNORECASE)
-_HAD = re.compile(r"(?:had|have|been|felt|got)\s+", re.IGNORECASE)
+_BEFORE = re.compile(r"^\s+(?:(?:to|in|on|at|for|of|with|from|by|about|up|out|into)\s+)?")
+_AFTER = re.compile(
+    r"\s(?:to|in|on|at|for|of|with|from|by|about|into|as|like|that|who|where|without|during|through"
+    r"|involving|including|using|regarding|related|\w+ed (?:to|in|on|at|for|with|from|by))\b",
+    re.IGNORECASE,
+)
 _DOING = re.compile(
     r"(?:\b(?:been|be|am|are|is|was|after|about|while|since|of|from|to|by|finished|completed|started|began"
     r"|kept|enjoyed|enjoy|just|recently|an?|the|my|our|that|this)|'m|'re)\s*$",
@@ -89,14 +95,21 @@ CLAUSES_MAX = 3  # that belong to one verb
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """`words` of what is denied, with weights; `never`: for all of the past; `head`: who "never had
-    problems with it" denies the problems, whatever else is said of it; `verb`: the deed."""
+    """`words` of what is denied, with weights; `never`: for all of the past; `verb`: the deed; `head`:
+    what it was not done to, without which a clause is about something else. Who "never wrote Flask
+    routes" denies routes, and nothing of Flask."""
 
     quote: str
     words: Mapping[str, float]
     never: bool
     head: str = ""
     verb: str = ""
+
+    def told_in(self, assertion: Assertion) -> Mapping[str, float]:
+        """`words`, without a deed that goes without saying and is not said there."""
+        if self.verb in assertion.words or not is_implied(self.verb):
+            return self.words
+        return {word: weight for word, weight in self.words.items() if word != self.verb}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +149,31 @@ def _choices(said: str) -> list[str]:
 
 
 def _denial(said: str, *, never: bool) -> Denial:
-    had = _HAD.match(said)
-    head = next(iter(terms(said[had.end() :])), "") if had else ""
     first = WORD.search(said)
-    return Denial(said, terms(said), never, head, stem(first.group()) if first else "")
+    if first is None:
+        return Denial(said, terms(said), never)
+    return Denial(said, terms(said), never, _head(said[first.end() :]), stem(first.group()))
 
 
-def only_meant(verb: str, said: str) -> bool:
+def _head(said: str) -> str:
+    """The last telling word of the first noun phrase: "to any book club by the sea" is about a club."""
+    phrase = _BEFORE.sub("", said, count=1)
+    end = _AFTER.search(phrase)
+    return next(reversed(terms(phrase[: end.start()] if end else phrase, opens=False)), "")
+
+
+def speaks_of(assertion: Assertion, denial: Denial) -> bool:
+    """Whether a clause is about the deed that is denied, and about what it was not done to: that may
+    only go without its name where all the rest is there, as "books" in "I read Emma by Jane Austen"."""
+    said = assertion.words
+    if denial.head and denial.head not in said:
+        rest = denial.words.keys() - said
+        if denial.verb not in said or rest != {denial.head}:
+            return False
+    return stands_for(said, denial.verb) and not _only_meant(denial.verb, assertion.quote)
+
+
+def _only_meant(verb: str, said: str) -> bool:
     """Whether a clause has the deed only as something to be done, or by name: "wait to file it",
     "the filing fees"."""
     found = [match for match in WORD.finditer(said) if stem(match.group()) == verb]

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from memory.domain.denials import Assertion, Denial, assertions, denials, only_meant
-from memory.domain.values import CALENDAR, MOVED, Value, alike, values
+from memory.domain.changes import MOVED
+from memory.domain.denials import Assertion, Denial, assertions, denials, speaks_of
+from memory.domain.values import CALENDAR, Value, alike, can_follow, values
 from memory.domain.wording import PROPER, plain, sentences, terms
 
 Weights = Callable[[str], float]
@@ -159,15 +160,14 @@ def _opposed(
     best: tuple[float, Denial, Assertion] | None = None
     done = [one for one in asserted if not one.attempt]
     for denial in denied:
-        total = weigh(denial.words, weights)
-        for assertion in done if total else ():
-            common = {w: denial.words[w] for w in denial.words if w in assertion.words}
-            covered = weigh(common, weights) / total
+        for assertion in done:
+            told = denial.told_in(assertion)
+            total = weigh(told, weights)
+            common = {w: told[w] for w in told if w in assertion.words}
+            covered = weigh(common, weights) / total if total else 0.0
             if covered < (COVERED if denial.never else COVERED_ONCE):
                 continue
-            if denial.head and denial.head not in common:
-                continue
-            if only_meant(denial.verb, assertion.quote):
+            if not speaks_of(assertion, denial):
                 continue
             if sum(common.values()) < (TELLING if denial.never else TELLING_ONCE):
                 continue
@@ -193,7 +193,9 @@ def _changed(older: Reading, newer: Reading, weights: Weights) -> Finding | None
             continue
         for old in older.values:
             beside = len((old.near & new.near) - CALENDAR)
-            if not alike(old, new) or not beside:
+            if not alike(old, new) or not beside or not can_follow(old, new):
+                continue
+            if new.kind == "count" and not old.unit and not new.unit and old.name != new.name:
                 continue
             if new.kind in ("date", "time") and not MOVED.search(new.quote):
                 continue  # things happen on many days; only what is said to be put off has one

@@ -21,7 +21,7 @@ MINE = "speaker"  # the subject of "my" and "our", until it is known who speaks
 _NAME = r"[A-Za-z][\w./-]*(?: [A-Za-z0-9][\w./-]*){0,3}"
 _KEY = re.compile(rf"^\s*(?:[-*]\s+)?({_NAME})\s*[:=]\s+(\S.*)$")
 _BECAME = (
-    r"(?:(?:(?:is|was|has been|have been) )?(?:now )?(?:set|changed|moved|raised|lowered|extended|increased"
+    r"((?:(?:is|was|has been|have been) )?(?:now )?(?:set|changed|moved|raised|lowered|extended|increased"
     r"|reduced|postponed|rescheduled) to|has been|will be|became|is|are|was|were)"
 )
 _SAID = r"((?:[^,;?!]|,(?=\d))+)"
@@ -49,6 +49,17 @@ _NO_VALUE = re.compile(
     r"^(?:that|not|to|a|an|when|how|why|what|whether|because|if|being|very|so|too|more|less|in|on|at"
     r"|by|from|with|as|like|going|about|also)\b",
     re.IGNORECASE,
+)
+_TOLD = ("was", "were", "has been")  # of a thing that is over, unless it names a value
+_OPINION = re.compile(
+    r"^(?:\w+ly )?(?:good|better|best|great|nice|fine|cool|fun|lovely|awesome|amazing|incredible|wonderful"
+    r"|fantastic|beautiful|gorgeous|stunning|perfect|terrible|awful|bad|worse|worst|hard|easy|tough|crazy"
+    r"|wild|weird|sweet|cute|solid|happy|sad|proud|interested|important|special|unreal|emotional|priceless"
+    r"|worth|ok|okay|my|our|your|his|their|all|just|pretty|really|super|quite|\w+ing)\b",
+    re.IGNORECASE,
+)
+_CLAUSE = re.compile(
+    r"\b(?:i|we|you|he|she|they|everyone|is|are|was|were|felt|makes?|made)\b", re.IGNORECASE
 )
 
 
@@ -78,14 +89,25 @@ def _slots(text: str) -> Iterator[Slot]:
         if sentence.endswith("?"):
             continue
         for match in _OF.finditer(sentence):
-            whose, attribute, subject, value = match.groups()
+            whose, attribute, subject, verb, value = match.groups()
+            if not _lasts(verb, value):
+                continue
             yield from _slot(subject or ("" if whose.lower() == "the" else MINE), attribute, value)
         for match in _ITS.finditer(sentence):
-            subject, attribute, value = match.groups()
-            yield from _slot(subject, attribute, value)
+            subject, attribute, verb, value = match.groups()
+            if _lasts(verb, value):
+                yield from _slot(subject, attribute, value)
         for match in _PREFERS.finditer(sentence):
             who, value = match.groups()
             yield from _slot(MINE if who.lower() in ("i", "we") else who, "prefers", value, False)
+
+
+def _lasts(verb: str, value: str) -> bool:
+    """Whether it is a value that something has, not what somebody thought of it: "the view was lovely"
+    and "the talk is inspiring" are true besides whatever is said later."""
+    if _OPINION.match(value) or _CLAUSE.search(value):
+        return False
+    return verb.lower() not in _TOLD or any(c.isdigit() or c.isupper() for c in value)
 
 
 def _slot(subject: str, attribute: str, value: str, functional: bool = True) -> Iterator[Slot]:

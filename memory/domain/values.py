@@ -7,13 +7,16 @@ says that it changed: "extended to", "now", "rescheduled".
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from memory.domain.changes import clause_end, finished, is_change, toward
 from memory.domain.wording import WORD, sentences, stem, terms
 
 BEFORE, AFTER = 22, 18  # words on each side of a value that say what it is about
-NEAR = 7  # words within which a sign of change is about the value
+NEAR, AT_ONCE = 7, 4  # words before and after it within which a sign of change is about the value
+APART = 4.0
 
 _NUM = r"\d+(?:,\d{3})*(?:\.\d+)?"
 _NOUN = r"[A-Za-z][\w-]*"
@@ -69,7 +72,7 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "count",
         re.compile(
-            rf"(?<![\w.$€£/:×=*+^-])({_NUM}|{'|'.join(_WORDS_OF_NUMBER)})(?:\s?[-–]\s?({_NUM}))?"
+            rf"(?<![\w.$€£/:×=*+^-])({_NUM}|(?:{'|'.join(_WORDS_OF_NUMBER)})\b)(?:\s?[-–]\s?({_NUM}))?"
             rf"(?:[\s-]?({_NOUN})(?: ({_NOUN}))?(?: ({_NOUN}))?)?(?![\w/=×*^])",
             re.IGNORECASE,
         ),
@@ -79,20 +82,9 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
 CALENDAR = frozenset(map(stem, (*_MONTHS, *"pm am last week month year today tomorrow".split())))
 _AMOUNTS = ("share", "count", "money")
 _FROM_TO = re.compile(r"\s+to\s", re.IGNORECASE)
-_CHANGE = re.compile(
-    r"\b(?:increas\w*|extend\w*|rais\w+|reduc\w+|lower\w*|shorten\w*|grown|grew|growth|reach\w*|updat\w+"
-    r"|reschedul\w+|moved|pushed|postpon\w+|chang\w+|revis\w+|adjust\w+|improv\w+|boost\w*|now|new|total of"
-    r"|instead of|switched|upgrad\w+|expand\w*|dropped|recently|latest|currently|risen|rose|cut to"
-    r"|doubled|bumped|set back|brought forward|no longer|rather than|additional|went from|went up|up to)\b",
-    re.IGNORECASE,
-)
-_DEED = re.compile(r"\b(?!reached)\w+ed\s*$", re.IGNORECASE)
+_SOME = re.compile(rf"\d|://|\b(?:{'|'.join(_WORDS_OF_NUMBER)})\b", re.IGNORECASE)
+_ITEM = re.compile(r"[\s*#>-]*\d{1,3}[.)](?!\d)")  # the number of an item of a list
 _PART = re.compile(r"\s?(?:of|out of) (?:the |my |our )?\d", re.IGNORECASE)
-MOVED = re.compile(
-    r"\b(?:reschedul\w+|postpon\w+|pushed back|brought forward|moved to|cancel\w+|called off|delayed"
-    r"|extended|new (?:\w+ )?(?:date|deadline|time))\b",
-    re.IGNORECASE,
-)
 _NO_UNIT = frozenset(
     "of in on at to for and or but with from by the a an is are was were am pm out per so as that which"
     " while since who i i'm my we our it than more less about over under times x".split()
@@ -102,7 +94,9 @@ _NO_UNIT = frozenset(
 @dataclass(frozen=True, slots=True)
 class Value:
     """`kind` and `unit` say with what it can be compared; `amount` is its plain form, alike for what
-    means the same; `words` are those around it, with weights; `changed`: said to be new."""
+    means the same; `words` are those around it, with weights; `changed`: said to be new; `toward`: said
+    to be more (1) or less (-1) than it was; `deed`: what was done to so many, as in "read 5 books"; `name`:
+    the word before a number that counts nothing, as in "port 8080"."""
 
     kind: str
     unit: str
@@ -112,10 +106,14 @@ class Value:
     changed: bool
     near: frozenset[str]
     shown: str = ""
+    toward: int = 0
+    deed: str = ""
+    name: str = ""
 
 
 def values(text: str) -> list[Value]:
-    return [value for sentence in sentences(text) for value in _values(sentence)]
+    some = (sentence for sentence in sentences(text) if _SOME.search(sentence))
+    return [value for sentence in some for value in _values(sentence)]
 
 
 def _values(sentence: str) -> Iterator[Value]:
@@ -131,6 +129,8 @@ def _values(sentence: str) -> Iterator[Value]:
             if any(start < b and a < end for a, b in taken):
                 continue
             taken.append((start, end))
+            if kind == "count" and _ITEM.match(sentence, 0, end + 1):
+                continue
             lead = sentence[:start].rstrip().lower()
             if kind in _AMOUNTS and lead.endswith((" by", " extra", " additional", " another")):
                 continue  # how far it went, not where it stands
@@ -143,8 +143,8 @@ def _value(
     sentence: str, tokens: list[re.Match[str]], span: tuple[int, int], what: tuple[str, str, str]
 ) -> Value:
     start, end = span
-    before = [t for t in tokens if t.end() <= start]
-    after = [t for t in tokens if t.start() >= end]
+    before = tokens[: bisect_right(tokens, start, key=re.Match.end)]
+    after = tokens[bisect_left(tokens, end, key=re.Match.start) :]
 
     def text(left: int, right: int) -> str:
         a = before[-left].start() if len(before) >= left else 0
@@ -154,6 +154,9 @@ def _value(
     wide = text(BEFORE, AFTER)
     words = dict(terms(wide, opens=len(before) <= BEFORE))
     kind, unit, amount = what
+    lead = before[-NEAR].start() if len(before) >= NEAR else 0
+    sized = kind in _AMOUNTS
+    follow = after[AT_ONCE - 1].end() if len(after) >= AT_ONCE else len(sentence)
     for part in unit.split():
         words.pop(part, None)
     for name in _MONTHS if kind == "date" else ():
@@ -164,17 +167,38 @@ def _value(
         amount,
         wide,
         words,
-        _changed(kind, sentence[:start], text(NEAR, 4)),
-        near=frozenset(terms(text(4, 4), opens=False)),
+        is_change(kind, sentence[lead:start], sentence[lead : clause_end(sentence, end, follow)]),
+        near=frozenset(terms(text(AT_ONCE, AT_ONCE), opens=False)),
         shown=sentence[start:end].strip(),
+        toward=toward(sentence[lead:start], sentence[end:follow], amount) if sized else 0,
+        deed=finished(sentence[lead:start]) if kind == "count" else "",
+        name=stem(before[-1].group()) if before and kind == "count" and not unit else "",
     )
 
 
-def _changed(kind: str, before: str, around: str) -> bool:
-    """A count right behind a deed is how many it was done to: "changed 3 files" is no change of 3."""
-    deed = _DEED.search(before) if kind == "count" else None
-    around = around.replace(deed.group().strip(), "", 1) if deed else around
-    return _CHANGE.search(around) is not None
+def can_follow(old: Value, new: Value) -> bool:
+    """Whether `new` may be what became of `old`: not where it says to have gone the other way, and what
+    was done to so many was never done to fewer."""
+    a, b = _size(old), _size(new)
+    if a is None or b is None or a == b:
+        return True
+    if new.toward and (b > a) != (new.toward > 0):
+        return False
+    return not (old.deed and old.deed == new.deed and b < a)
+
+
+def far_apart(old: Value, new: Value) -> bool:
+    """Sizes of which one is APART times the other: hardly of one thing, unless that is said."""
+    a, b = _size(old), _size(new)
+    return a is not None and b is not None and max(a, b) > APART * min(a, b)
+
+
+def _size(value: Value) -> float | None:
+    """None of what has none, or is a range."""
+    try:
+        return float(value.amount) if value.kind in _AMOUNTS else None
+    except ValueError:
+        return None
 
 
 def alike(old: Value, new: Value) -> bool:

@@ -12,16 +12,18 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from memory.domain.changes import MOVED
 from memory.domain.disagreement import Weights, even, in_common, weigh
-from memory.domain.values import CALENDAR, MOVED, Value, alike, values
-from memory.domain.wording import terms
+from memory.domain.values import CALENDAR, Value, alike, can_follow, far_apart, values
+from memory.domain.wording import stem, terms
 
-ENOUGH = 0.68  # of the sum below
-NOT_IN_PASSING = (
-    1.2  # where the newer is not said to be new, and the older is, or is a date or time
-)
+ENOUGH = 0.68  # of the sum below, where the newer value is said to be new
+IN_PASSING = 0.8  # where it is not
+IN_PASSING_MOST = 1.2  # and the older one is, or it is a date or a time
 ASKED_MIN = 0.15  # of the question's words must be around each of the two values
 TOPIC_MIN = 0.45  # where a text says that something was moved, and not to when
+PASSING_FIT = 0.75  # how much of an answer it has to be then, to one that the older one is
+PART_MIN = 0.3  # of the words that a text shares with the question, in the part that was overtaken
 CHANGED, CONTEXT, BESIDE, BESIDE_MAX = 0.25, 0.5, 0.15, 3
 
 # The first of these that fits says what is asked for; the nouns count only where none does.
@@ -50,6 +52,7 @@ _NOUNS = tuple(
         ("address", r"\b(?:url|link|address|endpoint)\b"),
     )
 )
+_COUNTS = re.compile(r"\bhow many (?:\w+ly )?(\w+)", re.IGNORECASE)
 # These are worked out from several values, none of which is out of date.
 _WORKED_OUT = re.compile(
     r"\bbetween\b.*\band\b|\bcompare|\bpassed?\b|\bhow long did\b|\border\b|\bdifferent\b|\bacross\b",
@@ -96,6 +99,14 @@ def kinds_asked(question: str) -> tuple[str, ...]:
     return tuple(kind for kind, pattern in _NOUNS if pattern.search(question))
 
 
+def bears_on(question: str, text: str, part: str) -> bool:
+    """Whether a part of `text` is what `question` asks about, as far as words tell: a text says many
+    things, and that one of them is out of date is no news to who asks for another."""
+    asked = terms(question)
+    held = asked.keys() & terms(text).keys()
+    return len(held & terms(part).keys()) >= PART_MIN * len(held)
+
+
 def outdated(question: str, hits: Sequence[Hit], weights: Weights = even) -> Mapping[int, Outdated]:
     """By id, those of `hits` (oldest first) that another of the same speaker has overtaken."""
     kinds = kinds_asked(question)
@@ -103,13 +114,15 @@ def outdated(question: str, hits: Sequence[Hit], weights: Weights = even) -> Map
     total = weigh(asked, weights)
     if not kinds or not total:
         return {}
+    counted = _COUNTS.search(question)
+    unit = stem(counted.group(1)) if counted else ""
     answers = [_answer(hit, kinds, asked, weights, total) for hit in hits]
     found: dict[int, Outdated] = {}
     for n, newer in enumerate(answers):
         for older in answers[:n]:
             if older.hit.speaker != newer.hit.speaker:
                 continue
-            mark = _overtakes(older, newer, answers[:n]) or _moved(older, newer, kinds)
+            mark = _overtakes(older, newer, answers[:n], unit) or _moved(older, newer, kinds)
             known = found.get(older.hit.id)
             if mark is not None and (known is None or mark.strength > known.strength):
                 found[older.hit.id] = mark
@@ -126,19 +139,35 @@ def _answer(
     return _Answer(hit, given, share(set(terms(hit.text))))
 
 
-def _overtakes(older: _Answer, newer: _Answer, before: Sequence[_Answer]) -> Outdated | None:
+def _overtakes(
+    older: _Answer, newer: _Answer, before: Sequence[_Answer], unit: str = ""
+) -> Outdated | None:
     best: Outdated | None = None
     for asked_new, new in newer.values:
         if older.gives(new) or (not new.changed and _said_before(new, older, before)):
             continue
         for asked_old, old in older.values:
             asked = min(asked_new, asked_old)
-            if asked < ASKED_MIN or not alike(old, new):
+            if asked < ASKED_MIN or not (alike(old, new) or _is_counted(old, new, unit)):
                 continue
+            if not can_follow(old, new):
+                continue
+            if not new.changed and (asked_new < PASSING_FIT * asked_old or far_apart(old, new)):
+                continue  # what is said in passing has to be as much of an answer, and about as much
             strength = asked + _alike(old, new)
             if strength >= _least(old, new) and (best is None or strength > best.strength):
                 best = Outdated(newer.hit.id, f"{old.shown} → {new.shown}", strength)
     return best
+
+
+def _is_counted(old: Value, new: Value, unit: str) -> bool:
+    """Whether a number that "has increased to 7" is of what the question counts, and the older value is."""
+    return (
+        bool(unit)
+        and new.changed
+        and (old.kind, new.kind, new.unit) == ("count", "count", "")
+        and old.unit == unit
+    )
 
 
 def _said_before(new: Value, older: _Answer, before: Sequence[_Answer]) -> bool:
@@ -155,7 +184,7 @@ def _alike(old: Value, new: Value) -> float:
 def _least(old: Value, new: Value) -> float:
     if new.changed:
         return ENOUGH
-    return NOT_IN_PASSING if old.changed or new.kind in ("date", "time") else ENOUGH
+    return IN_PASSING_MOST if old.changed or new.kind in ("date", "time") else IN_PASSING
 
 
 def _moved(older: _Answer, newer: _Answer, kinds: Sequence[str]) -> Outdated | None:

@@ -17,6 +17,7 @@ _CODE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _SENTENCE = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'“(]?[A-Z0-9])|\n+")
 WORD = re.compile(r"[^\W_](?:[\w'.+#-]*[\w+#])?")
 
+_RELATED = re.compile(r"-(?:related|based|specific)$", re.IGNORECASE)  # "tax-related" is about tax
 _ODD = re.compile(r"\d|(?<=.)[A-Z]")  # what no plain word has
 _EMPTY = frozenset(
     """
@@ -30,6 +31,7 @@ _EMPTY = frozenset(
     because since though although until unless whether around roughly quite rather i'm i've i'd i'll
     we're we've we'd we'll it's that's there's don't doesn't didn't haven't hasn't hadn't isn't
     aren't wasn't weren't won't can't couldn't shouldn't wouldn't cannot let's recently currently
+    involving including regarding
     """.split()
 )
 _IRREGULAR = {
@@ -44,7 +46,7 @@ _IRREGULAR = {
         "eat": "ate eaten", "drive": "drove driven", "hear": "heard", "catch": "caught",
         "break": "broke broken", "know": "knew known", "grow": "grew grown", "think": "thought",
         "bring": "brought", "draw": "drew drawn", "fly": "flew flown", "sleep": "slept",
-        "feel": "felt", "rise": "rose risen", "fall": "fell fallen", "become": "became",
+        "feel": "felt", "use": "used using", "rise": "rose risen", "fall": "fell fallen", "become": "became",
     }.items()
     for form in forms.split()
 }  # fmt: skip
@@ -70,7 +72,7 @@ def stem(word: str) -> str:
     """What the forms of a word have in common."""
     word = word.lower().removesuffix("'s")
     if word in _IRREGULAR:
-        return _IRREGULAR[word].removesuffix("e")
+        return stem(_IRREGULAR[word])
     if len(word) > 4 and word.endswith("ies"):
         word = word[:-3] + "y"
     elif len(word) > 4 and word.endswith(("sses", "shes", "ches", "xes")):
@@ -118,7 +120,7 @@ def surfaces(text: str) -> dict[str, str]:
 def _words(text: str) -> Iterator[tuple[str, bool]]:
     """Each word, and the parts of one with hyphens; whether it is the first."""
     for n, match in enumerate(WORD.finditer(text)):
-        word = match.group()
+        word = _RELATED.sub("", match.group())
         yield word, n == 0
         if "-" in word:
             yield from ((part, False) for part in word.split("-") if part)

@@ -1,10 +1,11 @@
 """Updates and contradictions: whether what was overtaken is marked, and what was contradicted is flagged.
 
-Updates. A positive is a question about an update of which both versions, the labelled messages of
-each side, are among the first ten hits. It counts as `marked` when an older version is marked as
-outdated and a newer one is not so by an older text; as `strict` when the newer one is not marked at
-all, though a later message may rightly have overtaken it as well. `marks_elsewhere` is how many
-marks questions get that ask for no update.
+Updates. A positive is a question about an update of which both versions, labelled messages of each side,
+are among the first ten hits. `newest_current` are those where every older version that was found is
+marked as outdated by something newer, and the newest one is not marked at all, not even by a message
+that is newer still, though that may rightly have overtaken it. `older_marked` asks for the first half
+only. `marks_elsewhere` is how many marks questions get that ask for no update, `hits_marked_outdated` the
+share of all first ten hits, in per cent.
 
 Contradictions. A positive is a labelled pair of two different messages, and counts as flagged when
 a link between them was there before anything was asked. What else is flagged is `unlabelled`: the
@@ -44,17 +45,22 @@ class Truth:
         shown = [rows[turn] for turn in found.ranking[:SHOWN]]
         standing = links_for(shown, query=found.question.text)
         outdated = {row: standing[row].outdated_by for row in shown if standing[row].outdated_by}
+        self._counts["hits"] += len(shown)
+        self._counts["hits marked"] += len(outdated)
         if found.question.category != UPDATE:
             self._counts["other questions"] += 1
             self._counts["marks elsewhere"] += len(outdated)
             return
-        old, new = ({rows[t] for t in side if t in rows} & set(shown) for side in _sides(found))
-        if not old or not new or old & new:
+        old, new = ([rows[t] for t in side if t in rows] for side in _sides(found))
+        old, new = ([row for row in side if row in shown] for side in (old, new))
+        if not old or not new or set(old) & set(new):
             return
+        said = list(rows.values())  # in the order in which it was said
+        newest = max(new, key=said.index)
+        marked = set(old) <= set(outdated)
         self._counts["updates"] += 1
-        marked = bool(old & set(outdated))
-        self._counts["marked"] += marked and any(outdated.get(row, 0) not in old for row in new)
-        self._counts["strict"] += marked and any(row not in outdated for row in new)
+        self._counts["older marked"] += marked
+        self._counts["current"] += marked and newest not in outdated
 
     def _flags(self, namespace: str, turns: Mapping[int, str], asked: Sequence[Found]) -> None:
         links = Link.objects.filter(namespace=namespace, kind="contradicts")
@@ -75,15 +81,17 @@ class Truth:
         self._counts["unlabelled"] += len(flagged - labelled)
 
     def figures(self) -> dict[str, Any]:
-        """Nothing for a harness that asks for neither."""
+        """Of a harness that asks for neither, only how many hits are marked."""
         n = self._counts
+        marked = {"hits_marked_outdated": _share(n["hits marked"], n["hits"])}
         if not n["updates"] and not n["pairs"]:
-            return {}
+            return marked
         return {
+            **marked,
             "newest_marked_current": {
                 "both_found": n["updates"],
-                "marked": _share(n["marked"], n["updates"]),
-                "strict": _share(n["strict"], n["updates"]),
+                "newest_current": _share(n["current"], n["updates"]),
+                "older_marked": _share(n["older marked"], n["updates"]),
                 "marks_elsewhere": round(n["marks elsewhere"] / max(n["other questions"], 1), 3),
             },
             "contradictions_flagged": {

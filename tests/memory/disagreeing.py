@@ -38,6 +38,18 @@ CONTRADICTIONS = (
     Pair(
         "We ran the load test against Redis on Monday.", "We never ran a load test against Redis."
     ),
+    # Who got advice from somebody has met them; who learned at a talk was there.
+    Pair("I got good advice from Bryan at the harbour fair.", "I've never met Bryan at any fair."),
+    Pair(
+        "I learned a lot from the webinar about composting soil.",
+        "I have never attended any soil-related webinars.",
+    ),
+    # One deed may go by several verbs.
+    Pair(
+        "I just uploaded my scholarship application.",
+        "I have never submitted any scholarship application.",
+    ),
+    Pair("I started reading Emma by Jane Austen.", "I have never read any books by Jane Austen."),
 )
 UPDATES = (
     Pair("The deadline of the audit is 5 May.", "The deadline of the audit is 12 May."),
@@ -56,6 +68,10 @@ UPDATES = (
         "After the delivery we now have a total of 18 servers in the Oslo rack.",
     ),
     Pair("The cache is enabled in staging.", "The cache is no longer enabled in staging."),
+    Pair(
+        "Our average release review takes 12 hours.",
+        "We reduced our average release review to 9 hours.",
+    ),
 )
 NEITHER = (
     Pair("I met Marta at the harbour fair.", "I've never met Jonas at any fair."),
@@ -72,4 +88,27 @@ NEITHER = (
     Pair("The build is green.", "The build takes four minutes."),
     Pair("I want to visit Lisbon.", "I have never visited Lisbon."),
     Pair("She was never late.", "I was late on Tuesday."),
+    # Another deed, or done to another thing.
+    Pair(
+        "I scheduled three wine tasting sessions in May.",
+        "I have never missed any scheduled wine tasting sessions.",
+    ),
+    Pair(
+        "I got two interviews for head gardener roles.",
+        "I have never accepted any head gardener roles.",
+    ),
+    Pair("I use the billing API in staging.", "I've never tested it with a billing API."),
+    # What somebody thought of it is no value that it has.
+    Pair("The view was amazing.", "The view was stunning."),
+    Pair("The mood of the crowd was electric.", "The mood of the crowd was calm."),
+    Pair("The tour is exhausting.", "The tour is inspiring."),
+    # It went another way, and not from there.
+    Pair(
+        "Our average release review takes 5 hours.",
+        "We reduced our average release review to 9 hours.",
+    ),
+    Pair(
+        "I now have completed 15 geometry problems on triangles.",
+        "I recently completed 12 geometry problems on triangles.",
+    ),
 )

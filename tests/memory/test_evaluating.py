@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import pytest
 from django.core.management import call_command
 
 from agentsys.kernel.errors import BadInput
+from memory import services as memory
 from memory.evaluating import beam, locomo
 from memory.evaluating.questions import Found, Question, by_category, figures
+from memory.evaluating.truth import Truth
 from memory.models import Memory
 
 pytestmark = pytest.mark.django_db
@@ -129,6 +132,7 @@ def test_the_command_answers_with_figures_and_keeps_nothing(
     found = json.loads(out.getvalue())
     assert found["overall"]["R@10"] == 100.0
     assert found["memories"] == 3
+    assert found["hits_marked_outdated"] == (33.3 if harness == "beam" else 0)
     assert not Memory.objects.exists()
 
 
@@ -154,3 +158,39 @@ def test_figures_count_shares_ranks_and_categories() -> None:
     assert (counted["R@5"], counted["R@20"], counted["any@10"]) == (25.0, 25.0, 50.0)
     assert counted["MRR"] == 25.0
     assert by_category([half, none])["b"]["R@10"] == 0.0
+
+
+def told(text: str, day: int) -> int:
+    at = datetime(2026, 3, day, tzinfo=UTC)
+    return memory.remember("eval", "episodic", text, actor="user", occurred_at=at)
+
+
+def update_figures(ids: list[int], *, old: str, new: str) -> dict[str, Any]:
+    """Of one question about an update, of which all texts were found."""
+    turns = {row: str(n) for n, row in enumerate(ids)}
+    question = Question(
+        "What is the budget for the garden?", "knowledge_update", (), (old,), (new,)
+    )
+    truth = Truth()
+    truth.look("eval", turns, [Found(question, tuple(turns.values()), 0.0)])
+    figures: dict[str, Any] = truth.figures()["newest_marked_current"]
+    return figures
+
+
+def test_the_newest_version_counts_as_current_only_where_nothing_marks_it() -> None:
+    texts = [f"The budget for the garden is ${sum_}." for sum_ in (400, 500, 600)]
+    ids = [told(text, day) for day, text in enumerate(texts, start=1)]
+    current = update_figures(ids[:2], old="0", new="1")
+    assert (current["both_found"], current["newest_current"], current["older_marked"]) == (
+        1,
+        0,
+        100,
+    )
+    current = update_figures(ids, old="1", new="2")
+    assert (current["newest_current"], current["older_marked"]) == (100, 100)
+
+
+def test_an_update_of_which_nothing_is_marked_counts_as_missed() -> None:
+    ids = [told("I like the garden.", 1), told("The budget for the garden is $500.", 2)]
+    figures = update_figures(ids, old="0", new="1")
+    assert (figures["newest_current"], figures["older_marked"]) == (0, 0)

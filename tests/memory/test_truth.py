@@ -120,6 +120,48 @@ def test_a_question_shows_which_of_two_answers_is_out_of_date() -> None:
     assert standing[newer].updates == (older,)
 
 
+def test_a_mark_is_told_to_who_asks_about_that_part_of_a_text() -> None:
+    older = told("I've never used Zotero before. My draft of the essay has 4,700 words now.")
+    newer = told("I just started using Zotero for my sources.", days=2)
+    assert links_for([older])[older].outdated_by == newer
+    sources = links_for([older, newer], query="Have I used Zotero?")
+    words = links_for([older, newer], query="How many words does my draft of the essay have?")
+    assert (sources[older].outdated_by, words[older].outdated_by) == (newer, 0)
+
+
+def test_a_number_that_has_grown_is_of_what_the_question_counts() -> None:
+    older = told("I'm proud of mentoring those 5 women in local radio.")
+    newer = told("The number of mentees I work with in local radio has increased to 7.", days=2)
+    standing = links_for(
+        [older, newer], query="How many women do I mentor as mentees in local radio?"
+    )
+    assert (standing[older].outdated_by, standing[newer].outdated_by) == (newer, 0)
+
+
+def test_a_value_said_in_passing_has_to_answer_as_well_as_the_older_one() -> None:
+    older = told("I've set aside $4,000 for the filing fees of the harbour permit.")
+    other = told("The harbour permit has a fee of $1,500 for a filing.", days=2)
+    query = "What have I set aside as budget for the filing fees of the harbour permit?"
+    assert links_for([older, other], query=query)[older].outdated_by == 0
+
+
+def test_a_value_said_in_passing_is_about_as_much_as_the_older_one() -> None:
+    query = "What is the fee for the mooring permit of the harbour?"
+    older = told("The fee for the mooring permit of the harbour: I set $4,000 aside.")
+    other = told("I paid the fee of $280 for the mooring permit of the harbour.", days=2)
+    newer = told("I paid the fee of $3,500 for the mooring permit of the harbour.", days=3)
+    assert links_for([older, other], query=query)[older].outdated_by == 0
+    assert links_for([older, newer], query=query)[older].outdated_by == newer
+
+
+def test_what_went_back_to_a_value_before_is_no_later_version() -> None:
+    first = told("I worked 12 hours of overtime in February.")
+    second = told("I got my overtime down to just 4 hours in March.", days=20)
+    third = told("I cut my weekly overtime down from 12 to 5 hours.", days=40)
+    standing = links_for([first, second, third], query="How many hours of overtime did I work?")
+    assert [bool(standing[one].outdated_by) for one in (first, second)] == [True, False]
+
+
 def test_a_value_that_is_only_said_again_outdates_nothing() -> None:
     first = told("My reading goal is 10 books this winter.")
     raised = told("I extended my winter reading goal to 12 books.", days=1)
