@@ -22,9 +22,8 @@ from agentsys.kernel.hashing import digest
 from memory.chunks import index_memories
 from memory.contracts import Forgotten
 from memory.models import Memory, Playbook
-from memory.quoting import digests_quoting, drop_quotes
+from memory.quoting import digests_quoting, drop_quotes, keeping_lock
 from memory.recall import recall
-from memory.retention import keeping_lock
 from memory.versions import bury
 
 LETTERS_MIN = 2
