@@ -176,8 +176,10 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """Proof that a subject was forgotten: what went, and what a search for it finds now. Backups made
-    before may hold it until `backups_until`. `elsewhere` says what memory cannot remove."""
+    """Proof that a subject was forgotten: what went, where letters of its name still are (`left_in`, such
+    as memory-31 or event-7: for a person to look at), and what a search finds of that; None for what was
+    only tried. Backups made before may hold it until `backups_until`. `elsewhere` says what memory
+    cannot remove."""
 
     namespace: str
     subject: str
@@ -187,8 +189,9 @@ class Forgotten:
     facts: int
     links: int
     playbooks: tuple[int, ...]
-    left: int
-    found: tuple[int, ...]
+    left: int | None
+    left_in: tuple[str, ...] | None
+    found: tuple[int, ...] | None
     at: datetime
     backups_until: datetime
     elsewhere: str

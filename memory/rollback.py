@@ -22,6 +22,7 @@ from memory.chunks import index_memories
 from memory.contracts import RollbackReport
 from memory.events import happened
 from memory.models import Fact, Memory
+from memory.quoting import keeping_lock
 
 _HASH = r"""
 SELECT encode(sha256(convert_to(
@@ -70,6 +71,7 @@ def rollback(batch: Batch, *, by: str, reason: str, dry_run: bool = False) -> Ro
     if not reason.strip():
         raise BadInput(what="rollback", problems=["a reason is needed"])
     with transaction.atomic():
+        keeping_lock(batch.namespace)
         before = held_hash(batch.namespace)
         taken = {row.pk: row for row in _locked(batch.rows())}
         digests = _digests(taken)

@@ -30,6 +30,7 @@ def register(verbs: Verbs) -> None:
     forget.add_argument("--namespace", help="of the subject")
     forget.add_argument("--reason", required=True)
     forget.add_argument("--dry-run", action="store_true", help="of a subject: say what would go")
+    forget.add_argument("--yes-all", action="store_true", help="of a subject: even if it is much")
 
 
 def do_add(say: Speech, options: Options) -> None:
@@ -72,8 +73,10 @@ def do_forget(say: Speech, options: Options) -> None:
     if options["subject"] is not None:
         _forget_subject(say, options)
         return
-    if options["dry_run"]:
-        raise BadInput(what="forget", problems=["--dry-run goes with --subject"])
+    for flag in ("dry_run", "yes_all"):
+        if options[flag]:
+            problem = f"--{flag.replace('_', '-')} goes with --subject"
+            raise BadInput(what="forget", problems=[problem])
     row_id = memory_id(options["id"])
     services.forget(row_id, getpass.getuser(), options["reason"])
     say.answer({"id": row_id, "state": "gone"}, f"memory-{row_id} forgotten")
@@ -88,8 +91,15 @@ def _forget_subject(say: Speech, options: Options) -> None:
         by=getpass.getuser(),
         reason=options["reason"],
         dry_run=options["dry_run"],
+        yes_all=options["yes_all"],
     )
     if say.as_json:
         say.emit(asdict(proof))
         return
-    say.show(("figure", "value"), asdict(proof).items())
+    say.show(("figure", "value"), ((k, v) for k, v in asdict(proof).items() if v is not None))
+    if proof.dry_run:
+        say.note("nothing was changed; this is what would go")
+    elif proof.left:
+        say.note(
+            "what is left has the letters of the name, in other words or spellings: look at each"
+        )
