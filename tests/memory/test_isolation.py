@@ -64,8 +64,9 @@ def read(namespace: str, query: str, goal: int) -> Iterator[str]:
     found = memory.recall(namespace, query, k=100, budget_tokens=10**6, explain=True)
     yield repr(found)
     yield repr(hits([namespace], query, 100))
-    yield repr(command("search", query, "--namespace", namespace, "-k", "100"))
-    yield repr(command("quarantine", "list", "--namespace", namespace))
+    if Memory.objects.filter(namespace=namespace).exists():  # else there is no such name
+        yield repr(command("search", query, "--namespace", namespace, "-k", "100"))
+        yield repr(command("quarantine", "list", "--namespace", namespace))
     yield repr(memory.blackboard_get(goal))
     ids = list(Memory.objects.filter(namespace=namespace).values_list("pk", flat=True))
     for standing in memory.links_for(ids, query=query).values():
