@@ -12,7 +12,7 @@ becomes live when the first of them turns cold (`retention`).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -39,12 +39,14 @@ from memory.domain.digests import (
 )
 from memory.domain.keeping import Keepable, worths
 from memory.models import TRUST, Memory
-from memory.retention import ANSWERS, keeping_lock
+from memory.quoting import keeping_lock
+from memory.retention import ANSWERS
 
 ACTOR = "memory"
 KIND = "digest"
 PARTS_MAX = 5_000  # of one digest; more become several
 LEVELS = (1, 2, 3, 4)
+TRIES = 3  # of one digest, when its parts change while it is written
 Tell = Callable[[str], None]
 
 _DAY = "(occurred_at AT TIME ZONE 'UTC')::date"
@@ -87,6 +89,7 @@ class _Group:
     counts: Counter[str]
     words: int
     trust: str
+    read: str  # a print of what was read of the parts
 
 
 def consolidate(
@@ -124,7 +127,9 @@ def _due(namespace: str, level: int, today: date) -> Iterator[str]:
 
 def _free(namespace: str, level: int) -> Any:
     """Digests of a level that no later one has taken in."""
-    rows = Memory.objects.filter(namespace=namespace, level=level, parent=None)
+    rows = Memory.objects.filter(
+        namespace=namespace, level=level, parent=None, provenance__has_key="of"
+    )
     return rows.filter(state__in=("live", "cold")).order_by("occurred_at", "pk")
 
 
@@ -144,15 +149,18 @@ def _above(level: int, of: str) -> str:
 def _digests(namespace: str, level: int, of: str, at: datetime, dry_run: bool) -> list[Digest]:
     """Usually one; more where there are more parts than one digest may have."""
     done: list[Digest] = []
-    while group := _group(namespace, level, of):
+    tries = TRIES
+    while tries and (group := _group(namespace, level, of)):
         # A model is asked outside of the transaction; who was there first is found out within.
         text, method, refused = _written(group)
-        one = None if dry_run else _keep(namespace, group, text, method, at)
-        done.append(
-            Digest(one or 0, level, of, len(group.parts), len(text.split()), method, refused)
-        )
-        if not one:  # a dry run, or another process took them in
+        one = 0 if dry_run else _keep(namespace, group, text, method, at)
+        if one or dry_run:
+            size = len(group.parts), len(text.split())
+            done.append(Digest(one, level, of, *size, method, refused))
+        if dry_run:
             break
+        if not one:  # another process took them in, or something of it was removed meanwhile
+            tries -= 1
     return done
 
 
@@ -198,6 +206,7 @@ def _raw_group(namespace: str, of: str) -> _Group | None:
         counts=Counter(row[4] for row in rows),
         words=words,
         trust=_least_trusted(trust for _, trust in quotable),
+        read=_print((row[0], row[7], row[1]) for row in rows),
     )
 
 
@@ -224,7 +233,13 @@ def _upper_group(namespace: str, level: int, of: str) -> _Group | None:
         counts=sum((Counter(row[1]["counts"]) for row in rows), Counter()),
         words=sum(row[1]["words"] for row in rows),
         trust=_least_trusted(row[2] for row in rows),
+        read=_print((row[0], row[2], row[3]) for row in rows),
     )
+
+
+def _print(rows: Iterable[tuple[int, str, str]]) -> str:
+    """Of ids, trust and texts."""
+    return digest(sorted([list(row) for row in rows]))
 
 
 def _quoted(facts: dict[str, Any], text: str) -> list[Line]:
@@ -269,11 +284,13 @@ def _extract(group: _Group) -> str:
 
 
 def _keep(namespace: str, group: _Group, text: str, method: str, at: datetime) -> int:
-    """The digest and its parts' pointers, or nothing: 0 where another process has taken parts in."""
+    """The digest and its parts' pointers, or nothing: 0 where another process has taken parts in, or
+    where a text was forgotten or taken back after it was read."""
     with transaction.atomic():
         keeping_lock(namespace)
-        free = Memory.objects.filter(pk__in=group.parts, parent=None).exclude(state="gone")
-        if free.count() != len(group.parts):
+        states = ("live",) if group.level == 1 else ("live", "cold")
+        free = Memory.objects.filter(pk__in=group.parts, parent=None, state__in=states)
+        if _print(free.values_list("pk", "trust", "text")) != group.read:
             return 0
         row = _insert(namespace, group, text, method, at)
         with connection.cursor() as cursor:

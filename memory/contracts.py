@@ -200,12 +200,14 @@ class Forgotten:
 
 @dataclass(frozen=True, slots=True)
 class RollbackReport:
-    """Ids of what was taken back, of the digests that went with it, and of what holds again; the
-    content hashes are the namespace's before and after. With `dry_run` nothing was changed."""
+    """Ids of what was taken back, of the digests that went with it, of those of both that were pinned,
+    and of what holds again; the content hashes are the namespace's before and after. With `dry_run`
+    nothing was changed."""
 
     namespace: str
     taken: tuple[int, ...]
     digests: tuple[int, ...]
+    pinned: tuple[int, ...]
     reopened: tuple[int, ...]
     hash_before: str
     hash_after: str

@@ -16,6 +16,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from agentsys.kernel.errors import NoSuchName
+from memory.domain.carried import renumbered
 from memory.domain.transfer import FORMAT, VERSION, content_line, line_of
 from memory.models import Memory
 
@@ -91,8 +92,15 @@ def _places(namespace: str) -> dict[int, int]:
 
 def _rows(namespace: str, places: dict[int, int]) -> Iterator[dict[str, Any]]:
     rows = Memory.objects.filter(namespace=namespace).exclude(state="gone").order_by("pk")
+    beyond: dict[int, int] = {}  # quoted, and not in the file: it was pruned
+
+    def place(pk: int) -> int:
+        return places.get(pk) or beyond.setdefault(pk, len(places) + len(beyond) + 1)
+
     for row in rows.values(*COLUMNS).iterator(chunk_size=2000):
         row.pop("pk")
+        if row["level"]:
+            row["text"], row["provenance"] = renumbered(row["text"], row["provenance"], place)
         links = {name: places.get(row.pop(f"{name}_id")) for name in ("supersedes", "parent")}
         times = {name: row[name] and row[name].astimezone(UTC).isoformat() for name in _TIMES}
         yield {**row, **times, **links}

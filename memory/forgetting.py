@@ -22,15 +22,15 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Q
 
-from agentsys.kernel.errors import BadInput, NoSuchName
+from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import digest
 from memory.chunks import index_memories
 from memory.contracts import Forgotten
-from memory.domain.naming import ANONYMOUS, LETTERS_MIN, Name, strings
+from memory.domain.spelling import ANONYMOUS, LETTERS_MIN, Name, strings
 from memory.models import Chunk, Fact, Link, Memory, MemoryEvent, Playbook, Seen
-from memory.quoting import digests_quoting, drop_quotes
+from memory.naming import namespace_named
+from memory.quoting import digests_quoting, drop_quotes, keeping_lock
 from memory.recall import recall
-from memory.retention import keeping_lock
 from memory.versions import bury
 
 SHARE_MAX = 0.10  # of the live rows, for a name; a word is in more
@@ -77,8 +77,8 @@ def forget_subject(
     """Remove everything about `subject` in `namespace` for good; with `dry_run` say what would go.
 
     BadInput for a missing reason, a name of less than two letters, and, unless `yes_all`, for one that is
-    an everyday word or names more of the namespace than somebody would. NoSuchName for a namespace that
-    holds nothing.
+    an everyday word or names more of the namespace than somebody would. NoSuchName for a
+    namespace that there is not.
     """
     name = Name(subject)
     _check(namespace, name, reason)
@@ -122,9 +122,7 @@ def _check(namespace: str, name: Name, reason: str) -> None:
         raise BadInput(what="forget", problems=[problem])
     if not reason.strip():
         raise BadInput(what="forget", problems=["a reason is needed"])
-    if not Memory.objects.filter(namespace=namespace).exists():
-        known = Memory.objects.values_list("namespace", flat=True).order_by("namespace").distinct()
-        raise NoSuchName(kind="namespace", name=namespace, names=list(known[:11]))
+    namespace_named(namespace)
 
 
 def _check_share(namespace: str, name: Name, about: _About) -> None:

@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import digest, plain
 from memory.chunks import index_missing
 from memory.contracts import MemoryDraft
+from memory.domain.carried import renumbered
 from memory.domain.sameness import gist
 from memory.domain.transfer import (
     LINE_MAX,
@@ -32,9 +35,26 @@ from memory.domain.transfer import (
 from memory.models import LAYERS, TRUST, Memory
 from memory.recall import source_of
 from memory.store import check
+from memory.truth import Told, noticed
 
 PROBLEMS_MAX = 20
 ROWS_AT_ONCE = 500
+INDEX_AT_ONCE = 2_000
+NOTICED_AT_ONCE = 200
+TOLD = (
+    "pk",
+    "namespace",
+    "actor",
+    "trust",
+    "occurred_at",
+    "seq",
+    "text",
+    "layer",
+    "state",
+    "level",
+)
+TRIES = 5  # of one insert, when others say the same meanwhile
+DIGEST_FACTS = ("of", "period", "parts", "counts", "words", "method", "quotes", "extract")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +78,12 @@ class _Checked:
 
 
 def memories_import(
-    path: Path, namespace: str, *, trusted: bool = False, dry_run: bool = False
+    path: Path,
+    namespace: str,
+    *,
+    trusted: bool = False,
+    dry_run: bool = False,
+    tell: Callable[[str], None] | None = None,
 ) -> ImportReport:
     """Add the file's memories to `namespace`. BadInput with the number of each line that is wrong;
     nothing was written then. `trusted`: a person vouches for the trust and the pins in the file."""
@@ -69,9 +94,29 @@ def memories_import(
         report = _written(path, namespace, checked, trusted=trusted)
         if dry_run:
             transaction.set_rollback(True)
-    if not dry_run:
-        index_missing()
+    if report.added and not dry_run:
+        _index(report.added, tell)
+        _notice(namespace, checked.batch)
     return report if not dry_run else ImportReport(**{**_dict(report), "dry_run": True})
+
+
+def _index(added: int, tell: Callable[[str], None] | None) -> None:
+    """Make them findable, all of them; a process that dies here leaves the rest to `maintain`."""
+    done, began = 0, time.monotonic()
+    while now := index_missing(INDEX_AT_ONCE):
+        done += now
+        if tell is not None and added > INDEX_AT_ONCE:
+            left = (time.monotonic() - began) / done * max(added - done, 0)
+            tell(f"{done:,} of {added:,} can be found, {left:.0f} s to go")
+
+
+def _notice(namespace: str, batch: str) -> None:
+    """Facts, updates and contradictions are read again, in the order in which things were said."""
+    rows = Memory.objects.filter(namespace=namespace, batch=batch, state="live", level=0)
+    told = rows.order_by("occurred_at", "seq", "pk").values_list(*TOLD).iterator(chunk_size=2000)
+    while some := [Told(*row) for row in islice(told, NOTICED_AT_ONCE)]:
+        with transaction.atomic():
+            noticed(some)
 
 
 def _dict(report: ImportReport) -> dict[str, Any]:
@@ -160,6 +205,12 @@ def _written(path: Path, namespace: str, checked: _Checked, *, trusted: bool) ->
     there = _there(namespace)
     links: list[tuple[int, int | None, int | None]] = []
     waiting: list[tuple[int, Memory]] = []
+    periods = _periods(namespace)
+    beyond: dict[int, int] = {}
+
+    def id_of(place: int) -> int:
+        return ids.get(place) or beyond.setdefault(place, _unused_id())
+
     for number, line in _lines(path):
         if number == 1:
             continue
@@ -167,6 +218,11 @@ def _written(path: Path, namespace: str, checked: _Checked, *, trusted: bool) ->
         place = number - 1
         if place in ids:
             continue
+        if row["level"]:
+            # What it quotes stands before it, and has its id by now.
+            added += _insert(namespace, waiting, ids, there)
+            row["text"], row["provenance"] = renumbered(row["text"], row["provenance"], id_of)
+            row["provenance"]["period"] = _period(row, periods)
         links.append((place, row["supersedes"], row["parent"]))
         made = _memory(row, namespace, checked, place, trusted=trusted)
         lowered += made.trust != row["trust"]
@@ -178,8 +234,8 @@ def _written(path: Path, namespace: str, checked: _Checked, *, trusted: bool) ->
             there[key] = 0
         waiting.append((place, made))
         if len(waiting) >= ROWS_AT_ONCE:
-            added += _insert(waiting, ids, there)
-    added += _insert(waiting, ids, there)
+            added += _insert(namespace, waiting, ids, there)
+    added += _insert(namespace, waiting, ids, there)
     _link(links, ids, batch)
     return ImportReport(
         namespace=namespace,
@@ -203,10 +259,44 @@ def _there(namespace: str) -> dict[tuple[str, str], int]:
     return {(layer, said): pk for layer, said, pk in rows.values_list("layer", "text_hash", "pk")}
 
 
+def _periods(namespace: str) -> set[tuple[int, str]]:
+    """Of the digests that are there, by level."""
+    rows = Memory.objects.filter(namespace=namespace, level__gt=0).exclude(state="gone")
+    return set(rows.values_list("level", "provenance__period"))
+
+
+def _period(row: Mapping[str, Any], taken: set[tuple[int, str]]) -> str:
+    """That of the digest, or the next of the same time that is free."""
+    facts, level = row["provenance"], row["level"]
+    others = (f"{facts['of']} #{n}" for n in count(2))
+    period = next(one for one in chain([facts["period"]], others) if (level, one) not in taken)
+    taken.add((level, period))
+    return str(period)
+
+
+def _unused_id() -> int:
+    """No memory has it or will have it: for what a digest quotes and no store holds any more."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval(pg_get_serial_sequence('agentsys_memory_memory', 'id'))")
+        return int(cursor.fetchone()[0])
+
+
 def _insert(
-    waiting: list[tuple[int, Memory]], ids: dict[int, int], there: dict[tuple[str, str], int]
+    namespace: str,
+    waiting: list[tuple[int, Memory]],
+    ids: dict[int, int],
+    there: dict[tuple[str, str], int],
 ) -> int:
-    rows = Memory.objects.bulk_create([row for _, row in waiting])
+    for left in reversed(range(TRIES)):
+        try:
+            with transaction.atomic():
+                rows = Memory.objects.bulk_create([row for _, row in waiting])
+            break
+        except IntegrityError:  # somebody said the same meanwhile
+            if not left:
+                raise
+            there |= _there(namespace)
+            waiting[:] = [one for one in waiting if not _is_there(*one, ids, there)]
     for (place, _), row in zip(waiting, rows, strict=True):
         ids[place] = row.pk
         if (row.layer, row.text_hash) in there:
@@ -214,6 +304,16 @@ def _insert(
     done = len(waiting)
     waiting.clear()
     return done
+
+
+def _is_there(
+    place: int, row: Memory, ids: dict[int, int], there: dict[tuple[str, str], int]
+) -> bool:
+    found = there.get((row.layer, row.text_hash))
+    if row.state != "live" or row.valid_to is not None or not found:
+        return False
+    ids[place] = found
+    return True
 
 
 def _memory(
@@ -224,14 +324,16 @@ def _memory(
         trust = max(trust, "unverified", key=TRUST.index)
     text = str(plain(row["text"])).strip()
     came = source_of(row["provenance"])
+    told = row["provenance"]
     provenance = {
+        **({name: told[name] for name in DIGEST_FACTS if name in told} if row["level"] else {}),
         "source": f"{checked.batch}: {came}" if came else checked.batch,
         "import": {
             "memory": place,
             "namespace": str(checked.header.get("namespace", ""))[:80],
             "trust": row["trust"],
             "batch": row["batch"],
-            "provenance": row["provenance"],
+            "provenance": {} if row["level"] else told,
         },
     }
     return Memory(
@@ -244,7 +346,7 @@ def _memory(
         batch=checked.batch,
         level=row["level"],
         text=text,
-        text_hash=digest(_identity(row, text, trust)),
+        text_hash=digest(_identity(row, namespace, text, trust)),
         importance=float(row["importance"]),
         occurred_at=row["occurred_at"],
         valid_from=row["valid_from"],
@@ -256,10 +358,12 @@ def _memory(
     )
 
 
-def _identity(row: Mapping[str, Any], text: str, trust: str) -> list[Any]:
+def _identity(row: Mapping[str, Any], namespace: str, text: str, trust: str) -> list[Any]:
     """As in `memory.store`, but a ledger's place and a goal's number are those of where it came from,
     so that episodes and notes of other goals stay apart."""
     facts = row["provenance"]
+    if row["level"]:
+        return ["digest", namespace, row["level"], facts["period"]]
     if row["layer"] == "episodic" and facts.get("ledger_seq"):
         return ["imported episode", facts.get("goal_id"), facts["ledger_seq"], text]
     if row["layer"] == "working" and facts.get("key"):

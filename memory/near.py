@@ -8,15 +8,19 @@ that no other namespace's rows stand in the way; filters by layer, actor or time
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
+from typing import Any
 
 from django.db import connection
 
+from agentsys.gateway.embedding import Embedder
 from memory.chunks import current_embedder
 
 LARGE = 20_000  # live memories of a namespace
 PREFIX = "agentsys_near_"
+BUILDING = 0x6E656172  # the advisory lock of whoever makes or drops indexes: "near"
 VERSION_MIN = (0, 8)  # of pgvector: the first with iterative scans
 # Of the rows that the index has nearest, those that pass the filter are kept; then it reads on.
 PATIENCE = """
@@ -45,38 +49,54 @@ def rows_of_large(namespaces: Sequence[str]) -> dict[str, int]:
 
 def index_large(rows: int = LARGE) -> dict[str, int]:
     """Make the indexes that are missing for namespaces of more than `rows` memories and drop those that
-    nobody needs; returns how many of each.
+    nobody needs; returns how many of each: none inside a transaction, and none while another process
+    is at it.
 
-    Must run outside a transaction: writers are not kept waiting while an index is built.
+    Writers are not kept waiting while an index is built, so a build has transactions of its own.
     """
-    model = current_embedder()
+    nothing = {"made": 0, "dropped": 0}
     if connection.in_atomic_block:
-        return {
-            "made": 0,
-            "dropped": 0,
-        }  # a build that keeps nobody waiting has transactions of its own
+        return nothing
     with connection.cursor() as cursor:
         if not _iterative(cursor):
-            return {"made": 0, "dropped": 0}
-        cursor.execute(_SIZES, [model.name, rows])
-        wanted = {_name(row[0]): row for row in cursor.fetchall()}
-        cursor.execute(_ALL, [PREFIX + "%"])
-        there = {row[0] for row in cursor.fetchall()}
-        cursor.execute(_THERE, [sorted(there)])
-        valid = {row[0] for row in cursor.fetchall()}
-        gone = sorted((there - set(wanted)) | (there - valid))
-        for name in gone:
-            cursor.execute(f'DROP INDEX CONCURRENTLY IF EXISTS "{name}"')
-        missing = sorted(set(wanted) - valid)
-        for name in missing:
-            namespace, _, partition = wanted[name]
-            cursor.execute("SET max_parallel_maintenance_workers = 0")
-            cursor.execute(
-                f'CREATE INDEX CONCURRENTLY "{name}" ON {partition} USING hnsw'
-                f" ((embedding::halfvec({model.dim})) halfvec_cosine_ops)"
-                " WHERE n = 0 AND namespace = %s AND embed_model = %s",
-                [namespace, model.name],
-            )
+            return nothing
+        with _alone(cursor) as alone:
+            return _in_step(cursor, current_embedder(), rows) if alone else nothing
+
+
+@contextmanager
+def _alone(cursor: Any) -> Iterator[bool]:
+    """Whether nobody else builds. Two builds at once wait for each other for ever, or take an index
+    that is being built for one whose build broke off."""
+    cursor.execute("SELECT pg_try_advisory_lock(%s)", [BUILDING])
+    (alone,) = cursor.fetchone()
+    try:
+        yield alone
+    finally:
+        if alone:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [BUILDING])
+
+
+def _in_step(cursor: Any, model: Embedder, rows: int) -> dict[str, int]:
+    cursor.execute(_SIZES, [model.name, rows])
+    wanted = {_name(row[0]): row for row in cursor.fetchall()}
+    cursor.execute(_ALL, [PREFIX + "%"])
+    there = {row[0] for row in cursor.fetchall()}
+    cursor.execute(_THERE, [sorted(there)])
+    valid = {row[0] for row in cursor.fetchall()}
+    gone = sorted((there - set(wanted)) | (there - valid))
+    for name in gone:
+        cursor.execute(f'DROP INDEX CONCURRENTLY IF EXISTS "{name}"')
+    missing = sorted(set(wanted) - valid)
+    for name in missing:
+        namespace, _, partition = wanted[name]
+        cursor.execute("SET max_parallel_maintenance_workers = 0")
+        cursor.execute(
+            f'CREATE INDEX CONCURRENTLY "{name}" ON {partition} USING hnsw'
+            f" ((embedding::halfvec({model.dim})) halfvec_cosine_ops)"
+            " WHERE n = 0 AND namespace = %s AND embed_model = %s",
+            [namespace, model.name],
+        )
     return {"made": len(missing), "dropped": len(gone)}
 
 
@@ -85,7 +105,7 @@ def _name(namespace: str) -> str:
     return PREFIX + sha256(told.encode()).hexdigest()[:40]
 
 
-def _iterative(cursor: object) -> bool:
-    cursor.execute("SELECT extversion FROM pg_extension WHERE extname = 'vector'")  # type: ignore[attr-defined]
-    found = cursor.fetchone()  # type: ignore[attr-defined]
+def _iterative(cursor: Any) -> bool:
+    cursor.execute("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
+    found = cursor.fetchone()
     return bool(found) and tuple(int(part) for part in found[0].split(".")[:2]) >= VERSION_MIN

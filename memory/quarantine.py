@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Value
 from django.db.models.functions import Greatest
 
 from agentsys.kernel.errors import AgentsysError, BadInput, ExitCode, NotFound
 from memory.chunks import index_memories
 from memory.events import happened, happenings_of
-from memory.models import Fact, Memory
+from memory.models import Fact, Memory, MemoryEvent
 from memory.truth import Told, noticed
 from memory.versions import bury
 
@@ -53,17 +53,26 @@ def _why(event: dict[str, Any] | None) -> str:
 def quarantine_release(memory_id: int, *, by: str, reason: str) -> int:
     """Let it be found; returns its id, or that of a live memory which says the same already.
     Its trust stays as it is. NotFound, NotQuarantined, or BadInput without a reason."""
+    return quarantine_release_all([memory_id], by=by, reason=reason)[0]
+
+
+def quarantine_release_all(ids: Sequence[int], *, by: str, reason: str) -> list[int]:
+    """All of them, or none where one does not wait."""
     _said(reason)
     with transaction.atomic():
-        return _release(_waiting(memory_id), by, reason)
+        return [_release(row, by, reason) for row in _waiting(ids)]
 
 
 def quarantine_reject(memory_id: int, *, by: str, reason: str) -> None:
     """Its text goes for good; a tombstone says who rejected it and why."""
+    quarantine_reject_all([memory_id], by=by, reason=reason)
+
+
+def quarantine_reject_all(ids: Sequence[int], *, by: str, reason: str) -> None:
+    """All of them, or none where one does not wait."""
     _said(reason)
     with transaction.atomic():
-        row = _waiting(memory_id)
-        bury([row.pk], by=by, reason=reason, event="rejected")
+        bury([row.pk for row in _waiting(ids)], by=by, reason=reason, event="rejected")
 
 
 def release_verified(batches: Sequence[str], *, namespace: str) -> int:
@@ -86,13 +95,17 @@ def _taken_back(memory_id: int) -> bool:
     return any(event["event"] == "rolled_back" for event in happenings_of([memory_id]))
 
 
-def _waiting(memory_id: int) -> Memory:
-    row = Memory.objects.select_for_update().filter(pk=memory_id).first()
-    if row is None:
-        raise NotFound(kind="memory", id=memory_id, listing="memory quarantine list")
-    if row.state != "quarantined":
-        raise NotQuarantined(id=memory_id, state=row.state)
-    return row
+def _waiting(ids: Sequence[int]) -> list[Memory]:
+    """Their rows, each once, locked. The first that does not wait is an error."""
+    locked = Memory.objects.select_for_update().filter(pk__in=list(ids)).order_by("pk")
+    rows = {row.pk: row for row in locked}
+    for memory_id in ids:
+        row = rows.get(memory_id)
+        if row is None:
+            raise NotFound(kind="memory", id=memory_id, listing="memory quarantine list")
+        if row.state != "quarantined":
+            raise NotQuarantined(id=memory_id, state=row.state)
+    return [rows[memory_id] for memory_id in dict.fromkeys(ids)]
 
 
 def _said(reason: str) -> None:
@@ -101,28 +114,56 @@ def _said(reason: str) -> None:
 
 
 def _release(row: Memory, by: str, reason: str) -> int:
-    same = Memory.objects.filter(
-        namespace=row.namespace,
-        layer=row.layer,
-        text_hash=row.text_hash,
-        state="live",
-        valid_to=None,
-    ).first()
-    if same is not None and row.valid_to is None:
-        bury(
-            [row.pk], by=by, reason=f"memory-{same.pk} says the same", event="merged", other=same.pk
-        )
-        return int(same.pk)
-    Memory.objects.filter(pk=row.pk).update(state="live")
+    if other := _live(row):
+        why = f"memory-{other} says the same"
+        bury([row.pk], by=by, reason=why, event="merged", other=other)
+        _pinned_again(row.pk, other, by)
+        return other
     if row.valid_to is None and row.supersedes_id:
         Memory.objects.filter(pk=row.supersedes_id, valid_to=None).update(
             valid_to=Greatest(Value(row.valid_from), "valid_from")
         )
     # What was retracted with it is read from its text once more.
     Fact.objects.filter(evidence=row.pk, retracted_at__isnull=False).delete()
-    index_memories([row.pk])
     happened([row.pk], "released", by=by, reason=reason)
+    _pinned_again(row.pk, row.pk, by)
+    index_memories([row.pk])
     row.refresh_from_db()
     noticed([Told(row.pk, row.namespace, row.actor, row.trust, row.occurred_at, row.seq, row.text,
                   row.layer, row.state, row.level)])  # fmt: skip
     return int(row.pk)
+
+
+def _live(row: Memory) -> int:
+    """0 where the row is live now; else the one that says the same. Somebody may write just that in
+    between: what the database then refuses is looked for once more."""
+    for last in (False, True):
+        if other := _same(row):
+            return other
+        try:
+            with transaction.atomic():
+                Memory.objects.filter(pk=row.pk).update(state="live")
+            break
+        except IntegrityError:
+            if last:
+                raise
+    return 0
+
+
+def _same(row: Memory) -> int:
+    if row.valid_to is not None:
+        return 0
+    said = {"namespace": row.namespace, "layer": row.layer, "text_hash": row.text_hash}
+    same = Memory.objects.filter(**said, state="live", valid_to=None)
+    return int(same.values_list("pk", flat=True).first() or 0)
+
+
+def _pinned_again(released: int, found: int, by: str) -> None:
+    """Pin what is found now, if what was released was pinned when it was rolled back: while it waits
+    nobody can unpin it."""
+    befell = MemoryEvent.objects.filter(memory_id=released).order_by("pk")
+    names = list(befell.values_list("event", flat=True))
+    since = names[::-1].index("rolled_back") if "rolled_back" in names else 0
+    if since and "unpinned" in names[-since:]:
+        Memory.objects.filter(pk=found).update(pinned=True)
+        happened([found], "pinned", by=by, reason="as it was before it was rolled back")

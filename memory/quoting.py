@@ -1,7 +1,8 @@
 """Digests quote memories: what is forgotten or taken back goes from them, too.
 
 What pruning removes stays quoted, for that is what a digest is for. A text that a model wrote cannot be cut
-by the line: it is put back to the quotes that it was made from, without those.
+by the line: it is put back to the quotes that it was made from, without those. Whoever writes a digest and
+whoever removes a text take one lock, so that no digest is written from what has just been removed.
 """
 
 from __future__ import annotations
@@ -20,6 +21,16 @@ SELECT DISTINCT d.id FROM agentsys_memory_memory AS d
 WHERE d.level > 0 AND d.state <> 'gone' AND d.provenance->'quotes' ?| %(names)s::text[]
   AND d.namespace IN (SELECT namespace FROM agentsys_memory_memory WHERE id = ANY(%(ids)s))
 """
+
+# One pass of pruning, one digest or one removal at a time in a namespace.
+_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('memory keeping ' || %s, 0))"
+
+
+def keeping_lock(*namespaces: str) -> None:
+    """Until the end of the transaction; before anything is read that the removal or the digest rests on."""
+    with connection.cursor() as cursor:
+        for namespace in sorted(set(namespaces)):
+            cursor.execute(_LOCK, [namespace])
 
 
 def digests_quoting(ids: Sequence[int]) -> list[int]:

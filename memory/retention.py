@@ -23,6 +23,7 @@ from agentsys.kernel.errors import BadInput
 from memory.chunks import index_memories
 from memory.contracts import Move, PruneReport, Usage
 from memory.domain.keeping import Keepable, Worth, worths
+from memory.quoting import keeping_lock
 from memory.versions import PRUNE, bury
 
 PASS_SHARE = 0.10  # of the rows that one pass may move
@@ -39,9 +40,6 @@ STAYS = 9  # the class of what does not go yet
 AGE, LEVEL, FREE = 7, 8, 11  # columns of `_LIVE`
 STRENGTH_STEP = 0.05  # stored strengths are refreshed when they are off by more
 REFRESH_MAX = 20_000  # rows written by one refresh
-
-# One pass of pruning, one digest or one removal at a time in a namespace.
-_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('memory keeping ' || %s, 0))"
 
 # A tombstone of pruning. One that holds a place in the ledger, or is a digest's, stays.
 _STONE = """
@@ -126,12 +124,6 @@ WITH due AS (
 UPDATE agentsys_memory_memory AS m SET strength = due.now
 FROM due JOIN free USING (id) WHERE m.id = due.id
 """  # noqa: S608 - as above
-
-
-def keeping_lock(namespace: str) -> None:
-    """Held until the transaction ends."""
-    with connection.cursor() as cursor:
-        cursor.execute(_LOCK, [namespace])
 
 
 def usage(namespace: str) -> Usage:

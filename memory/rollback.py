@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
@@ -22,6 +22,7 @@ from memory.chunks import index_memories
 from memory.contracts import RollbackReport
 from memory.events import happened
 from memory.models import Fact, Memory
+from memory.quoting import keeping_lock
 
 _HASH = r"""
 SELECT encode(sha256(convert_to(
@@ -70,12 +71,16 @@ def rollback(batch: Batch, *, by: str, reason: str, dry_run: bool = False) -> Ro
     if not reason.strip():
         raise BadInput(what="rollback", problems=["a reason is needed"])
     with transaction.atomic():
+        keeping_lock(batch.namespace)
         before = held_hash(batch.namespace)
         taken = {row.pk: row for row in _locked(batch.rows())}
         digests = _digests(taken)
         everything = [*taken, *digests]
+        pinned = _pinned(everything)
         Memory.objects.filter(pk__in=everything).update(state="quarantined", pinned=False)
         happened(everything, "rolled_back", by=by, reason=reason)
+        # After it: what is unpinned since it was rolled back is pinned again with its release.
+        happened(pinned, "unpinned", by=by, reason=reason)
         reopened = _reopened(taken)
         happened(reopened, "reopened", by=by, reason=reason)
         restored = _parts_restored(digests, taken)
@@ -85,6 +90,7 @@ def rollback(batch: Batch, *, by: str, reason: str, dry_run: bool = False) -> Ro
             namespace=batch.namespace,
             taken=tuple(sorted(taken)),
             digests=tuple(sorted(digests)),
+            pinned=tuple(pinned),
             reopened=tuple(reopened),
             hash_before=before,
             hash_after=held_hash(batch.namespace),
@@ -98,6 +104,11 @@ def rollback(batch: Batch, *, by: str, reason: str, dry_run: bool = False) -> Ro
 def _locked(rows: QuerySet[Memory]) -> Iterable[Memory]:
     held = rows.filter(state__in=("live", "cold")).order_by("pk")
     return held.select_for_update().only("pk", "supersedes", "parent", "valid_to")
+
+
+def _pinned(ids: Collection[int]) -> list[int]:
+    pinned = Memory.objects.filter(pk__in=ids, pinned=True)
+    return list(pinned.order_by("pk").values_list("pk", flat=True))
 
 
 def _digests(taken: Mapping[int, Memory]) -> set[int]:
@@ -116,8 +127,8 @@ def _parts_restored(digests: Collection[int], taken: Mapping[int, Memory]) -> li
     """The other parts of those digests stand for themselves again."""
     parts = Memory.objects.filter(parent__in=digests).exclude(pk__in=[*taken, *digests])
     cold = parts.filter(state="cold").exclude(text="")
-    again = [pk for pk in cold.order_by("pk").values_list("pk", flat=True) if _may_hold(pk)]
-    Memory.objects.filter(pk__in=again).update(state="live")
+    ids = list(cold.order_by("pk").values_list("pk", flat=True))
+    again = [pk for pk in ids if _holds_again(pk, state="live")]
     parts.update(parent=None)
     return again
 
@@ -136,27 +147,28 @@ def _reopened(taken: Mapping[int, Memory]) -> list[int]:
         while first in older:
             first = older[first]
         ends[first] = later.get(pk) or ends.get(first)
-    again = [pk for pk in sorted(ends) if ends[pk] is None and _may_hold(pk)]
-    Memory.objects.filter(pk__in=again).update(valid_to=None)
+    again = [pk for pk in sorted(ends) if ends[pk] is None and _holds_again(pk, valid_to=None)]
     for before, after in ends.items():
         if after is not None:
             Memory.objects.filter(pk=after).update(supersedes=before)
     return again
 
 
-def _may_hold(memory_id: int) -> bool:
-    """Not forgotten, and nothing live says the same by now."""
+def _holds_again(memory_id: int, **change: Any) -> bool:
+    """Unless it was forgotten, or something live says the same by now, if only just."""
     row = Memory.objects.filter(pk=memory_id, state__in=("live", "cold")).first()
     if row is None:
         return False
-    same = Memory.objects.filter(
-        namespace=row.namespace,
-        layer=row.layer,
-        text_hash=row.text_hash,
-        state="live",
-        valid_to=None,
-    )
-    return not same.exclude(pk=row.pk).exists()
+    said = {"namespace": row.namespace, "layer": row.layer, "text_hash": row.text_hash}
+    same = Memory.objects.filter(**said, state="live", valid_to=None)
+    if same.exclude(pk=row.pk).exists():
+        return False
+    try:
+        with transaction.atomic():
+            Memory.objects.filter(pk=row.pk).update(**change)
+    except IntegrityError:
+        return False
+    return True
 
 
 def _facts_taken_back(ids: Collection[int]) -> None:

@@ -37,6 +37,7 @@ from memory.importing import ImportReport, memories_import
 from memory.judging import judge
 from memory.maintaining import maintain
 from memory.models import Chunk, Memory
+from memory.naming import batch_named, namespace_named
 from memory.playbooks import (
     playbook_get,
     playbook_result,
@@ -60,7 +61,9 @@ from memory.quarantine import (
     NotQuarantined,
     quarantine_list,
     quarantine_reject,
+    quarantine_reject_all,
     quarantine_release,
+    quarantine_release_all,
     release_verified,
 )
 from memory.recall import recall
@@ -97,6 +100,7 @@ __all__ = [
     "Standing",
     "TooLittleTrust",
     "audit",
+    "batch_named",
     "blackboard_drop",
     "blackboard_get",
     "blackboard_promote",
@@ -115,6 +119,7 @@ __all__ = [
     "maintain",
     "memories_export",
     "memories_import",
+    "namespace_named",
     "pin",
     "playbook_activate",
     "playbook_get",
@@ -134,7 +139,9 @@ __all__ = [
     "prune_all",
     "quarantine_list",
     "quarantine_reject",
+    "quarantine_reject_all",
     "quarantine_release",
+    "quarantine_release_all",
     "recall",
     "release_verified",
     "remember",

@@ -20,7 +20,7 @@ from agentsys.kernel.hashing import canonical, plain
 from memory.contracts import MemoryDraft
 from memory.events import happened, happenings_of
 from memory.models import TRUST, Memory
-from memory.quoting import digests_quoting, drop_quotes
+from memory.quoting import digests_quoting, drop_quotes, keeping_lock
 from memory.store import check, insert, prepare
 
 # A tombstone keeps where the memory came from, not what it said: quotes and sources go.
@@ -173,6 +173,9 @@ def bury(
     go on quoting what was only pruned."""
     facts = canonical(plain({"forgotten_by": by, "reason": reason}))
     with transaction.atomic(), connection.cursor() as cursor:
+        if by != PRUNE:
+            rows = Memory.objects.filter(pk__in=ids)
+            keeping_lock(*rows.values_list("namespace", flat=True).distinct())
         cursor.execute(_BURY, [list(KEPT_FACTS), facts, now, ids, pinned_too])
         buried = [row[0] for row in cursor.fetchall()]
         happened(buried, event, by=by, reason=reason, other=other)

@@ -13,3 +13,9 @@ class OrchestrationConfig(AppConfig):
         from orchestration.planners.wording import ROLE as WORDING
 
         return {PLANNER, WORDING}
+
+    def memory_namespace(self, name: str) -> bool:
+        """Whether a project or a goal of ours has that namespace, even if nothing is in it yet."""
+        from orchestration.api.remembered import project_of
+
+        return project_of(name) is not None

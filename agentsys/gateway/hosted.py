@@ -43,7 +43,12 @@ class HostedEmbedder(VectorsOnly):
 
     def __init__(self, spec: str) -> None:
         self.name = spec
-        self._model = _maker(spec)()
+
+    @cached_property
+    def _model(self) -> Embeddings:
+        """Made when first needed: a key that is missing is a provider that is away, and may come."""
+        model: Embeddings = self._asked(lambda: _maker(self.name)())
+        return model
 
     @cached_property
     def dim(self) -> int:

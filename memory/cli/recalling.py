@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -63,8 +63,10 @@ def do_search(say: Speech, options: Options) -> None:
     for name, value in (("-k", options["k"]), ("--budget", options["budget"])):
         if value < 1:
             raise BadInput(what="search", problems=[f"{name} is {value}; expected 1 or more"])
+    given = [services.namespace_named(name) for name in options["namespace"] or ()]
+    namespaces = given or services.stats()["namespaces"]
     found = services.recall(
-        options["namespace"] or services.stats()["namespaces"],
+        namespaces,
         options["query"],
         k=options["k"],
         layers=options["layer"],
@@ -81,9 +83,15 @@ def do_search(say: Speech, options: Options) -> None:
         for hit in found:
             say.lines(_explained(hit))
     else:
-        columns = ("id", "score", "layer", "trust", "text", "source")
-        rows = ((h.id, f"{h.score:+.2f}", h.layer, h.trust, short(h.text), h.source) for h in found)
-        say.show(columns, rows)
+        _listed(say, found, several=len(set(namespaces)) > 1)
+
+
+def _listed(say: Speech, found: Sequence[services.Recalled], *, several: bool) -> None:
+    """With a column that tells namespaces apart where several were searched."""
+    place = ("namespace",) if several else ()
+    columns = ("id", "score", *place, "layer", "trust", "text", "source")
+    rows = ({**asdict(h), "score": f"{h.score:+.2f}", "text": short(h.text)} for h in found)
+    say.show(columns, ([row[name] for name in columns] for row in rows))
 
 
 def _explained(hit: services.Recalled) -> Iterator[str]:

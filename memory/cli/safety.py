@@ -39,26 +39,21 @@ def do_quarantine(say: Speech, options: Options) -> None:
         return
     if not options["ids"]:
         raise BadInput(what="ids", problems=[f"say what to {options['action']}: memory-31"])
-    act = _release if options["action"] == "release" else _reject
-    done = [act(memory_id(one), options["reason"]) for one in options["ids"]]
-    verb = "released" if options["action"] == "release" else "rejected"
+    ids = [memory_id(one) for one in options["ids"]]
+    by, reason = getpass.getuser(), options["reason"]
+    if options["action"] == "release":
+        verb, done = "released", services.quarantine_release_all(ids, by=by, reason=reason)
+    else:
+        services.quarantine_reject_all(ids, by=by, reason=reason)
+        verb, done = "rejected", list(dict.fromkeys(ids))
     if say.as_json:
         say.emit({verb: done})
     else:
         say.lines(f"memory-{one} {verb}" for one in done)
 
 
-def _release(one: int, reason: str) -> int:
-    return services.quarantine_release(one, by=getpass.getuser(), reason=reason)
-
-
-def _reject(one: int, reason: str) -> int:
-    services.quarantine_reject(one, by=getpass.getuser(), reason=reason)
-    return one
-
-
 def _waiting(say: Speech, namespace: str | None) -> None:
-    rows = services.quarantine_list(namespace)
+    rows = services.quarantine_list(services.namespace_named(namespace) if namespace else None)
     if say.as_json:
         say.emit(rows)
         return
@@ -79,7 +74,10 @@ def do_rollback(say: Speech, options: Options) -> None:
         since=_moment(options["since"]),
     )
     report = services.rollback(
-        batch, by=getpass.getuser(), reason=options["reason"], dry_run=options["dry_run"]
+        services.batch_named(batch),
+        by=getpass.getuser(),
+        reason=options["reason"],
+        dry_run=options["dry_run"],
     )
     if say.as_json:
         say.emit(asdict(report))
@@ -92,6 +90,9 @@ def do_rollback(say: Speech, options: Options) -> None:
             f"what holds: {report.hash_before[:12]} → {report.hash_after[:12]}",
         )
     )
+    if report.pinned:
+        named = ", ".join(f"memory-{one}" for one in report.pinned)
+        say.note(f"pinned, and pinned again once it is released: {named}")
 
 
 def _moment(text: str | None) -> datetime | None:

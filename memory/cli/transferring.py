@@ -48,6 +48,7 @@ def do_import(say: Speech, options: Options) -> None:
         options["namespace"],
         trusted=options["trust"],
         dry_run=options["dry_run"],
+        tell=say.note,
     )
     verb = "would be added" if report.dry_run else "were added"
     text = (

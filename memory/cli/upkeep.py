@@ -42,7 +42,7 @@ def register(verbs: Verbs) -> None:
 
 def do_prune(say: Speech, options: Options) -> None:
     report = services.prune(
-        options["namespace"],
+        services.namespace_named(options["namespace"]),
         rows_max=options["rows_max"],
         bytes_max=options["bytes_max"],
         dry_run=options["dry_run"],
@@ -102,7 +102,7 @@ def do_simulate(say: Speech, options: Options) -> None:
 
 def _namespaces(options: Options) -> Sequence[str]:
     name = options["namespace"]
-    return [name] if name else services.stats()["namespaces"]
+    return [services.namespace_named(name)] if name else services.stats()["namespaces"]
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -27,7 +27,7 @@ WEIGHTS: Mapping[str, float] = {
     "importance": 1.5,
     "content": 1.0,
     "repeats": -0.3,
-    "prose": -2.0,
+    "prose": -4.0,
     "uses": 0.5,
     "fresh": 0.5,
 }
@@ -141,7 +141,7 @@ def _words(text: str) -> list[str]:
 def _content(rows: Sequence[Keepable], words: Sequence[Sequence[str]]) -> Values:
     return np.array(
         [
-            mass + _said(row.text) + 0.5 * row.answers
+            mass + _said(row.text) + 0.75 * row.answers
             for row, mass in zip(rows, _mass(words), strict=True)
         ]
     )

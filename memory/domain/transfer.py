@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-FORMAT, VERSION = "agentsys-memory", 1
+from memory.domain.carried import digest_problems
+
+FORMAT, VERSION = "agentsys-memory", 2  # 2: digests quote by place
 TEXT_MAX = 20_000
 LINE_MAX = 400_000  # characters of one line
 STATES = ("live", "cold", "quarantined")
@@ -62,9 +64,14 @@ def row_problems(row: Any, number: int, count: int, layers: Sequence[str]) -> li
     problems += _times(row)
     for name in ("supersedes", "parent"):
         problems += _link_problems(name, row[name], number, count)
-    if not isinstance(row["provenance"], Mapping):
-        problems.append("provenance must be an object")
+    problems += _provenance(row, sound=not problems)
     return problems
+
+
+def _provenance(row: Mapping[str, Any], *, sound: bool) -> list[str]:
+    if not isinstance(row["provenance"], Mapping):
+        return ["provenance must be an object"]
+    return digest_problems(row["level"], row["provenance"]) if sound and row["level"] else []
 
 
 def _figures(row: Mapping[str, Any]) -> list[str]:

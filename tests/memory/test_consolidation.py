@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from agentsys.gateway.scripted import scripted
+from agentsys.gateway.scripted import Turn, scripted
 from agentsys.kernel import crashpoints
 from memory import services as memory
 from memory.domain.digests import Line, chosen, lines_of, month_of, text_of, unfaithful, without
@@ -221,3 +221,48 @@ def test_a_week_belongs_to_the_month_of_its_thursday() -> None:
     assert [month_of(week) for week in ("2026-W01", "2026-W05", "2026-W53")] == [
         "2026-01", "2026-01", "2026-12",
     ]  # fmt: skip
+
+
+class Meanwhile(list[str]):
+    """Answers of a model during whose turn number `at` something else happens."""
+
+    def __init__(self, at: int, happens: Callable[[], Any]) -> None:
+        super().__init__(["All well."] * 20)
+        self.at, self.happens = at, happens
+
+    def __getitem__(self, place: Any) -> Any:
+        if place + 1 == self.at:
+            self.happens()
+        return super().__getitem__(place)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("turn", [1, 3], ids=["while a session is summed up", "while a day is"])
+@pytest.mark.parametrize("way", ["rollback", "forget", "forget subject"])
+def test_what_is_removed_while_a_digest_is_written_is_in_none(
+    settings: Any, turn: int, way: str
+) -> None:
+    for day in (0, 1):
+        memory.remember_many([said(day, 1, f"Bob moved server {day} to rack 7", batch="good")])
+        memory.remember_many(
+            [said(day, 2, f"Mallory moved server {day} to rack 9", actor="mallory", batch="bad")]
+        )
+    bad = list(Memory.objects.filter(batch="bad").values_list("pk", flat=True))
+
+    def remove() -> None:
+        if way == "rollback":
+            memory.rollback(memory.Batch(HERE, batch="bad"), by="ann", reason="poison")
+        elif way == "forget":
+            for pk in bad:
+                memory.forget(pk, "ann", "asked to")
+        else:
+            memory.forget_subject(HERE, "Mallory", by="ann", reason="asked to")
+
+    settings.AGENTSYS = replace(settings.AGENTSYS, digest_model="scripted:digests")
+    scripted("digests", []).turns = cast("list[Turn]", Meanwhile(turn, remove))
+    memory.consolidate(HERE, until=START + timedelta(days=9))
+    memory.consolidate(HERE, until=START + timedelta(days=9))
+    held = Memory.objects.filter(level__gt=0).exclude(state__in=("gone", "quarantined"))
+    assert held.exists()
+    assert not [row.text for row in held if "Mallory" in row.text or "mallory" in row.text]
+    assert not Memory.objects.filter(batch="good", parent=None).exists()

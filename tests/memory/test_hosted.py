@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from agentsys.gateway.embeddings import embedder, problem
+from agentsys.kernel.errors import ServiceAway
 from memory import services as memory
 from memory.models import Chunk
 from memory.near import index_large
@@ -89,6 +90,21 @@ def test_while_it_is_away_memories_are_kept_and_found_by_their_words(
     with serving(monkeypatch):
         assert memory.maintain()["indexed"] == 1
         assert Chunk.objects.get(memory_id=pk).embed_model == SPEC
+
+
+def test_without_a_key_the_provider_is_away_and_nothing_else_fails(
+    hosted: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    embedder.cache_clear()
+    pk = memory.remember(HERE, "semantic", "A cabbage has a head")
+    assert [hit.id for hit in memory.recall(HERE, "cabbage")] == [pk]
+    assert (memory.stats()["unindexed"], memory.maintain()["indexed"]) == (1, 0)
+    with pytest.raises(ServiceAway, match="OPENAI_API_KEY") as away:
+        embedder(SPEC).embed_query("cabbage")
+    assert away.value.context["where"] == SPEC
+    with serving(monkeypatch):
+        assert memory.maintain()["indexed"] == 1
 
 
 def test_what_cannot_be_is_said_before_anything_is_asked() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, connections
 
 from memory import near
 from memory import services as memory
@@ -17,6 +19,7 @@ THINGS = ("budget", "parser", "release", "login page", "database", "cache", "inv
 
 @pytest.fixture
 def rows() -> list[int]:
+    near.index_large(100)  # what another test left
     memory.remember_many(
         [memory.MemoryDraft(ELSEWHERE, "semantic", "The parser of another project")]
     )
@@ -75,3 +78,42 @@ def test_filters_hold_behind_the_index_and_no_other_namespace_is_seen(rows: list
     assert [row for row, _ in _found("parser", layers=["episodic"])] == [pk]
     both = memory.recall([HERE, ELSEWHERE], "parser of another project", k=50, budget_tokens=10_000)
     assert {hit.namespace for hit in both} == {HERE, ELSEWHERE}
+
+
+def _elsewhere() -> dict[str, int]:
+    """On a connection of its own, as another worker has."""
+
+    def build() -> dict[str, int]:
+        try:
+            return near.index_large(100)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(build).result()
+
+
+def test_while_one_process_builds_another_does_nothing(rows: list[int]) -> None:
+    other: list[dict[str, int]] = []
+
+    def beside(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        if sql.startswith("CREATE INDEX"):
+            other.append(_elsewhere())
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(beside):
+        assert near.index_large(100) == {"made": 1, "dropped": 0}
+    assert other == [{"made": 0, "dropped": 0}]
+    assert len(_indexes()) == 1
+    assert near.rows_of_large([HERE]) == {HERE: 160}
+
+
+def test_a_build_that_breaks_off_keeps_no_other_from_building(rows: list[int]) -> None:
+    def broken(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        if sql.startswith("CREATE INDEX"):
+            raise KeyboardInterrupt
+        return execute(sql, *rest)
+
+    with pytest.raises(KeyboardInterrupt), connection.execute_wrapper(broken):
+        near.index_large(100)
+    assert _elsewhere() == {"made": 1, "dropped": 0}

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from io import StringIO
+from typing import Any
+
 import pytest
+from django.core.management import call_command
+from django.db import connection, connections
 
 from agentsys.kernel.errors import BadInput, NotFound
 from memory import services as memory
@@ -99,3 +106,54 @@ def test_a_decision_needs_a_reason_and_something_that_waits() -> None:
         memory.pin(row)
     with pytest.raises(memory.NotCurrent, match="quarantine"):
         memory.supersede(row, "something else")
+
+
+@pytest.mark.parametrize("action", ["release", "reject"])
+@pytest.mark.parametrize("bad", ["abc", "999999"])
+def test_one_id_that_is_none_leaves_all_as_they_were(action: str, bad: str) -> None:
+    row = proposed()
+    with pytest.raises((BadInput, NotFound)):
+        call_command("memory", "quarantine", action, str(row), bad, "--reason", "x")
+    assert Memory.objects.get(pk=row).state == "quarantined"
+    assert memory.history(row)[0]["events"] == []
+
+
+def test_several_are_decided_at_once_and_one_named_twice_counts_once() -> None:
+    first, second = proposed(), proposed("The port is 8080 there")
+    given = (str(second), f"memory-{first}", str(second))
+    out = StringIO()
+    call_command("memory", "quarantine", "release", *given, "--reason", "x", stdout=out)
+    assert out.getvalue().split("\n")[:2] == [
+        f"memory-{second} released",
+        f"memory-{first} released",
+    ]
+    assert set(Memory.objects.values_list("state", flat=True)) == {"live"}
+
+
+def _said_elsewhere() -> int:
+    """On a connection of its own, as another worker has."""
+
+    def say() -> int:
+        try:
+            return memory.remember(HERE, "semantic", SAID, trust="untrusted")
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(say).result()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_somebody_says_while_it_is_released_is_merged_with_it() -> None:
+    row = proposed()
+    said: list[int] = []
+
+    def beside(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        if sql.startswith('UPDATE "agentsys_memory_memory" SET "state"') and not said:
+            said.append(_said_elsewhere())
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(beside):
+        assert memory.quarantine_release(row, by="ana", reason="fine") == said[0]
+    states = dict(Memory.objects.values_list("pk", "state"))
+    assert states == {row: "gone", said[0]: "live"}

@@ -83,6 +83,35 @@ def test_what_was_taken_back_waits_and_can_be_released() -> None:
     assert memory.held_hash(HERE) == with_it
 
 
+def test_a_pin_is_told_and_comes_back_with_the_release() -> None:
+    kept, other = told("Tea is green", "bad"), told("Tea is black", "bad")
+    memory.pin(kept, by="ben")
+    memory.pin(other, by="ben"), memory.unpin(other, by="ben")
+    report = taken_back()
+    assert (report.pinned, Memory.objects.filter(pinned=True).count()) == ((kept,), 0)
+    for row in report.taken:
+        memory.quarantine_release(row, by="ana", reason="it was right")
+    assert list(Memory.objects.filter(pinned=True).values_list("pk", flat=True)) == [kept]
+    events = [(e["event"], e["actor"]) for e in memory.history(kept)[0]["events"]]
+    assert events == [
+        ("pinned", "ben"), ("rolled_back", "ana"), ("unpinned", "ana"), ("released", "ana"),
+        ("pinned", "ana"),
+    ]  # fmt: skip
+    memory.unpin(kept, by="ben")
+    taken_back()
+    memory.quarantine_release(kept, by="ana", reason="it was right")
+    assert not Memory.objects.get(pk=kept).pinned
+
+
+def test_a_pin_goes_over_to_what_says_the_same_by_now() -> None:
+    row = told("Tea is green", "bad")
+    memory.pin(row, by="ben")
+    taken_back()
+    newer = told("Tea is green")
+    assert memory.quarantine_release(row, by="ana", reason="it was right") == newer
+    assert Memory.objects.get(pk=newer).pinned
+
+
 def test_a_digest_made_from_it_goes_and_its_other_parts_come_back() -> None:
     good, bad = told("Tea is green"), told("Tea is poison", "bad")
     draft = memory.MemoryDraft(HERE, "episodic", "Tea: green, poison", kind="digest", level=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from hypothesis import strategies as st
 
 from agentsys.kernel.errors import BadInput, NoSuchName
 from memory import services as memory
-from memory.models import Chunk, Memory
+from memory.domain.digests import lines_of as quotes_of
+from memory.models import Chunk, Fact, Link, Memory
+from memory.versions import PRUNE, bury
 
 pytestmark = pytest.mark.django_db
 
@@ -155,9 +158,10 @@ Change = Callable[[list[dict[str, Any]]], Any]
         (lambda rows: rows[2].update(occurred_at="2026-01-01T00:00:00"), "a time with its zone"),
         (lambda rows: rows[2].update(importance=float("nan")), "importance is NaN"),
         (lambda rows: rows[2].update(level=True), "level is true; expected 0 to 4"),
+        (lambda rows: rows[2].update(level=1), "provenance.of of a digest of level 1 names no period"),
         (lambda rows: rows[2].update(text="changed"), "changed after it was written"),
         (lambda rows: rows.pop(), "was it cut off"),
-        (lambda rows: rows[0].update(version=9), "line 1: version is 9; this agentsys reads 1"),
+        (lambda rows: rows[0].update(version=9), "line 1: version is 9; this agentsys reads 2"),
         (lambda rows: rows.pop(0), "line 1: no header of an export"),
         (lambda rows: rows[1].update(supersedes=2), "leads back to itself"),
     ],
@@ -197,3 +201,98 @@ def test_any_text_survives_the_way_there_and_back(texts: list[str], tmp_path: Pa
     report = memory.memories_import(exported("project-1", tmp_path), "project-2")
     assert report.added == report.memories
     assert memory.content_hash("project-1") == memory.content_hash("project-2")
+
+
+@pytest.fixture
+def summed_up() -> str:
+    """Two days with their digests, of which one quotes what was pruned since; the month is not over."""
+    at = datetime(2026, 1, 5, 9, tzinfo=UTC)
+    memory.remember_many(
+        [
+            memory.MemoryDraft(
+                "project-1", "episodic", f"On day {day} Keller sold pump {day * 10 + n} to Zurich",
+                session="standup", actor="ann", occurred_at=at + timedelta(days=day, minutes=n),
+            )
+            for day in (0, 1) for n in (1, 2, 3)
+        ]
+    )  # fmt: skip
+    memory.consolidate("project-1", until=at + timedelta(days=8))
+    pruned = Memory.objects.filter(level=0).order_by("pk").values_list("pk", flat=True)[0]
+    bury([pruned], by=PRUNE, reason="over budget")
+    return "project-1"
+
+
+def test_digests_quote_the_memories_of_the_store_that_they_come_to(
+    summed_up: str, tmp_path: Path
+) -> None:
+    file = exported(summed_up, tmp_path)
+    memory.memories_import(file, "project-2")
+    held = Memory.objects.filter(namespace="project-2")
+    ids = {row.pk: row.text for row in held.filter(level=0)}
+    known = 0
+    for one in held.filter(level__gt=0):
+        assert set(quotes_of(one.text)) == set(map(int, one.provenance["quotes"]))
+        for number, line in quotes_of(one.text).items():
+            if Memory.objects.filter(pk=number).exists():
+                assert ids[number] in line
+                known += 1
+    assert known
+    assert memory.content_hash("project-2") == memory.content_hash(summed_up)
+
+
+def test_upkeep_goes_on_with_digests_that_were_imported(summed_up: str, tmp_path: Path) -> None:
+    file = exported(summed_up, tmp_path)
+    memory.memories_import(file, "project-2")
+    until = datetime(2026, 2, 20, tzinfo=UTC)
+    assert memory.consolidate("project-2", until=until).written
+    assert memory.consolidate(summed_up, until=until).written
+    both = Memory.objects.filter(level=4).values_list("namespace", "provenance__parts")
+    assert dict(both)["project-1"] == dict(both)["project-2"]
+
+
+def test_what_is_forgotten_goes_from_imported_digests(summed_up: str, tmp_path: Path) -> None:
+    memory.memories_import(exported(summed_up, tmp_path), "project-2")
+    row = Memory.objects.filter(namespace="project-2", level=0).earliest("pk")
+    quoting = Memory.objects.filter(namespace="project-2", level__gt=0, text__contains=row.text)
+    assert quoting.exists()
+    memory.forget(row.pk, "ann", "asked to")
+    assert not quoting.exists()
+
+
+def test_a_digest_of_a_time_that_has_one_gets_another_number(
+    summed_up: str, tmp_path: Path
+) -> None:
+    at = datetime(2026, 1, 5, 9, tzinfo=UTC)
+    file = exported(summed_up, tmp_path)
+    draft = memory.MemoryDraft(
+        "project-2", "episodic", "Bo was ill", session="standup", occurred_at=at
+    )
+    memory.remember_many([draft])
+    memory.consolidate("project-2", until=at + timedelta(days=8))
+    memory.memories_import(file, "project-2")
+    periods = Memory.objects.filter(namespace="project-2", level=1).values_list(
+        "provenance__period", flat=True
+    )
+    assert sorted(periods) == ["2026-01-05 standup", "2026-01-05 standup #2", "2026-01-06 standup"]
+
+
+def test_what_was_known_of_imported_memories_is_known_again(tmp_path: Path) -> None:
+    for text in (
+        "I built a Flask app for the plant",
+        "I have never used Flask",
+        "The deadline of the audit is 12 May",
+    ):
+        memory.remember("project-1", "semantic", text, actor="ann")
+    before = [kind for kind, _, _ in links("project-1")]
+    assert before
+    memory.memories_import(exported("project-1", tmp_path), "project-2")
+    assert [kind for kind, _, _ in links("project-2")] == before
+    facts = Fact.objects.filter(namespace="project-2", functional=True)
+    assert list(facts.values_list("value", flat=True)) == list(
+        Fact.objects.filter(namespace="project-1", functional=True).values_list("value", flat=True)
+    )
+
+
+def links(namespace: str) -> list[tuple[str, str, str]]:
+    rows = Link.objects.filter(namespace=namespace).order_by("pk")
+    return list(rows.values_list("kind", "older__text", "newer__text"))

@@ -75,5 +75,6 @@ def test_a_subject_is_forgotten_with_a_proof() -> None:
     ],
 )
 def test_what_cannot_be_meant_is_refused(words: tuple[str, ...]) -> None:
+    memory.remember("project-1", "semantic", "Greta Weiss sold pump 7")
     with pytest.raises(BadInput):
         said(*words)
