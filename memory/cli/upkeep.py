@@ -10,6 +10,7 @@ from pathlib import Path
 from agentsys.kernel.errors import BadInput
 from memory import services
 from memory.cli.verbs import Options, Speech, Verbs
+from memory.domain.dates import EXPECTED, when
 from memory.simulation.running import BoundsNotKept, Plan, simulate
 
 SHOWN_MAX = 50  # rows of a table; `--json` has all
@@ -108,12 +109,10 @@ def _namespaces(options: Options) -> Sequence[str]:
 def _moment(text: str | None) -> datetime | None:
     if text is None:
         return None
-    try:
-        given = datetime.fromisoformat(text)
-    except ValueError as error:
-        problem = f"`{text}` is not a date such as 2026-01-31 or 2026-01-31T12:00+00:00"
-        raise BadInput(what="--until", problems=[problem]) from error
-    return given if given.tzinfo else given.replace(tzinfo=UTC)
+    given = when(text, datetime.now(UTC))
+    if given is None:
+        raise BadInput(what="--until", problems=[f"it is `{text}`; expected {EXPECTED}"])
+    return given
 
 
 def _ids(ids: Sequence[int]) -> str:

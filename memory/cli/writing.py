@@ -49,18 +49,23 @@ def do_add(say: Speech, options: Options) -> None:
     if not row_id:
         problem = f"`{options['text']}` says nothing worth a row; say more"
         raise BadInput(what="text", problems=[problem])
-    say.answer({"id": row_id}, f"memory-{row_id}")
+    row = next(version for version in services.history(row_id) if version["id"] == row_id)
+    there = row["access_count"] > 0  # what is said again is counted on the row that says it
+    say.answer({"id": row_id, "was_there": there}, f"memory-{row_id}")
+    if there:
+        who = f" by {row['actor']}" if row["actor"] else ""
+        say.note(f"it was there already: a {row['kind']}{who}, {row['trust']}; that stays")
 
 
 def do_pin(say: Speech, options: Options) -> None:
     row_id = memory_id(options["id"])
-    services.pin(row_id)
+    services.pin(row_id, by=getpass.getuser())
     say.answer({"id": row_id, "pinned": True}, f"memory-{row_id} pinned")
 
 
 def do_unpin(say: Speech, options: Options) -> None:
     row_id = memory_id(options["id"])
-    services.unpin(row_id)
+    services.unpin(row_id, by=getpass.getuser())
     say.answer({"id": row_id, "pinned": False}, f"memory-{row_id} unpinned")
 
 

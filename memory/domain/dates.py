@@ -20,9 +20,9 @@ def when(text: str, now: datetime) -> datetime | None:
         return now - timedelta(hours=hours)
     try:
         at = datetime.fromisoformat(said)
-    except ValueError:
+        return at.astimezone(UTC) if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # the latter: its zone puts it before the year 1
         return None
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
 def span_problems(

@@ -104,7 +104,7 @@ def _vouch(user: Any, namespace: str, trust: str) -> None:
 
 def memory_pin(user: Any, memory_id: int, *, pinned: bool) -> None:
     memory_enter(user, memory_id, Act.CONTROL)
-    memory.pin(memory_id, pinned=pinned)
+    memory.pin(memory_id, pinned=pinned, by=user.get_username())
 
 
 def memory_forget(user: Any, memory_id: int, reason: str) -> None:

@@ -51,6 +51,7 @@ def post(client: Any, path: str, **body: Any) -> Any:
         ("q=port", ["The port is 8443"]),
         ("q=port&as_of=2026-05-10", ["The port is 80"]),
         ("q=port&since=2026-06-02", []),
+        ("q=port&since=0001-01-01&until=9999-12-31T23:59", ["The port is 8443"]),
         ("q=port&until=2026-06-02", ["The port is 8443"]),
         ("q=port&layer=episodic", []),
         ("q=port&actor=nobody", []),
@@ -75,6 +76,7 @@ def test_each_hit_says_how_its_score_came_about_and_what_it_replaced(
     ("query", "problem"),
     [
         ("q=x&since=soon", "`since=soon`: expected a date"),
+        ("q=x&since=0001-01-01T00:00%2B23:59", "`since=0001-01-01T00:00+23:59`: expected"),
         ("q=x&as_of=2999-01-01", "in the future"),
         ("q=x&since=2026-02-01&until=2026-01-01", "not before until"),
         ("q=x&layer=lore", "expected one of working"),
@@ -132,6 +134,8 @@ def test_pinned_unpinned_and_forgotten(admin: Any, place: str) -> None:
     pk = memory.remember(place, "semantic", "The port is 80")
     assert post(admin, f"/{pk}/pin").json()["pinned"] is True
     assert post(admin, f"/{pk}/unpin").json()["pinned"] is False
+    events = [(e["event"], e["actor"]) for e in memory.history(pk)[0]["events"]]
+    assert events == [("pinned", "ada"), ("unpinned", "ada")]
     assert post(admin, f"/{pk}/forget").status_code == 400  # no reason
     assert post(admin, f"/{pk}/forget", reason="wrong").json()["state"] == "gone"
     row = Memory.objects.get(pk=pk)

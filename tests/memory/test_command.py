@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from getpass import getuser
 from io import StringIO
 from typing import Any
 
@@ -51,6 +52,22 @@ def test_search_can_be_narrowed_and_finds_nothing_elsewhere() -> None:
     assert "The canary sings" not in said("search", "canary", "--namespace", "project-2")
     assert told("search", "canary", "--layer", "episodic") == []
     assert len(told("search", "canary", "--namespace", "project-1", "-k", "1")) == 1
+
+
+def test_a_text_that_is_there_already_is_said_to_be() -> None:
+    assert told("add", "Backups go to atlas-eu", "--kind", "fact")["was_there"] is False
+    err = StringIO()
+    again = ("add", "Backups go to atlas-eu", "--kind", "decision", "--json")
+    call_command("memory", *again, stdout=StringIO(), stderr=err)
+    assert "it was there already: a fact by " in err.getvalue()
+    assert told(*again[:-1])["was_there"] is True
+
+
+def test_who_pinned_is_in_the_history() -> None:
+    pk = told("add", "Backups go to atlas-eu")["id"]
+    told("pin", str(pk)), told("unpin", str(pk))
+    events = [(e["event"], e["actor"]) for e in memory.history(pk)[0]["events"]]
+    assert events == [("pinned", getuser()), ("unpinned", getuser())]
 
 
 def test_hostile_text_reaches_no_terminal() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, connection, connections, transaction
 
 from agentsys.kernel.errors import BadInput
 from memory import services as memory
@@ -150,6 +152,35 @@ def test_killed_in_between_nothing_has_happened() -> None:
         taken_back()
     assert memory.held_hash(HERE) == now
     assert Memory.objects.filter(state="live").count() == 2
+
+
+def _said_elsewhere(text: str) -> int:
+    """On a connection of its own, as another worker has."""
+
+    def say() -> int:
+        try:
+            return told(text)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(say).result()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_somebody_says_meanwhile_stays_and_the_older_one_does_not_hold_twice() -> None:
+    older = told("Tea is green")
+    Memory.objects.filter(pk=memory.supersede(older, "Tea is poison")).update(batch="bad")
+    said: list[int] = []
+
+    def beside(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        if sql.startswith('UPDATE "agentsys_memory_memory" SET "valid_to"') and not said:
+            said.append(_said_elsewhere("Tea is green"))
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(beside):
+        assert taken_back().reopened == ()
+    assert [hit.id for hit in memory.recall(HERE, "tea")] == said
 
 
 def _die_at_the_facts(execute: Any, sql: str, *rest: Any) -> Any:

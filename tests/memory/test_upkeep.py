@@ -37,7 +37,7 @@ def test_digests_are_written_for_all_that_is_over_and_shown() -> None:
     assert [(d["level"], d["period"]) for d in done["written"]] == [
         (1, "2026-01-05 call"), (2, "2026-01-05"), (3, "2026-W02"), (4, "2026-01"),
     ]  # fmt: skip
-    with pytest.raises(BadInput, match="not a date"):
+    with pytest.raises(BadInput, match="expected a date"):
         said("consolidate", "--until", "soon")
 
 
@@ -72,6 +72,8 @@ def test_a_subject_is_forgotten_with_a_proof() -> None:
         ("forget", "7", "--dry-run", "--reason", "x"),
         ("simulate", "--days", "0"),
         ("prune", "project-1", "--rows-max", "-1"),
+        ("consolidate", "--until", "soon"),
+        ("consolidate", "--until", "0001-01-01T00:00+23:59"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(words: tuple[str, ...]) -> None:

@@ -67,6 +67,7 @@ def test_search_is_narrowed_by_time_and_actor(
     [
         (["--since", "last week"], "--since is `last week`; expected a date or a time such as"),
         (["--as-of", "2026-13-01"], "--as-of is `2026-13-01`"),
+        (["--since", "0001-01-01T00:00+23:59"], "--since is `0001-01-01T00:00+23:59`"),
         (["--since", "2026-06-01", "--until", "2026-05-01"], "is not before until"),
         (["--as-of", "2999-01-01"], "is in the future"),
         (["-k", "0"], "-k is 0; expected 1 or more"),
@@ -89,6 +90,8 @@ def test_what_search_cannot_use_is_named(given: list[str], problem: str) -> None
         ("7d", datetime(2026, 4, 24, tzinfo=UTC)),
         ("yesterday", None),
         ("-1d", None),
+        ("0001-01-01T00:00+23:59", None),
+        ("9999-12-31T23:59-23:59", None),
         ("", None),
     ],
 )
