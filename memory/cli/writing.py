@@ -10,6 +10,7 @@ from agentsys.kernel.errors import BadInput
 from memory import services
 from memory.cli.verbs import Options, Speech, Verbs, memory_id
 from memory.models import LAYERS, TRUST
+from memory.store import TEXT_MAX
 
 DEFAULT_NAMESPACE = "project-1"
 IDS_SHOWN = 20
@@ -36,6 +37,10 @@ def register(verbs: Verbs) -> None:
 
 
 def do_add(say: Speech, options: Options) -> None:
+    length = len(options["text"].strip())
+    if length > TEXT_MAX:
+        problem = f"it has {length:,} characters, at most {TEXT_MAX:,} are kept; add it in parts"
+        raise BadInput(what="text", problems=[problem])
     row_id = services.remember(
         options["namespace"],
         options["layer"],
