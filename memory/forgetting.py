@@ -12,6 +12,7 @@ until its next VACUUM, backups for as long as AGENTSYS_BACKUP_DAYS says.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,12 +22,13 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Q
 
-from agentsys.kernel.errors import BadInput, NoSuchName
+from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import digest
 from memory.chunks import index_memories
 from memory.contracts import Forgotten
-from memory.domain.naming import ANONYMOUS, LETTERS_MIN, Name, strings
+from memory.domain.spelling import ANONYMOUS, LETTERS_MIN, Name, strings
 from memory.models import Chunk, Fact, Link, Memory, MemoryEvent, Playbook, Seen
+from memory.naming import namespace_named
 from memory.quoting import digests_quoting, drop_quotes, keeping_lock
 from memory.recall import recall
 from memory.versions import bury
@@ -34,6 +36,7 @@ from memory.versions import bury
 SHARE_MAX = 0.10  # of the live rows, for a name; a word is in more
 NAMED_MAX = 10  # rows that a name may have in a small namespace, whatever their share
 AT_ONCE = 2_000
+_PERIOD = re.compile(r"\d{4}-(?:W\d\d|\d\d(?:-\d\d)?)", re.ASCII)
 ELSEWHERE = (
     "the ledger and artifacts of goals, playbooks, and memory's history are not changed;"
     " what of them names the subject is listed, but for the ledger"
@@ -74,8 +77,8 @@ def forget_subject(
     """Remove everything about `subject` in `namespace` for good; with `dry_run` say what would go.
 
     BadInput for a missing reason, a name of less than two letters, and, unless `yes_all`, for one that is
-    an everyday word or names more of the namespace than somebody would. NoSuchName for a namespace that
-    holds nothing.
+    an everyday word or names more of the namespace than somebody would. NoSuchName for a
+    namespace that there is not.
     """
     name = Name(subject)
     _check(namespace, name, reason)
@@ -119,9 +122,7 @@ def _check(namespace: str, name: Name, reason: str) -> None:
         raise BadInput(what="forget", problems=[problem])
     if not reason.strip():
         raise BadInput(what="forget", problems=["a reason is needed"])
-    if not Memory.objects.filter(namespace=namespace).exists():
-        known = Memory.objects.values_list("namespace", flat=True).order_by("namespace").distinct()
-        raise NoSuchName(kind="namespace", name=namespace, names=list(known[:11]))
+    namespace_named(namespace)
 
 
 def _check_share(namespace: str, name: Name, about: _About) -> None:
@@ -228,11 +229,11 @@ def _clear_stones(name: Name, ids: list[int]) -> None:
     """Tombstones of an earlier day, which may name who is forgotten now."""
     for row in Memory.objects.filter(pk__in=ids, state="gone").iterator(chunk_size=AT_ONCE):
         if any(name.names(part) for part in strings(row.provenance)):
-            row.provenance = {
+            clean = {
                 key: name.out_of(value) if isinstance(value, str) else value
                 for key, value in row.provenance.items()
-                if isinstance(value, str) or not name.names(*strings({key: value}))
             }
+            row.provenance = _without(name, clean)
             row.save(update_fields=["provenance"])
 
 
@@ -243,11 +244,13 @@ def _rename(digests: list[int], name: Name) -> None:
         others = (row.actor, row.session, row.batch)
         if not name.names(row.text, *others, *strings(facts)):
             continue
-        head = f"{facts['of'][:10]}: {facts['parts']} memories."
+        period = _PERIOD.match(str(facts["of"]))
+        day = period[0] if period else f"{row.occurred_at:%Y-%m-%d}"  # one from elsewhere
+        head = f"{day}: {facts['parts']} memories."
         row.text = "\n".join([head, *row.text.split("\n")[1:]])
-        facts["of"] = facts["period"] = f"{facts['of'][:10]} {digest(['digest', row.pk])[:12]}"
+        facts["of"] = facts["period"] = f"{day} {digest(['digest', row.pk])[:12]}"
         facts["source"] = f"digest of {facts['period']}"
-        row.provenance = {k: v for k, v in facts.items() if not name.names(*strings({k: v}))}
+        row.provenance = _without(name, facts)
         row.actor, row.session, row.batch = ("" if name.names(text) else text for text in others)
         row.text_hash = f"forgotten-{row.pk}"  # of the period, which was the name
         row.save(
@@ -255,6 +258,10 @@ def _rename(digests: list[int], name: Name) -> None:
         )
         if row.state == "live":
             index_memories([row.pk])
+
+
+def _without(name: Name, facts: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in facts.items() if not name.names(*strings({k: v}))}
 
 
 # --- Proof ---------------------------------------------------------------------------------------

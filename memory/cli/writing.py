@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import getpass
 from dataclasses import asdict
+from typing import Any
 
 from agentsys.kernel.errors import BadInput
 from memory import services
 from memory.cli.verbs import Options, Speech, Verbs, memory_id
 from memory.models import LAYERS, TRUST
+from memory.store import TEXT_MAX
 
 DEFAULT_NAMESPACE = "project-1"
+IDS_SHOWN = 20
 
 
 def register(verbs: Verbs) -> None:
@@ -34,6 +37,10 @@ def register(verbs: Verbs) -> None:
 
 
 def do_add(say: Speech, options: Options) -> None:
+    length = len(options["text"].strip())
+    if length > TEXT_MAX:
+        problem = f"it has {length:,} characters, at most {TEXT_MAX:,} are kept; add it in parts"
+        raise BadInput(what="text", problems=[problem])
     row_id = services.remember(
         options["namespace"],
         options["layer"],
@@ -96,10 +103,20 @@ def _forget_subject(say: Speech, options: Options) -> None:
     if say.as_json:
         say.emit(asdict(proof))
         return
-    say.show(("figure", "value"), ((k, v) for k, v in asdict(proof).items() if v is not None))
+    say.show(
+        ("figure", "value"), ((k, _brief(v)) for k, v in asdict(proof).items() if v is not None)
+    )
     if proof.dry_run:
         say.note("nothing was changed; this is what would go")
     elif proof.left:
         say.note(
             "what is left has the letters of the name, in other words or spellings: look at each"
         )
+
+
+def _brief(value: Any) -> str:
+    """The first of many ids; --json has all."""
+    if not isinstance(value, tuple):
+        return str(value)
+    more = f" … and {len(value) - IDS_SHOWN} more" if len(value) > IDS_SHOWN else ""
+    return (", ".join(map(str, value[:IDS_SHOWN])) or "none") + more

@@ -137,3 +137,9 @@ def test_a_role_that_may_not_make_the_extension_is_told_the_way_out() -> None:
         assert "permission denied" in str(refusal.value)
         assert "CREATE EXTENSION vector" in str(refusal.value)
         transaction.set_rollback(True)
+
+
+def test_what_is_too_long_to_be_kept_whole_is_refused_and_not_cut() -> None:
+    with pytest.raises(BadInput, match=r"it has 20,001 characters, at most 20,000 are kept"):
+        told("add", "a" * 20_001)
+    assert told("search", "aaa") == []

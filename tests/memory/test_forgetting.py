@@ -253,6 +253,12 @@ def test_the_proof_looks_where_removal_does_not() -> None:
     assert (proof.memories, kinds) == ((), ["memory", "event"])
 
 
+def test_a_batch_of_the_name_does_not_live_on_in_the_history_of_its_removal() -> None:
+    row = remembered("The plant answered about order 15", batch="import of Ann Lee")
+    proof = forget("Ann Lee", by="cleo")
+    assert (proof.memories, proof.left) == ((row,), 0)
+
+
 def test_who_forgets_somebody_of_the_same_name_leaves_no_trace_of_it(rows: list[int]) -> None:
     proof = forget("Ann", by="ann")
     assert (set(proof.memories), proof.left) == ({rows[0], rows[2]}, 0)
@@ -308,6 +314,16 @@ def test_ten_rows_are_somebody_however_small_the_namespace() -> None:
     assert len(forget("Keller").memories) == 10
 
 
+def test_a_digest_that_is_called_by_the_name_alone_gets_its_day_for_a_name(rows: list[int]) -> None:
+    memory.consolidate(HERE, until=AT + timedelta(days=1))
+    one = Memory.objects.get(level=1)
+    one.provenance |= {"of": "Greta Weiss", "by": {"Greta Weiss": 1}}
+    one.save()
+    assert forget().left == 0
+    one.refresh_from_db()
+    assert (one.provenance["of"][:10], one.text[:10]) == ("2026-01-05", "2026-01-05")
+
+
 def test_a_digest_whose_sources_are_not_known_goes_as_a_whole(rows: list[int]) -> None:
     memory.consolidate(HERE, until=AT + timedelta(days=1))
     (one,) = Memory.objects.filter(level=1)
@@ -325,7 +341,7 @@ def test_the_command_claims_nothing_when_it_is_dry_and_asks_to_look_at_what_is_l
     words = ("forget", "--subject", "Keller", "--namespace", HERE, "--reason", "asked")
     assert not {"left", "left_in", "found"} & _said(*words, "--dry-run").keys()
     told = _said(*words, "--yes-all")
-    assert (told["memories"], told["left"]) == (f"({row},)", "1")
+    assert (told["memories"], told["left"]) == (str(row), "1")
     assert f"memory-{other}" in told["left_in"]
     assert "look at each" in told["note"]
 
