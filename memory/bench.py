@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from django.db import connection
 
 from agentsys.gateway.minilm import DATA, FIRST_WORD
@@ -189,15 +188,15 @@ def _nearest_found(texts: Sequence[str]) -> float:
     """The share of the ten nearest by a scan of the namespace that the search of recall has."""
     shares = []
     for text in texts:
-        vector = current_embedder().embed_query(text)
+        (vector,) = literals(current_embedder().embed_query(text)[None, :])
         scope = Scope([f"{PREFIX}1"])
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT memory_id FROM agentsys_memory_chunk WHERE namespace = %s AND n = 0"
                 " ORDER BY (embedding <=> %s::halfvec) + 0, memory_id LIMIT %s",
-                [scope.namespaces[0], literals(np.array([vector]))[0], TOP],
+                [scope.namespaces[0], vector, TOP],
             )
             exact = {row[0] for row in cursor.fetchall()}
-        found = nearest(scope, current_embedder().encode_query(text), TOP)
+        found = nearest(scope, vector, TOP)
         shares.append(len(exact & set(found)) / TOP)
     return round(statistics.fmean(shares), 4)

@@ -1,8 +1,8 @@
 """The memories that a recall ranks: by words, by meaning, the pinned ones, and what stands beside them.
 
-All of a scope is read, exactly: a filter behind an approximate vector index finds almost nothing in
-a small scope. A namespace of more than 20,000 has an index of its own (`memory.near`), which is read
-until enough rows pass the filter, and only what is found is looked at. The words of a query are ORed
+The vectors of a scope are all read, exactly: a filter behind an approximate vector index finds almost
+nothing in a small scope. A namespace of more than 20,000 has an index of its own (`memory.near`), which is
+read until enough rows pass the filter. The words of a query are ORed
 and weighed by BM25 over pieces of texts, the best piece speaking for its memory; words come out of
 PostgreSQL's own parser and go back as numbers, so no text of a query is ever read as an operator.
 What was said just before and after a candidate comes with it: its scores say something about the
@@ -170,7 +170,7 @@ def worded(scope: Scope, terms: Terms) -> dict[int, float]:
 def candidates(scope: Scope, by_words: Mapping[int, float], encoded: Query) -> list[Candidate]:
     """What may answer a question, with what is needed to rank it."""
     vector = literals(encoded.vector[None, :])[0]
-    near_ids = _nearest(scope, vector, CANDIDATES_MAX)
+    near_ids = nearest(scope, vector, CANDIDATES_MAX)
     asked: dict[str, Any] = {
         **scope.parameters(),
         "ids": [*islice(by_words, CANDIDATES_MAX), *near_ids],
@@ -185,15 +185,12 @@ def candidates(scope: Scope, by_words: Mapping[int, float], encoded: Query) -> l
     return [Candidate(row[0], by_words.get(row[0]), *row[1:]) for row in rows]
 
 
-def nearest(scope: Scope, encoded: Query, count: int) -> list[int]:
-    """Ids of the nearest by meaning, from the index of a namespace that has one; else exactly."""
-    return _nearest(scope, literals(encoded.vector[None, :])[0], count)
-
-
-def _nearest(scope: Scope, vector: str | None, count: int) -> list[int]:
+def nearest(scope: Scope, vector: str | None, count: int) -> list[int]:
+    """Ids of the nearest to a vector, in pgvector's text form, from the index of a namespace that has one;
+    else exactly."""
     if vector is None:
         return []
-    large = near.rows_of_large(scope.namespaces)
+    large = near.indexed(scope.namespaces)
     found: list[tuple[float, int]] = []
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         for namespace in scope.namespaces:

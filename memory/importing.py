@@ -33,26 +33,15 @@ from memory.domain.transfer import (
     row_problems,
 )
 from memory.models import LAYERS, TRUST, Memory
+from memory.quoting import keeping_lock
 from memory.recall import source_of
 from memory.store import check
-from memory.truth import Told, noticed
+from memory.truth import TOLD, Told, noticed
 
 PROBLEMS_MAX = 20
 ROWS_AT_ONCE = 500
 INDEX_AT_ONCE = 2_000
 NOTICED_AT_ONCE = 200
-TOLD = (
-    "pk",
-    "namespace",
-    "actor",
-    "trust",
-    "occurred_at",
-    "seq",
-    "text",
-    "layer",
-    "state",
-    "level",
-)
 TRIES = 5  # of one insert, when others say the same meanwhile
 DIGEST_FACTS = ("of", "period", "parts", "counts", "words", "method", "quotes", "extract")
 
@@ -90,7 +79,9 @@ def memories_import(
     check([MemoryDraft(namespace=namespace, layer=LAYERS[0], text="")])
     checked = _checked(path)
     with transaction.atomic():
-        _lock(namespace, checked.batch)
+        keeping_lock(
+            namespace
+        )  # it may write digests; and the same file twice at once is one import
         report = _written(path, namespace, checked, trusted=trusted)
         if dry_run:
             transaction.set_rollback(True)
@@ -121,13 +112,6 @@ def _notice(namespace: str, batch: str) -> None:
 
 def _dict(report: ImportReport) -> dict[str, Any]:
     return {name: getattr(report, name) for name in report.__dataclass_fields__}
-
-
-def _lock(namespace: str, batch: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", [f"{namespace}\n{batch}"]
-        )
 
 
 # --- Looking at it -------------------------------------------------------------------------------
@@ -206,11 +190,7 @@ def _written(path: Path, namespace: str, checked: _Checked, *, trusted: bool) ->
     links: list[tuple[int, int | None, int | None]] = []
     waiting: list[tuple[int, Memory]] = []
     periods = _periods(namespace)
-    beyond: dict[int, int] = {}
-
-    def id_of(place: int) -> int:
-        return ids.get(place) or beyond.setdefault(place, _unused_id())
-
+    id_of = _numbers(ids)
     for number, line in _lines(path):
         if number == 1:
             continue
@@ -229,6 +209,8 @@ def _written(path: Path, namespace: str, checked: _Checked, *, trusted: bool) ->
         key = (made.layer, made.text_hash)
         if made.state == "live" and made.valid_to is None:
             if key in there:
+                if not there[key]:  # it came with this file, and waits to be written
+                    added += _insert(namespace, waiting, ids, there)
                 ids[place] = there[key]
                 continue
             there[key] = 0
@@ -272,6 +254,20 @@ def _period(row: Mapping[str, Any], taken: set[tuple[int, str]]) -> str:
     period = next(one for one in chain([facts["period"]], others) if (level, one) not in taken)
     taken.add((level, period))
     return str(period)
+
+
+def _numbers(ids: Mapping[int, int]) -> Callable[[int], int]:
+    """The id here of a place in the file; one that nobody has for what the file does not hold."""
+    beyond: dict[int, int] = {}
+
+    def id_of(place: int) -> int:
+        if place in ids:
+            return ids[place]
+        if place not in beyond:
+            beyond[place] = _unused_id()
+        return beyond[place]
+
+    return id_of
 
 
 def _unused_id() -> int:

@@ -33,18 +33,18 @@ SELECT namespace, count(*), min(tableoid::regclass::text) FROM agentsys_memory_c
 WHERE n = 0 AND embed_model = %s GROUP BY namespace HAVING count(*) > %s ORDER BY namespace
 """
 _THERE = """
-SELECT c.relname, c.reltuples::bigint FROM pg_class AS c JOIN pg_index AS i ON i.indexrelid = c.oid
+SELECT c.relname FROM pg_class AS c JOIN pg_index AS i ON i.indexrelid = c.oid
 WHERE c.relname = ANY(%s) AND i.indisvalid
 """
 _ALL = "SELECT relname FROM pg_class WHERE relkind = 'i' AND relname LIKE %s ORDER BY relname"
 
 
-def rows_of_large(namespaces: Sequence[str]) -> dict[str, int]:
-    """Those of `namespaces` that have an index of the current model, and about how many rows it has."""
+def indexed(namespaces: Sequence[str]) -> set[str]:
+    """Those of `namespaces` that have an index of the current model."""
     names = {_name(namespace): namespace for namespace in namespaces}
     with connection.cursor() as cursor:
         cursor.execute(_THERE, [list(names)])
-        return {names[row[0]]: max(int(row[1]), 1) for row in cursor.fetchall()}
+        return {names[row[0]] for row in cursor.fetchall()}
 
 
 def index_large(rows: int = LARGE) -> dict[str, int]:

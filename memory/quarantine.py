@@ -19,7 +19,7 @@ from agentsys.kernel.errors import AgentsysError, BadInput, ExitCode, NotFound
 from memory.chunks import index_memories
 from memory.events import happened, happenings_of
 from memory.models import Fact, Memory, MemoryEvent
-from memory.truth import Told, noticed
+from memory.truth import TOLD, Told, noticed
 from memory.versions import bury
 
 LISTED_MAX = 200
@@ -128,9 +128,7 @@ def _release(row: Memory, by: str, reason: str) -> int:
     happened([row.pk], "released", by=by, reason=reason)
     _pinned_again(row.pk, row.pk, by)
     index_memories([row.pk])
-    row.refresh_from_db()
-    noticed([Told(row.pk, row.namespace, row.actor, row.trust, row.occurred_at, row.seq, row.text,
-                  row.layer, row.state, row.level)])  # fmt: skip
+    noticed([Told(*Memory.objects.values_list(*TOLD).get(pk=row.pk))])
     return int(row.pk)
 
 

@@ -2,7 +2,7 @@
 
 They never change, being made of a text that does not, by one model. So a process keeps at hand what it has
 read, up to 64 MB, the least recently used going first; a row that is gone is no candidate, and what was
-held of it is dropped within minutes.
+held of it is dropped by the first recall after ten minutes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from psycopg import Cursor
 from memory.chunks import current_embedder
 
 HELD_BYTES = 64_000_000
-HELD_SECONDS = 600.0  # also what a forgotten text's states may outlive it in a process
+HELD_SECONDS = 600.0  # the next recall after that begins anew
 Key = tuple[str, int]  # model, memory
 
 _STATES = """

@@ -41,6 +41,20 @@ class Told(NamedTuple):
     level: int
 
 
+TOLD = (
+    "pk",
+    "namespace",
+    "actor",
+    "trust",
+    "occurred_at",
+    "seq",
+    "text",
+    "layer",
+    "state",
+    "level",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class _New:
     """One of them, as the rules read it."""

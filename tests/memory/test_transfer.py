@@ -296,3 +296,15 @@ def test_what_was_known_of_imported_memories_is_known_again(tmp_path: Path) -> N
 def links(namespace: str) -> list[tuple[str, str, str]]:
     rows = Link.objects.filter(namespace=namespace).order_by("pk")
     return list(rows.values_list("kind", "older__text", "newer__text"))
+
+
+def test_what_belongs_to_one_of_two_that_say_the_same_here_belongs_to_the_one_that_stays(
+    tmp_path: Path,
+) -> None:
+    for trust in ("verified", "unverified"):
+        last = memory.remember("project-1", "semantic", "The port is 80", trust=trust)
+    child = memory.remember("project-1", "semantic", "It was asked for twice")
+    Memory.objects.filter(pk=child).update(parent=last)
+    memory.memories_import(exported("project-1", tmp_path), "project-2")
+    one, two = Memory.objects.filter(namespace="project-2").order_by("pk")
+    assert (one.text, two.parent_id) == ("The port is 80", one.pk)
