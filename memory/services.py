@@ -38,6 +38,7 @@ from memory.judging import judge
 from memory.maintaining import maintain
 from memory.models import Chunk, Memory
 from memory.naming import batch_named, namespace_named
+from memory.ofgoals import left_by, shown_to
 from memory.playbooks import (
     playbook_get,
     playbook_result,
@@ -69,6 +70,7 @@ from memory.quarantine import (
 from memory.recall import recall
 from memory.retention import prune, prune_all, usage
 from memory.rollback import Batch, held_hash, rollback
+from memory.seen import DAYS as SHOWN_DAYS
 from memory.store import remember, remember_many
 from memory.versions import (
     NotCurrent,
@@ -84,6 +86,7 @@ from memory.versions import (
 __all__ = [
     "BOARD_KEY_MAX",
     "BOARD_TEXT_MAX",
+    "SHOWN_DAYS",
     "UNTRIED",
     "Batch",
     "Exported",
@@ -115,6 +118,7 @@ __all__ = [
     "held_hash",
     "history",
     "judge",
+    "left_by",
     "links_for",
     "maintain",
     "memories_export",
@@ -147,6 +151,7 @@ __all__ = [
     "remember",
     "remember_many",
     "rollback",
+    "shown_to",
     "stats",
     "supersede",
     "unpin",

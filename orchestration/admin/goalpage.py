@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.db.models import Count
-from django.urls import reverse
 
 from memory import services as memory
-from orchestration.admin.graph import HEIGHT, WIDTH, TaskFact, layers, node, nodes, picture
+from orchestration.admin.goal_cost import cost_tab
+from orchestration.admin.goal_deeds import GOAL_DEEDS
+from orchestration.admin.goal_graph import live_nodes, shown_of, tasks_tab
+from orchestration.admin.goal_log import ledger_tab, log_tab
+from orchestration.admin.goal_memory import memory_tab
+from orchestration.admin.goal_plans import plan_tab
+from orchestration.admin.goal_timeline import grid_tab, timeline_tab
+from orchestration.admin.paging import link
 from orchestration.models import (
     ApprovalRequest,
     Artifact,
     Budget,
     Decision,
-    Dependency,
     Directive,
     Goal,
-    LedgerEntry,
     Proposal,
     Task,
 )
 from orchestration.services.claims import claims_view, rate_sentence
 from orchestration.services.progress import progress_of
-from orchestration.services.swarm_views import swarm_sentence, swarms_progress
 from orchestration.services.why import why
 from orchestration.show import duration, sign
 
-TABS = ("tasks", "claims", "board", "ledger", "proposals", "artifacts", "decisions")
 ROWS_MAX = 500
+SHOWN_MAX = 20  # open questions, and directives
+
+Tab = Callable[[Goal, Mapping[str, str]], dict[str, Any]]
 
 
 def shown_state(goal: Goal) -> str:
@@ -37,10 +43,18 @@ def shown_state(goal: Goal) -> str:
     return "paused" if goal.paused_at and goal.finished_at is None else goal.state
 
 
-def page(goal: Goal, tab: str) -> dict[str, Any]:
-    tab = tab if tab in TABS else TABS[0]
-    own = {"goal": goal, "tab": tab, "tabs": TABS, "tab_template": f"console/tab_{tab}.html"}
-    return {**header(goal), **own, **CONTENTS[tab](goal)}
+def page(goal: Goal, asked: Mapping[str, str]) -> dict[str, Any]:
+    """The context of the tab that `asked`, the query of the request, names; the first by default."""
+    tab = asked.get("tab", "") if asked.get("tab") in CONTENTS else next(iter(CONTENTS))
+    own = {
+        "goal": goal,
+        "tab": tab,
+        "tabs": [(name, TITLES.get(name, name.capitalize())) for name in CONTENTS],
+        "tab_template": f"console/tab_{tab}.html",
+        "query": link(asked),
+        "refreshes": tab in REFRESHED,
+    }
+    return {**header(goal), **own, **CONTENTS[tab](goal, asked)}
 
 
 def header(goal: Goal) -> dict[str, Any]:
@@ -59,12 +73,14 @@ def header(goal: Goal) -> dict[str, Any]:
         "counts": [(state, counts[state]) for state in _ORDER if counts[state]],
         "budget": Budget.objects.filter(goal=goal).first(),
         "waiting": list(
-            ApprovalRequest.objects.filter(goal=goal, state="open").order_by("id")[:20]
+            ApprovalRequest.objects.filter(goal=goal, state="open").order_by("id")[:SHOWN_MAX]
         ),
-        "directives": list(Directive.objects.filter(goal=goal).order_by("id")),
+        "directives": list(Directive.objects.filter(goal=goal).order_by("-id")[:SHOWN_MAX]),
+        "shown_max": SHOWN_MAX,
         "why": sentence(goal),
         "eta": expected(goal),
         "buttons": buttons(goal),
+        "deeds": [GOAL_DEEDS[name] for name in deeds(goal)],
     }
 
 
@@ -88,85 +104,35 @@ def expected(goal: Goal) -> str:
 def buttons(goal: Goal) -> list[str]:
     """Which of the verbs make sense now; the service has the last word."""
     if goal.finished_at is not None:
-        return ["retry"] if goal.state == "failed" else []
-    return ["resume" if goal.paused_at else "pause", "cancel"]
+        return []
+    return ["resume" if goal.paused_at else "pause"]
+
+
+def deeds(goal: Goal) -> list[str]:
+    """Which of those that say first what follows make sense now."""
+    if goal.finished_at is None:
+        return ["budget", "fork", "cancel"]
+    return ["retry", "budget", "fork"] if goal.state == "failed" else ["fork"]
 
 
 # --- Tabs ----------------------------------------------------------------------------------------
 
 
-def facts(goal: Goal) -> list[TaskFact]:
-    rows = Task.objects.filter(goal=goal).exclude(state="superseded").order_by("id")
-    fields = ("id", "key", "agent", "state", "phase")
-    return [TaskFact(*row) for row in rows.values_list(*fields)]
-
-
-def edges(goal: Goal) -> list[tuple[int, int]]:
-    return list(Dependency.objects.filter(task__goal=goal).values_list("task_id", "needs_id"))
-
-
-def tasks_tab(goal: Goal) -> dict[str, Any]:
-    tasks, links = facts(goal), edges(goal)
-    drawn = picture(tasks, links)
-    depth = layers((task.id for task in tasks), links)
-    ordered = sorted(tasks, key=lambda task: (depth[task.id], task.id))[:ROWS_MAX]
-    about = Task.objects.in_bulk([task.id for task in ordered])
-    swarms = swarms_progress([task.id for task in ordered if task.agent == "swarm"])
-    return {
-        "picture": drawn,
-        "drawn": [_drawn(each) for each in drawn.nodes],
-        "rows": [
-            (about[task.id], depth[task.id], _swarm(swarms.get(task.id)))
-            for task in ordered
-            if task.id in about
-        ],
-        "rows_left_out": len(tasks) - len(ordered),
-        "node_width": WIDTH,
-        "node_height": HEIGHT,
-    }
-
-
-def _swarm(seen: dict[str, Any] | None) -> str:
-    return swarm_sentence(seen) if seen else ""
-
-
-def _drawn(each: Any) -> dict[str, Any]:
-    mark, tone = sign(each.state)
-    return {
-        "node": each,
-        "mark": mark,
-        "tone": tone,
-        "href": _task_url(each.task_id) if each.task_id else "#tasks",
-        "text_y": each.y + HEIGHT // 2 + 4,
-        "mark_x": each.x + 14,
-        "label_x": each.x + 28,
-    }
-
-
-def _task_url(task_id: int) -> str:
-    return reverse("admin:agentsys_orchestration_task_change", args=[task_id])
-
-
-def claims_tab(goal: Goal) -> dict[str, Any]:
+def claims_tab(goal: Goal, _asked: Mapping[str, str]) -> dict[str, Any]:
     view = claims_view(goal.pk)
     return {"claimed": view, "rate": rate_sentence(view)}
 
 
-def board_tab(goal: Goal) -> dict[str, Any]:
+def board_tab(goal: Goal, _asked: Mapping[str, str]) -> dict[str, Any]:
     return {"notes": memory.blackboard_get(goal.pk)}
 
 
-def ledger_tab(goal: Goal) -> dict[str, Any]:
-    entries = LedgerEntry.objects.filter(goal=goal).order_by("-seq")[:ROWS_MAX]
-    return {"entries": list(entries), "entries_max": ROWS_MAX}
-
-
-def proposals_tab(goal: Goal) -> dict[str, Any]:
+def proposals_tab(goal: Goal, _asked: Mapping[str, str]) -> dict[str, Any]:
     rows = Proposal.objects.filter(goal=goal).select_related("task").order_by("-id")[:ROWS_MAX]
     return {"proposals": list(rows)}
 
 
-def artifacts_tab(goal: Goal) -> dict[str, Any]:
+def artifacts_tab(goal: Goal, _asked: Mapping[str, str]) -> dict[str, Any]:
     rows = (
         Artifact.objects.filter(goal=goal)
         .select_related("attempt__task")
@@ -175,49 +141,46 @@ def artifacts_tab(goal: Goal) -> dict[str, Any]:
     return {"artifacts": list(rows[:ROWS_MAX])}
 
 
-def decisions_tab(goal: Goal) -> dict[str, Any]:
+def decisions_tab(goal: Goal, _asked: Mapping[str, str]) -> dict[str, Any]:
     rows = Decision.objects.filter(request__goal=goal).select_related("request", "user")
     return {"decisions": list(rows.order_by("-at")[:ROWS_MAX])}
 
 
-CONTENTS = {
+CONTENTS: dict[str, Tab] = {
     "tasks": tasks_tab,
+    "timeline": timeline_tab,
+    "grid": grid_tab,
+    "log": log_tab,
+    "ledger": ledger_tab,
+    "cost": cost_tab,
+    "plan": plan_tab,
     "claims": claims_tab,
     "board": board_tab,
-    "ledger": ledger_tab,
+    "memory": memory_tab,
     "proposals": proposals_tab,
     "artifacts": artifacts_tab,
     "decisions": decisions_tab,
 }
+TITLES = {"plan": "Contract and plan"}
+# What is read anew while the page stands open; the tasks are patched, and read anew where they changed.
+REFRESHED = ("timeline", "grid", "cost")
 
 
 # --- Refreshing ----------------------------------------------------------------------------------
 
 
-def live(goal: Goal) -> dict[str, Any]:
+def live(goal: Goal, asked: Mapping[str, str]) -> dict[str, Any]:
     """States as they are now, for a page that stands open: the script patches them in."""
-    tasks = facts(goal)
-    depth = layers((task.id for task in tasks), edges(goal))
-    states = [node(name, members, depth) for name, members in nodes(tasks, depth).items()]
-    done = sum(task.state == "done" for task in tasks)
+    seen = shown_of(goal, asked)
     mark, tone = sign(shown_state(goal))
     return {
         "state": shown_state(goal),
         "mark": mark,
         "tone": tone,
-        "done": done,
-        "total": len(tasks),
+        "done": sum(task.state == "done" for task in seen.every),
+        "total": len(seen.every),
         "over": goal.finished_at is not None,
         "why": sentence(goal),
         "waiting": ApprovalRequest.objects.filter(goal=goal, state="open").count(),
-        "nodes": [
-            {
-                "name": each.name,
-                "title": each.title,
-                "state": each.state,
-                "mark": sign(each.state)[0],
-                "tone": sign(each.state)[1],
-            }
-            for each in states
-        ],
+        "nodes": live_nodes(seen),
     }

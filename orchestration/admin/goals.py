@@ -18,7 +18,10 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
 from orchestration.admin.base import Window, allowed, attempted, said
+from orchestration.admin.deeds import deed_page
 from orchestration.admin.filters import by
+from orchestration.admin.goal_deeds import GOAL_DEEDS
+from orchestration.admin.goal_log import tail
 from orchestration.admin.goalpage import live, page, shown_state
 from orchestration.api.access import Act, may
 from orchestration.api.steering import VERBS
@@ -181,10 +184,14 @@ class GoalAdmin(Window):
         wrap = self.admin_site.admin_view
         return [
             path("<int:goal_id>/live/", wrap(self.live_view), name="agentsys_goal_live"),
+            path("<int:goal_id>/tail/", wrap(self.tail_view), name="agentsys_goal_tail"),
             path(
                 "<int:goal_id>/do/<slug:verb>/",
                 wrap(require_POST(self.steer_view)),
                 name="agentsys_goal_do",
+            ),
+            path(
+                "<int:goal_id>/deed/<slug:name>/", wrap(self.deed_view), name="agentsys_goal_deed"
             ),
             *super().get_urls(),
         ]
@@ -204,7 +211,7 @@ class GoalAdmin(Window):
             "title": str(goal),
             "opts": self.opts,
             "may_control": may(request.user, Act.CONTROL, goal.project_id),
-            **page(goal, request.GET.get("tab", "")),
+            **page(goal, request.GET.dict()),
         }
         return TemplateResponse(request, "console/goal.html", context)
 
@@ -212,7 +219,30 @@ class GoalAdmin(Window):
         goal = self.get_object(request, str(goal_id))
         if goal is None:
             return JsonResponse({"code": "not-found"}, status=404)
-        return JsonResponse(live(goal))
+        return JsonResponse(live(goal, request.GET.dict()))
+
+    def tail_view(self, request: HttpRequest, goal_id: int) -> HttpResponse:
+        """The newest lines of the log, as a piece of the page."""
+        goal = self.get_object(request, str(goal_id))
+        if goal is None:
+            return HttpResponse("", status=404)
+        context = tail(goal, request.GET.dict())
+        return TemplateResponse(request, "console/log_tail.html", context)
+
+    def deed_view(self, request: HttpRequest, goal_id: int, name: str) -> HttpResponse:
+        """What is done with its consequence first."""
+        goal = self.get_object(request, str(goal_id))
+        if goal is None or name not in GOAL_DEEDS:
+            return self.gone(request, goal_id)
+        return deed_page(
+            request,
+            GOAL_DEEDS[name],
+            goal,
+            project_id=goal.project_id,
+            back=reverse("admin:agentsys_orchestration_goal_change", args=[goal.pk]),
+            context={**self.admin_site.each_context(request), "opts": self.opts},
+            log=lambda text: self.log_change(request, goal, text),
+        )
 
     def steer_view(self, request: HttpRequest, goal_id: int, verb: str) -> HttpResponse:
         goal = self.get_object(request, str(goal_id))

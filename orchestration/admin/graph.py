@@ -1,20 +1,23 @@
 """The task graph as a picture: where each node stands. Pure.
 
 Layers by the longest path from a root, left to right; within a layer, nodes are ordered by where
-their needs stand, which keeps most edges short. Above `NODES_MAX` tasks, tasks are grouped (by
-phase where the plan names phases, else by agent and depth), so that the picture stays readable
-and its size bounded; the table beside it has every task.
+their needs stand, which keeps most edges short. Groups are the plan's phases, else agent and depth.
+With `fold`, groups that are over are one node each; above `NODES_MAX` nodes, all groups are, so that
+the picture stays readable and its size bounded; the table beside it has every task.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 NODES_MAX = 250
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 168, 38, 44, 12, 12
 LABEL_MAX = 20
+FOLDED_MIN = 3  # a smaller group is not worth folding
+ENDED = ("done", "failed", "cancelled", "superseded")
+OVER = ("done", "cancelled")  # a group with a failed task in it stays open
 # What a group shows, most urgent first: one failed task must not hide behind fifty done ones.
 URGENCY = (
     "failed", "held", "running", "verifying", "ready", "blocked", "cancelled", "done", "superseded",
@@ -28,11 +31,13 @@ class TaskFact:
     agent: str
     state: str
     phase: str = ""
+    attempts: int = 0
+    seconds: float | None = None  # from its start to its end
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A task (`task_id`) or a group of `count` tasks."""
+    """A task (`task_id`) or a group of `count` tasks; `badge` is how often a task was tried."""
 
     name: str
     label: str
@@ -41,17 +46,22 @@ class Node:
     task_id: int | None
     count: int
     layer: int
+    badge: str = ""
+    critical: bool = False
     x: int = 0
     y: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
+    """`marked` are those of the paths that belong to the critical one."""
+
     nodes: tuple[Node, ...]
     paths: tuple[str, ...]
     width: int
     height: int
     grouped: bool
+    marked: tuple[str, ...] = ()
 
 
 def layers(ids: Iterable[int], edges: Iterable[tuple[int, int]]) -> dict[int, int]:
@@ -75,10 +85,24 @@ def layers(ids: Iterable[int], edges: Iterable[tuple[int, int]]) -> dict[int, in
     return depth
 
 
-def nodes(tasks: Sequence[TaskFact], depth: Mapping[int, int]) -> dict[str, list[TaskFact]]:
+def nodes(
+    tasks: Sequence[TaskFact], depth: Mapping[int, int], *, fold: bool = False
+) -> dict[str, list[TaskFact]]:
     """Which tasks stand behind each node of the picture, by node name."""
-    if len(tasks) <= NODES_MAX:
+    if not fold and len(tasks) <= NODES_MAX:
         return {f"t{task.id}": [task] for task in tasks}
+    groups = grouped(tasks, depth)
+    found: dict[str, list[TaskFact]] = {}
+    for name, members in groups.items():
+        if len(members) >= FOLDED_MIN and all(task.state in OVER for task in members):
+            found[name] = members
+        else:
+            found |= {f"t{task.id}": [task] for task in members}
+    return found if len(found) <= NODES_MAX else groups
+
+
+def grouped(tasks: Sequence[TaskFact], depth: Mapping[int, int]) -> dict[str, list[TaskFact]]:
+    """All tasks by group, in at most NODES_MAX groups."""
     deepest = max(depth.values(), default=0) + 1
     for buckets in (deepest, 60, 20, 1):
         groups: dict[str, list[TaskFact]] = defaultdict(list)
@@ -97,30 +121,57 @@ def node(name: str, members: Sequence[TaskFact], depth: Mapping[int, int]) -> No
     layer = min(depth[task.id] for task in members)
     if len(members) == 1 and name == f"t{members[0].id}":
         only = members[0]
-        title = f"{only.key} · {only.agent} · {only.state}"
-        return Node(name, _short(only.key), title, only.state, only.id, 1, layer)
+        tries = f" · {only.attempts} attempts" if only.attempts > 1 else ""
+        badge = str(only.attempts) if only.attempts > 1 else ""
+        title = f"{only.key} · {only.agent} · {only.state}{tries}"
+        return Node(name, _short(only.key), title, only.state, only.id, 1, layer, badge)
     parts = ", ".join(f"{states[s]} {s}" for s in URGENCY if states[s])
+    again = sum(task.attempts > 1 for task in members)
+    tries = f", {again} tried more than once" if again else ""
     label = f"{_short(name)} ({len(members)})"
-    return Node(name, label, f"{name}: {parts}", state, None, len(members), layer)
+    return Node(name, label, f"{name}: {parts}{tries}", state, None, len(members), layer)
 
 
-def picture(tasks: Sequence[TaskFact], edges: Sequence[tuple[int, int]]) -> Picture:
+def picture(
+    tasks: Sequence[TaskFact],
+    edges: Sequence[tuple[int, int]],
+    *,
+    fold: bool = False,
+    marked: frozenset[tuple[int, int]] = frozenset(),
+) -> Picture:
+    """`marked` are the edges, as (task, needs), that are drawn as the critical path."""
     depth = layers((task.id for task in tasks), edges)
-    groups = nodes(tasks, depth)
-    made = {name: node(name, members, depth) for name, members in groups.items()}
+    groups = nodes(tasks, depth, fold=fold)
     home = {task.id: name for name, members in groups.items() for task in members}
-    links = {
+    on_path = {home[task] for pair in marked for task in pair if task in home}
+    made = {
+        name: replace(node(name, members, depth), critical=name in on_path)
+        for name, members in groups.items()
+    }
+    links = _between(home, edges)
+    placed = _place(made, links)
+    paths = {
+        link: _path(placed[link[1]], placed[link[0]]) for link in sorted(links) if link[0] in placed
+    }
+    width = max((n.x for n in placed.values()), default=0) + WIDTH + MARGIN
+    height = max((n.y for n in placed.values()), default=0) + HEIGHT + MARGIN
+    return Picture(
+        tuple(placed.values()),
+        tuple(paths.values()),
+        width,
+        height,
+        grouped=any(each.count > 1 for each in placed.values()),
+        marked=tuple(paths[link] for link in sorted(_between(home, marked)) if link in paths),
+    )
+
+
+def _between(home: Mapping[int, str], edges: Iterable[tuple[int, int]]) -> set[tuple[str, str]]:
+    """Edges between tasks as edges between the nodes that they stand in."""
+    return {
         (home[task], home[need])
         for task, need in edges
         if task in home and need in home and home[task] != home[need]
     }
-    placed = _place(made, links)
-    paths = tuple(
-        _path(placed[need], placed[task]) for task, need in sorted(links) if task in placed
-    )
-    width = max((n.x for n in placed.values()), default=0) + WIDTH + MARGIN
-    height = max((n.y for n in placed.values()), default=0) + HEIGHT + MARGIN
-    return Picture(tuple(placed.values()), paths, width, height, grouped=len(tasks) > NODES_MAX)
 
 
 def _place(made: Mapping[str, Node], links: Iterable[tuple[str, str]]) -> dict[str, Node]:
@@ -134,11 +185,9 @@ def _place(made: Mapping[str, Node], links: Iterable[tuple[str, str]]) -> dict[s
     for number, layer in enumerate(sorted(columns)):
         column = sorted(columns[layer], key=lambda n: (_middle(n, needs, placed), n.name))
         for row, each in enumerate(column):
-            placed[each.name] = Node(
-                each.name, each.label, each.title, each.state, each.task_id, each.count, layer,
-                x=MARGIN + number * (WIDTH + GAP_X),
-                y=MARGIN + row * (HEIGHT + GAP_Y),
-            )  # fmt: skip
+            placed[each.name] = replace(
+                each, x=MARGIN + number * (WIDTH + GAP_X), y=MARGIN + row * (HEIGHT + GAP_Y)
+            )
     return placed
 
 

@@ -12,23 +12,21 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
+from orchestration.admin.attemptpage import attempt_page, task_page
 from orchestration.admin.base import Window, allowed, attempted, said, signed_in
-from orchestration.admin.driftchart import chart
-from orchestration.admin.evidence import verdicts
+from orchestration.admin.deeds import deed_page
 from orchestration.admin.filters import by
+from orchestration.admin.task_deeds import TASK_DEEDS, deeds_for
 from orchestration.api.access import Act, may
 from orchestration.api.bodies import Verdict
 from orchestration.domain.lives import ATTEMPT, TASK
 from orchestration.models import Artifact, Attempt, Task
 from orchestration.models.tasks import LANES
-from orchestration.services import reads
 from orchestration.services.swarm_views import STATES, swarm_page, swarms_progress
 from orchestration.services.verdicts import verdict_overrule
 from orchestration.show import brief, chip, document, duration, visible
 from workers.services import blob_get
 
-STEPS_MAX = 200
-CHECKPOINTS_MAX = 200
 PREVIEW_BYTES_MAX = 200_000
 TEXTUAL = ("text/", "application/json", "application/x-diff", "application/yaml")
 
@@ -67,8 +65,28 @@ class TaskAdmin(Window):
         return format_html('<a href="{}">{}</a>', url, row.goal)
 
     def get_urls(self) -> list[Any]:
-        swarm = self.admin_site.admin_view(self.swarm_view)
-        return [path("<int:task_id>/swarm/", swarm, name="agentsys_swarm"), *super().get_urls()]
+        wrap = self.admin_site.admin_view
+        deed = wrap(self.deed_view)
+        return [
+            path("<int:task_id>/swarm/", wrap(self.swarm_view), name="agentsys_swarm"),
+            path("<int:task_id>/deed/<slug:name>/", deed, name="agentsys_task_deed"),
+            *super().get_urls(),
+        ]
+
+    def deed_view(self, request: HttpRequest, task_id: int, name: str) -> HttpResponse:
+        """What is done with its consequence first."""
+        row = self.get_object(request, str(task_id))
+        if row is None or name not in TASK_DEEDS:
+            return self.gone(request, task_id)
+        return deed_page(
+            request,
+            TASK_DEEDS[name],
+            row,
+            project_id=row.goal.project_id,
+            back=reverse("admin:agentsys_orchestration_task_change", args=[row.pk]),
+            context={**self.admin_site.each_context(request), "opts": self.opts},
+            log=lambda text: self.log_change(request, row, text),
+        )
 
     def swarm_view(self, request: HttpRequest, task_id: int) -> HttpResponse:
         """How far the task's swarm is, what failed in it, and what verifiers looked at."""
@@ -98,6 +116,7 @@ class TaskAdmin(Window):
         row = self.get_object(request, object_id)
         if row is None:
             return self.gone(request, object_id)
+        project = row.goal.project_id
         context = {
             **self.admin_site.each_context(request),
             "title": f"Task {row}",
@@ -106,9 +125,12 @@ class TaskAdmin(Window):
             "row": row,
             "objective": visible(row.definition.get("objective", "")),
             "definition": document(row.definition),
-            "attempts": list(row.attempts.defer("report").order_by("-number")),
-            "needs": [d.needs for d in row.dependencies.select_related("needs").order_by("id")],
-            "dependents": [d.task for d in row.dependents.select_related("task").order_by("id")],
+            "deeds": deeds_for(
+                row,
+                control=may(request.user, Act.CONTROL, project),
+                overrule=may(request.user, Act.OVERRULE, project),
+            ),
+            **task_page(row),
         }
         return TemplateResponse(request, "console/task.html", context)
 
@@ -165,21 +187,13 @@ class AttemptAdmin(Window):
         row = self.get_object(request, object_id)
         if row is None:
             return self.gone(request, object_id)
-        view = reads.attempt_view(row.pk)
-        steps, checkpoints = view["steps"], view["drift"]
         context = {
             **self.admin_site.each_context(request),
             "title": f"{row} of {row.task}",
             "opts": self.opts,
             "row": row,
-            "report": document(row.report) if row.report else "",
-            "verdicts": verdicts(row.pk),
-            "steps": [_step(step) for step in steps[:STEPS_MAX]],
-            "drift": chart(checkpoints),
-            "checkpoints": checkpoints[: -CHECKPOINTS_MAX - 1 : -1],
-            "steps_left_out": max(len(steps) - STEPS_MAX, 0),
-            "artifacts": list(row.artifacts.order_by("name")),
             "may_overrule": may(request.user, Act.OVERRULE, row.goal.project_id),
+            **attempt_page(row, request.GET.dict()),
         }
         return TemplateResponse(request, "console/attempt.html", context)
 
@@ -205,11 +219,6 @@ class AttemptAdmin(Window):
             f"{row}: your verdict stands instead of {verifier}'s",
         ):
             self.log_change(request, row, f"{verifier} overruled: {values['reason']}")
-
-
-def _step(step: dict[str, Any]) -> dict[str, Any]:
-    said_of_it = {k: v for k, v in step.items() if k not in ("index", "kind", "name", "state")}
-    return {**step, "more": document(said_of_it)}
 
 
 @admin.register(Artifact)

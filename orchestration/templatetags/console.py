@@ -37,3 +37,9 @@ def shallow(depth: int) -> int:
 @register.filter
 def bar(done: int, total: int) -> SafeString:
     return show.bar(done, total)
+
+
+@register.filter
+def thousands(number: Any) -> str:
+    """A whole number with its thousands apart; nothing for none."""
+    return "" if number in (None, "") else f"{number:,.0f}"

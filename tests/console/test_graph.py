@@ -54,3 +54,33 @@ def test_a_cycle_does_not_hang():
 
 def test_no_task_is_no_picture():
     assert picture([], []).nodes == ()
+
+
+def test_groups_that_are_over_are_folded_and_what_goes_on_stands_alone():
+    tasks = facts(30, phase=lambda number: "first" if number < 20 else "second")
+    tasks[25] = TaskFact(25, "task-25", "command", "running", "second")
+    drawn = picture(tasks, [(n, n - 1) for n in range(1, 30)], fold=True)
+    assert {node.name for node in drawn.nodes if node.count > 1} == {"first"}
+    assert sum(node.count for node in drawn.nodes) == 30
+    assert drawn.grouped
+
+
+def test_a_group_with_a_failed_task_is_not_folded():
+    tasks = facts(10, phase=lambda _n: "only")
+    tasks[3] = TaskFact(3, "task-3", "command", "failed", "only")
+    assert len(picture(tasks, [], fold=True).nodes) == 10
+
+
+def test_a_task_that_was_tried_again_says_how_often():
+    (node,) = picture([TaskFact(1, "a", "command", "done", attempts=3)], []).nodes
+    assert (node.badge, "3 attempts" in node.title) == ("3", True)
+    (node,) = picture([TaskFact(1, "a", "command", "done", attempts=1)], []).nodes
+    assert node.badge == ""
+
+
+def test_the_critical_path_is_drawn_over_the_edges_it_takes():
+    edges = [(1, 0), (2, 1), (3, 0)]
+    drawn = picture(facts(4), edges, marked=frozenset({(1, 0), (2, 1)}))
+    assert {node.task_id for node in drawn.nodes if node.critical} == {0, 1, 2}
+    assert len(drawn.marked) == 2
+    assert set(drawn.marked) <= set(drawn.paths)

@@ -1,18 +1,23 @@
 // Keeps an open goal page true: on each ledger event (server-sent events), or every three seconds
-// where those do not get through, the states are fetched and patched in place. Without this script
-// the page shows what was true when it was loaded, and everything on it works.
+// where those do not get through, what can be patched is patched in place, and a tab that shows more
+// than states is read anew. Without this script the page shows what was true when it was loaded, and
+// everything on it works.
 (() => {
   "use strict";
   const root = document.getElementById("as-goal");
   if (!root || "over" in root.dataset) return;
   const away = document.getElementById("as-away");
+  const tab = document.getElementById("as-tab");
   const PATCH_MS = 800;
   const POLL_MS = 3000;
+  const RENEW_MS = 4000;
+  const LINES_MAX = 2000;
   let due = null;
   let busy = false;
   let over = false;
   let polling = null;
   let waiting = null;
+  let renewed = Date.now();
 
   const part = (name) => root.querySelector(`[data-part="${name}"]`);
   const toned = (element, tone) => {
@@ -31,12 +36,15 @@
     label.replaceChildren(sign, ` ${state.replaceAll("_", " ")}`);
   };
 
+  // --- Patching the states -----------------------------------------------------------------------
+
   function patchNode(node) {
     const drawn = root.querySelector(`[data-node="${CSS.escape(node.name)}"]`);
     if (!drawn) return false;
     toned(drawn, node.tone);
     drawn.querySelector("title").textContent = node.title;
     drawn.querySelector(".as-mark").textContent = node.mark;
+    drawn.querySelector(".as-badge").textContent = node.badge;
     const row = root.querySelector(`[data-row="${CSS.escape(node.name)}"] [data-part="state"]`);
     if (row) chip(row, node.state, node.mark, node.tone);
     return true;
@@ -48,23 +56,74 @@
     part("bar").value = now.done;
     part("count").textContent = `${now.done}/${now.total}`;
     part("why").textContent = now.why;
-    const graph = root.querySelector(".as-graph");
-    const known = now.nodes.map(patchNode).every(Boolean);
-    // New tasks, a new question or the end change the page's shape: load it again, unless
-    // somebody is typing into one of its forms.
+    // A new question or the end change the page: load it again, unless somebody is typing.
     const asked = waiting !== null && waiting !== now.waiting;
     waiting = now.waiting;
     over = now.over;
-    if ((graph && !known) || asked || over) reload();
+    if (asked || over) reload();
+    return !root.querySelector("[data-graph]") || now.nodes.map(patchNode).every(Boolean);
   }
 
-  function reload() {
-    const typing = root.contains(document.activeElement) &&
-      /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement.tagName);
-    const filled = [...root.querySelectorAll("input:not([type=hidden]), textarea")]
-      .some((field) => field.value !== field.defaultValue);
-    if (!typing && !filled) window.location.reload();
+  const typing = () => {
+    const field = /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement?.tagName ?? "");
+    return (field && root.contains(document.activeElement)) ||
+      [...root.querySelectorAll("input:not([type=hidden]):not([type=checkbox]), textarea")]
+        .some((each) => each.value !== each.defaultValue);
+  };
+  const reload = () => { if (!typing()) window.location.reload(); };
+
+  // --- Reading the tab anew ----------------------------------------------------------------------
+
+  const focused = () => {
+    const here = document.activeElement;
+    if (!here || !tab.contains(here)) return null;
+    const href = here.closest("a")?.getAttribute("href");
+    return href ? `a[href=${JSON.stringify(href)}]` : "[tabindex]";
+  };
+
+  async function renew() {
+    if (typing() || Date.now() - renewed < RENEW_MS) return false;
+    renewed = Date.now();
+    const answer = await fetch(window.location.href, { credentials: "same-origin" });
+    if (!answer.ok) throw new Error(String(answer.status));
+    const read = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const fresh = read.getElementById("as-tab");
+    if (!fresh) return false;
+    const focus = focused();
+    const open = [...tab.querySelectorAll("details")].map((each) => each.open);
+    const places = [...tab.querySelectorAll(".as-scroll")].map((e) => [e.scrollLeft, e.scrollTop]);
+    tab.replaceChildren(...fresh.childNodes);
+    [...tab.querySelectorAll("details")].forEach((each, n) => { each.open = open[n] ?? each.open; });
+    [...tab.querySelectorAll(".as-scroll")].forEach((each, n) => {
+      [each.scrollLeft, each.scrollTop] = places[n] ?? [0, 0];
+    });
+    if (focus) tab.querySelector(focus)?.focus({ preventScroll: true });
+    return true;
   }
+
+  // --- The log's tail ----------------------------------------------------------------------------
+
+  async function tail() {
+    const log = document.getElementById("as-log");
+    const follow = document.getElementById("as-follow");
+    if (!log || !follow?.checked) return;
+    const url = new URL(log.dataset.tail, window.location.href);
+    url.searchParams.set("after", log.dataset.seq);
+    const answer = await fetch(url, { credentials: "same-origin" });
+    if (!answer.ok) throw new Error(String(answer.status));
+    const read = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const fresh = read.querySelector("[data-seq]");
+    log.dataset.seq = fresh.dataset.seq;
+    log.prepend(...fresh.children);
+    while (log.children.length > LINES_MAX) log.lastElementChild.remove();
+  }
+  const follow = document.getElementById("as-follow");
+  if (follow) {
+    follow.closest("[hidden]")?.removeAttribute("hidden");
+    follow.addEventListener("change", () => soon());
+  }
+
+  // --- When --------------------------------------------------------------------------------------
 
   async function refresh() {
     due = null;
@@ -73,7 +132,11 @@
     try {
       const answer = await fetch(root.dataset.live, { credentials: "same-origin" });
       if (!answer.ok) throw new Error(String(answer.status));
-      patch(await answer.json());
+      const known = patch(await answer.json());
+      if (!known || "refresh" in tab.dataset) {
+        if (!(await renew())) due ??= setTimeout(refresh, RENEW_MS); // not now: later, once
+      }
+      await tail();
       away.hidden = true;
     } catch {
       away.hidden = false;

@@ -1,0 +1,52 @@
+"""Every entry of the ledger has a sentence."""
+
+from __future__ import annotations
+
+import string
+
+from orchestration.domain.events import EVENTS
+from orchestration.domain.telling import FAMILIES, MARKS, SAID, tasks_of, told, tone_of
+
+
+def test_every_event_of_the_catalogue_has_a_sentence_and_no_other_has():
+    assert set(SAID) == set(EVENTS)
+    assert {tone for tone, _ in SAID.values()} <= set(MARKS)
+
+
+def test_a_sentence_uses_fields_that_the_event_has():
+    for name, (_, form) in SAID.items():
+        used = {field for _, field, _, _ in string.Formatter().parse(form) if field}
+        known = {key.rstrip("?") for key in EVENTS[name].forms[-1]}
+        assert used <= known, name
+
+
+def test_a_reason_comes_behind_and_is_cut():
+    assert told("goal.failed", {"reason": "no way"}) == "the goal failed: no way"
+    assert told("attempt.rejected", {"reason": "x" * 1000}).endswith("…")
+
+
+def test_an_event_that_is_not_known_yet_is_named():
+    assert told("moon.landed", {"a": 1}) == "moon.landed"
+    assert tone_of("moon.landed", {}) == "idle"
+
+
+def test_a_verdict_is_as_good_as_its_outcome():
+    assert tone_of("verdict.given", {"outcome": "pass"}) == "good"
+    assert tone_of("verdict.given", {"outcome": "fail"}) == "bad"
+    assert tone_of("verdict.given", {"outcome": "abstain"}) == "idle"
+
+
+def test_the_tasks_of_an_entry_about_many_are_found():
+    assert tasks_of("tasks.claimed", {"claims": [[1, 9, 2], [3, 8, 1]]}) == [1, 3]
+    assert tasks_of("tasks.paused", {"tasks": [[5, 2], [9, 1]]}) == [5, 6, 9]
+    assert tasks_of("tasks.unblocked", {"tasks": [4]}) == [4]
+    assert tasks_of("task.held", {}) == []
+
+
+def test_one_task_is_not_many():
+    assert told("tasks.claimed", {"claims": [[1, 9, 2]]}) == "was taken by a worker"
+    assert told("tasks.claimed", {"claims": [[1, 9, 2], [3, 8, 1]]}) == "were taken by a worker"
+
+
+def test_families_are_beginnings_of_events():
+    assert all(any(name.startswith(family) for name in EVENTS) for family in FAMILIES)

@@ -1,0 +1,61 @@
+"""Journals and model calls as people read them: a stretch of a journal with its outcomes, and sums."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models import Count, Q, Sum
+
+from workers.models import Blob, ModelCall, Step
+
+OUTCOME_BYTES_MAX = 200_000  # what is larger is left where it is
+
+
+def journal_page(lineage: str, first: int, limit: int) -> tuple[int, list[dict[str, Any]]]:
+    """How many steps a journal has, and `limit` of them from place `first` on, in order. Outcomes that
+    are kept as blobs are read, too; `cut` where one is too large for that."""
+    rows = Step.objects.filter(lineage=lineage).order_by("index")
+    steps = list(rows[first : first + limit])
+    kept = _kept([step.outcome_blob for step in steps if step.outcome_blob])
+    return rows.count(), [_step(step, kept) for step in steps]
+
+
+def _kept(hashes: Sequence[str]) -> dict[str, Any]:
+    rows = Blob.objects.filter(pk__in=hashes, size__lte=OUTCOME_BYTES_MAX) if hashes else []
+    return {row.pk: json.loads(bytes(row.content)) for row in rows}
+
+
+def _step(step: Step, kept: dict[str, Any]) -> dict[str, Any]:
+    blob = step.outcome_blob
+    ended = step.finished_at
+    return {
+        "index": step.index,
+        "kind": step.kind,
+        "name": step.name,
+        "state": step.state,
+        "request": step.request,
+        "outcome": kept.get(blob) if blob else step.outcome,
+        "cut": bool(blob) and blob not in kept,
+        "attempt": step.attempt_id,
+        "started_at": step.started_at,
+        "seconds": (ended - step.started_at).total_seconds() if ended else None,
+    }
+
+
+def calls_of(goal_id: int, attempt_ids: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
+    """By attempt: what its model calls used, by role and model. Verifying is among them."""
+    rows = ModelCall.objects.filter(goal_id=goal_id, attempt_id__in=attempt_ids)
+    sums = rows.values("attempt_id", "role", "model").annotate(
+        calls=Count("pk"),
+        failed=Count("pk", filter=~Q(outcome="ok")),
+        input=Sum("input_tokens"),
+        output=Sum("output_tokens"),
+        cost_usd=Sum("cost_usd"),
+        latency_ms=Sum("latency_ms"),
+    )
+    found: dict[int, list[dict[str, Any]]] = {pk: [] for pk in attempt_ids}
+    for row in sums.order_by("role", "model"):
+        found[row.pop("attempt_id")].append(dict(row))
+    return found
