@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit, urlunsplit
 
 from agentsys.kernel.errors import BadInput
+from agentsys.kernel.wording import did_you_mean
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -56,9 +57,16 @@ class Config:
     sandbox: str = "auto"  # auto | none (runs without isolation; never with untrusted input)
     fetch_hosts: str = ""  # that agents may fetch pages from, e.g. docs.example.org,*.example.net
     playbooks: Path = ROOT / "orchestration" / "playbooks"
+    api_per_minute: int = 1200  # requests of one token, or of one person's session
     log_format: str = "console"  # console | json
     log_level: str = "WARNING"
 
+
+# What is read from the environment without the prefix, here and in `agentsys.settings`.
+PLAIN_NAMES = (
+    "DATABASE_URL", "REDIS_URL", "REDIS_KEYPREFIX", "SECRET_KEY", "ALLOWED_HOSTS",
+    "CSRF_TRUSTED_ORIGINS", "TLS", "DEBUG", "CONN_MAX_AGE",
+)  # fmt: skip
 
 CHOICES = {
     "sandbox": ("auto", "none"),
@@ -79,7 +87,8 @@ def load(environ: Mapping[str, str] = os.environ) -> Config:
             continue
         field = known.get(name)
         if field is None:
-            problems.append(f"{name} is not a setting; known are {', '.join(sorted(known))}")
+            known_ones = f"known are {', '.join(sorted(known))}"
+            problems.append(f"{name} is not a setting{did_you_mean(name, known)}; {known_ones}")
             continue
         try:
             values[field.name] = _value(type(field.default), text)

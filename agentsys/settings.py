@@ -123,6 +123,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["orchestration.api.sound.SoundJSONParser"],
+    "DEFAULT_THROTTLE_CLASSES": ["orchestration.api.throttling.PerCaller"],
     "EXCEPTION_HANDLER": "orchestration.api.problems.handler",
 }
 SPECTACULAR_SETTINGS = {
@@ -130,6 +131,10 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "DESCRIPTION": "Goals, plans, tasks, approvals, memory and the ledger.",
     "SERVE_INCLUDE_SCHEMA": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "orchestration.api.documents.changes_documented",
+    ],
 }
 REST_KNOX = {"TOKEN_TTL": None, "AUTO_REFRESH": False}
 
