@@ -131,11 +131,10 @@ def services(
     found = [
         Service(
             "web",
-            [python, "-m", "uvicorn", "agentsys.asgi:application", "--host", "127.0.0.1",
-             "--port", str(port), "--log-level", "warning", "--timeout-graceful-shutdown", "5"],
+            processes.web_argv(port),
             port=port,
         )
-    ]  # fmt: skip
+    ]
     found += [
         Service(
             f"worker-{n}",

@@ -10,6 +10,7 @@ from agentsys.health import healthz, readyz
 from agentsys.metrics import metrics
 from orchestration.admin.home import home
 from orchestration.admin.memory import memory_act, memory_page, memory_search
+from orchestration.admin.streams import goal_stream
 
 handler404 = "orchestration.api.problems.no_such_path"
 handler500 = "orchestration.api.problems.failed"
@@ -30,6 +31,11 @@ urlpatterns = [
         "admin/memory/one/<int:memory_id>/<slug:verb>/",
         admin.site.admin_view(memory_act),
         name="console-memory-act",
+    ),
+    path(
+        "admin/goals/<int:goal_id>/stream/",
+        admin.site.admin_view(goal_stream),
+        name="console-goal-stream",
     ),
     path("admin/", admin.site.urls),
     path("api/v1/", include("orchestration.api.urls")),
