@@ -54,6 +54,7 @@ class Config:
     backup_days: float = 30.0  # how long a backup may still hold what was forgotten
     on_drift: str = "restart"  # restart | ask: what follows when a model agent left its task
     sandbox: str = "auto"  # auto | none (runs without isolation; never with untrusted input)
+    url: str = ""  # what people open the console at, for links in mails
     fetch_hosts: str = ""  # that agents may fetch pages from, e.g. docs.example.org,*.example.net
     playbooks: Path = ROOT / "orchestration" / "playbooks"
     log_format: str = "console"  # console | json
