@@ -72,14 +72,17 @@ WITH asked AS (
 SELECT memory_id, bm25 FROM scored ORDER BY bm25 DESC, memory_id LIMIT %(limit)s
 """  # noqa: S608 - the filter is text of this module; values are parameters
 
+_KNOWN = """
+memory_id, embed_model, embedding, pinned, importance, actor, namespace, session, seq, words, kind
+"""
 _BESIDE = f"""
-SELECT memory_id FROM agentsys_memory_chunk AS b
+SELECT {_KNOWN} FROM agentsys_memory_chunk AS b
 WHERE b.namespace = f.namespace AND b.session = f.session AND {_SCOPE}
 """  # noqa: S608 - as above
 
 _GATHER = f"""
 WITH found AS MATERIALIZED (
-    SELECT memory_id, namespace, session, seq FROM agentsys_memory_chunk
+    SELECT {_KNOWN} FROM agentsys_memory_chunk
     WHERE namespace = ANY(%(namespaces)s) AND n = 0 AND memory_id = ANY(ARRAY(
         SELECT unnest(%(ids)s::bigint[])
         UNION
@@ -87,20 +90,20 @@ WITH found AS MATERIALIZED (
          ORDER BY memory_id DESC LIMIT %(pinned_max)s)))
 ), beside AS (
     -- The nearest on each side: what stood between may be cold by now.
-    SELECT s.memory_id FROM found AS f CROSS JOIN LATERAL (
+    SELECT DISTINCT ON (s.memory_id) s.* FROM found AS f CROSS JOIN LATERAL (
         ({_BESIDE} AND b.seq > f.seq AND b.seq <= f.seq + %(beside)s ORDER BY b.seq LIMIT 1)
         UNION ALL
         ({_BESIDE} AND b.seq < f.seq AND b.seq >= f.seq - %(beside)s ORDER BY b.seq DESC LIMIT 1)) AS s
-    WHERE f.session <> '' AND f.memory_id = ANY(%(best)s)
+    WHERE f.session <> '' AND f.memory_id = ANY(%(best)s) ORDER BY s.memory_id
 )
 SELECT memory_id,
-       CASE WHEN embed_model = %(model)s AND %(vector)s::text IS NOT NULL
-            THEN 1 - (embedding <=> %(vector)s::halfvec) END,
-       pinned, importance, actor, namespace || session, seq, words, kind,
-       memory_id IN (SELECT memory_id FROM found)
-FROM agentsys_memory_chunk
-WHERE namespace = ANY(%(namespaces)s) AND n = 0
-  AND memory_id = ANY(ARRAY(SELECT memory_id FROM found UNION SELECT memory_id FROM beside))
+       CASE WHEN embed_model = %(model)s THEN 1 - (embedding <=> %(vector)s::halfvec) END,
+       pinned, importance, actor, namespace || session, seq, words, kind, is_found
+FROM (
+    SELECT *, true AS is_found FROM found
+    UNION ALL
+    SELECT *, false FROM beside WHERE memory_id NOT IN (SELECT memory_id FROM found)
+) AS each
 """  # noqa: S608 - as above
 
 _NEAREST = f"""

@@ -15,7 +15,7 @@ from agentsys.kernel.errors import BadInput
 from memory.candidates import Scope, candidates, cleaned, results, terms_and_usual, worded
 from memory.chunks import encoded_query
 from memory.contracts import Recalled
-from memory.current import Standing, links_for
+from memory.current import LINKS, Standing, standings
 from memory.domain.late import late_interaction
 from memory.domain.ranking import Ranked, fitting, rank
 from memory.domain.sameness import gist
@@ -25,6 +25,7 @@ from memory.states import states_of
 
 VERSIONS_MAX = 5  # older texts shown with a memory
 
+_UNHURRIED = "SET LOCAL synchronous_commit = off"
 # Counting may be skipped, waiting may not: recalls of the same rows must not queue for each other
 # or for a transaction that holds one of them.
 _COUNT = """
@@ -96,14 +97,12 @@ def recall(
     alone = not connection.in_atomic_block
     with ThreadPoolExecutor(1) as beside, transaction.atomic(savepoint=False):
         encoding = beside.submit(encoded_query, asked)  # while PostgreSQL looks for words
-        if alone:  # nothing but counts is written, which may be lost with the server
-            connection.cursor().execute("SET LOCAL synchronous_commit = off")
         ranked = _ranked(scope, asked, encoding, k)
         chosen = _distinct(ranked, k)
         shown = fitting([row.text for row, _ in chosen], budget_tokens)
         ids = [chosen[n][0].id for n, _ in shown]
-        older = _used(ids, now)
-        standing = links_for(ids, query=asked)
+        older, links = _used(ids, asked, now, alone=alone)
+        standing = standings(ids, asked, links)
         note_shown(run, ids, now)
     return [
         _recalled(
@@ -168,15 +167,19 @@ def _trusted_more(row: _Row, chosen: Mapping[Any, tuple[_Row, Ranked]]) -> bool:
 _TRUSTED = {"verified": 0, "unverified": 1, "untrusted": 2}
 
 
-def _used(ids: Sequence[int], now: datetime | None) -> dict[int, tuple[str, ...]]:
-    """Count that these were of use; returns the texts that each replaced, the newest first."""
-    asked = {"ids": list(ids), "now": now, "deepest": VERSIONS_MAX - 1}
+def _used(
+    ids: Sequence[int], query: str, now: datetime | None, *, alone: bool
+) -> tuple[dict[int, tuple[str, ...]], list[Any]]:
+    """Count that these were of use. Returns the texts that each replaced, the newest first, and links.
+    `alone`: nothing else is written, so that a count may be lost with the server."""
+    asked = {"ids": list(ids), "now": now, "deepest": VERSIONS_MAX - 1, "asked": bool(query)}
+    statements = [*([_UNHURRIED] if alone else []), _COUNT, _OLDER, LINKS]
     with connection.cursor() as cursor:
-        (rows,) = results(cursor, f"{_COUNT}; {_OLDER}", asked)
-    found: dict[int, tuple[str, ...]] = {}
+        rows, links = results(cursor, "; ".join(statements), asked)
+    older: dict[int, tuple[str, ...]] = {}
     for newest, text in rows:
-        found[newest] = (*found.get(newest, ()), text)
-    return found
+        older[newest] = (*older.get(newest, ()), text)
+    return older, links
 
 
 def _recalled(
