@@ -56,6 +56,7 @@ class Config:
     sandbox: str = "auto"  # auto | none (runs without isolation; never with untrusted input)
     url: str = ""  # what people open the console at, for links in mails
     fetch_hosts: str = ""  # that agents may fetch pages from, e.g. docs.example.org,*.example.net
+    flower_url: str = ""  # where Flower is, for the console's link; `stack` fills it in
     playbooks: Path = ROOT / "orchestration" / "playbooks"
     log_format: str = "console"  # console | json
     log_level: str = "WARNING"
@@ -109,6 +110,8 @@ def _impossible(config: Config) -> Iterator[str]:
             yield f"{shown} is not one of {', '.join(CHOICES[name])}"
         elif isinstance(value, int | float) and not 0 < value < float("inf"):
             yield f"{shown} is not more than 0"
+        elif name == "flower_url" and value and not value.startswith(("http://", "https://")):
+            yield f"{shown} is no address; write http://HOST:PORT/ or https://HOST/"
         elif name == "verifier_floor" and value > 1:
             yield f"{shown} is not a fraction: 0.7 is 70 %"
     if config.heartbeat_seconds >= config.lease_seconds:

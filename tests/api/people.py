@@ -91,8 +91,15 @@ def entries(row: Goal, count: int) -> None:
             book.record("goal.prioritised", actor="tester", payload=facts)
 
 
-def held(row: Goal, *, payload: dict[str, Any] | None = None, **fields: Any) -> ApprovalRequest:
-    """The goal's first task is held by an open request about a proposed action."""
+def held(
+    row: Goal,
+    *,
+    payload: dict[str, Any] | None = None,
+    proposed: dict[str, Any] | None = None,
+    **fields: Any,
+) -> ApprovalRequest:
+    """The goal's first task is held by an open request about a proposed action. `proposed` are fields of
+    the proposal, which is frozen once it is there."""
     task = row.tasks.order_by("id")[0]
     attempt = Attempt.objects.create(
         task=task,
@@ -111,19 +118,19 @@ def held(row: Goal, *, payload: dict[str, Any] | None = None, **fields: Any) -> 
         goal=row,
         task=task,
         attempt=attempt,
-        kind="action",
         title=fields.pop("title", "Remove the build folder"),
         payload=body,
         payload_hash=digest(body),
         risk="irreversible",
         state="in_review",
+        **{"kind": "action", **(proposed or {})},
     )
     return ApprovalRequest.objects.create(
-        goal=row,
-        task=task,
-        attempt=attempt,
-        proposal=proposal,
         **{
+            "goal": row,
+            "task": task,
+            "attempt": attempt,
+            "proposal": proposal,
             "kind": "proposal",
             "question": "May the build folder go?",
             "risk": "irreversible",
