@@ -3,7 +3,7 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-    dependencies = [("agentsys_orchestration", "0017_prompt_requests")]
+    dependencies = [("agentsys_orchestration", "0019_mail_targets")]
 
     operations = [
         migrations.AddIndex(
