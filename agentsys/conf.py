@@ -55,7 +55,9 @@ class Config:
     backup_days: float = 30.0  # how long a backup may still hold what was forgotten
     on_drift: str = "restart"  # restart | ask: what follows when a model agent left its task
     sandbox: str = "auto"  # auto | none (runs without isolation; never with untrusted input)
+    url: str = ""  # what people open the console at, for links in mails
     fetch_hosts: str = ""  # that agents may fetch pages from, e.g. docs.example.org,*.example.net
+    flower_url: str = ""  # where Flower is, for the console's link; `stack` fills it in
     playbooks: Path = ROOT / "orchestration" / "playbooks"
     api_per_minute: int = 1200  # requests of one token, or of one person's session
     log_format: str = "console"  # console | json
@@ -117,6 +119,8 @@ def _impossible(config: Config) -> Iterator[str]:
             yield f"{shown} is not one of {', '.join(CHOICES[name])}"
         elif isinstance(value, int | float) and not 0 < value < float("inf"):
             yield f"{shown} is not more than 0"
+        elif name == "flower_url" and value and not value.startswith(("http://", "https://")):
+            yield f"{shown} is no address; write http://HOST:PORT/ or https://HOST/"
         elif name == "verifier_floor" and value > 1:
             yield f"{shown} is not a fraction: 0.7 is 70 %"
     if config.heartbeat_seconds >= config.lease_seconds:

@@ -78,6 +78,12 @@ DATABASES = {
 }
 REDIS_URL = env.str("REDIS_URL", default="")
 
+# Mails to subscribers (`mailto:`): smtp://USER:PASSWORD@HOST:25, smtp+tls:// or smtp+ssl://. Unset: none.
+EMAIL_URL = env.str("EMAIL_URL", default="")
+vars().update(env.email_url("EMAIL_URL") if EMAIL_URL else {"EMAIL_HOST": ""})
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="agentsys@localhost")
+
 STATIC_URL = "static/"
 STATIC_ROOT = AGENTSYS.home / "static"
 STORAGES = {

@@ -91,8 +91,16 @@ def entries(row: Goal, count: int) -> None:
             book.record("goal.prioritised", actor="tester", payload=facts)
 
 
-def held(row: Goal, *, payload: dict[str, Any] | None = None, **fields: Any) -> ApprovalRequest:
-    """The goal's first task is held by an open request about a proposed action."""
+def held(
+    row: Goal,
+    *,
+    payload: dict[str, Any] | None = None,
+    proposed: dict[str, Any] | None = None,
+    output: dict[str, Any] | None = None,
+    **fields: Any,
+) -> ApprovalRequest:
+    """The goal's first task is held by an open request about a proposed action. `proposed` are fields of
+    the proposal, which is frozen once it is there."""
     task = row.tasks.order_by("id")[0]
     attempt = Attempt.objects.create(
         task=task,
@@ -103,7 +111,7 @@ def held(row: Goal, *, payload: dict[str, Any] | None = None, **fields: Any) -> 
         state="reported",
         started_at=timezone.now(),
         reported_at=timezone.now(),
-        report={"outcome": "done", "output": {}, "proposals": []},
+        report={"outcome": "done", "output": output or {}, "proposals": []},
     )
     Task.objects.filter(pk=task.pk).update(state="held", attempts_count=1)
     body = payload or {"argv": ["rm", "-r", "build"], "why": "it is old"}
@@ -111,19 +119,19 @@ def held(row: Goal, *, payload: dict[str, Any] | None = None, **fields: Any) -> 
         goal=row,
         task=task,
         attempt=attempt,
-        kind="action",
         title=fields.pop("title", "Remove the build folder"),
         payload=body,
         payload_hash=digest(body),
         risk="irreversible",
         state="in_review",
+        **{"kind": "action", **(proposed or {})},
     )
     return ApprovalRequest.objects.create(
-        goal=row,
-        task=task,
-        attempt=attempt,
-        proposal=proposal,
         **{
+            "goal": row,
+            "task": task,
+            "attempt": attempt,
+            "proposal": proposal,
             "kind": "proposal",
             "question": "May the build folder go?",
             "risk": "irreversible",

@@ -32,12 +32,17 @@ class Stock:
 def stocked(where: str = "alpha", *, mark: str = "Tidy up", decider: User | None = None) -> Stock:
     """`mark` stands in every text that there is."""
     row = goal(where, objective=mark, reason=mark, created_by=mark)
-    request = held(row, title=mark, question=mark, payload={"argv": ["rm", mark], "why": mark})
+    request = held(
+        row,
+        title=mark,
+        question=mark,
+        payload={"argv": ["rm", mark], "why": mark},
+        output={"text": mark},
+    )
     attempt, task = request.attempt, request.task
     assert attempt is not None
     assert task is not None
     attempt.note = attempt.reason = mark
-    attempt.report = {"outcome": "done", "output": {"text": mark}, "proposals": []}
     attempt.tokens, attempt.cost_usd = 7, 1
     attempt.save()
     task.reason = task.phase = mark
