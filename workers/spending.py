@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import Count, F, QuerySet, Sum
@@ -43,7 +43,7 @@ def calls_by(goal_id: int, column: str) -> list[dict[str, Any]]:
         tokens=Sum(F("input_tokens") + F("output_tokens")),
         cost=Sum("cost_usd"),
     )
-    found: Sequence[Mapping[str, Any]] = summed.order_by("-cost", "-tokens", "name")
+    found = summed.order_by("-cost", "-tokens", "name")
     return [
         {
             "name": row["name"],

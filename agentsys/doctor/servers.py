@@ -133,7 +133,7 @@ def _persistence() -> Check:
 
 def _told(section: str) -> dict[str, Any]:
     with redis.Redis.from_url(_url("REDIS_URL", "Redis"), socket_timeout=3) as client:
-        return dict(client.info(section))  # type: ignore[arg-type]
+        return dict(client.info(section))
 
 
 def _redis_databases() -> Check:

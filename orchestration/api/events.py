@@ -162,8 +162,10 @@ class Stream(StreamingHttpResponse):
     again: it is closed here instead of when the thread is collected.
     """
 
+    _place = True
+
     def close(self) -> None:
-        held = not self.closed
+        held, self._place = self._place, False  # closing may close again on the way
         super().close()
         if not connection.in_atomic_block and not _in_a_loop():
             connection.close()

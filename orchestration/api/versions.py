@@ -76,7 +76,7 @@ def as_seen(request: Request, kind: str, row_id: int) -> Iterator[None]:
         yield
         return
     with transaction.atomic():
-        Goal.objects.select_for_update(no_key=True).filter(pk=_goal_of(kind, row_id)).first()
+        Goal.objects.select_for_update(no_key=True).filter(pk=_goal_of(kind, row_id) or 0).first()
         now, wanted = tag_of(kind, row_id), parse_etags(given)
         if "*" not in wanted and now not in wanted:
             raise MovedOn(kind=kind, id=row_id, tag=now)
@@ -85,16 +85,19 @@ def as_seen(request: Request, kind: str, row_id: int) -> Iterator[None]:
 
 def _goal(row_id: int) -> Mapping[str, Any] | None:
     rows = Goal.objects.filter(pk=row_id).annotate(version=Max("plans__version"))
-    return rows.values(*_GOAL, "version").first()
+    found: Mapping[str, Any] | None = rows.values(*_GOAL, "version").first()
+    return found
 
 
 def _task(row_id: int) -> Mapping[str, Any] | None:
-    return Task.objects.filter(pk=row_id).values(*_TASK).first()
+    found: Mapping[str, Any] | None = Task.objects.filter(pk=row_id).values(*_TASK).first()
+    return found
 
 
 def _approval(row_id: int) -> Mapping[str, Any] | None:
     rows = ApprovalRequest.objects.filter(pk=row_id).annotate(decided=Count("decisions"))
-    return rows.values(*_APPROVAL, "decided").first()
+    found: Mapping[str, Any] | None = rows.values(*_APPROVAL, "decided").first()
+    return found
 
 
 _FACTS: dict[str, Callable[[int], Mapping[str, Any] | None]] = {

@@ -59,10 +59,10 @@ def queues_list() -> list[dict[str, Any]]:
     with connection.cursor() as cursor:
         cursor.execute(_WAITING)
         waiting = {name: (number, age) for name, number, age in cursor.fetchall()}
-    lengths = by_redis(
-        lambda ask: [ask.llen(f"{_prefix()}{name}") for name in QUEUES], lambda: None
+    lengths: list[int] = by_redis(
+        lambda ask: [ask.llen(f"{_prefix()}{name}") for name in QUEUES], list
     )
-    bells = dict(zip(QUEUES, lengths or [None] * len(QUEUES), strict=True))
+    bells = dict(zip(QUEUES, lengths, strict=False))  # none while Redis is away
     return [
         {
             "name": name,
@@ -70,7 +70,7 @@ def queues_list() -> list[dict[str, Any]]:
             "oldest_seconds": None
             if waiting[name][1] is None
             else round(float(waiting[name][1]), 1),
-            "messages": bells[name],
+            "messages": bells.get(name),
         }
         for name in QUEUES
     ]

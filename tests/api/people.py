@@ -58,8 +58,9 @@ def goal(
         **{"state": "running", **fields},
     )
     Budget.objects.create(goal=row)
+    document = {"objective": objective, "tasks": [_node(number) for number in range(tasks)]}
     plan = Plan.objects.create(
-        goal=row, version=1, planner="test", document={"tasks": []}, document_hash="x"
+        goal=row, version=1, planner="test", document=document, document_hash="x"
     )
     made = [_task(row, plan, number) for number in range(tasks)]
     Task.objects.bulk_create(made)
@@ -68,6 +69,20 @@ def goal(
     )
     entries(row, 3)
     return row
+
+
+def _node(number: int) -> dict[str, Any]:
+    """Of a plan file: each task needs the one before."""
+    return {
+        "key": f"step-{number}",
+        "agent": "command",
+        "phase": "",
+        "priority": 0,
+        "objective": f"step {number}",
+        "inputs": {},
+        "depends_on": [f"step-{number - 1}"] if number else [],
+        "verify": ["schema"],
+    }
 
 
 def _task(row: Goal, plan: Plan, number: int) -> Task:
@@ -141,3 +156,10 @@ def held(
             **fields,
         },
     )
+
+
+def ended(response: Any) -> None:
+    """A reader of a stream goes away. Other answers were closed by the client, in a way that leaves the
+    connection, in which the test has its transaction, as it is."""
+    if response.streaming:
+        response._iterator.close()

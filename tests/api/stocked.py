@@ -44,9 +44,9 @@ def stocked(where: str = "alpha", *, mark: str = "Tidy up", decider: User | None
     assert task is not None
     attempt.note = attempt.reason = mark
     attempt.tokens, attempt.cost_usd = 7, 1
-    attempt.save()
+    attempt.save(update_fields=["note", "reason", "tokens", "cost_usd"])
     task.reason = task.phase = mark
-    task.save()
+    task.save(update_fields=["reason", "phase"])
     artifact = Artifact.objects.create(
         goal=row, attempt=attempt, name=f"{mark}.txt", kind="output", media_type="text/plain",
         sha256=blob_put(mark.encode()), size=len(mark.encode()),

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from memory import services as memory
 from orchestration.services import goals
-from tests.api.people import api, entries, person
+from tests.api.people import api, ended, entries, person
 from tests.api.stocked import Stock, stocked
 from tests.api.test_matrix import CELLS, NEEDS, QUERIES, ROLES, json
 
@@ -50,7 +50,7 @@ def read(response: Any) -> str:
                 break
     else:
         said += response.content.decode("utf-8", "replace")
-    response.close()
+    ended(response)
     return said
 
 

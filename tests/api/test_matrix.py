@@ -13,7 +13,7 @@ import pytest
 from django.db import transaction
 from django.urls import get_resolver
 
-from tests.api.people import api, person
+from tests.api.people import api, ended, person
 from tests.api.stocked import Stock, stocked
 
 pytestmark = pytest.mark.django_db
@@ -166,7 +166,7 @@ def told(client: Any, method: str, url: str, body: Any) -> str:
                 method, url, json.dumps(body), content_type="application/json"
             )
         number = response.status_code
-        response.close()
+        ended(response)
     finally:
         transaction.savepoint_rollback(mark)
     assert number < 500, f"{method} {url}: {number}"

@@ -52,7 +52,7 @@ def succeeded() -> Goal:
 def broken() -> Goal:
     """A goal whose count of unmet needs is wrong."""
     goal = given.goal()
-    given.task(goal, "first", state="ready", unmet=3)
+    given.task(goal, "first", state="blocked", unmet=3)
     return goal
 
 

@@ -16,6 +16,7 @@ from agentsys.conf import ROOT
 from orchestration.cli import watch
 from orchestration.models import Goal, LedgerEntry
 from tests import factories as given
+from tests.api import people
 
 pytestmark = pytest.mark.django_db
 PAGE = (ROOT / "docs" / "commands.md").read_text()
@@ -133,9 +134,8 @@ def test_a_followed_ledger_ends_with_its_goal(
 
 
 def test_several_are_decided_each_by_itself(ids: dict[str, Any]) -> None:
-    goal = given.goal()
-    more = [given.approval(given.task(goal, f"t{n}", state="held")).pk for n in range(2)]
-    given.person("ada")
+    more = [people.held(people.goal()).pk for _ in range(2)]
+    people.person("ada", "approver")
     call_command(
         "inbox",
         "reject",
