@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 REPO ?=
 
-.PHONY: demo test up down check bench bench-memory simulate races chaos install dev lock clean
+.PHONY: demo test up down check bench bench-memory simulate races api-fuzz chaos install dev lock clean
 
 demo: $(VENV)/.run ## set everything up and take a real goal to its end (REPO=/path to your own)
 	@$(BIN)/python manage.py demo $(if $(REPO),--repo "$(REPO)")
@@ -49,6 +49,18 @@ RACES ?= 1000
 
 races: $(VENV)/.dev ## approve, reject, edit, expire and apply at once, again and again (RACES=1000)
 	@$(BIN)/python -m tests.races --races $(RACES) $(ARGS)
+
+CASES ?= 5000
+
+# schemathesis is no part of the locks: it is installed the first time, by itself.
+$(VENV)/.fuzz: $(VENV)/.dev
+	@echo "installing schemathesis (once) …" >&2
+	@$(PYTHON) -m venv $(VENV)/fuzz
+	@$(VENV)/fuzz/bin/python -m pip install -q --disable-pip-version-check 'schemathesis>=4.32,<5'
+	@touch $@
+
+api-fuzz: $(VENV)/.fuzz ## the API against its own schema, on a live server (CASES=5000)
+	@$(BIN)/python -m tests.fuzz --cases $(CASES) --schemathesis $(VENV)/fuzz/bin/schemathesis $(ARGS)
 
 chaos: $(VENV)/.dev ## real processes killed and servers wiped beside a witness (ARGS="flush --seconds 60")
 	@$(BIN)/python manage.py chaos $(or $(ARGS),all --quick)

@@ -17,7 +17,7 @@ from agentsys.kernel.errors import AgentsysError, ExitCode, ServiceAway
 
 WITHOUT_SERVERS = {
     "help", "version", "--help", "--version", "-h", "makemigrations", "check", "startapp",
-    "compilemessages", "makemessages", "collectstatic", "spectacular", "diffsettings",
+    "compilemessages", "makemessages", "collectstatic", "spectacular", "diffsettings", "completion",
 }  # fmt: skip
 UNWRITABLE = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM)
 
@@ -34,6 +34,8 @@ def run(words: list[str]) -> int:
     if words[1:] in (["--version"], ["version"]):
         print(version("agentsys"))  # noqa: T201
         return ExitCode.DONE
+    if words[1:3] == ["completion", "ids"]:
+        return _ids(words[3:])
     if broken := next((word for word in words[1:] if not _is_text(word)), None):
         return _say(f"{broken!a} is no UTF-8 text", ExitCode.USAGE)
     try:
@@ -54,6 +56,18 @@ def run(words: list[str]) -> int:
         if not told:
             raise
         return _say(told, code)
+    return ExitCode.DONE
+
+
+def _ids(words: list[str]) -> int:
+    """What a shell asks for while somebody types: at once, so without Django."""
+    from agentsys import completing
+
+    if len(words) != 1 or words[0] not in completing.KINDS:
+        told = f"completion ids: expected one of {', '.join(completing.KINDS)}"
+        return _say(told, ExitCode.USAGE)
+    for one in completing.ids(words[0]):
+        print(one)  # noqa: T201
     return ExitCode.DONE
 
 

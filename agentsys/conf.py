@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit, urlunsplit
 
 from agentsys.kernel.errors import BadInput
+from agentsys.kernel.wording import did_you_mean
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -54,11 +55,20 @@ class Config:
     backup_days: float = 30.0  # how long a backup may still hold what was forgotten
     on_drift: str = "restart"  # restart | ask: what follows when a model agent left its task
     sandbox: str = "auto"  # auto | none (runs without isolation; never with untrusted input)
+    url: str = ""  # what people open the console at, for links in mails
     fetch_hosts: str = ""  # that agents may fetch pages from, e.g. docs.example.org,*.example.net
+    flower_url: str = ""  # where Flower is, for the console's link; `stack` fills it in
     playbooks: Path = ROOT / "orchestration" / "playbooks"
+    api_per_minute: int = 1200  # requests of one token, or of one person's session
     log_format: str = "console"  # console | json
     log_level: str = "WARNING"
 
+
+# What is read from the environment without the prefix, here and in `agentsys.settings`.
+PLAIN_NAMES = (
+    "DATABASE_URL", "REDIS_URL", "REDIS_KEYPREFIX", "SECRET_KEY", "ALLOWED_HOSTS",
+    "CSRF_TRUSTED_ORIGINS", "TLS", "DEBUG", "CONN_MAX_AGE",
+)  # fmt: skip
 
 CHOICES = {
     "sandbox": ("auto", "none"),
@@ -79,7 +89,8 @@ def load(environ: Mapping[str, str] = os.environ) -> Config:
             continue
         field = known.get(name)
         if field is None:
-            problems.append(f"{name} is not a setting; known are {', '.join(sorted(known))}")
+            known_ones = f"known are {', '.join(sorted(known))}"
+            problems.append(f"{name} is not a setting{did_you_mean(name, known)}; {known_ones}")
             continue
         try:
             values[field.name] = _value(type(field.default), text)
@@ -108,6 +119,8 @@ def _impossible(config: Config) -> Iterator[str]:
             yield f"{shown} is not one of {', '.join(CHOICES[name])}"
         elif isinstance(value, int | float) and not 0 < value < float("inf"):
             yield f"{shown} is not more than 0"
+        elif name == "flower_url" and value and not value.startswith(("http://", "https://")):
+            yield f"{shown} is no address; write http://HOST:PORT/ or https://HOST/"
         elif name == "verifier_floor" and value > 1:
             yield f"{shown} is not a fraction: 0.7 is 70 %"
     if config.heartbeat_seconds >= config.lease_seconds:

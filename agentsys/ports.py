@@ -33,3 +33,10 @@ def taken(port: int) -> bool:
         except OSError:
             return True
     return False
+
+
+def free() -> int:
+    """A port that nobody listened on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

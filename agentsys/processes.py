@@ -26,6 +26,14 @@ def worker_argv(
     ]  # fmt: skip
 
 
+def web_argv(port: int) -> list[str]:
+    """A web server for this machine alone."""
+    return [
+        sys.executable, "-m", "uvicorn", "agentsys.asgi:application", "--host", "127.0.0.1",
+        "--port", str(port), "--log-level", "warning", "--timeout-graceful-shutdown", "5",
+    ]  # fmt: skip
+
+
 def start(
     argv: Sequence[str], log: Path, *, env: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> subprocess.Popen[bytes]:

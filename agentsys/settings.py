@@ -78,6 +78,12 @@ DATABASES = {
 }
 REDIS_URL = env.str("REDIS_URL", default="")
 
+# Mails to subscribers (`mailto:`): smtp://USER:PASSWORD@HOST:25, smtp+tls:// or smtp+ssl://. Unset: none.
+EMAIL_URL = env.str("EMAIL_URL", default="")
+vars().update(env.email_url("EMAIL_URL") if EMAIL_URL else {"EMAIL_HOST": ""})
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="agentsys@localhost")
+
 STATIC_URL = "static/"
 STATIC_ROOT = AGENTSYS.home / "static"
 STORAGES = {
@@ -123,6 +129,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["orchestration.api.sound.SoundJSONParser"],
+    "DEFAULT_THROTTLE_CLASSES": ["orchestration.api.throttling.PerCaller"],
     "EXCEPTION_HANDLER": "orchestration.api.problems.handler",
 }
 SPECTACULAR_SETTINGS = {
@@ -130,6 +137,10 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "DESCRIPTION": "Goals, plans, tasks, approvals, memory and the ledger.",
     "SERVE_INCLUDE_SCHEMA": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "orchestration.api.documents.changes_documented",
+    ],
 }
 REST_KNOX = {"TOKEN_TTL": None, "AUTO_REFRESH": False}
 

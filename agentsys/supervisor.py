@@ -131,11 +131,12 @@ def services(
     found = [
         Service(
             "web",
-            [python, "-m", "uvicorn", "agentsys.asgi:application", "--host", "127.0.0.1",
-             "--port", str(port), "--log-level", "warning", "--timeout-graceful-shutdown", "5"],
+            processes.web_argv(port),
             port=port,
+            env={"AGENTSYS_FLOWER_URL": os.environ.get("AGENTSYS_FLOWER_URL")
+                 or f"http://127.0.0.1:{flower_port}/"},
         )
-    ]  # fmt: skip
+    ]
     found += [
         Service(
             f"worker-{n}",

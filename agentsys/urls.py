@@ -8,8 +8,11 @@ from django.views.generic import RedirectView
 
 from agentsys.health import healthz, readyz
 from agentsys.metrics import metrics
+from orchestration.admin.audit import audit_page
+from orchestration.admin.fleet import workers_page
 from orchestration.admin.home import home
 from orchestration.admin.memory import memory_act, memory_page, memory_search
+from orchestration.admin.streams import goal_stream
 
 handler404 = "orchestration.api.problems.no_such_path"
 handler500 = "orchestration.api.problems.failed"
@@ -20,6 +23,8 @@ urlpatterns = [
     path("readyz", readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),
     path("admin/", admin.site.admin_view(home)),
+    path("admin/workers/", admin.site.admin_view(workers_page), name="console-workers"),
+    path("admin/audit/", admin.site.admin_view(audit_page), name="console-audit"),
     path("admin/memory/search/", admin.site.admin_view(memory_search), name="console-memory"),
     path(
         "admin/memory/one/<int:memory_id>/",
@@ -30,6 +35,11 @@ urlpatterns = [
         "admin/memory/one/<int:memory_id>/<slug:verb>/",
         admin.site.admin_view(memory_act),
         name="console-memory-act",
+    ),
+    path(
+        "admin/goals/<int:goal_id>/stream/",
+        admin.site.admin_view(goal_stream),
+        name="console-goal-stream",
     ),
     path("admin/", admin.site.urls),
     path("api/v1/", include("orchestration.api.urls")),

@@ -31,6 +31,7 @@ WORDED_MAX = 2000  # whose words are looked at: what is near by meaning may have
 PINNED_MAX = 50
 WORDS_MAX = 24  # of the query, the first ones
 QUERY_CHARS_MAX = 4000
+SHORT_DIMS = 768  # longer vectors are not in `chunk_vectors`, the index of all that is compared
 SAMPLE = 400  # rows of a scope that tell how people write there
 K1, B = 0.9, 0.4  # BM25 for short texts
 
@@ -47,8 +48,8 @@ _SCOPE = f"namespace = ANY(%(namespaces)s) AND n = 0 AND {_PASSES}"
 _TERMS = """
 SELECT ns, array_agg(hashtext(ns || E'\\x1f' || word) ORDER BY place, word)
 FROM (SELECT lexeme AS word, COALESCE(positions[1], 0) AS place
-      FROM unnest(to_tsvector('english', %s)) ORDER BY 2, 1 LIMIT %s) AS given,
-     unnest(%s::text[]) AS ns
+      FROM unnest(to_tsvector('english', %(query)s)) ORDER BY 2, 1 LIMIT %(words_max)s) AS given,
+     unnest(%(namespaces)s::text[]) AS ns
 GROUP BY ns
 """
 
@@ -71,14 +72,17 @@ WITH asked AS (
 SELECT memory_id, bm25 FROM scored ORDER BY bm25 DESC, memory_id LIMIT %(limit)s
 """  # noqa: S608 - the filter is text of this module; values are parameters
 
+_KNOWN = """
+memory_id, embed_model, embedding, pinned, importance, actor, namespace, session, seq, words, kind
+"""
 _BESIDE = f"""
-SELECT memory_id FROM agentsys_memory_chunk AS b
+SELECT {_KNOWN} FROM agentsys_memory_chunk AS b
 WHERE b.namespace = f.namespace AND b.session = f.session AND {_SCOPE}
 """  # noqa: S608 - as above
 
 _GATHER = f"""
 WITH found AS MATERIALIZED (
-    SELECT memory_id, namespace, session, seq FROM agentsys_memory_chunk
+    SELECT {_KNOWN} FROM agentsys_memory_chunk
     WHERE namespace = ANY(%(namespaces)s) AND n = 0 AND memory_id = ANY(ARRAY(
         SELECT unnest(%(ids)s::bigint[])
         UNION
@@ -86,32 +90,36 @@ WITH found AS MATERIALIZED (
          ORDER BY memory_id DESC LIMIT %(pinned_max)s)))
 ), beside AS (
     -- The nearest on each side: what stood between may be cold by now.
-    SELECT s.memory_id FROM found AS f CROSS JOIN LATERAL (
+    SELECT DISTINCT ON (s.memory_id) s.* FROM found AS f CROSS JOIN LATERAL (
         ({_BESIDE} AND b.seq > f.seq AND b.seq <= f.seq + %(beside)s ORDER BY b.seq LIMIT 1)
         UNION ALL
         ({_BESIDE} AND b.seq < f.seq AND b.seq >= f.seq - %(beside)s ORDER BY b.seq DESC LIMIT 1)) AS s
-    WHERE f.session <> '' AND f.memory_id = ANY(%(best)s)
+    WHERE f.session <> '' AND f.memory_id = ANY(%(best)s) ORDER BY s.memory_id
 )
 SELECT memory_id,
-       CASE WHEN embed_model = %(model)s AND %(vector)s::text IS NOT NULL
-            THEN 1 - (embedding <=> %(vector)s::halfvec) END,
-       pinned, importance, actor, namespace || session, seq, words, kind,
-       memory_id IN (SELECT memory_id FROM found)
-FROM agentsys_memory_chunk
-WHERE namespace = ANY(%(namespaces)s) AND n = 0
-  AND memory_id = ANY(ARRAY(SELECT memory_id FROM found UNION SELECT memory_id FROM beside))
+       CASE WHEN embed_model = %(model)s THEN 1 - (embedding <=> %(vector)s::halfvec) END,
+       pinned, importance, actor, namespace || session, seq, words, kind, is_found
+FROM (
+    SELECT *, true AS is_found FROM found
+    UNION ALL
+    SELECT *, false FROM beside WHERE memory_id NOT IN (SELECT memory_id FROM found)
+) AS each
 """  # noqa: S608 - as above
 
 _NEAREST = f"""
 SELECT embedding{{cast}} <=> %(vector)s::halfvec AS distance, memory_id FROM agentsys_memory_chunk
-WHERE {_SCOPE} AND embed_model = %(model)s AND embedding IS NOT NULL
+WHERE {_SCOPE} AND embed_model = %(model)s AND {{vectors}}
 ORDER BY distance LIMIT %(limit)s
 """  # noqa: S608 - as above
+_VECTORS = "embedding IS NOT NULL"
+_SHORT_VECTORS = f"vector_dims(embedding) <= {SHORT_DIMS}"
 
 # Of a partition only the rows of the namespace are read, by its indexes; and a list that PostgreSQL takes
 # to be a row or two is not looped over for each of many.
 _BY_INDEX = "SET LOCAL enable_seqscan = off; SET LOCAL enable_nestloop = off"
-_AS_BEFORE = "SET LOCAL enable_seqscan = on; SET LOCAL enable_nestloop = on"
+_AS_BEFORE = "SET LOCAL enable_seqscan = on; SET LOCAL enable_nestloop = on; SET LOCAL enable_bitmapscan = on"
+# All that an exact search reads is in one index, if nothing sends it to the table first.
+_FROM_INDEX = f"{_BY_INDEX}; SET LOCAL enable_bitmapscan = off"
 
 _USUAL = f"""
 SELECT actor, count(*), avg(words)::float8 FROM
@@ -150,11 +158,13 @@ def cleaned(query: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def terms_of(scope: Scope, query: str) -> Terms:
-    """The stems of a question, the first ones, as each namespace has them."""
+def terms_and_usual(scope: Scope, query: str) -> tuple[Terms, list[Usual]]:
+    """The stems of a question, the first ones, as each namespace has them; and who writes in the scope, how
+    often, and how much at a time, by a sample."""
+    asked = {**scope.parameters(), "query": query, "words_max": WORDS_MAX, "sample": SAMPLE}
     with connection.cursor() as cursor:
-        cursor.execute(_TERMS, [query, WORDS_MAX, list(scope.namespaces)])
-        return dict(cursor.fetchall())
+        terms, usual = results(cursor, f"{_TERMS}; {_USUAL}", asked)
+    return dict(terms), [Usual(*row) for row in usual]
 
 
 def worded(scope: Scope, terms: Terms) -> dict[int, float]:
@@ -190,32 +200,36 @@ def nearest(scope: Scope, vector: str | None, count: int) -> list[int]:
     else exactly."""
     if vector is None:
         return []
+    dims = vector.count(",") + 1
+    exact = _NEAREST.format(cast="", vectors=_SHORT_VECTORS if dims <= SHORT_DIMS else _VECTORS)
+    by_hnsw = _NEAREST.format(cast=f"::halfvec({dims})", vectors=_VECTORS)
     large = near.indexed(scope.namespaces)
     found: list[tuple[float, int]] = []
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         for namespace in scope.namespaces:
-            cast = f"::halfvec({current_embedder().dim})" if namespace in large else ""
-            settings = near.PATIENCE if namespace in large else _BY_INDEX
             asked = {**scope.parameters(), "namespaces": [namespace], "vector": vector,
                      "model": current_embedder().name, "limit": count}  # fmt: skip
-            found += _rows(cursor, f"{settings}; {_NEAREST.format(cast=cast)}; {_AS_BEFORE}", asked)
+            way = (near.PATIENCE, by_hnsw) if namespace in large else (_FROM_INDEX, exact)
+            found += _rows(cursor, "; ".join([*way, _AS_BEFORE]), asked)
     return [memory_id for _, memory_id in sorted(found)[:count]]
-
-
-def usual(scope: Scope) -> list[Usual]:
-    """Who writes in the scope, how often, and how much at a time, by a sample."""
-    with connection.cursor() as cursor:
-        cursor.execute(_USUAL, {**scope.parameters(), "sample": SAMPLE})
-        return [Usual(*row) for row in cursor.fetchall()]
 
 
 def _rows(cursor: CursorWrapper, statements: str, parameters: dict[str, Any]) -> list[Any]:
     """What the one of `statements` that has rows returns."""
-    cursor.execute(statements, parameters)
-    while cursor.description is None:
-        cursor.nextset()
-    rows: list[Any] = cursor.fetchall()
+    (rows,) = results(cursor, statements, parameters)
     return rows
+
+
+def results(cursor: CursorWrapper, statements: str, parameters: dict[str, Any]) -> list[list[Any]]:
+    """What each of `statements` that has rows returns: asked at once, answered at once."""
+    cursor.execute(statements, parameters)
+    found = []
+    more: bool | None = True
+    while more:
+        if cursor.description is not None:
+            found.append(cursor.fetchall())
+        more = cursor.nextset()
+    return found
 
 
 def _worded(terms: Terms) -> tuple[str, dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from django.db import connection
 
@@ -14,7 +15,7 @@ from memory.models import Memory
 
 ANSWERS_MAX = 20  # hits, of the best, among which answers are compared
 
-_LINKS = """
+LINKS = """
 SELECT l.kind, l.older_id, l.newer_id, l.reason,
        CASE WHEN l.kind = 'updates' AND %(asked)s THEN o.text END,
        concat_ws(' ', l.older_quote, l.newer_quote, l.reason)
@@ -42,12 +43,19 @@ def links_for(ids: Sequence[int], *, query: str = "") -> dict[int, Standing]:
     """For each of `ids`, which were found for `query`, how it stands. What rules found when they were
     written comes first, unless it is of another part of the text than was asked about; then what only
     the question shows: two answers to it that differ."""
-    found = {one: Standing() for one in ids}
     with connection.cursor() as cursor:
-        cursor.execute(_LINKS, {"ids": list(ids), "asked": bool(query)})
-        for kind, older, newer, reason, text, quotes in cursor.fetchall():
-            if text is None or bears_on(query, text, quotes):
-                _note(found, kind, older, newer, reason)
+        cursor.execute(LINKS, {"ids": list(ids), "asked": bool(query)})
+        return standings(ids, query, cursor.fetchall())
+
+
+def standings(
+    ids: Sequence[int], query: str, links: Iterable[tuple[Any, ...]]
+) -> dict[int, Standing]:
+    """As `links_for`, from what `LINKS` returned for them."""
+    found = {one: Standing() for one in ids}
+    for kind, older, newer, reason, text, quotes in links:
+        if text is None or bears_on(query, text, quotes):
+            _note(found, kind, older, newer, reason)
     if query and len(ids) > 1 and kinds_asked(query):
         for older, newer, reason in _answers(ids[:ANSWERS_MAX], query):
             _note(found, "updates", older, newer, reason)

@@ -25,6 +25,7 @@ from memory.chunks import index_missing
 from memory.contracts import MemoryDraft
 from memory.domain.carried import renumbered
 from memory.domain.sameness import gist
+from memory.domain.standing import held
 from memory.domain.transfer import (
     LINE_MAX,
     circles,
@@ -335,7 +336,7 @@ def _memory(
     return Memory(
         namespace=namespace,
         layer=row["layer"],
-        kind=row["kind"],
+        kind=held(row["kind"], trust),
         actor=str(plain(row["actor"])),
         session=str(plain(row["session"])),
         seq=row["seq"],

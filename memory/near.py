@@ -8,8 +8,10 @@ that no other namespace's rows stand in the way; filters by layer, actor or time
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -21,6 +23,7 @@ from memory.chunks import current_embedder
 LARGE = 20_000  # live memories of a namespace
 PREFIX = "agentsys_near_"
 BUILDING = 0x6E656172  # the advisory lock of whoever makes or drops indexes: "near"
+KNOWN_SECONDS = 60.0  # that an index, or that there is none, is taken to last
 VERSION_MIN = (0, 8)  # of pgvector: the first with iterative scans
 # Of the rows that the index has nearest, those that pass the filter are kept; then it reads on.
 PATIENCE = """
@@ -40,11 +43,18 @@ _ALL = "SELECT relname FROM pg_class WHERE relkind = 'i' AND relname LIKE %s ORD
 
 
 def indexed(namespaces: Sequence[str]) -> set[str]:
-    """Those of `namespaces` that have an index of the current model."""
+    """Those of `namespaces` that have an index of the current model, as this process knew within the last
+    minute: what is found is the same either way."""
     names = {_name(namespace): namespace for namespace in namespaces}
+    there = _valid(tuple(names), int(time.monotonic() / KNOWN_SECONDS))
+    return {names[name] for name in there}
+
+
+@lru_cache(maxsize=256)
+def _valid(names: tuple[str, ...], _period: int) -> frozenset[str]:
     with connection.cursor() as cursor:
         cursor.execute(_THERE, [list(names)])
-        return {names[row[0]] for row in cursor.fetchall()}
+        return frozenset(row[0] for row in cursor.fetchall())
 
 
 def index_large(rows: int = LARGE) -> dict[str, int]:
@@ -61,7 +71,9 @@ def index_large(rows: int = LARGE) -> dict[str, int]:
         if not _iterative(cursor):
             return nothing
         with _alone(cursor) as alone:
-            return _in_step(cursor, current_embedder(), rows) if alone else nothing
+            done = _in_step(cursor, current_embedder(), rows) if alone else nothing
+    _valid.cache_clear()
+    return done
 
 
 @contextmanager

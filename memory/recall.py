@@ -12,10 +12,10 @@ from django.db import connection, transaction
 
 from agentsys.gateway.embedding import Query
 from agentsys.kernel.errors import BadInput
-from memory.candidates import Scope, candidates, cleaned, terms_of, usual, worded
+from memory.candidates import Scope, candidates, cleaned, results, terms_and_usual, worded
 from memory.chunks import encoded_query
 from memory.contracts import Recalled
-from memory.current import Standing, links_for
+from memory.current import LINKS, Standing, standings
 from memory.domain.late import late_interaction
 from memory.domain.ranking import Ranked, fitting, rank
 from memory.domain.sameness import gist
@@ -25,12 +25,13 @@ from memory.states import states_of
 
 VERSIONS_MAX = 5  # older texts shown with a memory
 
+_UNHURRIED = "SET LOCAL synchronous_commit = off"
 # Counting may be skipped, waiting may not: recalls of the same rows must not queue for each other
 # or for a transaction that holds one of them.
 _COUNT = """
 UPDATE agentsys_memory_memory AS m
-SET access_count = m.access_count + 1, last_access_at = COALESCE(%s::timestamptz, clock_timestamp())
-FROM (SELECT id FROM agentsys_memory_memory WHERE id = ANY(%s) ORDER BY id
+SET access_count = m.access_count + 1, last_access_at = COALESCE(%(now)s::timestamptz, clock_timestamp())
+FROM (SELECT id FROM agentsys_memory_memory WHERE id = ANY(%(ids)s) ORDER BY id
       FOR NO KEY UPDATE SKIP LOCKED) AS free
 WHERE m.id = free.id
 """
@@ -42,10 +43,10 @@ FROM agentsys_memory_memory WHERE state = 'live' AND id = ANY(%s)
 
 _OLDER = """
 WITH RECURSIVE chain AS (
-    SELECT id AS newest, supersedes_id, 0 AS depth FROM agentsys_memory_memory WHERE id = ANY(%s)
+    SELECT id AS newest, supersedes_id, 0 AS depth FROM agentsys_memory_memory WHERE id = ANY(%(ids)s)
     UNION ALL
     SELECT chain.newest, m.supersedes_id, chain.depth + 1
-    FROM chain JOIN agentsys_memory_memory m ON m.id = chain.supersedes_id WHERE chain.depth < %s
+    FROM chain JOIN agentsys_memory_memory m ON m.id = chain.supersedes_id WHERE chain.depth < %(deepest)s
 )
 SELECT chain.newest, m.text FROM chain JOIN agentsys_memory_memory m ON m.id = chain.supersedes_id
 WHERE m.state <> 'gone' ORDER BY chain.newest, chain.depth LIMIT 1000
@@ -96,15 +97,12 @@ def recall(
     alone = not connection.in_atomic_block
     with ThreadPoolExecutor(1) as beside, transaction.atomic(savepoint=False):
         encoding = beside.submit(encoded_query, asked)  # while PostgreSQL looks for words
-        if alone:  # nothing but counts is written, which may be lost with the server
-            connection.cursor().execute("SET LOCAL synchronous_commit = off")
         ranked = _ranked(scope, asked, encoding, k)
         chosen = _distinct(ranked, k)
         shown = fitting([row.text for row, _ in chosen], budget_tokens)
         ids = [chosen[n][0].id for n, _ in shown]
-        older = _older(ids)
-        standing = links_for(ids, query=asked)
-        _count(ids, now)
+        older, links = _used(ids, asked, now, alone=alone)
+        standing = standings(ids, asked, links)
         note_shown(run, ids, now)
     return [
         _recalled(
@@ -120,7 +118,8 @@ def recall(
 
 
 def _ranked(scope: Scope, asked: str, encoding: Future[Query], k: int) -> list[Ranked]:
-    writing, by_words = usual(scope), worded(scope, terms_of(scope, asked))
+    terms, writing = terms_and_usual(scope, asked)
+    by_words = worded(scope, terms)
     query = encoding.result()
     found = candidates(scope, by_words, query)
 
@@ -168,20 +167,19 @@ def _trusted_more(row: _Row, chosen: Mapping[Any, tuple[_Row, Ranked]]) -> bool:
 _TRUSTED = {"verified": 0, "unverified": 1, "untrusted": 2}
 
 
-def _older(ids: Sequence[int]) -> dict[int, tuple[str, ...]]:
-    """The texts that each replaced, the newest first."""
+def _used(
+    ids: Sequence[int], query: str, now: datetime | None, *, alone: bool
+) -> tuple[dict[int, tuple[str, ...]], list[Any]]:
+    """Count that these were of use. Returns the texts that each replaced, the newest first, and links.
+    `alone`: nothing else is written, so that a count may be lost with the server."""
+    asked = {"ids": list(ids), "now": now, "deepest": VERSIONS_MAX - 1, "asked": bool(query)}
+    statements = [*([_UNHURRIED] if alone else []), _COUNT, _OLDER, LINKS]
     with connection.cursor() as cursor:
-        cursor.execute(_OLDER, [list(ids), VERSIONS_MAX - 1])
-        rows = cursor.fetchall()
-    found: dict[int, tuple[str, ...]] = {}
+        rows, links = results(cursor, "; ".join(statements), asked)
+    older: dict[int, tuple[str, ...]] = {}
     for newest, text in rows:
-        found[newest] = (*found.get(newest, ()), text)
-    return found
-
-
-def _count(ids: Sequence[int], now: datetime | None) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(_COUNT, [now, list(ids)])
+        older[newest] = (*older.get(newest, ()), text)
+    return older, links
 
 
 def _recalled(

@@ -35,6 +35,7 @@ from memory.figures import figures as _figures
 from memory.forgetting import forget_subject
 from memory.importing import ImportReport, memories_import
 from memory.judging import judge
+from memory.listed import memories_of, memory_lines
 from memory.maintaining import maintain
 from memory.models import Chunk, Memory
 from memory.naming import batch_named, namespace_named
@@ -123,6 +124,8 @@ __all__ = [
     "maintain",
     "memories_export",
     "memories_import",
+    "memories_of",
+    "memory_lines",
     "namespace_named",
     "pin",
     "playbook_activate",

@@ -26,7 +26,7 @@ from memory.contracts import MemoryDraft
 from memory.domain.importance import importance_of
 from memory.domain.ranking import is_person
 from memory.domain.sameness import gist, is_noise
-from memory.domain.standing import kind_of
+from memory.domain.standing import held, kind_of
 from memory.models import LAYERS, TRUST, Memory
 from memory.seen import count_again, shown_again
 from memory.truth import Told, noticed
@@ -192,6 +192,10 @@ def _problems(item: MemoryDraft) -> list[str]:
         found.append("what waits in quarantine cannot be pinned; release it first")
     if not item.namespace.strip():
         found.append("namespace is empty; every memory belongs to one, such as project-1")
+    elif not item.namespace.isprintable():
+        found.append(
+            f"namespace {item.namespace!r} has characters that cannot be seen; use project-1"
+        )
     return found
 
 
@@ -276,7 +280,5 @@ def _importance(row: Prepared) -> float:
 
 def _kind(row: Prepared) -> str:
     """A person's instructions and preferences are known by their form; nobody else's are."""
-    told = (
-        row.draft.kind == "note" and row.draft.trust != "untrusted" and is_person(row.draft.actor)
-    )
-    return kind_of(row.text) if told else row.draft.kind
+    told = row.draft.kind == "note" and is_person(row.draft.actor)
+    return held(kind_of(row.text) if told else row.draft.kind, row.draft.trust)

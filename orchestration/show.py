@@ -21,7 +21,6 @@ BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5") | frozense
     map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0), *range(0x180B, 0x1810)])
 )
 PLAIN = frozenset("\n\t")
-DIFF_LINES_MAX = 4000
 
 # state -> (sign, tone). The sign says without colour what the tone says with it.
 SIGNS: dict[str, tuple[str, str]] = {
@@ -107,7 +106,10 @@ def duration(seconds: float | None) -> str:
 
 def visible(text: Any) -> SafeString:
     """`text` escaped, with every hidden character replaced by its marked code point."""
-    return mark_safe("".join(_shown(char) for char in str(text)))  # noqa: S308 - each part is escaped
+    raw = str(text)
+    if raw.isascii() and raw.isprintable():
+        return escape(raw)
+    return mark_safe("".join(_shown(char) for char in raw))  # noqa: S308 - each part is escaped
 
 
 def _shown(char: str) -> str:
@@ -139,33 +141,3 @@ def argv(words: Sequence[Any]) -> SafeString:
     """A command one argument a line: where an argument begins and ends is no matter of quoting."""
     rows = ((number, visible(word)) for number, word in enumerate(words))
     return format_html_join("", '<li value="{}"><code>{}</code></li>', rows)
-
-
-def diff(text: str) -> SafeString:
-    """A unified diff with one marked, numbered line each; what is left out is said."""
-    lines = text.splitlines() if text else []
-    rows = (
-        (_kind(line), number, number, visible(line))
-        for number, line in enumerate(lines[:DIFF_LINES_MAX], start=1)
-    )
-    shown = format_html_join(
-        "",
-        '<tr class="as-d-{}" id="L{}"><td class="as-ln">{}</td><td><code>{}</code></td></tr>',
-        rows,
-    )
-    if len(lines) <= DIFF_LINES_MAX:
-        return shown
-    rest = format_html(
-        '<tr class="as-d-more"><td></td><td><strong>{} more lines are not shown here: '
-        "download the diff before you decide.</strong></td></tr>",
-        len(lines) - DIFF_LINES_MAX,
-    )
-    return shown + rest
-
-
-def _kind(line: str) -> str:
-    if line.startswith(("diff ", "index ", "--- ", "+++ ", "new file", "deleted file", "rename ")):
-        return "file"
-    if line.startswith("@@"):
-        return "hunk"
-    return {"+": "add", "-": "del"}.get(line[:1], "same")

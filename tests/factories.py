@@ -120,8 +120,7 @@ def task(
         key=key,
         definition=definition,
         definition_hash=digest(definition),
-        unmet=unmet,
-        **{"agent": "noop", "lane": "cheap", **fields},
+        **{"agent": "noop", "lane": "cheap", "unmet": unmet, **fields},
     )
     # `done` is refused without an accepted attempt, which needs its task: two steps.
     made.state, ended = ("running", None) if state == "done" else (state, made.finished_at)

@@ -24,8 +24,8 @@ from agentsys.embedded.health import check_database, check_redis
 from agentsys.kernel.errors import AgentsysError, ServiceAway
 
 __all__ = [
-    "check_database", "check_redis", "down", "embedded_urls", "ensure", "ensure_or_exit", "home",
-    "running",
+    "check_database", "check_redis", "database_url", "down", "embedded_urls", "ensure",
+    "ensure_or_exit", "home", "running",
 ]  # fmt: skip
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -78,6 +78,12 @@ def _elsewhere(folder: Path) -> tuple[bool, bool]:
 def embedded_urls() -> tuple[str, str]:
     """Where the embedded servers of this home listen, whether or not they run."""
     return postgres.url_of(home() / "postgres"), valkey.url_of(home() / "valkey")
+
+
+def database_url() -> str:
+    """Where PostgreSQL is, given or embedded, whether or not it runs; starts nothing."""
+    _read_env_file()
+    return os.environ.get("DATABASE_URL") or embedded_urls()[0]
 
 
 def running() -> dict[str, bool]:

@@ -1,13 +1,26 @@
-"""Numbers in sentences."""
+"""Numbers in sentences, and names that were nearly right."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 def counted(number: int, one: str, many: str = "") -> str:
     """`1 goal`, `2 goals`; `many` where the plural is not the word with an s."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def closest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
+    """The known name that was meant, or an empty text."""
+    return next(iter(get_close_matches(name, list(known), n=1, cutoff=cutoff)), "")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence that says that there is no `name`."""
+    close = closest(name, known)
+    return f"; did you mean `{close}`?" if close else ""
 
 
 def dollars(amount: float) -> str:

@@ -12,8 +12,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from statistics import fmean
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -125,7 +124,7 @@ def rank(
     """
     if not candidates:
         return []
-    candidates = sorted(candidates, key=lambda c: c.id)  # sums of floats depend on their order
+    candidates = sorted(candidates)  # by their ids: sums of floats depend on their order
     found = np.array([c.found for c in candidates])
     parts = _parts(candidates, found, late)
     names = list(parts)
@@ -142,16 +141,14 @@ def rank(
     parts["pinned"] = PIN_BONUS * np.array([float(c.pinned) for c in candidates])
     total = np.sum(list(parts.values()), axis=0)
     names += [name for name, values in parts.items() if name not in names and np.any(values)]
-    best = [
+    best = (
         i
-        for i in np.argsort(
-            -total, kind="stable"
-        ).tolist()  # stable: those of one score by their ids
+        for i in np.argsort(-total, kind="stable").tolist()  # those of one score by their ids
         if (c := candidates[i]).bm25 is not None or c.pinned or (c.cosine or 0.0) >= DENSE_MIN
-    ]
+    )
     return [
         Ranked(candidates[i].id, float(total[i]), {name: float(parts[name][i]) for name in names})
-        for i in best[:limit]
+        for i in islice(best, limit)
     ]
 
 
@@ -174,7 +171,7 @@ def _parts(
 def _z(values: Sequence[float | None], found: npt.NDArray[np.bool_]) -> Scores:
     """Standard scores against the candidates; one that a signal did not find counts as a little worse
     than the worst that it found."""
-    column = np.array([np.nan if v is None else v for v in values], dtype=np.float64)
+    column = np.array(values, dtype=np.float64)  # None becomes nan
     known = column[found & ~np.isnan(column)]
     if known.size == 0:
         return np.zeros(len(column))
@@ -201,11 +198,9 @@ def _beside(candidates: Sequence[Candidate], base: Scores) -> Scores:
     """The scores of what was said just before and after, added."""
     around = [0.0] * len(candidates)
     scores = base.tolist()
-    inside = (i for i, c in enumerate(candidates) if c.seq)
-    order = sorted(inside, key=lambda i: (candidates[i].session, candidates[i].seq))
-    for i, j in pairwise(order):
-        one, next_one = candidates[i], candidates[j]
-        if one.session == next_one.session and next_one.seq - one.seq <= BESIDE_MAX:
+    order = sorted((c.session, c.seq, i) for i, c in enumerate(candidates) if c.seq)
+    for (session, seq, i), (next_session, next_seq, j) in pairwise(order):
+        if session == next_session and next_seq - seq <= BESIDE_MAX:
             around[i] += scores[j]
             around[j] += scores[i]
     return np.array(around)
@@ -219,7 +214,7 @@ def _session(
     for c, is_found, score in zip(candidates, found.tolist(), scores.tolist(), strict=True):
         if c.seq and is_found:
             best.setdefault(c.session, []).append(score)
-    means = {name: fmean(sorted(of)[-2:]) for name, of in best.items()}
+    means = {name: sum(sorted(of)[-2:]) / 2 if len(of) > 1 else of[0] for name, of in best.items()}
     return np.array([means.get(c.session, 0.0) if c.seq else 0.0 for c in candidates])
 
 
@@ -234,6 +229,8 @@ def _actors(candidates: Sequence[Candidate], query: str, usual: Sequence[Usual])
         meant, share = {name for name in names if name and not is_person(name)}, ADDRESSED
     elif not meant and _FIRST_PERSON.search(query):
         meant = {name for name in names if is_person(name)}
+    if not meant:
+        return np.zeros(len(candidates))
     return np.array([share * (c.actor in meant) for c in candidates])
 
 

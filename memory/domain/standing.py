@@ -14,6 +14,7 @@ _INSTRUCTION = re.compile(
 _PREFERENCE = re.compile(
     r"\bi(?:'d| would)?(?: really| strongly| much| also)? prefer\b|\bmy preference\b", re.IGNORECASE
 )
+OF_PEOPLE = ("instruction", "directive", "preference")
 OPENING = 400  # characters in which an instruction is looked for
 
 
@@ -22,3 +23,8 @@ def kind_of(text: str) -> str:
     if _INSTRUCTION.search(text[:OPENING]):
         return "instruction"
     return "preference" if _PREFERENCE.search(text) else "note"
+
+
+def held(kind: str, trust: str) -> str:
+    """The kind that a text of `trust` may have: a stranger's words instruct nobody."""
+    return "note" if trust == "untrusted" and kind in OF_PEOPLE else kind

@@ -3,6 +3,15 @@
 It shows rows and calls services; it changes nothing on its own. Importing this registers its pages.
 """
 
-from orchestration.admin import approvals, bus, goals, ledger, projects, proposals, tasks
+from orchestration.admin import (
+    approvals,
+    bus,
+    goals,
+    ledger,
+    projects,
+    proposals,
+    schedules,
+    tasks,
+)
 
-__all__ = ["approvals", "bus", "goals", "ledger", "projects", "proposals", "tasks"]
+__all__ = ["approvals", "bus", "goals", "ledger", "projects", "proposals", "schedules", "tasks"]

@@ -8,128 +8,62 @@ POST that goes through the same service as the API. Once decided, who and when s
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.core.exceptions import PermissionDenied
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseRedirect,
+    JsonResponse,
+)
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
-from django.utils.timesince import timesince
 from django.views.decorators.http import require_POST
 
+from orchestration.admin import bulk, inbox
 from orchestration.admin.base import Window, allowed, attempted, said, signed_in
-from orchestration.admin.evidence import evidence
-from orchestration.admin.filters import by
+from orchestration.admin.consequences import consequences
+from orchestration.admin.evidence import evidence, stale
+from orchestration.admin.exports import FORMS, streamed
 from orchestration.api.access import Act, may
 from orchestration.api.bodies import DecisionBody
 from orchestration.models import ApprovalRequest
-from orchestration.models.control import REQUEST_KINDS
-from orchestration.services.approvals import approval_decide
-from orchestration.show import brief, chip
-from workers.contracts import Risk
-
-CONSEQUENCES = {
-    "approve": "It is done as shown above, byte for byte.",
-    "edit": "It is done as you change it below.",
-    "reject": "It is not done; the task fails with your reason.",
-    "respond": "Nothing is done yet; the task tries again with what you say.",
-}
-LEARNED = {
-    "approve": "The playbook is put in force in the project, byte for byte.",
-    "edit": "The same with the fields below, if it still gives the recorded plans.",
-    "reject": "It is not used, and not offered again for the same evidence.",
-}
-PROMPT = {
-    "approve": "The agent's next version has the prompt below, byte for byte.",
-    "edit": "It has the prompt that you write below.",
-    "reject": "The agent stays as it is; not offered again for the same evidence.",
-}
-ANSWERS = {"respond": "The task goes on with your answer."}
-
-
-class OpenFirst(admin.SimpleListFilter):
-    """Open requests unless something else is asked for."""
-
-    title = "state"
-    parameter_name = "is"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("decided", "decided"), ("all", "all")]
-
-    def choices(self, changelist: Any) -> Any:
-        for choice in super().choices(changelist):
-            yield {**choice, "display": "open"} if choice["query_string"] == "?" else choice
-
-    def queryset(
-        self,
-        request: HttpRequest,
-        queryset: QuerySet[ApprovalRequest],
-    ) -> QuerySet[ApprovalRequest]:
-        match self.value():
-            case "all":
-                return queryset
-            case "decided":
-                return queryset.exclude(state="open")
-        return queryset.filter(state="open")
+from orchestration.services.approvals import approval_decide, decider_refusal
 
 
 @admin.register(ApprovalRequest)
 class ApprovalAdmin(Window):
-    list_display = (
-        "named", "asks", "kind", "risk_chip", "of_goal", "age", "due", "state_chip",
-    )  # fmt: skip
-    list_display_links = ("named", "asks")
-    list_filter = (OpenFirst, by("kind", REQUEST_KINDS), by("risk", Risk))
-    list_select_related = ("goal",)
-    list_per_page = 50
-    search_fields = ("question", "requested_by")
-    search_help_text = "words of the question, or who asks"
-    ordering = ("id",)
-
-    class Media:
-        css = {"all": ("console/console.css",)}
-
-    @admin.display(description="request", ordering="id")
-    def named(self, row: ApprovalRequest) -> str:
-        return str(row)
-
-    @admin.display(description="question")
-    def asks(self, row: ApprovalRequest) -> SafeString:
-        return brief(row.question)
-
-    @admin.display(description="risk", ordering="risk")
-    def risk_chip(self, row: ApprovalRequest) -> SafeString:
-        return chip(row.risk)
-
-    @admin.display(description="goal", ordering="goal")
-    def of_goal(self, row: ApprovalRequest) -> SafeString:
-        url = reverse("admin:agentsys_orchestration_goal_change", args=[row.goal_id])
-        return format_html('<a href="{}">{}</a>', url, row.goal)
-
-    @admin.display(description="age", ordering="created_at")
-    def age(self, row: ApprovalRequest) -> str:
-        return timesince(row.created_at)
-
-    @admin.display(description="due", ordering="due_at")
-    def due(self, row: ApprovalRequest) -> SafeString | str:
-        if row.due_at is None or row.state != "open":
-            return ""
-        if row.due_at <= timezone.now():
-            return format_html('<span class="as-late">{}</span>', "overdue")
-        return f"in {timesince(timezone.now(), row.due_at)}"
-
-    @admin.display(description="state", ordering="state")
-    def state_chip(self, row: ApprovalRequest) -> SafeString:
-        return chip(row.state)
+    def changelist_view(  # type: ignore[override]  # a file is streamed
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponseBase:
+        if not self.has_view_permission(request):
+            raise PermissionDenied("this needs a role in a project")
+        form = request.GET.get("export", "")
+        if form in FORMS:
+            return streamed(request, inbox.export(request, self.get_queryset(request)), form)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Inbox",
+            "opts": self.opts,
+            **inbox.page(request, self.get_queryset(request)),
+        }
+        return TemplateResponse(request, "console/inbox.html", context)
 
     def get_urls(self) -> list[Any]:
         decide = self.admin_site.admin_view(require_POST(self.decide_view))
+        several = self.admin_site.admin_view(require_POST(self.several_view))
+        live = self.admin_site.admin_view(self.live_view)
         return [
             path("<int:request_id>/decide/", decide, name="agentsys_approval_decide"),
+            path("several/", several, name="agentsys_approval_several"),
+            path("live/", live, name="agentsys_inbox_live"),
             *super().get_urls(),
         ]
 
@@ -144,21 +78,32 @@ class ApprovalAdmin(Window):
         if row is None:
             return self.gone(request, object_id)
         decisions = list(row.decisions.select_related("user").order_by("at"))
+        agreed = sum(each.decision in ("approve", "edit") for each in decisions)
         context = {
             **self.admin_site.each_context(request),
             "title": str(row),
             "opts": self.opts,
             "row": row,
             "decisions": decisions,
-            "missing": max(row.quorum - len(decisions), 0),
-            "choices": _choices(row),
-            "may_decide": row.state == "open"
-            and may(request.user, Act.DECIDE, row.goal.project_id),
+            "agreed": agreed,
+            "asks": inbox.ASKS.get(row.kind, row.kind),
+            "due": inbox.due(row, timezone.now()),
+            "stale": stale(row.proposal) if row.state == "open" else "",
+            "given": {"decision": request.GET.get("do", "")},
+            "choices": consequences(row),
+            "refusal": self._refusal(request, row),
             "decided_already": any(d.user_id == request.user.pk for d in decisions),
+            **inbox.neighbours(self.get_queryset(request), row, request.user),
             **evidence(row),
             **(extra_context or {}),
         }
         return TemplateResponse(request, "console/approval.html", context)
+
+    def _refusal(self, request: HttpRequest, row: ApprovalRequest) -> str:
+        """Why the visitor is not asked to decide, "" when they are."""
+        if not may(request.user, Act.DECIDE, row.goal.project_id):
+            return f"it needs the role approver or admin in {row.goal.project}"
+        return decider_refusal(row, signed_in(request))
 
     def decide_view(self, request: HttpRequest, request_id: int) -> HttpResponse:
         row = self.get_object(request, str(request_id))
@@ -178,16 +123,54 @@ class ApprovalAdmin(Window):
         if not done:
             return self.change_view(request, str(request_id), extra_context={"given": request.POST})
         self.log_change(request, row, f"{values['decision']}: {values['reason']}")
+        self._next(request, row)
         return HttpResponseRedirect(
             reverse("admin:agentsys_orchestration_approvalrequest_changelist")
         )
 
+    def _next(self, request: HttpRequest, row: ApprovalRequest) -> None:
+        """Where to go on, for who goes through all that waits."""
+        found = inbox.neighbours(self.get_queryset(request), row, request.user)
+        if (other := found["after"] or found["before"]) is not None:
+            url = reverse("admin:agentsys_orchestration_approvalrequest_change", args=[other.pk])
+            text = format_html('Next that you may decide: <a href="{}">{}</a>', url, other)
+            messages.info(request, text)
 
-def _choices(row: ApprovalRequest) -> list[tuple[str, str]]:
-    texts = CONSEQUENCES | {"question": ANSWERS, "playbook": LEARNED, "prompt": PROMPT}.get(
-        row.kind, {}
-    )
-    return [(name, texts[name]) for name in texts if name in row.allowed]
+    def live_view(self, request: HttpRequest) -> HttpResponse:
+        return JsonResponse(inbox.live(self.get_queryset(request)))
+
+    def several_view(self, request: HttpRequest) -> HttpResponse:
+        """What was chosen, once more; then, with a decision, what became of each."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied("this needs a role in a project")
+        ids, rows = bulk.picked(request), self.get_queryset(request)
+        asked = "decision" in request.POST or "decide" in request.POST
+        problems = bulk.problems(request, ids) if asked else []
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "given": request.POST,
+            "decisions": bulk.DECISIONS,
+        }
+        if asked and not problems:
+            results = bulk.decided(request, rows, ids)
+            self._logged(request, results)
+            counts = Counter(result.outcome for result in results)
+            context |= {"title": "Decided together", "results": results, "counts": dict(counts)}
+            return TemplateResponse(request, "console/inbox_results.html", context)
+        context |= {
+            "title": "Decide together",
+            "problems": problems,
+            "rows": bulk.preview(rows, ids),
+            "left_out": len(ids) - bulk.PICKED_MAX,
+        }
+        return TemplateResponse(request, "console/inbox_several.html", context)
+
+    def _logged(self, request: HttpRequest, results: Sequence[bulk.Result]) -> None:
+        said = f"{request.POST['decision']}: {request.POST.get('reason', '')}"
+        for result in results:
+            if result.row is not None and result.outcome != bulk.REFUSED:
+                self.log_change(request, result.row, said)
 
 
 def _given(request: HttpRequest) -> dict[str, Any]:

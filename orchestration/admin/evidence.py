@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
+from agentsys.kernel.errors import AgentsysError
+from agentsys.kernel.hashing import digest
+from orchestration.admin.diffview import review
 from orchestration.models import ApprovalRequest, Attempt, Proposal
 from orchestration.services import reads
-from orchestration.services.configuring import KIND
-from orchestration.show import argv, chip, diff, document, visible
+from orchestration.services.configuring import KIND, present
+from orchestration.show import argv, chip, document, visible
 from verification.services import verdicts_of
+from workers.git import Repository
 
 
 def evidence(row: ApprovalRequest) -> dict[str, Any]:
@@ -28,13 +33,17 @@ def evidence(row: ApprovalRequest) -> dict[str, Any]:
 
 
 def _editable(row: ApprovalRequest) -> Any:
-    """What an edit begins with: the whole action, or the words of a playbook."""
+    """What an edit begins with: the whole action, the words of a playbook, a limit with room."""
     if row.kind == "playbook":
         shown = row.context["playbook"]
         words = {key: shown.get(key, "") for key in ("name", "description")}
         return {**words, "rename": {name: name for name in shown.get("parameters", {})}}
     if row.kind == "prompt":
         return {"prompt": row.context["change"]["prompt"]}
+    if row.kind == "budget" and "kind" in row.context:
+        facts = row.context
+        needed = facts["used"] + facts["reserved"] + facts["asked"]
+        return {facts["kind"]: math.ceil(max(2 * facts["most"], 2 * needed))}
     return row.proposal.payload if row.proposal else {}
 
 
@@ -45,14 +54,14 @@ def _prompt(row: ApprovalRequest) -> dict[str, Any] | None:
     return {"payload": visible(row.context["change"]["prompt"]), "hash": row.action_hash}
 
 
-def canonical(proposal: Proposal) -> dict[str, Any]:
-    """What would be done, as it would be done."""
+def canonical(proposal: Proposal, view: str = "unified") -> dict[str, Any]:
+    """What would be done, as it would be done; a diff in this `view` of it."""
     payload = proposal.payload
     words = payload.get("argv")
     return {
         "proposal": proposal,
         "argv": argv(words) if isinstance(words, list) else None,
-        "diff": diff(diff_text(proposal)) if proposal.kind in ("change", KIND) else None,
+        "review": review(diff_text(proposal), view) if proposal.kind in ("change", KIND) else None,
         "payload": document(payload),
         "hash": proposal.payload_hash,
     }
@@ -62,6 +71,34 @@ def diff_text(proposal: Proposal) -> str:
     if proposal.kind == KIND:
         return str(proposal.payload["diff"])
     return str(reads.proposal_view(proposal.pk).get("diff") or "")
+
+
+def stale(proposal: Proposal | None) -> str:
+    """What has moved under a proposal since it was made, in a sentence; "" when nothing has."""
+    if proposal is None or proposal.state not in ("open", "in_review", "approved", "stale"):
+        return ""
+    if proposal.state == "stale":
+        return f"Its base moved, and it was not applied: {proposal.reason or 'no reason is kept'}"
+    if proposal.kind == KIND:
+        name = str(proposal.payload["setting"])
+        moved = digest(present(proposal.goal.project_id, name)) != proposal.base_hash
+        said = f"{name} was changed since this was made: approved as it is, it would begin anew."
+        return said if moved else ""
+    return _branch_moved(proposal) if proposal.kind == "change" else ""
+
+
+def _branch_moved(proposal: Proposal) -> str:
+    goal, base = proposal.goal, str(proposal.payload.get("base", ""))
+    try:
+        tip = Repository.open(goal.repository).resolve(goal.branch) if goal.branch else base
+    except AgentsysError:
+        return ""  # what git cannot show is said where the diff stands
+    if not base or tip == base:
+        return ""
+    return (
+        f"{goal.branch} has moved since this was made ({base[:12]} → {tip[:12]}): it is merged into"
+        " what is there now and tested again; where the two conflict it goes stale and is redone."
+    )
 
 
 def verdicts(attempt_id: int) -> list[dict[str, Any]]:

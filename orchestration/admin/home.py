@@ -1,61 +1,174 @@
-"""The console's first page: is all well, what waits for you, what is under way."""
+"""The console's first page: is all well, what waits for you, what is under way, how it went lately."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
-from django.contrib import admin
-from django.db.models import Count, Q
-from django.http import HttpRequest, HttpResponse
+from django.conf import settings
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, F, Q
+from django.db.models.functions import Now
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
 
 from agentsys.gateway import GatewayError, breakers, roles
 from agentsys.gateway.breakers import Breaker
 from agentsys.health import readiness
+from agentsys.kernel.errors import AgentsysError
+from agentsys.kernel.wording import dollars
 from orchestration.admin.goalpage import shown_state
-from orchestration.api.access import is_member, scoped, visible_goals
-from orchestration.models import ApprovalRequest, Decision, WorkerSession
-from orchestration.show import bar, chip
+from orchestration.admin.inbox import ASKS, age, due
+from orchestration.admin.sparklines import drawn
+from orchestration.api.access import Act, is_member, may, scoped, visible_goals, visible_projects
+from orchestration.models import (
+    ApprovalRequest,
+    Budget,
+    Decision,
+    Delivery,
+    Goal,
+    Project,
+    Standstill,
+    WorkerSession,
+)
+from orchestration.services.forecasts import Forecast, forecasts
+from orchestration.services.goals import goal_submit
+from orchestration.services.trends import SPANS, WAYS, failures, trends
+from orchestration.show import bar, chip, duration
 
 SHOWN_MAX = 10
 SEEN_SECONDS = 30
+DEMO = "repo-care"
 
 admin.site.site_header = admin.site.site_title = "agentsys"
 admin.site.index_title = "Console"
 
 
 def home(request: HttpRequest) -> HttpResponse:
+    if request.method == "POST":
+        return demo_begin(request)
     admin.site.index_template = "console/home.html"
-    return admin.site.index(request, extra_context=summary(request.user))
+    return admin.site.index(request, extra_context=summary(request))
 
 
-def summary(user: Any) -> dict[str, Any]:
+def summary(request: HttpRequest) -> dict[str, Any]:
+    user: Any = request.user
     if not is_member(user):
         return {"member": False}
-    counted = Count("tasks", filter=~Q(tasks__state="superseded"))
-    under_way = (
-        visible_goals(user)
-        .filter(finished_at__isnull=True)
-        .annotate(tasks_all=counted, tasks_done=Count("tasks", filter=Q(tasks__state="done")))
-        .order_by("-priority", "-id")[:SHOWN_MAX]
-    )
     requests = scoped(ApprovalRequest.objects.filter(state="open"), user, "goal__project")
     decisions = scoped(Decision.objects.all(), user, "request__goal__project")
     problems = {name: problem for name, problem in readiness().items() if problem}
+    any_goal = visible_goals(user).exists()
     return {
         "member": True,
         "problems": problems,
         "workers": workers_alive(),
         "providers": providers_left_alone() if user.is_superuser else [],
-        "waiting_total": requests.count(),
-        "waiting": requests.select_related("goal").order_by("due_at", "id")[:SHOWN_MAX],
-        "under_way": [
-            {"goal": g, "chip": chip(shown_state(g)), "bar": bar(g.tasks_done, g.tasks_all)}
-            for g in under_way
-        ],
+        "still": standing_still(user),
+        "given_up": deliveries_given_up(user),
+        **waiting(requests),
+        "under_way": under_way(user),
         "failed": visible_goals(user).filter(state="failed").order_by("-finished_at")[:5],
         "decisions": decisions.select_related("request", "user").order_by("-at")[:5],
-        "any_goal": visible_goals(user).exists(),
+        "any_goal": any_goal,
+        "demo_project": "" if any_goal else demo_project(user),
+        **(figures(request) if any_goal else {}),
     }
+
+
+def waiting(requests: Any) -> dict[str, Any]:
+    counts = requests.aggregate(all=Count("pk"), late=Count("pk", filter=Q(due_at__lte=Now())))
+    first = requests.select_related("goal").defer("context", "goal__contract")
+    rows = list(first.order_by(F("due_at").asc(nulls_last=True), "id")[:SHOWN_MAX])
+    now = timezone.now()
+    return {
+        "waiting_total": counts["all"],
+        "waiting_late": counts["late"],
+        "waiting": [
+            {"row": r, "asks": ASKS.get(r.kind, r.kind), "age": age(r.created_at, now),
+             "due": due(r, now), "risk": chip(r.risk)}
+            for r in rows
+        ],
+    }  # fmt: skip
+
+
+def under_way(user: Any) -> list[dict[str, Any]]:
+    """Goals that are not over, the most urgent first, with what is known of their end and spend."""
+    rows = visible_goals(user).filter(finished_at__isnull=True).defer("contract")
+    goals = list(rows.select_related("project").order_by("-priority", "-id")[:SHOWN_MAX])
+    ids = [goal.pk for goal in goals]
+    seen = forecasts(ids)
+    budgets = {budget.goal_id: budget for budget in Budget.objects.filter(goal__in=ids)}
+    return [
+        {
+            "goal": goal,
+            "chip": chip(shown_state(goal)),
+            "bar": bar(seen[goal.pk].done, seen[goal.pk].total),
+            "expected": expected(goal, seen[goal.pk]),
+            "spent": spent(budgets.get(goal.pk)),
+        }
+        for goal in goals
+    ]
+
+
+def expected(goal: Goal, seen: Forecast) -> str:
+    """When it may be done, as a range; or why that is not known."""
+    if goal.paused_at is not None:
+        return "stands still"
+    if seen.seconds is None or seen.soonest is None or seen.latest is None:
+        left = seen.total - seen.done
+        return "waits for people" if left and seen.held == left else "learning the pace"
+    soonest, latest = duration(max(seen.soonest, 1.0)), duration(seen.latest)
+    return latest if soonest == latest else f"{soonest} to {latest.removeprefix('about ')}"
+
+
+def spent(budget: Budget | None) -> str:
+    if budget is None:
+        return ""
+    most = budget.cost_usd_max
+    money = dollars(float(budget.cost_usd_spent))
+    limit = "" if most is None else f" of {dollars(float(most))}"
+    return f"{budget.tokens_spent:,} tokens, {money}{limit}"
+
+
+def figures(request: HttpRequest) -> dict[str, Any]:
+    """The charts and the failures, for the span and by what the form asks for."""
+    user: Any = request.user
+    span, by = request.GET.get("span", ""), request.GET.get("by", "")
+    span, by = span if span in SPANS else "24h", by if by in WAYS else WAYS[0]
+    projects = None if user.is_superuser else visible_projects(user)
+    seen = trends(span, by, projects)
+    return {
+        "span": span,
+        "spans": list(SPANS),
+        "by": by,
+        "ways": WAYS,
+        "charts": drawn(seen),
+        "failures": failures(span, projects),
+    }
+
+
+def standing_still(user: Any) -> list[str]:
+    """What is paused as a whole, a sentence each."""
+    found = []
+    if (row := Standstill.objects.first()) is not None:
+        why = f": {row.reason}" if row.reason else ""
+        found.append(f"Everything is paused by {row.actor}{why}; `goals resume --everything`")
+    paused = scoped(Project.objects.filter(paused_at__isnull=False), user, "pk")
+    for project in paused.order_by("name")[:5]:
+        who = f" by {project.paused_actor}" if project.paused_actor else ""
+        why = f": {project.paused_reason}" if project.paused_reason else ""
+        found.append(f"Project {project.name} is paused{who}{why}")
+    return found
+
+
+def deliveries_given_up(user: Any) -> int:
+    """Notifications of the last day that nobody took."""
+    since = Now() - timedelta(days=1)
+    rows = Delivery.objects.filter(state="given_up", finished_at__gt=since)
+    return scoped(rows, user, "goal__project").count()
 
 
 def providers_left_alone() -> list[Breaker]:
@@ -70,9 +183,38 @@ def providers_left_alone() -> list[Breaker]:
 
 
 def workers_alive() -> int:
-    from datetime import timedelta
-
-    from django.db.models.functions import Now
-
     recent = Now() - timedelta(seconds=SEEN_SECONDS)
     return WorkerSession.objects.filter(ended_at__isnull=True, seen_at__gt=recent).count()
+
+
+# --- The first goal ------------------------------------------------------------------------------
+
+
+def demo_project(user: Any) -> str:
+    """The project that this person may start the demo in: the default one before others. "" for none."""
+    if user.is_superuser:
+        return "default"
+    rows = Project.objects.filter(pk__in=visible_projects(user)).order_by("name")
+    names = [project.name for project in rows if may(user, Act.CONTROL, project.pk)]
+    return "default" if "default" in names else next(iter(names), "")
+
+
+def demo_begin(request: HttpRequest) -> HttpResponse:
+    """Hand in the demo goal, as `demo` does; once: pressed twice, it leads to the same goal."""
+    project = demo_project(request.user) if is_member(request.user) else ""
+    if not project:
+        raise PermissionDenied("this needs the role operator or admin in a project")
+    try:
+        goal = goal_submit(
+            objective="",
+            project=project,
+            playbook=DEMO,
+            params={"repo": str(settings.BASE_DIR)},
+            actor=request.user.get_username(),
+            idempotency_key="console-demo",
+        )
+    except AgentsysError as error:
+        messages.error(request, f"The demo cannot begin: {error}")
+        return HttpResponseRedirect(reverse("admin:index"))
+    messages.success(request, f"{goal} is handed in: it takes care of {settings.BASE_DIR}")
+    return HttpResponseRedirect(reverse("admin:agentsys_orchestration_goal_change", args=[goal.pk]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
@@ -12,17 +13,27 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from orchestration.admin.base import Window
-from orchestration.admin.evidence import canonical, diff_text, verdicts
+from orchestration.admin.diffview import VIEWS
+from orchestration.admin.evidence import canonical, diff_text, stale, verdicts
+from orchestration.admin.exports import Exported
 from orchestration.admin.filters import by
+from orchestration.api.access import Act, may
 from orchestration.domain.lives import PROPOSAL
-from orchestration.models import Proposal
+from orchestration.models import ApprovalRequest, Decision, Proposal
 from orchestration.models.control import PROPOSAL_KINDS
 from orchestration.show import brief, chip, document
 from workers.contracts import Risk
 
+DECIDED = Decision.objects.select_related("user").order_by("at")
+
 
 @admin.register(Proposal)
-class ProposalAdmin(Window):
+class ProposalAdmin(Exported, Window):  # type: ignore[misc]
+    export_name = "proposals"
+    export_columns = (
+        "id", "state", "kind", "title", "risk", "goal", "task", "attempt", "payload_hash",
+        "created_at", "decided_at", "applied_at", "reason",
+    )  # fmt: skip
     list_display = ("named", "what", "kind", "risk_chip", "state_chip", "of_goal", "created_at")
     list_display_links = ("named", "what")
     list_filter = (by("state", PROPOSAL.states), by("kind", PROPOSAL_KINDS), by("risk", Risk))
@@ -31,6 +42,10 @@ class ProposalAdmin(Window):
     search_fields = ("title",)
     search_help_text = "words of the title"
     ordering = ("-id",)
+
+    def export_line(self, row: Proposal) -> dict[str, Any]:
+        ids = {"goal": row.goal_id, "task": row.task_id, "attempt": row.attempt_id}
+        return {name: getattr(row, name) for name in self.export_columns if name not in ids} | ids
 
     class Media:
         css = {"all": ("console/console.css",)}
@@ -73,15 +88,21 @@ class ProposalAdmin(Window):
         row = self.get_object(request, object_id)
         if row is None:
             return self.gone(request, object_id)
+        view = request.GET.get("view", "")
+        asked = list(row.approvals.order_by("id").prefetch_related(Prefetch("decisions", DECIDED)))
         context = {
             **self.admin_site.each_context(request),
             "title": str(row),
             "opts": self.opts,
             "row": row,
-            "bytes": canonical(row),
+            "bytes": canonical(row, view if view in VIEWS else VIEWS[0]),
+            "views": VIEWS,
             "result": document(row.result) if row.result else "",
             "verdicts": verdicts(row.attempt_id),
-            "requests": list(row.approvals.order_by("id")),
+            "requests": [_asked(each) for each in asked],
+            "stale": stale(row),
+            "may_decide": may(request.user, Act.DECIDE, row.goal.project_id),
+            "siblings": row.attempt.proposals.exclude(pk=row.pk).order_by("id")[:20],
         }
         return TemplateResponse(request, "console/proposal.html", context)
 
@@ -92,3 +113,10 @@ class ProposalAdmin(Window):
         response = HttpResponse(diff_text(row), content_type="text/plain; charset=utf-8")
         response["Content-Disposition"] = f'attachment; filename="proposal-{row.pk}.diff"'
         return response
+
+
+def _asked(row: ApprovalRequest) -> dict[str, Any]:
+    """A request about the proposal: who decided what, and how many more must agree."""
+    decisions = list(row.decisions.all())
+    agreed = sum(each.decision in ("approve", "edit") for each in decisions)
+    return {"row": row, "decisions": decisions, "agreed": agreed}

@@ -53,14 +53,18 @@ def may(user: Visitor, act: Act, project_id: int) -> bool:
 
 
 def role_in(user: Visitor, project_id: int) -> str | None:
-    """The role of `user` in the project; asked once per request and project."""
+    return roles_of(user).get(project_id)
+
+
+def roles_of(user: Visitor) -> dict[int, str]:
+    """The roles of `user` by project; asked once per request."""
     if not user.is_authenticated:
-        return None
+        return {}
     if not hasattr(user, "_agentsys_roles"):
         rows = Membership.objects.filter(user_id=user.pk).values_list("project_id", "role")
         user._agentsys_roles = dict(rows)
     roles: dict[int, str] = user._agentsys_roles
-    return roles.get(project_id)
+    return roles
 
 
 def is_member(user: Visitor) -> bool:
@@ -69,8 +73,7 @@ def is_member(user: Visitor) -> bool:
 
 
 def visible_projects(user: Visitor) -> list[int]:
-    role_in(user, 0)
-    return list(getattr(user, "_agentsys_roles", {}))
+    return list(roles_of(user))
 
 
 def scoped(rows: QuerySet[M], user: Visitor, path: str) -> QuerySet[M]:

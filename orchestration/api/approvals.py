@@ -2,57 +2,70 @@
 
 from __future__ import annotations
 
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from orchestration.api import bodies
 from orchestration.api.access import Act, scoped
-from orchestration.api.documents import LIMIT, ApprovalDocument, ApprovalsDocument, answers
+from orchestration.api.documents import ApprovalDocument, answers
 from orchestration.api.doors import enter, person
-from orchestration.api.paging import chosen, whole
+from orchestration.api.filters import choice, moment, of, project, since_until, yes_no
+from orchestration.api.listing import Listing
+from orchestration.api.rows import ApprovalRow
+from orchestration.api.versions import IF_MATCH, TAG, as_seen, tagged
 from orchestration.models import ApprovalRequest
-from orchestration.models.control import REQUEST_STATES
+from orchestration.models.control import REQUEST_KINDS, REQUEST_STATES
 from orchestration.services import approvals, reads
 
-
-@extend_schema(
-    operation_id="approvals_list",
-    tags=["approvals"],
-    parameters=[
-        LIMIT,
-        OpenApiParameter(
-            "state", OpenApiTypes.STR, enum=[*REQUEST_STATES, "all"], description="Default: open."
-        ),
-    ],
-    responses=answers(ApprovalsDocument),
+APPROVALS = Listing(
+    "approvals",
+    ApprovalRow,
+    (
+        choice("state", REQUEST_STATES, default="open"),
+        project("goal__project"),
+        of("goal"),
+        of("task"),
+        choice("kind", REQUEST_KINDS),
+        choice("risk", ("read", "write", "irreversible")),
+        yes_no("escalated", "escalated_at__isnull", turned=True),
+        moment("due_until", "due_at__lt", "Those that are due before then."),
+        *since_until("created_at"),
+    ),
+    {"id": "pk", "created_at": "created_at"},
+    order="id",
+    limit=100,
+    limit_max=500,
 )
+
+
+@APPROVALS.described("approvals_list", tags=["approvals"])
 @api_view(["GET"])
 def approvals_list(request: Request) -> Response:
-    state = chosen(request, "state", [*REQUEST_STATES, "all"], default="open")
-    rows = scoped(ApprovalRequest.objects.all(), request.user, "goal__project").order_by("id")
-    if state != "all":
-        rows = rows.filter(state=state)
-    found = rows.select_related("goal", "task")
-    limit = whole(request, "limit", default=100, most=500)
-    return Response({"approvals": [reads.approval_line(row) for row in found[:limit]]})
+    rows = scoped(ApprovalRequest.objects.all(), request.user, "goal__project")
+    rows = rows.select_related("goal", "task")
+    return APPROVALS.page(request, rows, lambda found: [reads.approval_line(row) for row in found])
 
 
 @extend_schema(
-    operation_id="approvals_show", tags=["approvals"], responses=answers(ApprovalDocument)
+    operation_id="approvals_show",
+    tags=["approvals"],
+    parameters=[TAG],
+    responses=answers(ApprovalDocument),
 )
 @api_view(["GET"])
 def approval_show(request: Request, approval_id: int) -> Response:
     enter(request.user, "approval", approval_id)
-    return Response(reads.approval_view(approval_id))
+    headers = tagged("approval", approval_id)
+    return Response(reads.approval_view(approval_id), headers=headers)
 
 
 @extend_schema(
     operation_id="approvals_decide",
     description="approve | edit | reject (with a reason) | respond; `allowed` has those possible.",
     tags=["approvals"],
+    parameters=[IF_MATCH, TAG],
     request=bodies.DecisionBody,
     responses=answers(ApprovalDocument),
 )
@@ -60,5 +73,7 @@ def approval_show(request: Request, approval_id: int) -> Response:
 def approval_decide(request: Request, approval_id: int) -> Response:
     enter(request.user, "approval", approval_id, Act.DECIDE)
     values = bodies.parsed(bodies.DecisionBody, request)
-    approvals.approval_decide(approval_id, user=person(request), **values)
-    return Response(reads.approval_view(approval_id))
+    with as_seen(request, "approval", approval_id):
+        approvals.approval_decide(approval_id, user=person(request), **values)
+    headers = tagged("approval", approval_id)
+    return Response(reads.approval_view(approval_id), headers=headers)

@@ -162,6 +162,34 @@ class DecisionBody(Body):
         return attrs
 
 
+BULK_MAX = 100
+BULK_ACTS = ("pause", "resume", "cancel", "retry")
+
+
+def _several() -> Any:
+    one = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
+    return serializers.ListField(child=one, min_length=1, max_length=BULK_MAX)
+
+
+class GoalsBulk(Body):
+    act = serializers.ChoiceField(BULK_ACTS)
+    goals = _several()
+    reason = serializers.CharField(required=False, allow_blank=True, default="", max_length=2000)
+
+
+class ApprovalsBulk(Body):
+    decision = serializers.ChoiceField(("approve", "reject", "respond"))
+    approvals = _several()
+    reason = serializers.CharField(required=False, allow_blank=True, default="", max_length=2000)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs["decision"] != "approve" and not attrs["reason"].strip():
+            raise serializers.ValidationError(
+                {"reason": [f"to {attrs['decision']} needs a reason"]}
+            )
+        return attrs
+
+
 class PlanDocument(Body):
     plan = serializers.DictField(help_text="A plan document: objective, tasks.")
 

@@ -3,7 +3,8 @@ wider or narrower than a goal."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any
 
@@ -22,12 +23,36 @@ from orchestration.api.documents import (
     OverrideDocument,
     RevisionDocument,
     StandingDocument,
-    TasksDocument,
     answers,
 )
 from orchestration.api.doors import actor, enter, person, project_named, require
+from orchestration.api.filters import choice, words, yes_no
+from orchestration.api.listing import Listing
+from orchestration.api.rows import TaskRow
+from orchestration.api.versions import IF_MATCH, as_seen
+from orchestration.domain.lives import TaskState
 from orchestration.models import Task
 from orchestration.services import limits, overrides, pausing, reads, replan
+
+TASKS = Listing(
+    "tasks",
+    TaskRow,
+    (
+        choice(
+            "state",
+            [str(state) for state in TaskState],
+            text="Default: all but superseded, which are those of earlier plans.",
+        ),
+        words("agent"),
+        words("phase"),
+        words("key", "key__icontains", "A part of its key."),
+        yes_no("paused", "paused_at__isnull", turned=True),
+    ),
+    {"id": "pk", "key": "key", "attempts": "attempts_count"},
+    order="id",
+    limit=200,
+    limit_max=1000,
+)
 
 
 @extend_schema(
@@ -39,6 +64,7 @@ from orchestration.services import limits, overrides, pausing, reads, replan
     description="Put another plan in the place of version `base_version`. Done work of the same key"
     " and definition is kept; 409 when that version is no longer in force.",
     tags=["plans"],
+    parameters=[IF_MATCH],
     request=bodies.PlanRevision,
     responses=answers(RevisionDocument),
 )
@@ -49,20 +75,20 @@ def goal_plan(request: Request, goal_id: int) -> Response:
         return Response(reads.plan_view(goal_id))
     enter(request.user, "goal", goal_id, Act.CONTROL)
     values = bodies.parsed(bodies.PlanRevision, request)
-    revision = replan.plan_revise(
-        goal_id, values["plan"], base_version=values["base_version"], actor=actor(request)
-    )
+    with as_seen(request, "goal", goal_id):
+        revision = replan.plan_revise(
+            goal_id, values["plan"], base_version=values["base_version"], actor=actor(request)
+        )
     return Response(revision.to_json())
 
 
-@extend_schema(
-    methods=["GET"], operation_id="goals_tasks", tags=["goals"], responses=answers(TasksDocument)
-)
+@TASKS.described("goals_tasks", tags=["goals"], methods=["GET"])
 @extend_schema(
     methods=["POST"],
     operation_id="goals_tasks_add",
     description="More tasks beside those that are there; they may depend on any of them.",
     tags=["plans"],
+    parameters=[IF_MATCH],
     request=bodies.PlanDocument,
     responses=answers(RevisionDocument),
 )
@@ -70,10 +96,24 @@ def goal_plan(request: Request, goal_id: int) -> Response:
 def goal_tasks(request: Request, goal_id: int) -> Response:
     if request.method == "GET":
         enter(request.user, "goal", goal_id)
-        return Response({"tasks": reads.goal_view(goal_id)["tasks"]})
+        return _tasks(request, goal_id)
     enter(request.user, "goal", goal_id, Act.CONTROL)
     document = bodies.parsed(bodies.PlanDocument, request)["plan"]
-    return Response(replan.plan_extend(goal_id, document, actor=actor(request)).to_json())
+    with as_seen(request, "goal", goal_id):
+        revision = replan.plan_extend(goal_id, document, actor=actor(request))
+    return Response(revision.to_json())
+
+
+def _tasks(request: Request, goal_id: int) -> Response:
+    rows = Task.objects.filter(goal=goal_id).defer("definition")
+    if "superseded" not in request.query_params.get("state", ""):
+        rows = rows.exclude(state="superseded")
+
+    def lines(found: Sequence[Task]) -> list[dict[str, Any]]:
+        facts = [{name: getattr(row, name) for name in reads.TASK_FIELDS} for row in found]
+        return reads.task_lines(goal_id, facts, all_of_them=False)
+
+    return TASKS.page(request, rows, lines)
 
 
 @extend_schema(
@@ -81,6 +121,7 @@ def goal_tasks(request: Request, goal_id: int) -> Response:
     description="Another definition of a task: it runs again, and so does all that was built on it."
     " With `preview` nothing is changed.",
     tags=["tasks"],
+    parameters=[IF_MATCH],
     request=bodies.TaskEdit,
     responses=answers(RevisionDocument),
 )
@@ -91,13 +132,14 @@ def task_edit(request: Request, task_id: int) -> Response:
     row = Task.objects.filter(pk=task_id).exclude(state="superseded").first()
     if row is None:
         raise NotFound(kind="task in force", id=task_id, listing="goals show GOAL")
-    revision = replan.task_edit(
-        row.goal_id,
-        row.key,
-        values["changes"],
-        actor=actor(request),
-        preview=values["preview"],
-    )
+    with as_seen(request, "task", task_id):
+        revision = replan.task_edit(
+            row.goal_id,
+            row.key,
+            values["changes"],
+            actor=actor(request),
+            preview=values["preview"],
+        )
     return Response(revision.to_json())
 
 
@@ -106,6 +148,7 @@ def task_edit(request: Request, task_id: int) -> Response:
     description="A person's output in the place of the task's. `stale` names what ran on the old"
     " one; with `rerun` that runs again.",
     tags=["tasks"],
+    parameters=[IF_MATCH],
     request=bodies.OutputOverride,
     responses=answers(OverrideDocument),
 )
@@ -113,14 +156,15 @@ def task_edit(request: Request, task_id: int) -> Response:
 def task_override(request: Request, task_id: int) -> Response:
     enter(request.user, "task", task_id, Act.OVERRULE)
     values = bodies.parsed(bodies.OutputOverride, request)
-    told = overrides.output_override(
-        task_id,
-        values["output"],
-        user=person(request),
-        reason=values["reason"],
-        rerun=values["rerun"],
-        preview=values["preview"],
-    )
+    with as_seen(request, "task", task_id):
+        told = overrides.output_override(
+            task_id,
+            values["output"],
+            user=person(request),
+            reason=values["reason"],
+            rerun=values["rerun"],
+            preview=values["preview"],
+        )
     return Response(told.to_json())
 
 
@@ -136,6 +180,7 @@ def budget_of(kind: str) -> Callable[..., Response]:
         operation_id=f"{kind}s_budget_set",
         description="Set the limits that are named. Work that waited for room goes on.",
         tags=[f"{kind}s"],
+        parameters=[] if kind == "project" else [IF_MATCH],
         request=bodies.Limits,
         responses=answers(BudgetDocument),
     )
@@ -149,7 +194,9 @@ def budget_of(kind: str) -> Callable[..., Response]:
             enter(request.user, kind, pk, act)
         ref = f"{kind}-{pk}"
         if request.method == "PATCH":
-            limits.budget_set(ref, bodies.parsed(bodies.Limits, request), actor=actor(request))
+            values = bodies.parsed(bodies.Limits, request)
+            with nullcontext() if kind == "project" else as_seen(request, kind, pk):
+                limits.budget_set(ref, values, actor=actor(request))
         return Response(limits.budget_view(ref))
 
     return budget
@@ -159,6 +206,7 @@ def budget_of(kind: str) -> Callable[..., Response]:
     operation_id="tasks_pause",
     description="The task and all that follows from it stand still.",
     tags=["tasks"],
+    parameters=[IF_MATCH],
     request=bodies.Reason,
     responses=answers(StandingDocument),
 )
@@ -166,12 +214,15 @@ def budget_of(kind: str) -> Callable[..., Response]:
 def task_pause(request: Request, task_id: int) -> Response:
     enter(request.user, "task", task_id, Act.CONTROL)
     reason = bodies.parsed(bodies.Reason, request)["reason"]
-    return _standing(pausing.task_pause(task_id, actor=actor(request), reason=reason))
+    with as_seen(request, "task", task_id):
+        standing = pausing.task_pause(task_id, actor=actor(request), reason=reason)
+    return _standing(standing)
 
 
 @extend_schema(
     operation_id="tasks_resume",
     tags=["tasks"],
+    parameters=[IF_MATCH],
     request=bodies.Empty,
     responses=answers(StandingDocument),
 )
@@ -179,7 +230,9 @@ def task_pause(request: Request, task_id: int) -> Response:
 def task_resume(request: Request, task_id: int) -> Response:
     enter(request.user, "task", task_id, Act.CONTROL)
     bodies.parsed(bodies.Empty, request)
-    return _standing(pausing.task_resume(task_id, actor=actor(request)))
+    with as_seen(request, "task", task_id):
+        standing = pausing.task_resume(task_id, actor=actor(request))
+    return _standing(standing)
 
 
 @extend_schema(

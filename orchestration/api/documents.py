@@ -7,10 +7,20 @@ from __future__ import annotations
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, inline_serializer
 from rest_framework import serializers
 
 Shape = serializers.Serializer[Any]
+
+
+class Row(Shape):
+    """A row of a list. With `fields` only some of it is there, so that none is required."""
+
+    def get_fields(self) -> Any:
+        fields = super().get_fields()
+        for field in fields.values():
+            field.required = False
+        return fields
 
 
 class ProblemDocument(Shape):
@@ -62,6 +72,29 @@ class TaskClaimsDocument(Shape):
     verdicts = serializers.JSONField()
 
 
+class SpentRow(Shape):
+    name = serializers.CharField()
+    tokens = serializers.IntegerField()
+    cost_usd = serializers.FloatField()
+
+
+class CalledRow(SpentRow):
+    calls = serializers.IntegerField()
+
+
+class CostDocument(Shape):
+    """What planning and verifying used is in no attempt: agents and tasks come to less."""
+
+    goal = serializers.IntegerField()
+    tokens = serializers.IntegerField()
+    cost_usd = serializers.FloatField()
+    model_calls = serializers.IntegerField()
+    models = CalledRow(many=True)
+    roles = CalledRow(many=True)
+    agents = SpentRow(many=True)
+    tasks = SpentRow(many=True, help_text="The dearest 50.")
+
+
 class ClaimsDocument(Shape):
     """Counts are of all attempts, of rejected ones too."""
 
@@ -70,20 +103,6 @@ class ClaimsDocument(Shape):
     ungrounded = serializers.IntegerField()
     hallucination_rate = serializers.FloatField(allow_null=True)
     tasks = TaskClaimsDocument(many=True)
-
-
-class GoalRow(Shape):
-    id = serializers.IntegerField()
-    state = serializers.CharField()
-    objective = serializers.CharField()
-
-
-class GoalsDocument(Shape):
-    goals = GoalRow(many=True)
-
-
-class TasksDocument(Shape):
-    tasks = TaskDocument(many=True)
 
 
 class BudgetDocument(Shape):
@@ -101,23 +120,17 @@ class ApprovalDocument(Shape):
     risk = serializers.CharField()
 
 
-class ApprovalsDocument(Shape):
-    approvals = ApprovalDocument(many=True)
+class BulkResult(Shape):
+    id = serializers.IntegerField()
+    done = serializers.BooleanField()
+    state = serializers.CharField(allow_null=True, help_text="What it is then; null where refused.")
+    problem = ProblemDocument(allow_null=True)
 
 
-class EntryDocument(Shape):
-    seq = serializers.IntegerField()
-    event = serializers.CharField()
-    actor = serializers.CharField()
-    at = serializers.DateTimeField()
-    payload = serializers.JSONField(
-        help_text="By `event` and `payload_version`: docs/events.md has every event and its fields."
-    )
-    payload_version = serializers.IntegerField()
-
-
-class LedgerDocument(Shape):
-    entries = EntryDocument(many=True)
+class BulkDocument(Shape):
+    done = serializers.IntegerField()
+    refused = serializers.IntegerField()
+    results = BulkResult(many=True)
 
 
 class PlanReport(Shape):
@@ -224,15 +237,31 @@ class MemoryHistory(Shape):
 
 ANYTHING = OpenApiTypes.OBJECT
 PROBLEM = OpenApiResponse(ProblemDocument, description="A problem document (RFC 9457).")
+PROBLEMS = (400, 401, 403, 404, 406, 429, 503)  # of any route
+PROBLEMS_OF_CHANGES = ("409", "412", "413", "415", "422")
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     OpenApiTypes.STR,
     OpenApiParameter.HEADER,
     description="The same key in the same project gives the same goal.",
 )
-LIMIT = OpenApiParameter("limit", OpenApiTypes.INT, description="At most this many.")
 
 
-def answers(good: Any, status: int = 200) -> dict[int, Any]:
+def inline_list(key: str, row: type[Row]) -> Any:
+    """Rows under a key, all of them."""
+    return inline_serializer(f"{key.capitalize()}", {key: row(many=True)})
+
+
+def answers(good: Any, status: int = 200) -> dict[Any, Any]:
     """The responses of a route: what it gives, and the problems every route may give."""
-    return {status: good, 400: PROBLEM, 401: PROBLEM, 403: PROBLEM, 404: PROBLEM, 409: PROBLEM}
+    return {status: good, **dict.fromkeys(PROBLEMS, PROBLEM)}
+
+
+def changes_documented(result: Any, **_: Any) -> Any:
+    """drf-spectacular's hook: what changes something may be refused in a few more ways."""
+    for operations in result["paths"].values():
+        for method, operation in operations.items():
+            responses = operation["responses"]
+            if method != "get" and "400" in responses:
+                responses.update(dict.fromkeys(PROBLEMS_OF_CHANGES, responses["400"]))
+    return result

@@ -5,8 +5,9 @@ reader that comes back with `Last-Event-ID` (browsers do) or `after` misses noth
 ends after five minutes, or with an `over` event when the goal is over and all has been sent.
 Between entries a comment every ten seconds keeps proxies from closing it.
 
-A stream holds one database connection, so a process serves a bounded number of them and answers
-503 with Retry-After beyond that; the console's script then polls instead.
+A stream waits until the one look of its process (`tailing`) sees its goal move, and holds no connection
+meanwhile. A process serves a bounded number of them and answers 503 with Retry-After beyond that; the
+console's script then polls instead.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ import json
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection
-from django.http import HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.decorators import api_view, renderer_classes
@@ -34,14 +36,14 @@ from orchestration.api.documents import PROBLEM
 from orchestration.api.doors import enter
 from orchestration.api.ledger import AFTER, entries_after
 from orchestration.api.paging import whole
+from orchestration.api.tailing import TAIL, Draw
 from orchestration.domain.lives import GOAL
 from orchestration.models import Goal
 
-POLL_SECONDS = 0.5
 HEARTBEAT_SECONDS = 10.0
 STREAM_SECONDS = 300.0
 BATCH_MAX = 500
-STREAMS_MAX = 40
+STREAMS_MAX = 200
 
 _places = threading.BoundedSemaphore(STREAMS_MAX)
 
@@ -56,32 +58,21 @@ class EventStream(BaseRenderer):
         return json.dumps(data, cls=DjangoJSONEncoder).encode()
 
 
-class Cursor:
-    """Where a stream stands: asked for the next piece of text, it gives what is due."""
+class Source:
+    """What a stream tells of a goal. Asked for the next piece of text, it gives what is due, and sets `over`
+    when the stream has come to its end."""
 
-    def __init__(self, goal_id: int, after: int) -> None:
+    def __init__(self, goal_id: int) -> None:
         self.goal_id = goal_id
-        self.after = after
         self.started = self.spoke = time.monotonic()
         self.over = False
 
-    def next(self) -> str:
-        """Text to send now, possibly none. Sets `over` when the stream has come to its end."""
-        # The state is read first: entries that end a goal are then certain to be seen below.
-        state = Goal.objects.filter(pk=self.goal_id).values_list("state", flat=True).first()
-        if state is None:
-            self.over = True
-            return ""
-        entries = entries_after(self.goal_id, self.after, BATCH_MAX)
-        text = "".join(_event("ledger", entry, seq=entry["seq"]) for entry in entries)
-        if entries:
-            self.after = entries[-1]["seq"]
-        if state in GOAL.terminal and len(entries) < BATCH_MAX:
-            self.over = True
-            text += _event("over", {"state": state}, seq=self.after)
-        return self._beaten(text)
+    def due(self) -> str:
+        raise NotImplementedError
 
-    def _beaten(self, text: str) -> str:
+    def next(self) -> str:
+        """Text to send now, possibly none."""
+        text = self.due()
         now = time.monotonic()
         self.over = self.over or now - self.started >= STREAM_SECONDS
         if not text and now - self.spoke < HEARTBEAT_SECONDS:
@@ -90,7 +81,30 @@ class Cursor:
         return text or ": still here\n\n"
 
 
-def _event(kind: str, data: Any, *, seq: int) -> str:
+class Cursor(Source):
+    """Where a reader of the ledger stands."""
+
+    def __init__(self, goal_id: int, after: int) -> None:
+        super().__init__(goal_id)
+        self.after = after
+
+    def due(self) -> str:
+        # The state is read first: entries that end a goal are then certain to be seen below.
+        state = Goal.objects.filter(pk=self.goal_id).values_list("state", flat=True).first()
+        if state is None:
+            self.over = True
+            return ""
+        entries = entries_after(self.goal_id, self.after, BATCH_MAX)
+        text = "".join(event("ledger", entry, seq=entry["seq"]) for entry in entries)
+        if entries:
+            self.after = entries[-1]["seq"]
+        if state in GOAL.terminal and len(entries) < BATCH_MAX:
+            self.over = True
+            text += event("over", {"state": state}, seq=self.after)
+        return text
+
+
+def event(kind: str, data: Any, *, seq: int) -> str:
     return f"id: {seq}\nevent: {kind}\ndata: {json.dumps(data, cls=DjangoJSONEncoder)}\n\n"
 
 
@@ -114,7 +128,11 @@ def events(request: Request) -> HttpResponseBase:
     if not goal_id:
         raise BadInput(what="request", problems=["`goal` is missing: `?goal=ID`"])
     enter(request.user, "goal", goal_id)
-    cursor = Cursor(goal_id, _after(request))
+    return streamed(request._request, Cursor(goal_id, _after(request)))
+
+
+def streamed(request: HttpRequest, source: Source, draw: Draw | None = None) -> HttpResponseBase:
+    """`source` as server-sent events, for as long as it has something to say. `draw`: see `tailing`."""
     if not _places.acquire(blocking=False):
         raise ServiceAway(
             service="the event stream",
@@ -123,8 +141,8 @@ def events(request: Request) -> HttpResponseBase:
             way_out="Poll goals/{id}/ledger?after=SEQ, or come back in a minute",
         )
     # Under ASGI an endless response must be an async iterator, under WSGI a plain one.
-    lines = _async_lines if isinstance(request._request, ASGIRequest) else _lines
-    response = Stream(lines(cursor), content_type="text/event-stream")
+    lines = _async_lines if isinstance(request, ASGIRequest) else _lines
+    response = Stream(lines(source, draw), content_type="text/event-stream")
     response["Cache-Control"] = "no-cache, no-transform"
     response["X-Accel-Buffering"] = "no"
     return response
@@ -144,8 +162,10 @@ class Stream(StreamingHttpResponse):
     again: it is closed here instead of when the thread is collected.
     """
 
+    _place = True
+
     def close(self) -> None:
-        held = not self.closed
+        held, self._place = self._place, False  # closing may close again on the way
         super().close()
         if not connection.in_atomic_block and not _in_a_loop():
             connection.close()
@@ -162,19 +182,40 @@ def _in_a_loop() -> bool:
     return True
 
 
-def _lines(cursor: Cursor) -> Iterator[str]:
+def _lines(source: Source, draw: Draw | None) -> Iterator[str]:
+    moved = threading.Event()
     yield "retry: 2000\n\n"
-    while not cursor.over:
-        if text := cursor.next():
-            yield text
-        elif not cursor.over:
-            time.sleep(POLL_SECONDS)
+    with TAIL.follow(source.goal_id, moved.set, draw):
+        while not source.over:
+            moved.clear()
+            if text := _next(source):
+                yield text
+            elif not source.over:
+                moved.wait(HEARTBEAT_SECONDS / 2)
 
 
-async def _async_lines(cursor: Cursor) -> AsyncIterator[str]:
+async def _async_lines(source: Source, draw: Draw | None) -> AsyncIterator[str]:
+    moved, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def wake() -> None:
+        with suppress(RuntimeError):  # a loop that is closed needs no waking
+            loop.call_soon_threadsafe(moved.set)
+
     yield "retry: 2000\n\n"
-    while not cursor.over:
-        if text := await sync_to_async(cursor.next)():
-            yield text
-        elif not cursor.over:
-            await asyncio.sleep(POLL_SECONDS)
+    with TAIL.follow(source.goal_id, wake, draw):
+        while not source.over:
+            moved.clear()
+            if text := await sync_to_async(_next)(source):
+                yield text
+            elif not source.over:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(moved.wait(), HEARTBEAT_SECONDS / 2)
+
+
+def _next(source: Source) -> str:
+    """What is due; a stream that waits keeps no connection from others."""
+    try:
+        return source.next()
+    finally:
+        if not connection.in_atomic_block:
+            connection.close()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -12,33 +11,37 @@ from orchestration.api import bodies
 from orchestration.api.access import Act, visible_goals
 from orchestration.api.documents import (
     IDEMPOTENCY_KEY,
-    LIMIT,
     ClaimsDocument,
     GoalDocument,
-    GoalsDocument,
     answers,
 )
 from orchestration.api.doors import actor, enter, project_named, require
-from orchestration.api.paging import chosen, whole
+from orchestration.api.filters import choice, number, project, since_until, words, yes_no
+from orchestration.api.listing import Listing
+from orchestration.api.rows import GoalRow
+from orchestration.api.versions import TAG, tagged
 from orchestration.domain.lives import GoalState
 from orchestration.services import goals, reads
 from orchestration.services.claims import claims_view
 
-LIMIT_DEFAULT, LIMIT_MAX = 50, 200
-
-
-@extend_schema(
-    methods=["GET"],
-    operation_id="goals_list",
-    tags=["goals"],
-    parameters=[
-        LIMIT,
-        OpenApiParameter("project", OpenApiTypes.STR),
-        OpenApiParameter("state", OpenApiTypes.STR, enum=[str(state) for state in GoalState]),
-        OpenApiParameter("before", OpenApiTypes.INT, description="Goals with a smaller id."),
-    ],
-    responses=answers(GoalsDocument),
+GOALS = Listing(
+    "goals",
+    GoalRow,
+    (
+        project(),
+        choice("state", [str(state) for state in GoalState]),
+        yes_no("paused", "paused_at__isnull", turned=True),
+        yes_no("over", "finished_at__isnull", turned=True),
+        words("q", "objective__icontains", "Words of the objective, one after another."),
+        words("created_by", text="Who submitted it."),
+        number("before", "pk__lt", "Goals with a smaller id."),
+        *since_until("created_at"),
+    ),
+    {"id": "pk", "created_at": "created_at", "priority": "priority"},
 )
+
+
+@GOALS.described("goals_list", tags=["goals"], methods=["GET"])
 @extend_schema(
     methods=["POST"],
     operation_id="goals_submit",
@@ -52,11 +55,14 @@ def goals_root(request: Request) -> Response:
     return _submit(request) if request.method == "POST" else _list(request)
 
 
-@extend_schema(operation_id="goals_show", tags=["goals"], responses=answers(GoalDocument))
+@extend_schema(
+    operation_id="goals_show", tags=["goals"], parameters=[TAG], responses=answers(GoalDocument)
+)
 @api_view(["GET"])
 def goal_show(request: Request, goal_id: int) -> Response:
     enter(request.user, "goal", goal_id)
-    return Response(reads.goal_view(goal_id))
+    headers = tagged("goal", goal_id)
+    return Response(reads.goal_view(goal_id), headers=headers)
 
 
 @extend_schema(operation_id="goals_claims", tags=["goals"], responses=answers(ClaimsDocument))
@@ -67,25 +73,15 @@ def goal_claims(request: Request, goal_id: int) -> Response:
 
 
 def _list(request: Request) -> Response:
-    limit = whole(request, "limit", default=LIMIT_DEFAULT, most=LIMIT_MAX)
-    state = chosen(request, "state", [str(state) for state in GoalState])
-    rows = visible_goals(request.user).order_by("-id")
-    if name := request.query_params.get("project"):
-        project = project_named(request.user, name)
-        rows = rows.filter(project=project)
-    if state:
-        rows = rows.filter(state=state)
-    if before := whole(request, "before", default=0, least=0):
-        rows = rows.filter(pk__lt=before)
-    found = rows.select_related("project")[:limit]
-    return Response({"goals": [reads.goal_line(goal) for goal in found]})
+    rows = reads.goals_asked(visible_goals(request.user))
+    return GOALS.page(request, rows, lambda found: [reads.goal_row(goal) for goal in found])
 
 
 def _submit(request: Request) -> Response:
     values = bodies.parsed(bodies.GoalSubmission, request)
-    project = project_named(request.user, values["project"])
-    if project is not None:
-        require(request.user, Act.CONTROL, project.pk)
+    home = project_named(request.user, values["project"])
+    if home is not None:
+        require(request.user, Act.CONTROL, home.pk)
     document = values.pop("plan")
     objective = values.pop("objective") or (document or {}).get("objective") or ""
     goal = goals.goal_submit(

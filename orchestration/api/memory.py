@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, is_dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -19,12 +19,17 @@ from memory.domain.dates import EXPECTED, span_problems, when
 from orchestration.api import bodies
 from orchestration.api.access import Act, scoped
 from orchestration.api.documents import ANYTHING, MemoryHits, MemoryVersion, answers
-from orchestration.api.doors import project_named, require
+from orchestration.api.doors import enter, project_named, require
+from orchestration.api.filters import choice, number, project, since_until, words, yes_no
+from orchestration.api.listing import Listing
 from orchestration.api.paging import chosen, whole
 from orchestration.api.remembered import memory_add
+from orchestration.api.rows import MemoryRow
 from orchestration.models import Project
 
 QUERY_CHARS_MAX = 2000
+TRUST = ("verified", "unverified", "untrusted")
+STATES = ("quarantined", "live", "cold", "gone")
 ACTOR_CHARS_MAX = 150
 LAYERS = ("working", "episodic", "semantic", "procedural")
 PROJECT = OpenApiParameter("project", OpenApiTypes.STR, description="Default: all of yours.")
@@ -34,6 +39,27 @@ TIMES = {
     "until": "What happened before then.",
     "as_of": "What held then, instead of what holds now.",
 }
+
+MEMORIES = Listing(
+    "memories",
+    MemoryRow,
+    (
+        # Where to look is settled before rows are narrowed: a memory names its place by a text.
+        replace(project(), narrow=lambda rows, *_: rows),
+        replace(
+            number("goal", text="The board of this goal instead."), narrow=lambda rows, *_: rows
+        ),
+        choice("state", STATES, default="live"),
+        choice("layer", LAYERS),
+        choice("trust", TRUST),
+        words("kind", text="Such as fact or preference."),
+        words("actor", text="Only what this actor said."),
+        yes_no("pinned"),
+        words("q", "text__icontains", "Words of the text, one after another."),
+        *since_until("occurred_at"),
+    ),
+    {"id": "pk", "occurred_at": "occurred_at", "importance": "importance", "strength": "strength"},
+)
 
 
 @extend_schema(
@@ -81,21 +107,43 @@ def memory_stats(request: Request) -> Response:
     return Response({"namespaces": figures})
 
 
+@MEMORIES.described(
+    "memory_list",
+    tags=["memory"],
+    methods=["GET"],
+    text="What is remembered, as rows; `memory/search` finds by meaning.",
+)
 @extend_schema(
+    methods=["POST"],
     operation_id="memory_add",
     tags=["memory"],
     description="Keep a text. What is said already gives the memory that says it.",
     request=bodies.MemoryText,
     responses=answers(MemoryVersion(many=True), 201),
 )
-@api_view(["POST"])
+@api_view(["GET", "POST"])
 def memory_root(request: Request) -> Response:
+    if request.method == "GET":
+        rows = memory.memories_of(_places(request))
+        return MEMORIES.page(request, rows, memory.memory_lines)
+    return _add(request)
+
+
+def _places(request: Request) -> list[str]:
+    """The board of a goal that is named; else what `namespaces` gives."""
+    if goal := whole(request, "goal", default=0, least=0):
+        enter(request.user, "goal", goal)
+        return [f"goal-{goal}"]
+    return namespaces(request)
+
+
+def _add(request: Request) -> Response:
     values = bodies.parsed(bodies.MemoryText, request)
-    project = project_named(request.user, values["project"])
-    if project is None:
+    home = project_named(request.user, values["project"])
+    if home is None:
         raise BadInput(what="request", problems=[f"there is no project {values['project']}"])
-    require(request.user, Act.CONTROL, project.pk)
-    row_id = memory_add(request.user, project, values)
+    require(request.user, Act.CONTROL, home.pk)
+    row_id = memory_add(request.user, home, values)
     if not row_id:
         raise BadInput(what="request", problems=["`text` says nothing worth a row; say more"])
     return Response(memory.history(row_id), status=201)
@@ -120,14 +168,13 @@ def times_of(given: Any) -> dict[str, datetime | None]:
 def namespaces(request: Request) -> list[str]:
     """Those of the project that is named, or of all that the caller may see."""
     if name := request.query_params.get("project"):
-        project = project_named(request.user, name)
-        return [project.namespace] if project else []
+        named = project_named(request.user, name)
+        return [named.namespace] if named else []
     return namespaces_of(request.user)
 
 
 def namespaces_of(user: Any) -> list[str]:
-    projects = scoped(Project.objects.order_by("id"), user, "pk")
-    return [project.namespace for project in projects]
+    return [row.namespace for row in scoped(Project.objects.order_by("id"), user, "pk")]
 
 
 def hits(where: list[str], query: str, limit: int, **narrowed: Any) -> list[Any]:

@@ -33,6 +33,10 @@ STATUS = {
     ExitCode.BUDGET: status.HTTP_409_CONFLICT,
     ExitCode.UNAVAILABLE: status.HTTP_503_SERVICE_UNAVAILABLE,
 }
+CODES = {
+    "not-allowed": status.HTTP_403_FORBIDDEN,
+    "moved-on": status.HTTP_412_PRECONDITION_FAILED,
+}
 TITLES = {
     400: "The request cannot be used",
     401: "Sign in first",
@@ -41,6 +45,7 @@ TITLES = {
     405: "Method not allowed",
     406: "No such representation",
     409: "The state has moved on",
+    412: "It is not as you have seen it",
     415: "Send JSON",
     422: "The input cannot be used",
     429: "Too many requests",
@@ -79,9 +84,8 @@ def status_of(error: AgentsysError) -> int:
     if isinstance(error, BadInput):
         malformed = error.context.get("what") in ("request", "id")
         return status.HTTP_400_BAD_REQUEST if malformed else 422
-    if error.code == "not-allowed":
-        return status.HTTP_403_FORBIDDEN
-    return STATUS.get(error.exit_code, status.HTTP_500_INTERNAL_SERVER_ERROR)
+    fallback = STATUS.get(error.exit_code, status.HTTP_500_INTERNAL_SERVER_ERROR)
+    return CODES.get(error.code, fallback)
 
 
 def problem(number: int, *, code: str, detail: str, problems: list[str]) -> Response:

@@ -15,6 +15,7 @@ from orchestration.api import bodies
 from orchestration.api.access import Act
 from orchestration.api.documents import GoalDocument, answers
 from orchestration.api.doors import actor, enter
+from orchestration.api.versions import IF_MATCH, TAG, as_seen, tagged
 from orchestration.services import forks, goals, pausing, reads
 
 
@@ -81,6 +82,7 @@ def view_of(verb: Verb) -> Callable[..., Response]:
         operation_id=f"goals_{verb.name}",
         description=verb.text,
         tags=["goals"],
+        parameters=[IF_MATCH, TAG],
         request=verb.body,
         responses=answers(GoalDocument, verb.status),
     )
@@ -88,8 +90,10 @@ def view_of(verb: Verb) -> Callable[..., Response]:
     def steer(request: Request, goal_id: int) -> Response:
         enter(request.user, "goal", goal_id, Act.CONTROL)
         values = bodies.parsed(verb.body, request)
-        outcome = verb.do(goal_id, values, actor(request))
+        with as_seen(request, "goal", goal_id):
+            outcome = verb.do(goal_id, values, actor(request))
         shown = outcome.pk if verb.name == "fork" else goal_id
-        return Response(reads.goal_view(shown), status=verb.status)
+        headers = tagged("goal", shown)
+        return Response(reads.goal_view(shown), status=verb.status, headers=headers)
 
     return steer

@@ -11,14 +11,18 @@ from orchestration.api import bodies
 from orchestration.api.access import Act
 from orchestration.api.documents import ANYTHING, TaskDocument, answers
 from orchestration.api.doors import enter, person
+from orchestration.api.versions import TAG, tagged
 from orchestration.services import reads, verdicts
 
 
-@extend_schema(operation_id="tasks_show", tags=["tasks"], responses=answers(TaskDocument))
+@extend_schema(
+    operation_id="tasks_show", tags=["tasks"], parameters=[TAG], responses=answers(TaskDocument)
+)
 @api_view(["GET"])
 def task_show(request: Request, task_id: int) -> Response:
     enter(request.user, "task", task_id)
-    return Response(reads.task_view(task_id))
+    headers = tagged("task", task_id)
+    return Response(reads.task_view(task_id), headers=headers)
 
 
 @extend_schema(operation_id="attempts_show", tags=["tasks"], responses=answers(ANYTHING))

@@ -59,6 +59,15 @@ def add_json(parser: CommandParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
+def add_jsonl(parser: CommandParser, text: str) -> None:
+    parser.add_argument("--jsonl", action="store_true", help=text)
+
+
+def add_wait(parser: CommandParser) -> None:
+    parser.add_argument("--wait", action="store_true", help="follow it to its end")
+    parser.add_argument("--timeout", type=float, help="seconds to wait at most")
+
+
 def positive(text: str) -> int:
     """A number of rows, for argparse."""
     if text.isascii() and text.isdigit() and int(text) > 0:

@@ -6,6 +6,7 @@ nothing. A database that is restarted meanwhile is found again.
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from typing import Any
 
 from django.db import InterfaceError, OperationalError, connection
 from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -129,17 +131,19 @@ def wait(
     timeout: float | None = None,
     live: bool | None = None,
     patient: bool = False,
+    jsonl: Callable[[str], Any] | None = None,
     farewell: str = "",
     alive: Callable[[], None] = lambda: None,
 ) -> int:
     """Follow the goal until it ends, waits for a person, or the time is up; returns the exit code.
 
-    `patient` watchers stay while a person is waited for. `alive` is called at every look, so that
-    a caller can mind its own processes; `farewell` is what Ctrl-C says.
+    `patient` watchers stay while a person is waited for. `jsonl` is given a line of JSON for every
+    change, in place of what people are shown. `alive` is called at every look, so that a caller can
+    mind its own processes; `farewell` is what Ctrl-C says.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     use_live = sys.stderr.isatty() if live is None else live
-    shown = _live() if use_live else _plain()
+    shown = _jsonl(jsonl) if jsonl is not None else _live() if use_live else _plain()
     try:
         with shown as show:
             for glance in _looks(goal_id):
@@ -218,6 +222,50 @@ def _plain() -> Iterator[Show]:
             state, counts, said_at = new_state, new_counts, now
 
     yield show
+
+
+@contextmanager
+def _jsonl(write: Callable[[str], Any]) -> Iterator[Show]:
+    """A line for every look that sees something new; estimates alone are nothing new."""
+    seen: dict[str, Any] = {}
+
+    def show(glance: Glance, last: bool) -> None:
+        nonlocal seen
+        facts = document(glance)
+        new = {**facts, "rate_per_minute": None, "eta_seconds": None}
+        if last or new != seen:
+            write(json.dumps({"at": timezone.now().isoformat(), **facts}, ensure_ascii=False))
+            seen = new
+
+    yield show
+
+
+def document(glance: Glance) -> dict[str, Any]:
+    """A look as data: what a line of `goals watch --jsonl` holds, besides `at`."""
+    progress = glance.progress.to_json()
+    rates = {name: progress.pop(name) for name in ("rate_per_minute", "eta_seconds")}
+    return {
+        "goal": glance.goal.pk,
+        "state": glance.goal.state,
+        "paused": glance.goal.paused_at is not None,
+        "reason": glance.goal.reason,
+        "progress": progress,
+        **rates,
+        "running": [
+            {
+                "key": row["task__key"],
+                "agent": row["task__agent"],
+                "attempt": row["number"],
+                "note": row["note"],
+                "progress": row["progress"],
+            }
+            for row in glance.running
+        ],
+        "waits": glance.waits,
+        "asks": [request.pk for request in glance.asks],
+        "spent": glance.spent,
+        "alone": glance.alone,
+    }
 
 
 def say(text: str) -> None:

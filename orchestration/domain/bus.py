@@ -15,9 +15,11 @@ from orchestration.domain.payloads import version_of
 
 VERSION = 1  # of the form of an event around its payload, to which keys may be added
 PYTHON = "python:"
+MAIL = "mailto:"
 TRIES_MAX = 14
 BACKOFF_SECONDS, BACKOFF_MAX_SECONDS = 5.0, 4 * 3600.0
 EVENTS_MAX = 50
+_ADDRESS = re.compile(r"[^@\s,;:<>\"?&%]{1,64}@[A-Za-z0-9.-]{1,253}")
 _EVENT = re.compile(r"[a-z*][a-z_*]*(\.[a-z_*]+)?")
 
 
@@ -36,6 +38,19 @@ def event_of(entry: Mapping[str, Any]) -> dict[str, Any]:
         "payload": entry["payload"],
         "payload_version": version_of(entry["payload"]),
     }
+
+
+def mail_of(event: Mapping[str, Any], console: str) -> tuple[str, str]:
+    """Subject and text: facts of the system first, and what others wrote only as JSON at the end."""
+    lines = [
+        f"{event['event']} of goal-{event['goal']}, entry {event['seq']}, by {event['actor']}, {event['at']}"
+    ]
+    if console:
+        lines.append(
+            f"{console.rstrip('/')}/admin/agentsys_orchestration/goal/{event['goal']}/change/"
+        )
+    lines += ["", canonical(event["payload"])]
+    return f"agentsys: {event['event']}, goal-{event['goal']}", "\n".join(lines) + "\n"
 
 
 def body_of(event: Mapping[str, Any]) -> bytes:
@@ -70,9 +85,14 @@ def subscription_problems(
         if name not in known:
             there = ", ".join(sorted(known)) or "none"
             problems["target"] = f"no package offers the subscriber `{name}`; there are: {there}"
+    elif target.startswith(MAIL):
+        if not _ADDRESS.fullmatch(target.removeprefix(MAIL)):
+            problems["target"] = "expected mailto:NAME@HOST, one address and nothing else"
     else:
         if not _is_url(target):
-            problems["target"] = "expected https://HOST/… or http://HOST/…, or python:NAME"
+            problems["target"] = (
+                "expected https://HOST/… or http://HOST/…, mailto:ADDRESS or python:NAME"
+            )
         if len(secret) < 16:
             told = "at least 16 characters: deliveries to a URL are signed with it"
             problems["secret"] = told

@@ -6,13 +6,13 @@ enough; `plan_checks` does the same for the content.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
-from difflib import get_close_matches
 from typing import Any
 
 from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import plain
+from agentsys.kernel.wording import did_you_mean
 
 PROBLEMS_MAX = 20
 ON_EXPIRY = ("expire", "escalate")  # of an approval that nobody has decided in time
@@ -121,11 +121,6 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "swarm": (dict,),
     "reuse": (str,),
 }
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    close = get_close_matches(name, list(known), n=1)
-    return f"; did you mean `{close[0]}`?" if close else ""
 
 
 def as_json(document: Any, what: str) -> Any:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import jsonschema
 
 from agentsys.kernel.plugins import why_left_out
+from agentsys.kernel.wording import did_you_mean
 from orchestration.domain.expand import CHILDREN_MAX
 from orchestration.domain.graph import cycle_of
 from orchestration.domain.owners import Owned, owner_problems
@@ -21,7 +22,6 @@ from orchestration.domain.plan import (
     PlanDraft,
     TaskDraft,
     capped,
-    did_you_mean,
     task_from_json,
 )
 from orchestration.domain.plan_limits import limit_problems

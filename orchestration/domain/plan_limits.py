@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from orchestration.domain.plan import ON_EXPIRY, TaskDraft, did_you_mean
+from agentsys.kernel.wording import did_you_mean
+from orchestration.domain.plan import ON_EXPIRY, TaskDraft
 from orchestration.domain.plan_retry import RUNGS
 from workers.contracts import LIMIT_RANGES
 

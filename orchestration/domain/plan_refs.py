@@ -6,8 +6,9 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from agentsys.kernel.wording import did_you_mean
 from orchestration.domain.graph import ancestors_of
-from orchestration.domain.plan import TaskDraft, did_you_mean
+from orchestration.domain.plan import TaskDraft
 from orchestration.domain.refs import DOLLAR, references, task_of
 
 REF_ROOTS = ("tasks", "goal", "repository")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orchestration.domain.plan import did_you_mean
+from agentsys.kernel.wording import did_you_mean
 
 RUNGS = ("models", "fallback_agent", "on_exhausted")  # of a task's `retry`, beside its numbers
 LAST_RUNGS = ("fail", "ask", "replan")

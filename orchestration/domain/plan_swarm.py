@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 
 from agentsys.kernel.plugins import why_left_out
-from orchestration.domain.plan import did_you_mean
+from agentsys.kernel.wording import did_you_mean
 from orchestration.domain.plan_retry import swarm_problems as budget_problems
 from orchestration.domain.refs import references, task_of
 

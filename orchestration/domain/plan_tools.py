@@ -8,7 +8,8 @@ from typing import Any
 
 from agentsys.gateway import check_schema
 from agentsys.kernel.errors import BadInput
-from orchestration.domain.plan import TaskDraft, did_you_mean
+from agentsys.kernel.wording import did_you_mean
+from orchestration.domain.plan import TaskDraft
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 HOST = re.compile(r"(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")

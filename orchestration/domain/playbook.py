@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from agentsys.kernel.errors import BadInput
+from agentsys.kernel.wording import did_you_mean
 from orchestration.domain.expand import resolved_row
 from orchestration.domain.plan import (
     PlanDraft,
     TaskDraft,
     as_json,
     capped,
-    did_you_mean,
     task_from_json,
 )
 from orchestration.domain.refs import references, resolve

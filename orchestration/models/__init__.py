@@ -20,6 +20,7 @@ from orchestration.models.control import (
 from orchestration.models.goals import Goal, Membership, Plan, Project
 from orchestration.models.ledger import LedgerEntry
 from orchestration.models.recovery import Outage, Recovery
+from orchestration.models.schedules import Schedule
 from orchestration.models.swarms import Swarm, SwarmItem, SwarmShift
 from orchestration.models.tasks import Artifact, Attempt, Dependency, Task, WorkerSession, WorkHash
 
@@ -42,6 +43,7 @@ __all__ = [
     "Proposal",
     "Recovery",
     "Reservation",
+    "Schedule",
     "Scope",
     "ScopeLease",
     "Standstill",

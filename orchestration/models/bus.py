@@ -12,14 +12,15 @@ DELIVERY_STATES = ("due", "delivered", "given_up")
 
 
 class Subscription(models.Model):
-    """Entries of a project's ledgers go to `target`: a URL, or `python:NAME` for a function of an
-    installed package. It begins where the ledgers are when it is made."""
+    """Entries of a project's ledgers go to `target`: a URL, `mailto:ADDRESS`, or `python:NAME` for a
+    function of an installed package. It begins where the ledgers are when it is made."""
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="subscriptions")
     name = models.CharField(max_length=80)
     target = models.CharField(
         max_length=500,
-        help_text="https://… or http://…, or python:NAME of the entry points agentsys.subscribers.",
+        help_text="https://… or http://…, mailto:ADDRESS, or python:NAME of the entry points"
+        " agentsys.subscribers.",
     )
     events = models.JSONField(
         default=list,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 
 from orchestration.models.goals import Goal
@@ -26,6 +27,10 @@ class LedgerEntry(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(name="ledger_seq_once", fields=["goal", "seq"])]
+        # Entries come in the order of time: a few kilobytes say where in the table a day is.
+        indexes = [
+            BrinIndex(name="ledger_at", fields=["at"], pages_per_range=32, autosummarize=True)
+        ]
         verbose_name_plural = "ledger entries"
 
     def __str__(self) -> str:

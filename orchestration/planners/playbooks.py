@@ -12,8 +12,9 @@ from django.conf import settings
 
 from agentsys.kernel.errors import BadInput, NoSuchName
 from agentsys.kernel.hashing import digest, plain
+from agentsys.kernel.wording import did_you_mean
 from memory import services as memory
-from orchestration.domain.plan import PlanDraft, did_you_mean
+from orchestration.domain.plan import PlanDraft
 from orchestration.domain.playbook import PlaybookDraft, compile_playbook, playbook_from_json
 from orchestration.models import Project
 from orchestration.planners.port import PlanRequest

@@ -119,6 +119,15 @@ def _check(
         action_edited(request.proposal, payload or {})
 
 
+def decider_refusal(request: ApprovalRequest, user: User) -> str:
+    """Why this person may not decide on the request, whatever they would say; "" when they may."""
+    try:
+        _check_person(request, user)
+    except NotAllowed as error:
+        return str(error.context["why"])
+    return ""
+
+
 def _check_person(request: ApprovalRequest, user: User) -> None:
     name, what = user.get_username(), f"decide approval-{request.pk}"
     role = (

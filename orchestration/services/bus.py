@@ -15,16 +15,21 @@ from dataclasses import dataclass
 from functools import cache
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from importlib.metadata import entry_points
+from smtplib import SMTPException
 from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
+from django.conf import settings
+from django.core.mail import EmailMessage
 from django.db import connection, transaction
 
 from orchestration.domain.bus import (
+    MAIL,
     PYTHON,
     body_of,
     event_of,
+    mail_of,
     retry_seconds,
     signature,
     wants,
@@ -188,11 +193,24 @@ def _send(one: Taken, event: Mapping[str, Any]) -> tuple[int | None, str, bool]:
     """Status, what was said, and whether it was taken. Never raises."""
     if one.target.startswith(PYTHON):
         return _call(one.target.removeprefix(PYTHON), event)
+    if one.target.startswith(MAIL):
+        return _mail(one.target.removeprefix(MAIL), event)
     try:
         status = _post(one.target, one.secret, body_of(event))
     except (OSError, HTTPException, ValueError) as error:
         return None, f"{type(error).__name__}: {error}"[:300], False
     return status, f"answered {status}", 200 <= status < 300
+
+
+def _mail(address: str, event: Mapping[str, Any]) -> tuple[int | None, str, bool]:
+    if not settings.EMAIL_HOST:
+        return None, "no mail server: set EMAIL_URL", False
+    subject, text = mail_of(event, settings.AGENTSYS.url)
+    try:
+        EmailMessage(subject, text, to=[address]).send()
+    except (OSError, SMTPException, ValueError) as error:
+        return None, f"{type(error).__name__}: {error}"[:300], False
+    return None, f"taken by {settings.EMAIL_HOST}", True
 
 
 def _post(url: str, secret: str, body: bytes) -> int:

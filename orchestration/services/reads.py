@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
-from django.db.models import Count, Exists, OuterRef, Subquery
+from django.db.models import Count, Exists, Model, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from agentsys.kernel.errors import AgentsysError, NotFound
@@ -32,6 +32,11 @@ from workers.git import Repository
 from workers.services import blob_get, drift_of, effects_of, steps_of
 
 LIST_MAX = 200
+TASK_FIELDS = (
+    "id", "key", "state", "agent", "phase", "attempts_count", "started_at", "finished_at", "reason",
+    "optional", "priority", "due_at", "paused_at",
+)  # fmt: skip
+M = TypeVar("M", bound=Model)
 LISTINGS = {"goal": "goals list", "approval": "inbox list"}
 
 
@@ -115,42 +120,49 @@ def goals_list(
     limit: int = 50,
     before: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Newest first, each with its open questions (`asks`) and whether it goes on with none of its
-    tasks until a person decides (`waits`); `before` is an id, for the next page."""
-    open_now = ApprovalRequest.objects.filter(goal=OuterRef("pk"), state="open").order_by()
-    moves = Task.objects.filter(goal=OuterRef("pk"), state__in=("ready", "running", "verifying"))
-    rows = Goal.objects.select_related("project").order_by("-pk")
-    rows = rows.annotate(
-        asks=Coalesce(Subquery(open_now.values("goal").annotate(n=Count("pk")).values("n")), 0),
-        moves=Exists(moves.filter(paused_at__isnull=True)),
-    )
+    """Newest first, as `goal_row` has them; `before` is an id, for the next page."""
+    rows = goals_asked(Goal.objects.order_by("-pk"))
     if project:
         rows = rows.filter(project__name=project)
     if state:
         rows = rows.filter(state=state)
     if before is not None:
         rows = rows.filter(pk__lt=before)
-    return [
-        {**goal_line(goal), "asks": goal.asks, "waits": bool(goal.asks) and not goal.moves}
-        for goal in rows[: min(limit, LIST_MAX)]
-    ]
+    return [goal_row(goal) for goal in rows[: min(limit, LIST_MAX)]]
+
+
+def goals_asked(rows: QuerySet[Goal]) -> QuerySet[Any]:
+    """`rows` with what `goal_row` asks for."""
+    open_now = ApprovalRequest.objects.filter(goal=OuterRef("pk"), state="open").order_by()
+    moves = Task.objects.filter(goal=OuterRef("pk"), state__in=("ready", "running", "verifying"))
+    return rows.select_related("project").annotate(
+        asks=Coalesce(Subquery(open_now.values("goal").annotate(n=Count("pk")).values("n")), 0),
+        moves=Exists(moves.filter(paused_at__isnull=True)),
+    )
+
+
+def goal_row(goal: Any) -> dict[str, Any]:
+    """A goal's line with its open questions (`asks`) and whether it goes on with none of its tasks
+    until a person decides (`waits`)."""
+    return {**goal_line(goal), "asks": goal.asks, "waits": bool(goal.asks) and not goal.moves}
 
 
 def tasks_view(goal_id: int) -> list[dict[str, Any]]:
-    """Tasks in order of id, with keys of what they need and the verdicts of their last attempt."""
-    tasks = list(
-        Task.objects.filter(goal_id=goal_id)
-        .exclude(state="superseded")
-        .order_by("pk")
-        .values(
-            "id", "key", "state", "agent", "phase", "attempts_count", "started_at",
-            "finished_at", "reason", "optional", "priority", "due_at", "paused_at",
-        )
-    )  # fmt: skip
-    needs = _needs(goal_id, {t["id"]: t["key"] for t in tasks})
-    last = _last_attempts(goal_id)
+    """Tasks in order of id, as `task_lines` has them."""
+    rows = Task.objects.filter(goal_id=goal_id).exclude(state="superseded")
+    return task_lines(goal_id, list(rows.order_by("pk").values(*TASK_FIELDS)))
+
+
+def task_lines(
+    goal_id: int, tasks: Sequence[Mapping[str, Any]], *, all_of_them: bool = True
+) -> list[dict[str, Any]]:
+    """Tasks of one goal with keys of what they need and the verdicts of their last attempt; `tasks`
+    have TASK_FIELDS. A few of many: not `all_of_them`, so that only what belongs to them is read."""
+    ids = None if all_of_them else [t["id"] for t in tasks]
+    needs = _needs(goal_id, ids)
+    last = _last_attempts(goal_id, ids)
     views = verification.verdicts_of([pk for pk, _ in last.values()])
-    proposals = _proposals(goal_id)
+    proposals = _proposals(goal_id, ids)
     lines = [_task_line(t, needs, last, views, proposals) for t in tasks]
     swarms = swarms_progress([t["id"] for t in tasks if t["agent"] == "swarm"])
     return [{**line, "swarm": swarms.get(line["id"])} for line in lines]
@@ -184,28 +196,31 @@ def _task_line(
     }
 
 
-def _needs(goal_id: int, keys: Mapping[int, str]) -> dict[int, list[str]]:
+def _needs(goal_id: int, ids: Sequence[int] | None) -> dict[int, list[str]]:
     needs: dict[int, list[str]] = {}
-    edges = Dependency.objects.filter(task__goal_id=goal_id).order_by("needs_id")
-    for task_id, needs_id in edges.values_list("task_id", "needs_id"):
-        if needs_id in keys:
-            needs.setdefault(task_id, []).append(keys[needs_id])
+    edges = Dependency.objects.filter(task__goal_id=goal_id).exclude(needs__state="superseded")
+    for task_id, key in _few(edges, ids).order_by("needs_id").values_list("task_id", "needs__key"):
+        needs.setdefault(task_id, []).append(key)
     return needs
 
 
-def _last_attempts(goal_id: int) -> dict[int, tuple[int, str]]:
+def _last_attempts(goal_id: int, ids: Sequence[int] | None) -> dict[int, tuple[int, str]]:
     """Task id → (id, note) of its newest attempt."""
-    rows = Attempt.objects.filter(goal_id=goal_id).order_by("task_id", "-number")
+    rows = _few(Attempt.objects.filter(goal_id=goal_id), ids).order_by("task_id", "-number")
     newest = rows.distinct("task_id").values_list("task_id", "id", "note")
     return {task_id: (pk, note) for task_id, pk, note in newest.iterator(5000)}
 
 
-def _proposals(goal_id: int) -> dict[int, list[int]]:
+def _proposals(goal_id: int, ids: Sequence[int] | None) -> dict[int, list[int]]:
     by_task: dict[int, list[int]] = {}
-    rows = Proposal.objects.filter(goal_id=goal_id).order_by("pk")
+    rows = _few(Proposal.objects.filter(goal_id=goal_id), ids).order_by("pk")
     for task_id, pk in rows.values_list("task_id", "pk"):
         by_task.setdefault(task_id, []).append(pk)
     return by_task
+
+
+def _few(rows: QuerySet[M], ids: Sequence[int] | None) -> QuerySet[M]:
+    return rows if ids is None else rows.filter(task__in=ids)
 
 
 def goal_cost(goal_id: int) -> dict[str, Any]:
@@ -338,7 +353,12 @@ def ledger_view(goal_id: int, after: int = 0, limit: int = LIST_MAX) -> list[dic
     """Entries with seq above `after`, in order."""
     found(Goal.objects, "goal", goal_id)
     rows = LedgerEntry.objects.filter(goal_id=goal_id, seq__gt=after).order_by("seq")[:limit]
-    views = [entry_view(r) for r in rows]
+    return entries_view(rows)
+
+
+def entries_view(entries: Iterable[LedgerEntry]) -> list[dict[str, Any]]:
+    """Entries as they are shown, with the keys of their tasks."""
+    views = [entry_view(entry) for entry in entries]
     named = Task.objects.filter(pk__in={view["task"] for view in views if view["task"]})
     keys = dict(named.values_list("pk", "key"))
     return [{**view, "task_key": keys.get(view["task"])} for view in views]

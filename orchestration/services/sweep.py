@@ -34,6 +34,7 @@ from orchestration.services.moves import attempts_move
 from orchestration.services.overtime import overtime, overtime_park
 from orchestration.services.pausing import deadline_passed, overdue, pauses_spread
 from orchestration.services.proposals import proposals_abandoned
+from orchestration.services.schedules import schedule_fire, schedules_due
 from orchestration.services.sessions import (
     SWEEP_LOCK,
     session_current,
@@ -346,6 +347,7 @@ PARTS: Mapping[str, Callable[[], int]] = {
     "reservations": lambda: reservations_release(),
     "expired": lambda: _each("expire", expired(), approval_expire),
     "overtime": lambda: _each("park", overtime(), overtime_park),
+    "scheduled": lambda: _each("submit", schedules_due(), schedule_fire),
     "overdue": lambda: _each("park", overdue(), deadline_passed),
     "pauses": lambda: pauses_spread(),
     "advanced": lambda: _each("advance", stalled(), lambda pk: advance(pk)),

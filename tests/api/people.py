@@ -58,8 +58,9 @@ def goal(
         **{"state": "running", **fields},
     )
     Budget.objects.create(goal=row)
+    document = {"objective": objective, "tasks": [_node(number) for number in range(tasks)]}
     plan = Plan.objects.create(
-        goal=row, version=1, planner="test", document={"tasks": []}, document_hash="x"
+        goal=row, version=1, planner="test", document=document, document_hash="x"
     )
     made = [_task(row, plan, number) for number in range(tasks)]
     Task.objects.bulk_create(made)
@@ -68,6 +69,20 @@ def goal(
     )
     entries(row, 3)
     return row
+
+
+def _node(number: int) -> dict[str, Any]:
+    """Of a plan file: each task needs the one before."""
+    return {
+        "key": f"step-{number}",
+        "agent": "command",
+        "phase": "",
+        "priority": 0,
+        "objective": f"step {number}",
+        "inputs": {},
+        "depends_on": [f"step-{number - 1}"] if number else [],
+        "verify": ["schema"],
+    }
 
 
 def _task(row: Goal, plan: Plan, number: int) -> Task:
@@ -91,8 +106,16 @@ def entries(row: Goal, count: int) -> None:
             book.record("goal.prioritised", actor="tester", payload=facts)
 
 
-def held(row: Goal, *, payload: dict[str, Any] | None = None, **fields: Any) -> ApprovalRequest:
-    """The goal's first task is held by an open request about a proposed action."""
+def held(
+    row: Goal,
+    *,
+    payload: dict[str, Any] | None = None,
+    proposed: dict[str, Any] | None = None,
+    output: dict[str, Any] | None = None,
+    **fields: Any,
+) -> ApprovalRequest:
+    """The goal's first task is held by an open request about a proposed action. `proposed` are fields of
+    the proposal, which is frozen once it is there."""
     task = row.tasks.order_by("id")[0]
     attempt = Attempt.objects.create(
         task=task,
@@ -103,7 +126,7 @@ def held(row: Goal, *, payload: dict[str, Any] | None = None, **fields: Any) -> 
         state="reported",
         started_at=timezone.now(),
         reported_at=timezone.now(),
-        report={"outcome": "done", "output": {}, "proposals": []},
+        report={"outcome": "done", "output": output or {}, "proposals": []},
     )
     Task.objects.filter(pk=task.pk).update(state="held", attempts_count=1)
     body = payload or {"argv": ["rm", "-r", "build"], "why": "it is old"}
@@ -111,19 +134,19 @@ def held(row: Goal, *, payload: dict[str, Any] | None = None, **fields: Any) -> 
         goal=row,
         task=task,
         attempt=attempt,
-        kind="action",
         title=fields.pop("title", "Remove the build folder"),
         payload=body,
         payload_hash=digest(body),
         risk="irreversible",
         state="in_review",
+        **{"kind": "action", **(proposed or {})},
     )
     return ApprovalRequest.objects.create(
-        goal=row,
-        task=task,
-        attempt=attempt,
-        proposal=proposal,
         **{
+            "goal": row,
+            "task": task,
+            "attempt": attempt,
+            "proposal": proposal,
             "kind": "proposal",
             "question": "May the build folder go?",
             "risk": "irreversible",
@@ -133,3 +156,10 @@ def held(row: Goal, *, payload: dict[str, Any] | None = None, **fields: Any) -> 
             **fields,
         },
     )
+
+
+def ended(response: Any) -> None:
+    """A reader of a stream goes away. Other answers were closed by the client, in a way that leaves the
+    connection, in which the test has its transaction, as it is."""
+    if response.streaming:
+        response._iterator.close()

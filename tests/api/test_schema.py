@@ -40,7 +40,7 @@ def test_whoever_reads_entries_is_led_to_what_their_payloads_hold():
     schema = SchemaGenerator().get_schema(public=True)
     for path in ("/api/v1/events", "/api/v1/goals/{goal_id}/ledger"):
         assert "docs/events.md" in schema["paths"][path]["get"]["description"]
-    fields = schema["components"]["schemas"]["EntryDocument"]["properties"]
+    fields = schema["components"]["schemas"]["EntryRow"]["properties"]
     assert {"payload", "payload_version"} <= set(fields)
 
 

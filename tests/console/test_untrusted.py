@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from django.urls import reverse
 
 from orchestration import show
+from orchestration.admin.diffview import LINES_MAX, VIEWS, review
 from orchestration.models import Artifact, LedgerEntry, Proposal
 from tests.api.people import goal, held, person
 from tests.console.test_pages import ADMIN, console, pages
@@ -76,12 +77,16 @@ def test_what_can_be_seen_stays_as_it_is():
     assert show.visible("<b>&") == "&lt;b&gt;&amp;"
 
 
-def test_a_diff_is_coloured_escaped_and_says_what_it_leaves_out():
-    page = show.diff("--- a/x\n+++ b/x\n@@ -1 +1 @@\n-<old>\n+\u202enew")
-    assert 'class="as-d-del"' in page
-    assert "&lt;old&gt;" in page
-    assert "U+202E" in page
-    assert "3 more lines are not shown" in show.diff("\n".join("+x" for _ in range(4003)))
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_diff_is_coloured_escaped_and_says_what_it_leaves_out(view):
+    seen = review("--- a/x\n+++ b/x\n@@ -1 +1 @@\n-<old>\n+\u202enew\n", view)
+    (file,) = seen.files
+    assert 'class="as-d-del"' in file.rows
+    assert "&lt;old&gt;" in file.rows
+    assert "U+202E" in file.rows
+    many = "\n".join("+x" for _ in range(LINES_MAX + 3))
+    seen = review(f"--- a/x\n+++ b/x\n@@ -0,0 +1,{LINES_MAX + 3} @@\n{many}\n", view)
+    assert seen.left_out == 4  # the hunk's own line is one
 
 
 @pytest.mark.django_db

@@ -181,13 +181,13 @@ class TestBlocksRun:
 
 @pytest.mark.docs
 def test_make_targets_that_are_named_exist() -> None:
-    targets = set(re.findall(r"^([a-z]+):", page("Makefile"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", page("Makefile"), re.MULTILINE))
     named = {
         (path.name, found)
         for path in PAGES
         for block in SHELL.findall(path.read_text())
         + re.findall(r"`(make [^`]*)`", path.read_text())
-        for found in re.findall(r"^make ([a-z]+)", block, re.MULTILINE)
+        for found in re.findall(r"^make ([a-z-]+)", block, re.MULTILINE)
     }
     assert named
     assert not {(name, target) for name, target in named if target not in targets}

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from agentsys import doctor
-from agentsys.doctor import examine
+from agentsys.doctor import examine, machine
 from tests.integration.servers import command
 
 AWAY = {"DATABASE_URL": "postgresql://x:hidden@127.0.0.1:1/x", "REDIS_URL": "redis://127.0.0.1:1/0"}
@@ -43,7 +42,7 @@ def test_what_is_wrong_is_named_with_its_fix(settings: Any, monkeypatch: Any) ->
     settings.DEBUG = True
     settings.SECRET_KEY = "short"
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    monkeypatch.setattr(doctor, "FREE_MB_MIN", 10**12)
+    monkeypatch.setattr(machine, "FREE_MB_MIN", 10**12)
     found = {f.name: f for f in examine()}
     for name in ("visibility", "web", "secret key", "git", "disk"):
         assert found[name].fix, name

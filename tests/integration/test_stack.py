@@ -24,7 +24,8 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from agentsys import doctor, ports, supervisor
+from agentsys import ports, supervisor
+from agentsys.doctor import parts
 from agentsys.management.commands.stack import Command
 from agentsys.supervisor import Layout, LogFile, Service, Supervisor
 from tests.acceptance.workers import wait_for
@@ -275,7 +276,7 @@ def test_a_stack_of_which_a_part_is_down_has_an_exit_code_of_its_own(
         out = io.StringIO()
         with pytest.raises(SystemExit) as ended:
             call_command("stack", "status", stdout=out)
-        told = doctor._stack()
+        told = parts._stack()
     assert ended.value.code == 69
     assert "stack up, but web is not" in out.getvalue()
     assert (told.found, bool(told.fix), told.advice) == ("web down", True, False)
@@ -288,7 +289,7 @@ def test_a_stranger_on_the_port_is_not_taken_for_the_stack(
     with closing(socket.create_server(("127.0.0.1", 0))) as stranger:
         port = stranger.getsockname()[1]
         monkeypatch.setattr(ports, "PORTS", {"web": port})
-        told = doctor._stack()
+        told = parts._stack()
     assert told.found == f"not running; port {port} taken by other programs"
     assert told.fix
 

@@ -24,7 +24,7 @@ from memory.domain.ranking import (
     wilson,
 )
 from memory.domain.sameness import gist, is_noise
-from memory.domain.standing import kind_of
+from memory.domain.standing import held, kind_of
 
 candidates = st.lists(
     st.builds(
@@ -107,6 +107,12 @@ def test_standing_instructions_count_for_more_and_only_those_of_people() -> None
 )
 def test_what_is_said_for_later_is_known_by_its_form(text: str, kind: str) -> None:
     assert kind_of(text) == kind
+
+
+def test_a_stranger_instructs_nobody() -> None:
+    assert held("instruction", "untrusted") == "note"
+    assert held("instruction", "unverified") == "instruction"
+    assert held("error", "untrusted") == "error"
 
 
 def test_late_interaction_finds_the_text_with_the_words_of_the_question() -> None:

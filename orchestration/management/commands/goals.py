@@ -1,4 +1,4 @@
-"""`goals submit|list|show|watch|pause|resume|cancel|retry|fork|direct|edit|override|rollback|budget`."""
+"""`goals VERB`: hand in goals, follow them, steer them. The README lists the verbs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from agentsys.kernel.errors import BadInput
+from agentsys.kernel.errors import BadInput, ExitCode
 from agentsys.kernel.ids import parse_ref
 from agentsys.kernel.wording import counted
 from orchestration.cli import watch
@@ -17,6 +17,8 @@ from orchestration.cli.output import Command as Base
 from orchestration.cli.output import (
     actor,
     add_json,
+    add_jsonl,
+    add_wait,
     goal_table,
     person,
     positive,
@@ -41,10 +43,13 @@ from orchestration.services import (
     rollbacks,
     why,
 )
+from orchestration.services.foreseen import ACTS as FORESEEN
+from orchestration.services.foreseen import goal_foreseen
 from orchestration.services.limits import KINDS
 from orchestration.services.sessions import sessions_alive
 
 WIDTHS = ("goal", "task", "project", "everything")
+WAITING = ("resume", "retry", "fork")
 
 
 class Command(Base):
@@ -66,6 +71,10 @@ class Command(Base):
             ("resume", "go on"),
             ("cancel", "end it"),
             ("retry", "retry a failed goal from its failures"),
+            (
+                "priority",
+                "serve it before those with a lower number, or after those with a higher one",
+            ),
             ("fork", "the same goal once more"),
             ("direct", "tell a running goal something"),
         ):
@@ -81,10 +90,17 @@ class Command(Base):
                 one.add_argument("--reason", default="")
             if verb == "direct":
                 one.add_argument("text")
+            if verb == "priority":
+                one.add_argument("number", type=int, help="-100 to 100; 0 is usual")
+            if verb in FORESEEN:
+                add_dry_run(one)
+            if verb in WAITING:
+                add_wait(one)
             if verb == "fork":
                 one.add_argument("--at-seq", type=int, help="an entry of the goal's ledger")
             if verb == "watch":
                 one.add_argument("--timeout", type=float)
+                add_jsonl(one, "a line of JSON on stdout for every change, until it ends")
 
         edit = verbs.add_parser(
             "edit", help="another definition of a task; what follows runs again"
@@ -141,8 +157,7 @@ class Command(Base):
             "--deadline", help="when it is to be over: 2026-11-24T18:00, 30s, 90m, 3h, 2d"
         )
         parser.add_argument("--idempotency-key")
-        parser.add_argument("--wait", action="store_true", help="follow it to its end")
-        parser.add_argument("--timeout", type=float, help="seconds to wait at most")
+        add_wait(parser)
         add_json(parser)
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
@@ -242,11 +257,18 @@ class Command(Base):
     def do_watch(self, **options: Any) -> None:
         pk = goal_id(options["goal"])
         reads.resolve(str(pk))
-        code = watch.wait(pk, timeout=options["timeout"], patient=sys.stderr.isatty())
-        self._said(options)
+        lines = self.stdout.write if options["jsonl"] else None
+        code = watch.wait(
+            pk, timeout=options["timeout"], patient=sys.stderr.isatty() and not lines, jsonl=lines
+        )
+        if not options["jsonl"]:
+            self._said(options)
         sys.exit(code)
 
     def do_pause(self, **options: Any) -> None:
+        if options["preview"]:
+            self._foreseen("pause", options)
+            return
         who = {"actor": actor(), "reason": options["reason"]}
         match _width(options):
             case "goal", named:
@@ -270,6 +292,22 @@ class Command(Base):
             case _:
                 standing = pausing.everything_resume(actor=actor())
         self._stands(options, standing, paused=False)
+        self._followed(_goal_meant(options), options)
+
+    def _foreseen(self, act: str, options: dict[str, Any]) -> None:
+        """What it would do; exit 7 where it would be refused."""
+        if not options["goal"]:
+            problem = "--dry-run looks at a goal: name one"
+            raise BadInput(what=f"goals {act}", problems=[problem])
+        told = goal_foreseen(goal_id(options["goal"]), act)
+        self.emit(told.to_json(), as_json=options["json"], text=told.sentence)
+        if told.refused:
+            sys.exit(ExitCode.CONFLICT)
+
+    def _followed(self, goal: int, options: dict[str, Any]) -> None:
+        """With `--wait`, follow the goal to its end and leave with its code."""
+        if options["wait"] and goal:
+            sys.exit(watch.wait(goal, timeout=options["timeout"]))
 
     def _stands(self, options: dict[str, Any], standing: pausing.Standing, *, paused: bool) -> None:
         if options["goal"]:
@@ -281,19 +319,31 @@ class Command(Base):
         for line in standing_notes(standing, goal=_goal_meant(options), paused=paused):
             self.note(line)
 
+    def do_priority(self, **options: Any) -> None:
+        goals.goal_prioritise(goal_id(options["goal"]), options["number"], actor=actor())
+        self._said(options)
+
     def do_cancel(self, **options: Any) -> None:
+        if options["preview"]:
+            self._foreseen("cancel", options)
+            return
         goals.goal_cancel(goal_id(options["goal"]), actor=actor(), reason=options["reason"])
         self._said(options)
 
     def do_retry(self, **options: Any) -> None:
+        if options["preview"]:
+            self._foreseen("retry", options)
+            return
         count = goals.goal_retry(goal_id(options["goal"]), actor=actor())
         self.note(f"{counted(count, 'task is', 'tasks are')} tried again")
         self._said(options)
+        self._followed(goal_id(options["goal"]), options)
 
     def do_fork(self, **options: Any) -> None:
         fork = forks.goal_fork(goal_id(options["goal"]), at_seq=options["at_seq"], actor=actor())
         self.note(fork_told(fork))
         self._said({**options, "goal": str(fork.pk)})
+        self._followed(fork.pk, options)
 
     def do_direct(self, **options: Any) -> None:
         told = goals.goal_direct(goal_id(options["goal"]), options["text"], actor=actor())

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from django.core.management.base import CommandParser
 
-from agentsys.kernel.errors import BadInput
+from agentsys.kernel.errors import AgentsysError, BadInput, ExitCode
 from agentsys.kernel.ids import parse_ref
+from orchestration.cli import watch
 from orchestration.cli.output import Command as Base
-from orchestration.cli.output import add_json, first_line, person, table
+from orchestration.cli.output import add_json, add_wait, first_line, person, table
 from orchestration.cli.revising import json_of
 from orchestration.cli.showing import asked_lines, verdict_lines
 from orchestration.services import approvals, reads, why
+
+SEVERAL = ("approve", "reject", "respond")  # at once, each by itself
 
 
 class Command(Base):
@@ -31,12 +35,15 @@ class Command(Base):
             ("respond", "an answer or feedback"),
         ):
             one = verbs.add_parser(verb, help=text)
-            one.add_argument("approval", help="an approval's id, such as 3")
+            several = verb in SEVERAL
+            text = "ids, such as 3 or approval-3" if several else "an approval's id, such as 3"
+            one.add_argument("approval", help=text, nargs="+" if several else 1)
             add_json(one)
             if verb != "show":
                 why_it_is = "why; needed to reject and respond"
                 one.add_argument("--reason", "--text", default="", help=why_it_is)
                 one.add_argument("--user", help="who decides (default: you)")
+                add_wait(one)
             if verb == "edit":
                 one.add_argument("--payload", required=True, help="JSON object of what changes")
 
@@ -60,7 +67,7 @@ class Command(Base):
             self.note("nothing waits for you")
 
     def _show(self, **options: Any) -> None:
-        view = reads.approval_view(approval_id(options["approval"]))
+        view = reads.approval_view(approval_id(options["approval"][0]))
         if options["json"]:
             self.emit(view, as_json=True)
             return
@@ -73,19 +80,39 @@ class Command(Base):
 
     def _decide(self, verb: str, **options: Any) -> None:
         user = person(options["user"])
-        request = approvals.approval_decide(
-            approval_id(options["approval"]),
-            user=user,
-            decision=verb,
-            reason=options["reason"],
-            payload=_payload(options["payload"]) if verb == "edit" else None,
-        )
+        ids = [approval_id(text) for text in dict.fromkeys(options["approval"])]
+        given = {
+            "user": user,
+            "decision": verb,
+            "reason": options["reason"],
+            "payload": _payload(options["payload"]) if verb == "edit" else None,
+        }
+        if len(ids) > 1:
+            self._decide_each(ids, given, options)
+            return
+        request = approvals.approval_decide(ids[0], **given)
         self.note(f"decided as {user.get_username()}")
         self.emit(
             reads.approval_line(request),
             as_json=options["json"],
             text=f"approval-{request.pk} {request.state}",
         )
+        if options["wait"]:
+            sys.exit(watch.wait(request.goal_id, timeout=options["timeout"]))
+
+    def _decide_each(self, ids: list[int], given: dict[str, Any], options: dict[str, Any]) -> None:
+        """Each by itself, with a result; exit 7 when any was refused."""
+        results: list[dict[str, Any]] = []
+        for pk in ids:
+            try:
+                state = approvals.approval_decide(pk, **given).state
+                results.append({"id": pk, "done": True, "state": state, "problem": None})
+            except AgentsysError as error:
+                results.append({"id": pk, "done": False, "state": None, "problem": str(error)})
+        lines = (f"approval-{r['id']} {r['state'] or r['problem']}" for r in results)
+        self.emit(results, as_json=options["json"], text="\n".join(lines))
+        if not all(result["done"] for result in results):
+            sys.exit(ExitCode.CONFLICT)
 
 
 def approval_id(text: str) -> int:

@@ -1,0 +1,137 @@
+"""Deciding several requests at once: each by itself, with a result each.
+
+What was chosen is shown once more, with what would be done, before anything is decided. Every
+request is decided by the same service as on its own page, in a transaction of its own, so that one
+refusal does not keep the others. What cannot be undone is approved one by one, on its own page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from agentsys.kernel.errors import AgentsysError
+from orchestration.admin.base import signed_in
+from orchestration.admin.consequences import consequences
+from orchestration.admin.inbox import ASKS
+from orchestration.api.access import Act, may
+from orchestration.models import ApprovalRequest
+from orchestration.services.approvals import approval_decide
+from orchestration.services.configuring import KIND
+from orchestration.show import argv, brief, chip, document
+
+PICKED_MAX = 100
+REASON_MAX = 2000
+DECISIONS = {
+    "approve": "What follows is said beside each. Irreversible ones are left out: approve those one by one.",
+    "reject": "What follows is said beside each; your reason goes with it.",
+    "respond": "Nothing is done yet; each goes on or is tried again with what you say.",
+}
+DECIDED, WAITS, REFUSED = "decided", "waits", "refused"
+SIGNS = {DECIDED: ("✓", "good"), WAITS: ("◔", "wait"), REFUSED: ("✕", "bad")}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one request; `row` is None for one that is not there for the visitor."""
+
+    request_id: int
+    row: ApprovalRequest | None
+    outcome: str
+    said: str
+
+    @property
+    def mark(self) -> str:
+        return SIGNS[self.outcome][0]
+
+    @property
+    def tone(self) -> str:
+        return SIGNS[self.outcome][1]
+
+
+def picked(request: HttpRequest) -> list[int]:
+    """The ids that were chosen, each once, in their order; what is no number is left out."""
+    given = request.POST.getlist("pick")
+    numbers = [int(text) for text in given if text.isascii() and text.isdigit() and len(text) < 19]
+    return list(dict.fromkeys(numbers))
+
+
+def preview(rows: QuerySet[ApprovalRequest], ids: Sequence[int]) -> list[dict[str, Any]]:
+    """What each would be, for who is about to decide; the bytes but for diffs, which have a page."""
+    found = rows.select_related("goal__project", "proposal", "task").in_bulk(ids[:PICKED_MAX])
+    return [_shown(found[pk]) for pk in ids if pk in found]
+
+
+def _shown(row: ApprovalRequest) -> dict[str, Any]:
+    payload = row.proposal.payload if row.proposal else None
+    words = payload.get("argv") if payload else None
+    diff = bool(row.proposal and row.proposal.kind in ("change", KIND))
+    return {
+        "row": row,
+        "asks": ASKS.get(row.kind, row.kind),
+        "question": brief(row.question, 300),
+        "risk": chip(row.risk),
+        "argv": argv(words) if isinstance(words, list) else "",
+        "payload": document(payload) if payload and not diff else "",
+        "diff": diff,
+        "one_by_one": is_alone(row),
+        "choices": [each for each in consequences(row) if each[0] in DECISIONS],
+    }
+
+
+def is_alone(row: ApprovalRequest) -> bool:
+    """Whether it is approved on its own page only."""
+    return row.risk == "irreversible" or row.kind == "effect"
+
+
+def problems(request: HttpRequest, ids: Sequence[int]) -> list[str]:
+    """Why nothing at all is decided, a sentence each."""
+    decision, reason = request.POST.get("decision", ""), request.POST.get("reason", "")
+    found = []
+    if not ids:
+        found.append("No request was chosen: tick those that you mean.")
+    if len(ids) > PICKED_MAX:
+        found.append(f"{len(ids)} requests were chosen; at most {PICKED_MAX} are decided at once.")
+    if decision not in DECISIONS:
+        found.append(f"Choose one of {', '.join(DECISIONS)}.")
+    if decision in ("reject", "respond") and not reason.strip():
+        found.append("A rejection needs a reason, and a response a text.")
+    if len(reason) > REASON_MAX:
+        found.append(f"The reason has {len(reason)} characters; at most {REASON_MAX} are kept.")
+    return found
+
+
+def decided(
+    request: HttpRequest, rows: QuerySet[ApprovalRequest], ids: Sequence[int]
+) -> list[Result]:
+    """Decide each of `ids`, in order. `rows` are those that the visitor may see."""
+    found = rows.select_related("goal__project").in_bulk(ids)
+    return [_one(request, pk, found.get(pk)) for pk in ids]
+
+
+def _one(request: HttpRequest, pk: int, row: ApprovalRequest | None) -> Result:
+    if row is None:
+        said = "there is no such request here, or it is not yours to see"
+        return Result(pk, None, REFUSED, said)
+    decision, reason = request.POST["decision"], request.POST.get("reason", "")
+    project = row.goal.project
+    if not may(request.user, Act.DECIDE, project.pk):
+        said = f"deciding needs the role approver or admin in {project.name}"
+        return Result(pk, row, REFUSED, said)
+    if decision == "approve" and is_alone(row):
+        said = f"{row.risk}: it is approved by itself, on its own page"
+        return Result(pk, row, REFUSED, said)
+    try:
+        after = approval_decide(pk, user=signed_in(request), decision=decision, reason=reason)
+    except AgentsysError as error:
+        return Result(pk, row, REFUSED, str(error))
+    row.state = after.state
+    if after.state != "open":
+        return Result(pk, row, DECIDED, f"it is {after.state}")
+    agreed = after.decisions.filter(decision__in=("approve", "edit")).count()
+    said = f"recorded: {agreed} of {after.quorum} agree, {after.quorum - agreed} more must"
+    return Result(pk, row, WAITS, said)

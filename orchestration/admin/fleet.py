@@ -1,0 +1,135 @@
+"""Workers and queues: who works on what, what waits, which providers are left alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.timesince import timesince
+
+from agentsys.doorbells import doorbells
+from agentsys.gateway import GatewayError, breakers, roles
+from agentsys.gateway.profiles import ModelProfile
+from agentsys.gateway.providers import problem_of
+from orchestration.api.access import is_member, visible_projects
+from orchestration.models.recovery import Outage, Recovery
+from orchestration.services import fleet
+from orchestration.services.fleet import Waiting, Worker
+
+STATES = {
+    "working": ("▶", "live", "works"),
+    "idle": ("✓", "good", "idle"),
+    "silent": ("!", "bad", "silent: not heard for a lease; its work is taken back"),
+    "lost": ("↯", "bad", "gone without a word; its work is taken back"),
+    "ended": ("⊘", "off", "ended"),
+}
+SHOWN_EACH = 20
+
+
+def workers_page(request: HttpRequest) -> HttpResponse:
+    user: Any = request.user
+    if not is_member(user):
+        raise PermissionDenied("this needs a role in a project")
+    projects = None if user.is_superuser else visible_projects(user)
+    found = fleet.workers(projects)
+    waiting = fleet.queues(projects)
+    bells = doorbells()
+    context = {
+        **admin.site.each_context(request),
+        "title": "Workers and queues",
+        "workers": [_worker(each, hosts=user.is_superuser) for each in found],
+        "alive": sum(each.state in ("working", "idle") for each in found),
+        "waiting": [_waiting(each) for each in waiting if each.count],
+        "bells": bells,
+        "stuck": _stuck(found, waiting),
+        "flower": settings.AGENTSYS.flower_url,
+        "providers": _providers() if user.is_superuser else None,
+        "outages": _outages() if user.is_superuser else [],
+        "asked_at": timezone.now(),
+    }
+    return TemplateResponse(request, "console/workers.html", context)
+
+
+def _worker(each: Worker, *, hosts: bool) -> dict[str, Any]:
+    """Where it runs is for superusers, as is the list of sessions."""
+    mark, tone, text = STATES[each.state]
+    return {
+        "session": each.session,
+        "name": str(each.session) if hosts else f"worker {each.session.pk}",
+        "mark": mark,
+        "tone": tone,
+        "text": text,
+        "attempts": each.attempts[:SHOWN_EACH],
+        "shifts": each.shifts[:SHOWN_EACH],
+        "more": max(len(each.attempts) - SHOWN_EACH, 0) + max(len(each.shifts) - SHOWN_EACH, 0),
+    }
+
+
+def _waiting(each: Waiting) -> dict[str, Any]:
+    oldest = timesince(each.oldest_at, depth=1) if each.oldest_at else ""
+    return {"queue": each.queue, "what": each.what, "count": each.count, "oldest": oldest}
+
+
+def _stuck(found: list[Worker], waiting: list[Waiting]) -> str:
+    """What a person on call should know first."""
+    due = sum(each.count for each in waiting if each.queue != "held back")
+    alive = any(each.state in ("working", "idle") for each in found)
+    return "" if alive or not due else f"{due:,} wait and no worker is alive: start one, `make up`"
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    role: str
+    model: str
+    place: str
+    limits: str
+    state: str
+    good: bool
+
+
+def _providers() -> list[Provider] | str:
+    """A line for each model of each role; a sentence where the names cannot be read."""
+    try:
+        chains = roles.profiles()
+    except GatewayError as error:
+        return str(error)
+    return [
+        _provider(role, model, place)
+        for role, chain in sorted(chains.items())
+        for place, model in enumerate(chain)
+    ]
+
+
+def _provider(role: str, model: ModelProfile, place: int) -> Provider:
+    kinds = (
+        ("requests a minute", model.requests_per_minute),
+        ("tokens a minute", model.tokens_per_minute),
+        ("calls at once", model.concurrency),
+    )
+    limits = ", ".join(f"{most:,} {name}" for name, most in kinds if most is not None)
+    breaker = breakers.state_of(model.source)
+    problem = problem_of(model)
+    return Provider(
+        role=role,
+        model=str(model),
+        place="first" if place == 0 else f"fallback {place}",
+        limits=limits or "none set",
+        state=problem or breaker.shown,
+        good=not problem and breaker.state == "closed",
+    )
+
+
+def _outages() -> list[dict[str, Any]]:
+    """Providers that tasks wait for, and how many do."""
+    rows = list(Outage.objects.order_by("source")[:50])
+    named = [row.source for row in rows]
+    waiting: dict[str, int] = {}
+    for source in Recovery.objects.filter(source__in=named).values_list("source", flat=True)[:5000]:
+        waiting[source] = waiting.get(source, 0) + 1
+    return [{"row": row, "waiting": waiting.get(row.source, 0)} for row in rows]

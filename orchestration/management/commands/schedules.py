@@ -1,0 +1,146 @@
+"""`schedules list|set|on|off|run|remove`: goals that come again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from agentsys.kernel.errors import NoSuchName
+from orchestration.cli.output import Command as Base
+from orchestration.cli.output import actor, add_json, first_line, project_known, table
+from orchestration.domain.cron import explained
+from orchestration.management.commands.goals import params_of
+from orchestration.models import Schedule
+from orchestration.services import schedules
+
+TEXTS = {
+    "cron": 'minute, hour, day, month, weekday: "0 7 * * 1-5"',
+    "time-zone": "of these times, such as Europe/Berlin (UTC)",
+    "objective": "what the goals are to reach",
+    "playbook": "the playbook they follow",
+    "repository": "the repository they work on",
+}
+
+
+class Command(Base):
+    help = "Goals that come again and again: submitted when they are due, each time once."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+        listing = verbs.add_parser("list", help="what comes, and when")
+        listing.add_argument("--project", help="those of one project")
+        change = verbs.add_parser("set", help="make a schedule, or change that of this name")
+        for name, text in TEXTS.items():
+            change.add_argument(f"--{name}", help=text)
+        change.add_argument("--param", action="append", default=[], metavar="NAME=VALUE",
+                            help="of the playbook")  # fmt: skip
+        change.add_argument("--priority", type=int)
+        change.add_argument("--overlap", choices=("yes", "no"),
+                            help="begin while the last goal is still under way (no)")  # fmt: skip
+        named = {
+            "on": "let it come again",
+            "off": "nothing more comes of it, until it is on",
+            "run": "submit a goal of it now",
+            "remove": "forget it; its goals stay",
+        }
+        for verb, text in named.items():
+            verbs.add_parser(verb, help=text)
+        for verb, made in verbs.choices.items():
+            if verb != "list":
+                made.add_argument("name")
+                made.add_argument("--project", default="default")
+            add_json(made)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        act = getattr(self, f"_{options['verb']}")
+        act(options)
+
+    def _list(self, options: Mapping[str, Any]) -> None:
+        rows = Schedule.objects.select_related("project", "last_goal").order_by(
+            "project__name", "name"
+        )
+        if options["project"]:
+            rows = rows.filter(project=project_known(options["project"]))
+        if options["json"]:
+            self.emit({"schedules": [_facts(row) for row in rows]}, as_json=True)
+            return
+        lines = [
+            (row.name, row.project.name, explained(row.cron), row.time_zone, _time(row.due_at) or "off",
+             row.last_goal or "", first_line(row.problem or row.objective))
+            for row in rows
+        ]  # fmt: skip
+        titles = ("name", "project", "when", "zone", "next, UTC", "last goal", "what")
+        self.show(
+            table(titles, lines) if lines else "No schedules; `schedules set NAME …` makes one."
+        )
+
+    def _set(self, options: Mapping[str, Any]) -> None:
+        given = {
+            "cron": options["cron"], "time_zone": options["time_zone"],
+            "objective": options["objective"], "playbook": options["playbook"],
+            "repository": options["repository"], "priority": options["priority"],
+            "overlap": None if options["overlap"] is None else options["overlap"] == "yes",
+            "params": params_of(options["param"]) if options["param"] else None,
+        }  # fmt: skip
+        values = {name: value for name, value in given.items() if value is not None}
+        project = project_known(options["project"]).name
+        row = schedules.schedule_set(project, options["name"], values, actor=actor())
+        self._said(
+            options, row, f"{row.name} comes {_time(row.due_at)} UTC next: {explained(row.cron)}"
+        )
+
+    def _on(self, options: Mapping[str, Any]) -> None:
+        row = _found(options)
+        row.enabled = True
+        schedules.schedule_save(row)
+        self._said(options, row, f"{row.name} comes {_time(row.due_at)} UTC next")
+
+    def _off(self, options: Mapping[str, Any]) -> None:
+        row = _found(options)
+        row.enabled = False
+        schedules.schedule_save(row)
+        self._said(options, row, f"{row.name} is off; `schedules on {row.name}` lets it come again")
+
+    def _run(self, options: Mapping[str, Any]) -> None:
+        row = _found(options)
+        goal = schedules.schedule_run(row.pk, actor=actor())
+        self.emit(
+            {"id": goal.pk, "state": goal.state},
+            as_json=options["json"],
+            text=f"{goal} is {goal.state}",
+        )
+
+    def _remove(self, options: Mapping[str, Any]) -> None:
+        row = _found(options)
+        facts = _facts(row)
+        row.delete()
+        self.emit(facts, as_json=options["json"], text=f"{row.name} is gone; its goals stay")
+
+    def _said(self, options: Mapping[str, Any], row: Schedule, text: str) -> None:
+        self.emit(_facts(row), as_json=options["json"], text=text)
+
+
+def _found(options: Mapping[str, Any]) -> Schedule:
+    rows = Schedule.objects.filter(project=project_known(options["project"])).order_by("name")
+    row = rows.filter(name=options["name"]).select_related("project", "last_goal").first()
+    if row is None:
+        names = list(rows.values_list("name", flat=True)[:11])
+        raise NoSuchName(kind="schedule", name=options["name"], names=names)
+    return row
+
+
+def _facts(row: Schedule) -> dict[str, Any]:
+    names = ("id", "name", *schedules.FIELDS, "enabled", "problem")
+    return {
+        **{name: getattr(row, name) for name in names},
+        "project": row.project.name,
+        "due_at": row.due_at,
+        "last_at": row.last_at,
+        "last_goal": row.last_goal_id,
+    }
+
+
+def _time(at: Any) -> str:
+    return f"{at:%Y-%m-%d %H:%M}" if at else ""
