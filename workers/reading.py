@@ -57,5 +57,6 @@ def calls_of(goal_id: int, attempt_ids: Sequence[int]) -> dict[int, list[dict[st
     )
     found: dict[int, list[dict[str, Any]]] = {pk: [] for pk in attempt_ids}
     for row in sums.order_by("role", "model"):
-        found[row.pop("attempt_id")].append(dict(row))
+        one: dict[str, Any] = dict(row)
+        found[one.pop("attempt_id")].append(one)
     return found

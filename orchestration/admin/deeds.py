@@ -77,7 +77,7 @@ def deed_page(
     project_id: int,
     back: str,
     context: Mapping[str, Any],
-    log: Callable[[str], None],
+    log: Callable[[str], object],
 ) -> HttpResponse:
     """The whole of it: GET shows the page, POST previews or does. `log` keeps it in the admin's history."""
     allowed(request, deed.act, project_id)
@@ -98,7 +98,7 @@ def deed_page(
 
 
 def _posted(
-    request: HttpRequest, deed: Deed, row: Any, page: _Page, log: Callable[[str], None]
+    request: HttpRequest, deed: Deed, row: Any, page: _Page, log: Callable[[str], object]
 ) -> str:
     """Where to go; "-" is back, and "" stays on the page, with what was typed."""
     page.fields = [_filled(each, request.POST.get(each.name, "")) for each in page.fields]

@@ -77,4 +77,5 @@ def _drawn(name: str, drawn: Any, kind: str) -> dict[str, Any]:
 
 def _unlike(found: Mapping[str, Any]) -> int:
     """Tokens that the budget counts and no call on record has, such as those of deleted rows."""
-    return max(int(found["budget"]["spent"].get("tokens") or 0) - found["on_record"]["tokens"], 0)
+    spent = int(found["budget"]["spent"].get("tokens") or 0)
+    return max(spent - int(found["on_record"]["tokens"]), 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.urls import reverse
@@ -60,9 +61,13 @@ def facts(goal: Goal) -> list[TaskFact]:
     rows = Task.objects.filter(goal=goal).exclude(state="superseded").order_by("id")
     fields = ("id", "key", "agent", "state", "phase", "attempts_count", "started_at", "finished_at")
     return [
-        TaskFact(*row, (ended - begun).total_seconds() if begun and ended else None)
-        for *row, begun, ended in rows.values_list(*fields)
+        TaskFact(*row[:6], _seconds(*row[6:]))  # type: ignore[call-arg]
+        for row in rows.values_list(*fields)
     ]
+
+
+def _seconds(begun: datetime | None, ended: datetime | None) -> float | None:
+    return (ended - begun).total_seconds() if begun and ended else None
 
 
 def edges_of(goal: Goal) -> list[tuple[int, int]]:

@@ -89,8 +89,8 @@ def narrowed(goal: Goal, asked: Mapping[str, str]) -> tuple[QuerySet[LedgerEntry
 
 def _among(task_id: int) -> Q:
     """Entries about many tasks that have this one among them."""
-    claimed = f"$.claims[*] ? (@[0] == {task_id})"
-    paused = f"$.tasks[*] ? (@[0] <= {task_id} && @[0] + @[1] > {task_id})"
+    claimed = f"strict $.claims[*] ? (@[0] == {task_id})"
+    paused = f"strict $.tasks[*] ? (@[0] <= {task_id} && @[0] + @[1] > {task_id})"
     return (
         Q(event="tasks.unblocked", payload__tasks__contains=[task_id])
         | (Q(event="tasks.claimed") & Q(_path(claimed)))

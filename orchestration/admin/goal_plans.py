@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from agentsys.kernel.errors import NotFound
+from orchestration.admin.diffview import review
 from orchestration.admin.paging import paged
 from orchestration.admin.plandiff import difference
 from orchestration.models import Goal, LedgerEntry, Plan
 from orchestration.services.reads import plan_view
-from orchestration.show import diff, document
+from orchestration.show import document
 
 VERSIONS_MAX = 50
 TASKS_MAX = 200
@@ -58,7 +59,12 @@ def _compared(goal: Goal, asked: Mapping[str, str], total: int) -> dict[str, Any
     except NotFound as error:
         return {"old": old, "new": new, "compared": None, "compare_problem": str(error)}
     found = difference(before, after)
-    return {"old": old, "new": new, "compared": found, "compared_text": diff(found.text)}
+    return {
+        "old": old,
+        "new": new,
+        "compared": found,
+        "compared_text": [each.rows for each in review(found.text).files],
+    }
 
 
 def _whole(text: str) -> int | None:

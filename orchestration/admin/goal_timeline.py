@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import F, Q
@@ -33,7 +34,7 @@ def timeline_tab(goal: Goal, asked: Mapping[str, str]) -> dict[str, Any]:
     first, last = _reach(goal, now, window)
     tasks = Task.objects.filter(goal=goal, attempts_count__gt=0).exclude(state="superseded")
     if window:
-        begins = timezone.datetime.fromtimestamp(first, timezone.get_current_timezone())
+        begins = datetime.fromtimestamp(first, UTC)
         tasks = tasks.filter(Q(finished_at__isnull=True) | Q(finished_at__gte=begins))
     order = (F("started_at").asc(nulls_last=True), "id")
     pages = paged(
@@ -107,6 +108,7 @@ def _delays(goal: Goal, task_ids: Sequence[int]) -> dict[int, list[tuple[float, 
         goal=goal, task_id__in=task_ids, event__in=("task.retried", "task.lost", "task.resumed")
     )
     for task_id, at, payload in rows.order_by("seq").values_list("task_id", "at", "payload"):
+        assert task_id is not None
         if delay := float(payload.get("delay_seconds") or 0):
             found[task_id].append((at.timestamp(), delay))
     return found

@@ -53,6 +53,7 @@ def page(goal: Goal, asked: Mapping[str, str]) -> dict[str, Any]:
         "tab_template": f"console/tab_{tab}.html",
         "query": link(asked),
         "refreshes": tab in REFRESHED,
+        "as_usual": not any(asked.get(name) for name in ("q", "state", "group", "fold")),
     }
     return {**header(goal), **own, **CONTENTS[tab](goal, asked)}
 

@@ -39,7 +39,8 @@ def chart(over_time: Mapping[str, Any], kind: str, limit: float | None) -> Chart
     last = first + (used[-1]["place"] + 1) * width
     shown = limit is not None and total * LIMIT_NEAR >= limit
     most = max(total, limit or 0.0) if shown else total
-    line, points, so_far = [(LEFT, _y(0, most))], [], 0.0
+    line: list[tuple[float, float]] = [(LEFT, _y(0, most))]
+    points, so_far = [], 0.0
     for one in used:
         begins = first + one["place"] * width
         line.append((_x(begins, first, last), _y(so_far, most)))

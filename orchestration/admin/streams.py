@@ -32,7 +32,7 @@ class Pictures(Source):
 
 
 def drawn(goal_id: int) -> Picture:
-    found = live(Goal.objects.get(pk=goal_id))
+    found = live(Goal.objects.get(pk=goal_id), {})
     return Picture(json.dumps(found, cls=DjangoJSONEncoder), found["over"])
 
 

@@ -24,7 +24,7 @@ from django.urls import reverse
 
 from agentsys import ports, processes
 from agentsys.kernel.errors import ServiceAway
-from orchestration.admin.goalpage import TABS
+from orchestration.admin.goalpage import CONTENTS
 from orchestration.models import ApprovalRequest, Attempt, Proposal, Task
 from orchestration.services.ledger import goal_locked
 
@@ -99,7 +99,7 @@ def routes(goals: Sequence[int]) -> Iterator[tuple[str, str, str]]:
     for model in LISTS:
         url = reverse(f"admin:agentsys_orchestration_{model}_changelist")
         yield "list", f"{model} list", url
-    for tab in TABS:
+    for tab in CONTENTS:
         url = reverse("admin:agentsys_orchestration_goal_change", args=[big])
         yield "goal", f"goal page, {tab}", f"{url}?tab={tab}"
     yield "page", "goal, live", reverse("admin:agentsys_goal_live", args=[big])
@@ -189,7 +189,8 @@ def _moved(goal: int, chosen: random.Random) -> tuple[int, float]:
     other = "verifying" if task.state == "running" else "running"
     with goal_locked(goal) as book:
         Task.objects.filter(pk=task.pk).update(state=other)
-        seq = book.record("task.verifying", actor="bench", task_id=task.pk)
+        same = {"from": book.priority, "to": book.priority}
+        seq = book.record("goal.prioritised", actor="bench", payload=same)
     at = time.perf_counter()
     time.sleep(chosen.uniform(0.3, 1.0))
     return seq, at

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.urls import reverse
 
 from memory import services as memory
-from orchestration.admin.goalpage import TABS
+from orchestration.admin.goalpage import CONTENTS
 from orchestration.models import Attempt, Proposal, Task
 from orchestration.services.schedules import schedule_set
 from tests.api.people import goal, held, person
@@ -31,7 +31,7 @@ def pages():
     yield "home", reverse("admin:index")
     for model in ("goal", "task", "attempt", "proposal", "approvalrequest", "schedule"):
         yield f"{model} list", reverse(f"admin:agentsys_orchestration_{model}_changelist")
-    for tab in TABS:
+    for tab in CONTENTS:
         yield f"goal, {tab}", f"{admin('goal', row.pk)}?tab={tab}"
     yield "task", admin("task", Task.objects.order_by("pk")[0].pk)
     yield "attempt", admin("attempt", Attempt.objects.get().pk)

@@ -120,7 +120,7 @@ def test_what_its_calls_used_is_said_by_role_and_model(root, attempt):
     for role in ("model", "verifier"):
         spent = Spent(role, "openai:m", "ok", 500, 20, 0.125, 800)
         model_calls_record([spent], goal_id=attempt.goal_id, attempt_id=attempt.pk)
-    text = page(root, attempt).split("Model calls")[1].split("</table>")[0]
+    text = page(root, attempt).split("Model calls</h2>")[1].split("</table>")[0]
     assert text.count("<tr>") == 3
     assert "$0.1250" in text
 
@@ -137,7 +137,7 @@ def test_a_task_says_why_it_waits_and_its_attempts_stand_side_by_side(root):
     second = make.attempt(task, state="queued")
     text = page(root, task, "task")
     assert "is queued since" in text
-    side = text.split("Attempts side by side")[1].split("</table>")[0]
+    side = text.split("Attempts side by side")[2].split("</table>")[0]
     assert side.index(f"Attempt {first.number}<") < side.index(f"Attempt {second.number}<")
     for words in ("it is no list", "too short", "1,234", "schema"):
         assert words in side

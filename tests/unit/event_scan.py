@@ -19,6 +19,7 @@ from orchestration.domain import lives
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = "agentsys_orchestration_ledgerentry"
 IN_SQL = ("orchestration/services/ledger.py", "orchestration/services/statements.py")
+BENCH = "orchestration/bench/crowd.py"  # fills a database of its own, which is only timed
 EVENT_ENUMS = {
     enum.__name__: enum
     for enum in (lives.GoalEvent, lives.TaskEvent, lives.AttemptEvent, lives.ProposalEvent)
@@ -49,7 +50,7 @@ def written() -> Written:
         for text in _texts(tree):
             if path in IN_SQL:
                 found.names |= set(re.findall(r"'([a-z]+\.[a-z_]+)'", text))
-            elif f"INSERT INTO {TABLE}" in text:
+            elif path != BENCH and f"INSERT INTO {TABLE}" in text:
                 found.problems.append(f"{path} writes entries in SQL; only {IN_SQL} do")
         makes = re.search(r"LedgerEntry(\.objects\.(bulk_)?create)?\(", ast.unparse(tree))
         if makes and path != "orchestration/models/ledger.py":

@@ -39,7 +39,7 @@ def test_a_relative_folder_counts_from_the_checkout_wherever_one_stands(
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        ("AGENTSYS_LEESE_SECONDS", "3", "not a setting; known are"),
+        ("AGENTSYS_LEESE_SECONDS", "3", "did you mean"),
         ("AGENTSYS_LEASE_SECONDS", "soon", "is not a float"),
         ("AGENTSYS_BATCH_MAX", "1.5", "is not a int"),
         ("AGENTSYS_BATCH_MAX", "0", "not more than 0"),

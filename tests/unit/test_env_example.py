@@ -16,7 +16,7 @@ LISTED = {found[1]: found[2] for line in TEXT.splitlines() if (found := LINE.mat
 SETTINGS = {f"AGENTSYS_{f.name.upper()}": f for f in fields(conf.Config)}
 OTHERS = {
     "DATABASE_URL", "REDIS_URL", "REDIS_KEYPREFIX", "SECRET_KEY", "ALLOWED_HOSTS",
-    "CSRF_TRUSTED_ORIGINS", "TLS", "DEBUG",
+    "CSRF_TRUSTED_ORIGINS", "TLS", "DEBUG", "EMAIL_URL", "DEFAULT_FROM_EMAIL",
 }  # fmt: skip
 
 

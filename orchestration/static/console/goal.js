@@ -17,6 +17,7 @@
   let over = false;
   let polling = null;
   let waiting = null;
+  let told = null;
   let renewed = Date.now();
 
   const part = (name) => root.querySelector(`[data-part="${name}"]`);
@@ -123,6 +124,13 @@
     follow.addEventListener("change", () => soon());
   }
 
+  // The stream tells what is; where it does not get through, it is asked for.
+  async function asked() {
+    const answer = await fetch(root.dataset.live, { credentials: "same-origin" });
+    if (!answer.ok) throw new Error(String(answer.status));
+    return answer.json();
+  }
+
   // --- When --------------------------------------------------------------------------------------
 
   async function refresh() {
@@ -130,9 +138,8 @@
     if (busy || over) return;
     busy = true;
     try {
-      const answer = await fetch(root.dataset.live, { credentials: "same-origin" });
-      if (!answer.ok) throw new Error(String(answer.status));
-      const known = patch(await answer.json());
+      const known = patch(told ?? await asked());
+      told = null;
       if (!known || "refresh" in tab.dataset) {
         if (!(await renew())) due ??= setTimeout(refresh, RENEW_MS); // not now: later, once
       }
@@ -150,9 +157,14 @@
   const rest = () => { clearInterval(polling); polling = null; };
 
   if (typeof EventSource === "undefined") { poll(); return; }
-  const source = new EventSource(root.dataset.events);
+  const source = new EventSource(root.dataset.stream ?? root.dataset.events);
   source.addEventListener("open", () => { rest(); away.hidden = true; });
   source.addEventListener("ledger", soon);
+  source.addEventListener("live", (event) => {
+    told = JSON.parse(event.data);
+    if (told.over) source.close();
+    if (busy) soon(); else refresh();
+  });
   source.addEventListener("over", () => { source.close(); soon(); });
   source.addEventListener("error", poll);
 })();
