@@ -133,8 +133,10 @@ def services(
             "web",
             processes.web_argv(port),
             port=port,
-            env={"AGENTSYS_FLOWER_URL": os.environ.get("AGENTSYS_FLOWER_URL")
-                 or f"http://127.0.0.1:{flower_port}/"},
+            env={
+                "AGENTSYS_FLOWER_URL": os.environ.get("AGENTSYS_FLOWER_URL")
+                or f"http://127.0.0.1:{flower_port}/"
+            },
         )
     ]
     found += [

@@ -187,7 +187,8 @@ def test_an_output_is_overridden_after_what_ran_on_it_was_named(olga, row):
     olga.user_permissions.add(Permission.objects.get(codename="override_verdict"))
     client = console(User.objects.get(pk=olga.pk))
     first = pump(row).tasks.get(key="a")
-    Goal.objects.filter(pk=row.pk).update(state="running", finished_at=None)  # as if more were to do
+    # As if more were to do.
+    Goal.objects.filter(pk=row.pk).update(state="running", finished_at=None)
     made = {"output": '{"echo": {"mine": 1}}', "reason": "by hand", "rerun": "on"}
     text, done = confirmed(client, first, "override", **made)
     assert "On the old output ran: b" in text
