@@ -16,7 +16,7 @@ class LedgerAdmin(Window):
     list_display = ("goal", "seq", "event", "actor", "at", "task_id", "attempt_id")
     list_display_links = ("seq", "event")
     list_select_related = ("goal",)
-    list_per_page = 100
+    list_per_page = 50
     search_fields = ("event", "actor")
     search_help_text = "an event or an actor"
     ordering = ("-id",)

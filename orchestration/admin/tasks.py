@@ -44,7 +44,7 @@ class TaskAdmin(Window):
     )
     list_filter = (by("state", TASK.states),)
     list_select_related = ("goal",)
-    list_per_page = 100
+    list_per_page = 50
     search_fields = ("key", "phase", "=agent")
     search_help_text = "words of the key or the phase, or an agent"
     ordering = ("-id",)
@@ -148,7 +148,7 @@ class AttemptAdmin(Window):
     )
     list_filter = (by("state", ATTEMPT.states), by("lane", LANES))
     list_select_related = ("task",)
-    list_per_page = 100
+    list_per_page = 50
     ordering = ("-id",)
 
     class Media:
@@ -229,7 +229,7 @@ class ArtifactAdmin(Window):
     list_display_links = ("named",)
     list_filter = (by("kind", ("file", "diff", "report", "log", "data")),)
     list_select_related = ("goal",)
-    list_per_page = 100
+    list_per_page = 50
     search_fields = ("name",)
     ordering = ("-id",)
 

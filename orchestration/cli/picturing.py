@@ -59,7 +59,7 @@ def pictures() -> Iterator[Picture]:
     yield Picture("memory", reverse("console-memory"))
 
 
-def pictured(folder: Path, tell: Tell) -> list[Path]:
+def pictured(folder: Path, tell: Tell, *, form: str = "jpeg") -> list[Path]:
     """The files that were written. ServiceAway without playwright or a browser."""
     driver = _playwright()
     folder.mkdir(parents=True, exist_ok=True)
@@ -71,13 +71,15 @@ def pictured(folder: Path, tell: Tell) -> list[Path]:
     with served() as port, driver() as playwright:
         browser = playwright.chromium.launch(executable_path=_browser(), args=list(FLAGS))
         for picture in wanted:
-            made.append(_pictured(browser, port, session, picture, folder))
+            made.append(
+                _pictured(browser, port, session, picture, folder / f"{picture.name}.{form}")
+            )
             tell(str(made[-1]))
         browser.close()
     return made
 
 
-def _pictured(browser: Any, port: int, session: str, picture: Picture, folder: Path) -> Path:
+def _pictured(browser: Any, port: int, session: str, picture: Picture, path: Path) -> Path:
     viewport: Mapping[str, int] = PHONE if picture.phone else WIDE
     context = browser.new_context(
         viewport=viewport, color_scheme="dark" if picture.dark else "light"
@@ -86,8 +88,10 @@ def _pictured(browser: Any, port: int, session: str, picture: Picture, folder: P
     context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": origin}])
     page = context.new_page()
     page.goto(origin + picture.path, wait_until="load")
-    path = folder / f"{picture.name}.jpg"
-    page.screenshot(path=str(path), type="jpeg", quality=QUALITY)
+    png = path.suffix == ".png"
+    page.screenshot(
+        path=str(path), **({"type": "png"} if png else {"type": "jpeg", "quality": QUALITY})
+    )
     context.close()
     return path
 

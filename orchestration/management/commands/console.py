@@ -49,13 +49,16 @@ class Command(Base):
             "screenshots", help="pictures of the console's pages, as they are now"
         )
         shots.add_argument("--output", type=Path, default=Path("screenshots"), help="a folder")
+        shots.add_argument("--format", choices=("jpeg", "png"), default="jpeg")
         add_json(shots)
 
     def handle(self, *args: Any, **options: Any) -> None:
         {"bench": self._bench, "screenshots": self._screenshots}[options["verb"]](options)
 
     def _screenshots(self, options: Mapping[str, Any]) -> None:
-        made = [str(path) for path in pictured(options["output"], self.note)]
+        made = [
+            str(path) for path in pictured(options["output"], self.note, form=options["format"])
+        ]
         self.emit({"files": made}, as_json=options["json"], text="\n".join(made))
 
     def _bench(self, options: Mapping[str, Any]) -> None:
