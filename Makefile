@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 REPO ?=
 
-.PHONY: demo test up down check bench bench-memory simulate races api-fuzz chaos install dev lock clean
+.PHONY: demo test up down check bench bench-memory bench-console screenshots simulate races api-fuzz chaos install dev lock clean
 
 demo: $(VENV)/.run ## set everything up and take a real goal to its end (REPO=/path to your own)
 	@$(BIN)/python manage.py demo $(if $(REPO),--repo "$(REPO)")
@@ -39,6 +39,12 @@ bench: $(VENV)/.dev ## the same work on bare Celery and on agentsys, as ratios (
 
 bench-memory: $(VENV)/.dev ## recall and remembering among a million memories (ARGS="--rows 100000 --scope 1000")
 	@AGENTSYS_HOME=$(CURDIR)/.agentsys/bench-memory $(BIN)/python manage.py memory bench $(ARGS)
+
+bench-console: $(VENV)/.dev ## pages, reads and streams among 100,000 tasks and a million ledger entries
+	@AGENTSYS_HOME=$(CURDIR)/.agentsys/bench-console $(BIN)/python manage.py console bench $(ARGS)
+
+screenshots: $(VENV)/.dev ## pictures of the console into docs/screens, of what `make demo` left
+	@$(BIN)/python manage.py console screenshots --output docs/screens $(ARGS)
 
 SEEDS ?= 200
 
