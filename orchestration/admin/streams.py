@@ -25,9 +25,10 @@ class Pictures(Source):
 
     def due(self) -> str:
         picture = TAIL.picture(self.goal_id)
+        self.over = picture.over
         if picture.seq == self._seq or not picture.text:
             return ""
-        self._seq, self.over = picture.seq, picture.over
+        self._seq = picture.seq
         return f"id: {picture.seq}\nevent: live\ndata: {picture.text}\n\n"
 
 

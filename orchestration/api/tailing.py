@@ -103,7 +103,9 @@ class Tail:
         try:
             rows = Goal.objects.filter(pk__in=list(goals)).values_list("pk", "ledger_seq")
             for goal_id, seq in rows:
-                self._seen(goal_id, goals[goal_id], seq)
+                self._seen(goal_id, goals.pop(goal_id), seq)
+            for followed in goals.values():
+                self._gone(followed)
         except (OperationalError, InterfaceError) as away:
             connection.close()  # a new one at the next look
             log.warning("events.database_away", reason=" ".join(str(away).split())[:200])
@@ -117,6 +119,16 @@ class Tail:
             moved = True
         with self._lock:
             wakes = list(followed.wakes) if moved else []
+        for wake in wakes:
+            wake()
+
+    def _gone(self, followed: _Followed) -> None:
+        """A goal that is there no more has nothing more to tell."""
+        if followed.picture.over:
+            return
+        with self._lock:
+            followed.picture = Picture(over=True)
+            wakes = list(followed.wakes)
         for wake in wakes:
             wake()
 

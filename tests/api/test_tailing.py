@@ -87,3 +87,10 @@ def test_nobody_follows_no_thread_stays(tail: Tail) -> None:
     assert not thread.is_alive()
     with tail.follow(goal().pk, woken.set):  # and it comes back
         waited(woken)
+
+
+def test_who_follows_a_goal_that_is_gone_is_told_that_it_is_over(tail: Tail) -> None:
+    woken = threading.Event()
+    with tail.follow(-1, woken.set, lambda _goal: Picture("never")):
+        waited(woken)
+        assert tail.picture(-1) == Picture(over=True)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,8 @@ def test_an_interruption_is_130_and_one_line(tmp_path: Path) -> None:
         [sys.executable, "manage.py", "plans", "validate", "-"],
         cwd=ROOT, env={**os.environ, "AGENTSYS_HOME": str(tmp_path)}, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        # As in a terminal: who runs tests in the background may have it ignored.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     assert ask.stdin is not None
     ask.stdin.write("{")
