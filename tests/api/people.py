@@ -162,4 +162,5 @@ def ended(response: Any) -> None:
     """A reader of a stream goes away. Other answers were closed by the client, in a way that leaves the
     connection, in which the test has its transaction, as it is."""
     if response.streaming:
+        next(response._iterator, None)  # what never began has nothing to end
         response._iterator.close()
