@@ -85,7 +85,7 @@ _SUPPOSED = re.compile(
     re.IGNORECASE,
 )
 _CLAUSE = re.compile(
-    r"[,;]\s+|\s+-{1,2}\s+|\s+(?=(?:but|so|because|which|and i|and we|and i'm|since|though)\b)",
+    r"[,;]\s+|(?<!\s)\s+(?:-{1,2}\s+|(?=(?:but|so|because|which|and i|and we|and i'm|since|though)\b))",
     re.IGNORECASE,
 )
 

@@ -18,7 +18,7 @@ VALUE_WORDS_MAX = 8
 NAME_MAX, VALUE_MAX = 150, 300  # characters
 MINE = "speaker"  # the subject of "my" and "our", until it is known who speaks
 
-_NAME = r"[A-Za-z][\w./-]*(?: [A-Za-z0-9][\w./-]*){0,3}"
+_NAME = r"[A-Za-z][\w./-]{0,60}(?: [A-Za-z0-9][\w./-]{0,60}){0,3}"
 _KEY = re.compile(rf"^\s*(?:[-*]\s+)?({_NAME})\s*[:=]\s+(\S.*)$")
 _BECAME = (
     r"((?:(?:is|was|has been|have been) )?(?:now )?(?:set|changed|moved|raised|lowered|extended|increased"

@@ -10,13 +10,17 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from memory.domain.changes import clause_end, finished, is_change, toward
 from memory.domain.wording import WORD, sentences, stem, terms
 
 BEFORE, AFTER = 22, 18  # words on each side of a value that say what it is about
 NEAR, AT_ONCE = 7, 4  # words before and after it within which a sign of change is about the value
+LEAD = 40  # characters before it that may say that it is no state: "by", "from"
+VALUES_MAX = 200  # of one text
 APART = 4.0
+EXACT = 1e15  # above it, floats that differ by one are one: what has more digits is compared as it is written
 
 _NUM = r"\d+(?:,\d{3})*(?:\.\d+)?"
 _NOUN = r"[A-Za-z][\w-]*"
@@ -61,7 +65,7 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
     ("time", re.compile(r"\b(\d{1,2})(?::(\d{2}))?\s?([ap])\.?m\b", re.IGNORECASE)),
     ("money", re.compile(rf"([$€£])\s?({_NUM})\s?(k|m|million|billion)?\b", re.IGNORECASE)),
-    ("share", re.compile(rf"({_NUM})\s?(?:%|percent\b)", re.IGNORECASE)),
+    ("share", re.compile(rf"(?<!\d)(?<!\d,(?=\d{{3}}))({_NUM})\s?(?:%|percent\b)", re.IGNORECASE)),
     (
         "version",
         re.compile(
@@ -112,12 +116,13 @@ class Value:
 
 
 def values(text: str) -> list[Value]:
+    """Sentence by sentence, at most VALUES_MAX: what gives more is a table, and states nothing."""
     some = (sentence for sentence in sentences(text) if _SOME.search(sentence))
-    return [value for sentence in some for value in _values(sentence)]
+    return list(islice((value for sentence in some for value in _values(sentence)), VALUES_MAX))
 
 
 def _values(sentence: str) -> Iterator[Value]:
-    taken: list[tuple[int, int]] = []
+    taken = bytearray(len(sentence))  # which characters a value has already
     tokens = list(WORD.finditer(sentence))
     for kind, pattern in _PATTERNS:
         for match in pattern.finditer(sentence):
@@ -126,12 +131,12 @@ def _values(sentence: str) -> Iterator[Value]:
                 continue
             unit, amount, end = read
             start = match.start()
-            if any(start < b and a < end for a, b in taken):
+            if any(taken[start:end]):
                 continue
-            taken.append((start, end))
+            taken[start:end] = b"\1" * (end - start)
             if kind == "count" and _ITEM.match(sentence, 0, end + 1):
                 continue
-            lead = sentence[:start].rstrip().lower()
+            lead = sentence[max(0, start - LEAD) : start].rstrip().lower()
             if kind in _AMOUNTS and lead.endswith((" by", " extra", " additional", " another")):
                 continue  # how far it went, not where it stands
             if lead.endswith(" from") and _FROM_TO.match(sentence, end):
@@ -143,20 +148,21 @@ def _value(
     sentence: str, tokens: list[re.Match[str]], span: tuple[int, int], what: tuple[str, str, str]
 ) -> Value:
     start, end = span
-    before = tokens[: bisect_right(tokens, start, key=re.Match.end)]
-    after = tokens[bisect_left(tokens, end, key=re.Match.start) :]
+    before = bisect_right(tokens, start, key=re.Match.end)
+    after = bisect_left(tokens, end, key=re.Match.start)
 
-    def text(left: int, right: int) -> str:
-        a = before[-left].start() if len(before) >= left else 0
-        b = after[right - 1].end() if len(after) >= right else len(sentence)
-        return sentence[a:b]
+    def opening(words: int) -> int:
+        return tokens[before - words].start() if before >= words else 0
 
-    wide = text(BEFORE, AFTER)
-    words = dict(terms(wide, opens=len(before) <= BEFORE))
+    def closing(words: int) -> int:
+        last = after + words - 1
+        return tokens[last].end() if last < len(tokens) else len(sentence)
+
+    wide = sentence[opening(BEFORE) : closing(AFTER)]
+    words = dict(terms(wide, opens=before <= BEFORE))
     kind, unit, amount = what
-    lead = before[-NEAR].start() if len(before) >= NEAR else 0
+    lead, follow = opening(NEAR), closing(AT_ONCE)
     sized = kind in _AMOUNTS
-    follow = after[AT_ONCE - 1].end() if len(after) >= AT_ONCE else len(sentence)
     for part in unit.split():
         words.pop(part, None)
     for name in _MONTHS if kind == "date" else ():
@@ -168,11 +174,11 @@ def _value(
         wide,
         words,
         is_change(kind, sentence[lead:start], sentence[lead : clause_end(sentence, end, follow)]),
-        near=frozenset(terms(text(AT_ONCE, AT_ONCE), opens=False)),
+        near=frozenset(terms(sentence[opening(AT_ONCE) : follow], opens=False)),
         shown=sentence[start:end].strip(),
         toward=toward(sentence[lead:start], sentence[end:follow], amount) if sized else 0,
         deed=finished(sentence[lead:start]) if kind == "count" else "",
-        name=stem(before[-1].group()) if before and kind == "count" and not unit else "",
+        name=stem(tokens[before - 1].group()) if before and kind == "count" and not unit else "",
     )
 
 
@@ -212,8 +218,11 @@ def alike(old: Value, new: Value) -> bool:
 
 
 def _number(text: str) -> str:
-    number = float(text.replace(",", ""))
-    return f"{number:g}" if number < 1e6 else str(int(number))
+    digits = text.replace(",", "")
+    number = float(digits)
+    if number < 1e6:
+        return f"{number:g}"
+    return str(int(number)) if number < EXACT else digits
 
 
 def _address(m: re.Match[str]) -> tuple[str, str, int]:

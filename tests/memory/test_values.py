@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from memory.domain.denials import assertions, denials, speaks_of
-from memory.domain.values import Value, can_follow, values
+from memory.domain.slots import slots
+from memory.domain.values import VALUES_MAX, Value, can_follow, values
 from memory.domain.wording import terms
 
 
@@ -100,3 +101,20 @@ def test_a_clause_is_about_what_is_denied_by_its_deed_and_by_its_thing(
 ) -> None:
     (denial,), (assertion,) = denials("I have never written any Flask routes."), assertions(said)
     assert speaks_of(assertion, denial) is about
+
+
+@pytest.mark.parametrize("unit", ["1", "1,", "1 ", "$1 ", " ", "a.", "\n", "1:", "now 5 apples, ", "'"])
+def test_reading_a_long_text_takes_a_time_that_grows_with_its_length_alone(unit: str) -> None:
+    """Where it grew with the square, this would not end before the tests' own limit."""
+    text = (unit * 200_000)[:200_000]
+    assert len(values(text)) <= VALUES_MAX
+    for read in (denials, assertions, slots):
+        read(text)
+
+
+def test_numbers_with_more_digits_than_a_float_keeps_are_told_apart() -> None:
+    one, other = amounts("The order is 12345678901234567890 now, then 12345678901234567891.")
+    assert one != other
+    assert amounts("It has " + "9" * 20_000 + " parts.") == ["9" * 20_000]
+    assert amounts("It cost $" + "9" * 400 + " million.")
+    assert amounts("It rose to 1,234,567 %, not to 12,5 %.") == ["1234567", "5", "12"]
