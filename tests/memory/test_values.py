@@ -103,7 +103,9 @@ def test_a_clause_is_about_what_is_denied_by_its_deed_and_by_its_thing(
     assert speaks_of(assertion, denial) is about
 
 
-@pytest.mark.parametrize("unit", ["1", "1,", "1 ", "$1 ", " ", "a.", "\n", "1:", "now 5 apples, ", "'"])
+@pytest.mark.parametrize(
+    "unit", ["1", "1,", "1 ", "$1 ", " ", "a.", "\n", "1:", "now 5 apples, ", "'"]
+)
 def test_reading_a_long_text_takes_a_time_that_grows_with_its_length_alone(unit: str) -> None:
     """Where it grew with the square, this would not end before the tests' own limit."""
     text = (unit * 200_000)[:200_000]
