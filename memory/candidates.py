@@ -81,10 +81,12 @@ WHERE b.namespace = f.namespace AND b.session = f.session AND {_SCOPE}
 """  # noqa: S608 - as above
 
 _GATHER = f"""
-WITH found AS MATERIALIZED (
+WITH near AS MATERIALIZED ({{near}}), found AS MATERIALIZED (
     SELECT {_KNOWN} FROM agentsys_memory_chunk
     WHERE namespace = ANY(%(namespaces)s) AND n = 0 AND memory_id = ANY(ARRAY(
         SELECT unnest(%(ids)s::bigint[])
+        UNION
+        SELECT memory_id FROM near
         UNION
         (SELECT memory_id FROM agentsys_memory_chunk WHERE {_SCOPE} AND pinned
          ORDER BY memory_id DESC LIMIT %(pinned_max)s)))
@@ -94,7 +96,11 @@ WITH found AS MATERIALIZED (
         ({_BESIDE} AND b.seq > f.seq AND b.seq <= f.seq + %(beside)s ORDER BY b.seq LIMIT 1)
         UNION ALL
         ({_BESIDE} AND b.seq < f.seq AND b.seq >= f.seq - %(beside)s ORDER BY b.seq DESC LIMIT 1)) AS s
-    WHERE f.session <> '' AND f.memory_id = ANY(%(best)s) ORDER BY s.memory_id
+    WHERE f.session <> '' AND f.memory_id = ANY(ARRAY(
+        SELECT unnest(%(best)s::bigint[])
+        UNION
+        (SELECT memory_id FROM near ORDER BY distance LIMIT %(beside_of)s)))
+    ORDER BY s.memory_id
 )
 SELECT memory_id,
        CASE WHEN embed_model = %(model)s THEN 1 - (embedding <=> %(vector)s::halfvec) END,
@@ -111,6 +117,10 @@ SELECT embedding{{cast}} <=> %(vector)s::halfvec AS distance, memory_id FROM age
 WHERE {_SCOPE} AND embed_model = %(model)s AND {{vectors}}
 ORDER BY distance LIMIT %(limit)s
 """  # noqa: S608 - as above
+_GIVEN = """
+SELECT distance, memory_id
+FROM unnest(%(near)s::bigint[]) WITH ORDINALITY AS looked_up(memory_id, distance)
+"""
 _VECTORS = "embedding IS NOT NULL"
 _SHORT_VECTORS = f"vector_dims(embedding) <= {SHORT_DIMS}"
 
@@ -180,18 +190,24 @@ def worded(scope: Scope, terms: Terms) -> dict[int, float]:
 def candidates(scope: Scope, by_words: Mapping[int, float], encoded: Query) -> list[Candidate]:
     """What may answer a question, with what is needed to rank it."""
     vector = literals(encoded.vector[None, :])[0]
-    near_ids = nearest(scope, vector, CANDIDATES_MAX)
     asked: dict[str, Any] = {
         **scope.parameters(),
-        "ids": [*islice(by_words, CANDIDATES_MAX), *near_ids],
-        "best": [*islice(by_words, BESIDE_OF), *near_ids[:BESIDE_OF]],
+        "ids": [*islice(by_words, CANDIDATES_MAX)],
+        "best": [*islice(by_words, BESIDE_OF)],
         "vector": vector,
         "model": current_embedder().name,
+        "limit": CANDIDATES_MAX,
+        "beside_of": BESIDE_OF,
         "pinned_max": PINNED_MAX,
         "beside": BESIDE_MAX,
     }
+    if vector and len(scope.namespaces) == 1 and not near.indexed(scope.namespaces):
+        way, by_meaning = _FROM_INDEX, _exact(vector)  # all in one statement
+    else:
+        way, by_meaning = _BY_INDEX, _GIVEN
+        asked["near"] = nearest(scope, vector, CANDIDATES_MAX)
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:
-        rows = _rows(cursor, f"{_BY_INDEX}; {_GATHER}; {_AS_BEFORE}", asked)
+        rows = _rows(cursor, f"{way}; {_GATHER.format(near=by_meaning)}; {_AS_BEFORE}", asked)
     return [Candidate(row[0], by_words.get(row[0]), *row[1:]) for row in rows]
 
 
@@ -200,9 +216,8 @@ def nearest(scope: Scope, vector: str | None, count: int) -> list[int]:
     else exactly."""
     if vector is None:
         return []
-    dims = vector.count(",") + 1
-    exact = _NEAREST.format(cast="", vectors=_SHORT_VECTORS if dims <= SHORT_DIMS else _VECTORS)
-    by_hnsw = _NEAREST.format(cast=f"::halfvec({dims})", vectors=_VECTORS)
+    exact = _exact(vector)
+    by_hnsw = _NEAREST.format(cast=f"::halfvec({_dims(vector)})", vectors=_VECTORS)
     large = near.indexed(scope.namespaces)
     found: list[tuple[float, int]] = []
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:
@@ -212,6 +227,16 @@ def nearest(scope: Scope, vector: str | None, count: int) -> list[int]:
             way = (near.PATIENCE, by_hnsw) if namespace in large else (_FROM_INDEX, exact)
             found += _rows(cursor, "; ".join([*way, _AS_BEFORE]), asked)
     return [memory_id for _, memory_id in sorted(found)[:count]]
+
+
+def _exact(vector: str) -> str:
+    return _NEAREST.format(
+        cast="", vectors=_SHORT_VECTORS if _dims(vector) <= SHORT_DIMS else _VECTORS
+    )
+
+
+def _dims(vector: str) -> int:
+    return vector.count(",") + 1
 
 
 def _rows(cursor: CursorWrapper, statements: str, parameters: dict[str, Any]) -> list[Any]:
