@@ -6,8 +6,7 @@ is about and who has decided. That a goal's tasks go on meanwhile moves no tag. 
 document that it comes with, so that the document is never older than its tag.
 
 With `If-Match` the goal's row is locked first, and what follows is done in the same transaction: nothing
-comes between the look and the change. A doorbell that is sent meanwhile comes early and finds nothing yet;
-the sweep sends it again.
+comes between the look and the change. Doorbells ring after its COMMIT (`dispatch`).
 """
 
 from __future__ import annotations
