@@ -18,7 +18,7 @@ from orchestration.admin.base import attempted
 from orchestration.api.access import Act, is_member, may, scoped, visible_projects
 from orchestration.domain.cron import explained
 from orchestration.models import Project, Schedule
-from orchestration.services.schedules import schedule_run, schedule_save
+from orchestration.services.schedules import schedule_change, schedule_run, schedule_save
 from orchestration.show import brief, visible
 
 if TYPE_CHECKING:
@@ -147,10 +147,9 @@ class ScheduleAdmin(ModelAdmin):
 
     def _switch(self, request: HttpRequest, queryset: QuerySet[Schedule], *, enabled: bool) -> None:
         for row in self._mine(request, queryset):
-            row.enabled = enabled
             attempted(
                 request,
-                partial(schedule_save, row),
+                partial(schedule_change, row.pk, {"enabled": enabled}),
                 f"{row.name} is {'on' if enabled else 'off'}",
             )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from orchestration.api.documents import Row
+from orchestration.api.documents import Row, ScheduleDocument
 
 
 class GoalRow(Row):
@@ -173,6 +173,10 @@ class ProjectRow(Row):
     paused_reason = serializers.CharField()
     goals_open = serializers.IntegerField()
     created_at = serializers.DateTimeField()
+
+
+class ScheduleRow(Row, ScheduleDocument):
+    """All that there is of one."""
 
 
 class PlaybookRow(Row):

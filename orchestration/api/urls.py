@@ -19,6 +19,7 @@ from orchestration.api import (
     memories,
     memory,
     plans,
+    schedules,
     steering,
     tasks,
 )
@@ -57,6 +58,13 @@ urlpatterns = [
     path("tasks/<int:task_id>/pause", changing.task_pause, name="api-task-pause"),
     path("tasks/<int:task_id>/resume", changing.task_resume, name="api-task-resume"),
     path("artifacts/<int:artifact_id>/content", lists.artifact_content, name="api-artifact"),
+    path("schedules", schedules.schedules_root, name="api-schedules"),
+    path("schedules/<int:schedule_id>", schedules.schedule_show, name="api-schedule"),
+    path("schedules/<int:schedule_id>/pause", schedules.schedule_pause, name="api-schedule-pause"),
+    path(
+        "schedules/<int:schedule_id>/resume", schedules.schedule_resume, name="api-schedule-resume"
+    ),
+    path("schedules/<int:schedule_id>/run", schedules.schedule_run, name="api-schedule-run"),
     path("projects", fleet.projects_list, name="api-projects"),
     path("playbooks", fleet.playbooks_list, name="api-playbooks"),
     path("workers", fleet.workers_list, name="api-workers"),

@@ -37,6 +37,7 @@ OF_NO_PROJECT = ("staff", "superuser")  # a stranger is as any other member ther
 
 PLAN = {"objective": "x", "tasks": [{"key": "z", "agent": "noop"}]}
 OVERRULED = {"verifier": "schema", "outcome": "pass", "reason": "fine"}
+SCHEDULE = {"project": "alpha", "name": "new", "cron": "0 7 * * *", "objective": "x"}
 REJECTED = {"decision": "reject", "reason": "no"}
 
 # (method, route): what it needs, and a body with which it is more than a check of the body.
@@ -75,6 +76,14 @@ NEEDS: dict[tuple[str, str], tuple[str, Any]] = {
     ("GET", "tasks/<int:task_id>/budget"): ("view", None),
     ("PATCH", "tasks/<int:task_id>/budget"): ("control", {"tokens": 5}),
     ("GET", "artifacts/<int:artifact_id>/content"): ("view", None),
+    ("GET", "schedules"): ("sign in", None),
+    ("POST", "schedules"): ("control", SCHEDULE),
+    ("GET", "schedules/<int:schedule_id>"): ("view", None),
+    ("PATCH", "schedules/<int:schedule_id>"): ("control", {"priority": 3}),
+    ("DELETE", "schedules/<int:schedule_id>"): ("control", None),
+    ("POST", "schedules/<int:schedule_id>/pause"): ("control", {}),
+    ("POST", "schedules/<int:schedule_id>/resume"): ("control", {}),
+    ("POST", "schedules/<int:schedule_id>/run"): ("control", {}),
     ("GET", "projects"): ("sign in", None),
     ("POST", "projects/<slug:name>/pause"): ("control", {}),
     ("POST", "projects/<slug:name>/resume"): ("control", {}),
