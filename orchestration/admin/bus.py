@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from django.http import HttpRequest
 
 from orchestration.admin.base import Window
+from orchestration.admin.filters import OwnProjects
 from orchestration.admin.projects import Owned
 from orchestration.domain.bus import subscription_problems
 from orchestration.models import Delivery, Subscription
@@ -48,12 +49,17 @@ class SubscriptionForm(SubscriptionBase):
 class SubscriptionAdmin(Owned):
     form = SubscriptionForm
     list_display = ("name", "project", "target", "enabled", "created_at")
-    list_filter = ("project", "enabled")
+    list_filter = (("project", OwnProjects), "enabled")
     list_select_related = ("project",)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Where this machine sends requests to is not for a project's administrators to say."""
         return self.has_add_permission(request)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Its log, of which nobody may delete a line, goes with it."""
+        deleted, counts, _needed, protected = super().get_deleted_objects(objs, request)
+        return deleted, counts, set(), protected
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)

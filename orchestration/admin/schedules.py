@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 
 from agentsys.console import ModelAdmin
 from orchestration.admin.base import attempted
+from orchestration.admin.filters import OwnProjects
 from orchestration.api.access import Act, is_member, may, scoped, visible_projects
 from orchestration.domain.cron import explained
 from orchestration.models import Project, Schedule
@@ -50,7 +51,7 @@ class ScheduleForm(ScheduleBase):
 class ScheduleAdmin(ModelAdmin):
     form = ScheduleForm
     list_display = ("name", "when", "what", "due_at", "enabled", "last", "said", "project")
-    list_filter = ("enabled", "project")
+    list_filter = ("enabled", ("project", OwnProjects))
     list_select_related = ("project", "last_goal")
     list_per_page = 50
     search_fields = ("name", "objective")
