@@ -142,6 +142,12 @@ class ScheduleDocument(Shape):
     created_at = serializers.DateTimeField()
 
 
+class WhyDocument(Shape):
+    ref = serializers.CharField(help_text="What was asked about, such as task-31.")
+    sentence = serializers.CharField()
+    facts = serializers.DictField(help_text="The same for programs.")
+
+
 class BulkResult(Shape):
     id = serializers.IntegerField()
     done = serializers.BooleanField()

@@ -8,6 +8,7 @@ from rest_framework.permissions import IsAuthenticated
 
 from orchestration.api import (
     approvals,
+    asking,
     bulk,
     changing,
     docs,
@@ -34,6 +35,11 @@ urlpatterns = [
     path("goals", goals.goals_root, name="api-goals"),
     path("goals/bulk", bulk.goals_bulk, name="api-goals-bulk"),
     path("goals/<int:goal_id>", goals.goal_show, name="api-goal"),
+    path("goals/<int:goal_id>/brief", asking.goal_brief, name="api-goal-brief"),
+    *(
+        path(f"{kind}s/<int:{kind}_id>/why", asking.why_of(kind), name=f"api-{kind}-why")
+        for kind in asking.ASKED
+    ),
     path("goals/<int:goal_id>/tasks", changing.goal_tasks, name="api-goal-tasks"),
     path("goals/<int:goal_id>/claims", goals.goal_claims, name="api-goal-claims"),
     path("goals/<int:goal_id>/artifacts", lists.goal_artifacts, name="api-goal-artifacts"),
