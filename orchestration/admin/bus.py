@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.db.models.functions import Now
 from django.http import HttpRequest
 
 from orchestration.admin.base import Window
@@ -15,7 +14,7 @@ from orchestration.admin.filters import OwnProjects
 from orchestration.admin.projects import Owned
 from orchestration.domain.bus import subscription_problems
 from orchestration.models import Delivery, Subscription
-from orchestration.services.bus import python_subscribers, subscription_begin
+from orchestration.services.bus import deliveries_again, python_subscribers, subscription_begin
 
 if TYPE_CHECKING:
     SubscriptionBase = forms.ModelForm[Subscription]
@@ -82,6 +81,4 @@ class DeliveryAdmin(Window):
 
     @admin.action(description="Deliver again", permissions=["resend"])
     def again(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
-        over = queryset.exclude(state="due")
-        count = over.update(state="due", due_at=Now(), finished_at=None, tries=0)
-        messages.success(request, f"{count} will be delivered again")
+        messages.success(request, f"{deliveries_again(queryset)} will be delivered again")

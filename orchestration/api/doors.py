@@ -18,6 +18,7 @@ from orchestration.models import (
     ApprovalRequest,
     Artifact,
     Attempt,
+    Delivery,
     Goal,
     Project,
     Proposal,
@@ -32,6 +33,7 @@ _PATHS: dict[str, tuple[Any, str, str]] = {
     "proposal": (Proposal, "goal__project_id", "goals show GOAL"),
     "approval": (ApprovalRequest, "goal__project_id", "inbox list"),
     "artifact": (Artifact, "goal__project_id", "goals show GOAL"),
+    "delivery": (Delivery, "goal__project_id", "goals list"),
     "schedule": (Schedule, "project_id", "schedules list"),
 }
 

@@ -11,6 +11,7 @@ from orchestration.api import (
     asking,
     bulk,
     changing,
+    deliveries,
     docs,
     events,
     fleet,
@@ -64,6 +65,10 @@ urlpatterns = [
     path("tasks/<int:task_id>/pause", changing.task_pause, name="api-task-pause"),
     path("tasks/<int:task_id>/resume", changing.task_resume, name="api-task-resume"),
     path("artifacts/<int:artifact_id>/content", lists.artifact_content, name="api-artifact"),
+    path("deliveries", deliveries.deliveries_list, name="api-deliveries"),
+    path(
+        "deliveries/<int:delivery_id>/again", deliveries.delivery_again, name="api-delivery-again"
+    ),
     path("schedules", schedules.schedules_root, name="api-schedules"),
     path("schedules/<int:schedule_id>", schedules.schedule_show, name="api-schedule"),
     path("schedules/<int:schedule_id>/pause", schedules.schedule_pause, name="api-schedule-pause"),

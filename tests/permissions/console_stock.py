@@ -13,8 +13,6 @@ from agentsys.gateway.models import Profile
 from memory.models import Memory, Playbook
 from orchestration.models import (
     Attempt,
-    Delivery,
-    LedgerEntry,
     Project,
     Scope,
     ScopeLease,
@@ -64,18 +62,14 @@ def _of_goal(stock: Stock) -> list[Model]:
 
 
 def _more(stock: Stock, mark: str, decider: User) -> list[Model]:
-    project, goal = stock.row.project, stock.row
+    project = stock.row.project
     attempt = Attempt.objects.get(pk=stock.ids["attempt_id"])
-    told = LedgerEntry.objects.filter(goal=goal)[0]
     once: dict[str, Any] = {
         "attempt_id": attempt.pk,
         "fence": 0,
         "request": {},
         "request_hash": "x",
     }
-    there = Subscription.objects.create(
-        project=project, name=mark, target="https://example.org", events=["*"], secret="s" * 32
-    )
     agent = AgentProfile(name="writer", description="Writes", prompt="Write", enabled=False)
     profiles.profile_save(agent, by="root")
     figures: dict[str, Any] = {
@@ -86,8 +80,7 @@ def _more(stock: Stock, mark: str, decider: User) -> list[Model]:
         "measured_by": "root",
     }
     return [
-        there,
-        Delivery.objects.create(subscription=there, goal=goal, seq=told.seq, event=told.event),
+        Subscription.objects.get(project=project),
         Scope.objects.create(project=project, resource="repo:src/**", role="coder"),
         ScopeLease.objects.create(
             project=project, task=attempt.task, resource="repo:x", exclusive=True

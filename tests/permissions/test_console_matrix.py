@@ -21,7 +21,7 @@ from django.urls import get_resolver, reverse
 from orchestration.admin.goal_deeds import GOAL_DEEDS
 from orchestration.admin.task_deeds import TASK_DEEDS
 from orchestration.api.steering import VERBS
-from orchestration.models import Attempt, Delivery, Goal, Project, Proposal, Task
+from orchestration.models import Attempt, Goal, Project, Proposal, Task
 from orchestration.services import pausing
 from tests.api.people import ended, person
 from tests.api.stocked import Stock
@@ -170,11 +170,6 @@ def judged(stock: Stock) -> None:
     """The first task waits for its verifiers, and what it proposed is out of date."""
     Task.objects.filter(pk=stock.ids["task_id"]).update(state="verifying")
     Proposal.objects.filter(goal=stock.row).update(state="stale")
-
-
-def given_up(stock: Stock) -> None:
-    rows = Delivery.objects.filter(goal=stock.row)
-    rows.update(state="given_up", due_at=None, finished_at=stock.row.started_at)
 
 
 def goal_paused(stock: Stock) -> None:
@@ -453,7 +448,7 @@ def test_an_action_is_for_those_whom_the_matrix_says(
     console: Console, cell: tuple[str, str]
 ) -> None:
     label, action = cell
-    before = {"resume": goal_paused, "again": given_up}.get(action, lambda _stock: None)
+    before = {"resume": goal_paused}.get(action, lambda _stock: None)
     posts = {"action": action, "_selected_action": [console.keys[label]]}
     page = Page(ACTIONS[cell], posts, before)
     url = f"/admin/{label.replace('.', '/')}/"
