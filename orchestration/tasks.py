@@ -7,7 +7,6 @@ in the rows, where the sweep finds it, and an error would only break a canvas.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +20,7 @@ from celery.signals import (
 from django.db import connections
 
 from agentsys.celery import app
+from agentsys.garbage import collect_seldom
 from orchestration.services import sessions
 from orchestration.services.advance import advance
 from orchestration.services.bus import deliver as bus_deliver
@@ -146,7 +146,7 @@ _sweeper: Sweeper | None = None
 def _ready(**_: Any) -> None:
     """Sweep from the main process of every worker, and open its session so that it is seen."""
     global _sweeper
-    _collect_seldom()
+    collect_seldom()
     _edge("session", sessions.session_current)
     _sweeper = Sweeper()
     _sweeper.start()
@@ -154,14 +154,6 @@ def _ready(**_: Any) -> None:
 
     dispatch.ring(1)
     _edge("join", swarms_join)
-
-
-def _collect_seldom() -> None:
-    """What is loaded by now stays: to look through it for garbage again and again, and after every
-    few tasks, took a tenth of a worker's time."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 @worker_shutting_down.connect

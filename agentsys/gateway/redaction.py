@@ -25,7 +25,7 @@ _SECRET_NAME = re.compile(
 _URL_NAME = re.compile(r"(?:_URL|_DSN|_URI)$")
 _FORMS = {
     "private-key": r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]{0,20000}?"
-    r"(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)",
+    r"(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|(?=-----BEGIN )|\Z)",  # or cut before its end
     "openai-or-anthropic-key": r"\b(?:sk|pk|rk)[-_][A-Za-z0-9_*-]{6,}[A-Za-z0-9*][A-Za-z0-9_*-]*",
     "aws-key": r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}\b",
     "google-key": r"\bAIza[0-9A-Za-z_-]{35}",

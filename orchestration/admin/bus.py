@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.db.models.functions import Now
 from django.http import HttpRequest
 
 from orchestration.admin.base import Window
+from orchestration.admin.filters import OwnProjects
 from orchestration.admin.projects import Owned
 from orchestration.domain.bus import subscription_problems
 from orchestration.models import Delivery, Subscription
-from orchestration.services.bus import python_subscribers, subscription_begin
+from orchestration.services.bus import deliveries_again, python_subscribers, subscription_begin
 
 if TYPE_CHECKING:
     SubscriptionBase = forms.ModelForm[Subscription]
@@ -48,12 +48,17 @@ class SubscriptionForm(SubscriptionBase):
 class SubscriptionAdmin(Owned):
     form = SubscriptionForm
     list_display = ("name", "project", "target", "enabled", "created_at")
-    list_filter = ("project", "enabled")
+    list_filter = (("project", OwnProjects), "enabled")
     list_select_related = ("project",)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Where this machine sends requests to is not for a project's administrators to say."""
         return self.has_add_permission(request)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Its log, of which nobody may delete a line, goes with it."""
+        deleted, counts, _needed, protected = super().get_deleted_objects(objs, request)
+        return deleted, counts, set(), protected
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
@@ -76,6 +81,4 @@ class DeliveryAdmin(Window):
 
     @admin.action(description="Deliver again", permissions=["resend"])
     def again(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
-        over = queryset.exclude(state="due")
-        count = over.update(state="due", due_at=Now(), finished_at=None, tries=0)
-        messages.success(request, f"{count} will be delivered again")
+        messages.success(request, f"{deliveries_again(queryset)} will be delivered again")

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_POST
 
 from orchestration.admin.base import Window, allowed, attempted, said
 from orchestration.admin.deeds import deed_page
-from orchestration.admin.filters import by
+from orchestration.admin.filters import OwnProjects, by
 from orchestration.admin.goal_deeds import GOAL_DEEDS
 from orchestration.admin.goal_log import tail
 from orchestration.admin.goalpage import live, page, shown_state
@@ -88,7 +88,7 @@ class GoalAdmin(Window):
         "named", "what", "state_chip", "progress", "waiting", "project", "priority", "created_at",
     )  # fmt: skip
     list_display_links = ("named", "what")
-    list_filter = (UnderWay, by("state", GOAL.states), "project")
+    list_filter = (UnderWay, by("state", GOAL.states), ("project", OwnProjects))
     list_select_related = ("project",)
     list_per_page = 50
     search_fields = ("objective", "created_by")

@@ -11,7 +11,8 @@ from django.utils.safestring import SafeString
 
 from agentsys.console import ModelAdmin, ReadOnlyAdmin, TabularInline
 from orchestration.admin.base import Window
-from orchestration.api.access import role_in, scoped
+from orchestration.admin.filters import OwnProjects
+from orchestration.api.access import role_in, roles_of, scoped
 from orchestration.models import (
     Budget,
     Directive,
@@ -38,13 +39,19 @@ class Owned(ModelAdmin):
     def project_of(self, obj: Any) -> int:
         return int(obj.project_id)
 
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """A row stays among the projects that the visitor administers."""
+        if db_field.name == "project" and not request.user.is_superuser:
+            mine = [pk for pk, role in roles_of(request.user).items() if role == "admin"]
+            kwargs["queryset"] = Project.objects.filter(pk__in=mine)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
     def _administers(self, request: HttpRequest, obj: Any) -> bool:
         user = request.user
         if not user.is_active or user.is_superuser:
             return bool(user.is_active)
         if obj is None:
-            role_in(user, 0)
-            return "admin" in getattr(user, "_agentsys_roles", {}).values()
+            return "admin" in roles_of(user).values()
         return role_in(user, self.project_of(obj)) == "admin"
 
     def has_module_permission(self, request: HttpRequest) -> bool:
@@ -115,7 +122,7 @@ class ScopeAdmin(Owned):
     """Who owns what; `domain.owners` says what follows."""
 
     list_display = ("resource", "role", "exclusive", "project")
-    list_filter = ("project", "exclusive")
+    list_filter = (("project", OwnProjects), "exclusive")
     list_select_related = ("project",)
     search_fields = ("resource", "role")
 

@@ -15,10 +15,11 @@ from django.utils.safestring import SafeString
 
 from agentsys.console import ModelAdmin
 from orchestration.admin.base import attempted
+from orchestration.admin.filters import OwnProjects
 from orchestration.api.access import Act, is_member, may, scoped, visible_projects
 from orchestration.domain.cron import explained
 from orchestration.models import Project, Schedule
-from orchestration.services.schedules import schedule_run, schedule_save
+from orchestration.services.schedules import schedule_change, schedule_run, schedule_save
 from orchestration.show import brief, visible
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class ScheduleForm(ScheduleBase):
 class ScheduleAdmin(ModelAdmin):
     form = ScheduleForm
     list_display = ("name", "when", "what", "due_at", "enabled", "last", "said", "project")
-    list_filter = ("enabled", "project")
+    list_filter = ("enabled", ("project", OwnProjects))
     list_select_related = ("project", "last_goal")
     list_per_page = 50
     search_fields = ("name", "objective")
@@ -147,10 +148,9 @@ class ScheduleAdmin(ModelAdmin):
 
     def _switch(self, request: HttpRequest, queryset: QuerySet[Schedule], *, enabled: bool) -> None:
         for row in self._mine(request, queryset):
-            row.enabled = enabled
             attempted(
                 request,
-                partial(schedule_save, row),
+                partial(schedule_change, row.pk, {"enabled": enabled}),
                 f"{row.name} is {'on' if enabled else 'off'}",
             )
 

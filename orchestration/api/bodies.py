@@ -134,6 +134,41 @@ class Limits(Body):
     attempts = serializers.IntegerField(required=False, allow_null=True, min_value=0)
 
 
+class ScheduleChange(Body):
+    """Only what is named is changed."""
+
+    name = serializers.SlugField(required=False, max_length=80)
+    cron = serializers.CharField(
+        required=False,
+        max_length=120,
+        help_text="Minute, hour, day, month, weekday: `0 7 * * 1-5`.",
+    )
+    time_zone = serializers.CharField(
+        required=False, max_length=64, help_text="Of these times, such as Europe/Berlin."
+    )
+    objective = serializers.CharField(required=False, max_length=20_000)
+    playbook = serializers.CharField(required=False, allow_blank=True, max_length=80)
+    params = serializers.DictField(required=False, help_text="Of the playbook.")
+    repository = serializers.CharField(required=False, allow_blank=True, max_length=4096)
+    priority = serializers.IntegerField(required=False, min_value=-100, max_value=100)
+    overlap = serializers.BooleanField(
+        required=False, help_text="Begin even while the goal of the last time is under way."
+    )
+    enabled = serializers.BooleanField(required=False, help_text="false: it is paused.")
+
+
+class NewSchedule(ScheduleChange):
+    project = serializers.SlugField(required=False, default="default", max_length=80)
+    name = serializers.SlugField(max_length=80)
+    cron = serializers.CharField(
+        max_length=120, help_text="Minute, hour, day, month, weekday: `0 7 * * 1-5`."
+    )
+    objective = serializers.CharField(max_length=20_000)
+    enabled = serializers.BooleanField(
+        required=False, default=True, help_text="false: it begins paused."
+    )
+
+
 class DirectiveText(Body):
     text = serializers.CharField(max_length=10_000)
 

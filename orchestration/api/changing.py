@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.decorators import api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -28,6 +28,7 @@ from orchestration.api.documents import (
 from orchestration.api.doors import actor, enter, person, project_named, require
 from orchestration.api.filters import choice, words, yes_no
 from orchestration.api.listing import Listing
+from orchestration.api.paging import BIGGEST, whole
 from orchestration.api.rows import TaskRow
 from orchestration.api.versions import IF_MATCH, as_seen
 from orchestration.domain.lives import TaskState
@@ -53,10 +54,19 @@ TASKS = Listing(
     limit=200,
     limit_max=1000,
 )
+VERSION = OpenApiParameter(
+    "version",
+    {"type": "integer", "minimum": 1, "maximum": BIGGEST},
+    description="Default: the one in force; all are named in `versions`.",
+)
 
 
 @extend_schema(
-    methods=["GET"], operation_id="goals_plan", tags=["plans"], responses=answers(ANYTHING)
+    methods=["GET"],
+    operation_id="goals_plan",
+    tags=["plans"],
+    parameters=[VERSION],
+    responses=answers(ANYTHING),
 )
 @extend_schema(
     methods=["POST"],
@@ -72,7 +82,8 @@ TASKS = Listing(
 def goal_plan(request: Request, goal_id: int) -> Response:
     if request.method == "GET":
         enter(request.user, "goal", goal_id)
-        return Response(reads.plan_view(goal_id))
+        version = whole(request, "version", default=0) or None
+        return Response(reads.plan_view(goal_id, version))
     enter(request.user, "goal", goal_id, Act.CONTROL)
     values = bodies.parsed(bodies.PlanRevision, request)
     with as_seen(request, "goal", goal_id):

@@ -120,6 +120,34 @@ class ApprovalDocument(Shape):
     risk = serializers.CharField()
 
 
+class ScheduleDocument(Shape):
+    id = serializers.IntegerField()
+    project = serializers.CharField()
+    name = serializers.CharField()
+    cron = serializers.CharField()
+    time_zone = serializers.CharField()
+    objective = serializers.CharField()
+    playbook = serializers.CharField()
+    params = serializers.JSONField()
+    repository = serializers.CharField()
+    priority = serializers.IntegerField()
+    overlap = serializers.BooleanField()
+    when = serializers.CharField(help_text="`cron` in words.")
+    enabled = serializers.BooleanField()
+    due_at = serializers.DateTimeField(allow_null=True, help_text="null: it is paused.")
+    last_at = serializers.DateTimeField(allow_null=True)
+    last_goal = serializers.IntegerField(allow_null=True)
+    problem = serializers.CharField(help_text="Why the last time gave no goal.")
+    created_by = serializers.CharField()
+    created_at = serializers.DateTimeField()
+
+
+class WhyDocument(Shape):
+    ref = serializers.CharField(help_text="What was asked about, such as task-31.")
+    sentence = serializers.CharField()
+    facts = serializers.DictField(help_text="The same for programs.")
+
+
 class BulkResult(Shape):
     id = serializers.IntegerField()
     done = serializers.BooleanField()
@@ -243,7 +271,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     OpenApiTypes.STR,
     OpenApiParameter.HEADER,
-    description="The same key in the same project gives the same goal.",
+    description="The same key in the same project gives the same thing.",
 )
 
 

@@ -14,7 +14,17 @@ from rest_framework.request import Request
 
 from agentsys.kernel.errors import NotFound
 from orchestration.api.access import GRANTS, PERMISSIONS, Act, may, scoped
-from orchestration.models import ApprovalRequest, Artifact, Attempt, Goal, Project, Proposal, Task
+from orchestration.models import (
+    ApprovalRequest,
+    Artifact,
+    Attempt,
+    Delivery,
+    Goal,
+    Project,
+    Proposal,
+    Schedule,
+    Task,
+)
 
 _PATHS: dict[str, tuple[Any, str, str]] = {
     "goal": (Goal, "project_id", "goals list"),
@@ -23,6 +33,8 @@ _PATHS: dict[str, tuple[Any, str, str]] = {
     "proposal": (Proposal, "goal__project_id", "goals show GOAL"),
     "approval": (ApprovalRequest, "goal__project_id", "inbox list"),
     "artifact": (Artifact, "goal__project_id", "goals show GOAL"),
+    "delivery": (Delivery, "goal__project_id", "goals list"),
+    "schedule": (Schedule, "project_id", "schedules list"),
 }
 
 

@@ -3,7 +3,8 @@
 What is promised: entries come in order, each once per stream, with its seq as the event's id; a
 reader that comes back with `Last-Event-ID` (browsers do) or `after` misses nothing. The stream
 ends after five minutes, or with an `over` event when the goal is over and all has been sent.
-Between entries a comment every ten seconds keeps proxies from closing it.
+Between entries a comment every five seconds keeps proxies from closing it, and lets a server that learns of
+a reader's leaving only by writing (any under WSGI) give its place to somebody else within ten.
 
 A stream waits until the one look of its process (`tailing`) sees its goal move, and holds no connection
 meanwhile. A process serves a bounded number of them and answers 503 with Retry-After beyond that; the
@@ -40,8 +41,9 @@ from orchestration.api.tailing import TAIL, Draw
 from orchestration.domain.lives import GOAL
 from orchestration.models import Goal
 
-HEARTBEAT_SECONDS = 10.0
+HEARTBEAT_SECONDS = 5.0
 STREAM_SECONDS = 300.0
+STILL_HERE = ": still here\n\n"
 BATCH_MAX = 500
 STREAMS_MAX = 200
 
@@ -64,7 +66,7 @@ class Source:
 
     def __init__(self, goal_id: int) -> None:
         self.goal_id = goal_id
-        self.started = self.spoke = time.monotonic()
+        self.started = time.monotonic()
         self.over = False
 
     def due(self) -> str:
@@ -73,12 +75,8 @@ class Source:
     def next(self) -> str:
         """Text to send now, possibly none."""
         text = self.due()
-        now = time.monotonic()
-        self.over = self.over or now - self.started >= STREAM_SECONDS
-        if not text and now - self.spoke < HEARTBEAT_SECONDS:
-            return ""
-        self.spoke = now
-        return text or ": still here\n\n"
+        self.over = self.over or time.monotonic() - self.started >= STREAM_SECONDS
+        return text
 
 
 class Cursor(Source):
@@ -191,7 +189,8 @@ def _lines(source: Source, draw: Draw | None) -> Iterator[str]:
             if text := _next(source):
                 yield text
             elif not source.over:
-                moved.wait(HEARTBEAT_SECONDS / 2)
+                yield STILL_HERE
+                moved.wait(HEARTBEAT_SECONDS)
 
 
 async def _async_lines(source: Source, draw: Draw | None) -> AsyncIterator[str]:
@@ -208,8 +207,9 @@ async def _async_lines(source: Source, draw: Draw | None) -> AsyncIterator[str]:
             if text := await sync_to_async(_next)(source):
                 yield text
             elif not source.over:
+                yield STILL_HERE
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(moved.wait(), HEARTBEAT_SECONDS / 2)
+                    await asyncio.wait_for(moved.wait(), HEARTBEAT_SECONDS)
 
 
 def _next(source: Source) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from orchestration.api.documents import Row
+from orchestration.api.documents import Row, ScheduleDocument
 
 
 class GoalRow(Row):
@@ -165,6 +165,23 @@ class MemoryRow(Row):
     provenance = serializers.JSONField()
 
 
+class DeliveryRow(Row):
+    id = serializers.IntegerField()
+    subscription = serializers.CharField(help_text="Its name.")
+    goal = serializers.IntegerField()
+    seq = serializers.IntegerField(help_text="Of the ledger's entry.")
+    event = serializers.CharField()
+    state = serializers.CharField()
+    tries = serializers.IntegerField()
+    due_at = serializers.DateTimeField(allow_null=True)
+    status = serializers.IntegerField(allow_null=True, help_text="Of the last answer; null: none.")
+    said = serializers.CharField(
+        help_text="What the other side said last, or why it was not heard."
+    )
+    created_at = serializers.DateTimeField()
+    finished_at = serializers.DateTimeField(allow_null=True)
+
+
 class ProjectRow(Row):
     id = serializers.IntegerField()
     name = serializers.CharField()
@@ -173,6 +190,10 @@ class ProjectRow(Row):
     paused_reason = serializers.CharField()
     goals_open = serializers.IntegerField()
     created_at = serializers.DateTimeField()
+
+
+class ScheduleRow(Row, ScheduleDocument):
+    """All that there is of one."""
 
 
 class PlaybookRow(Row):

@@ -8,8 +8,10 @@ from rest_framework.permissions import IsAuthenticated
 
 from orchestration.api import (
     approvals,
+    asking,
     bulk,
     changing,
+    deliveries,
     docs,
     events,
     fleet,
@@ -19,6 +21,7 @@ from orchestration.api import (
     memories,
     memory,
     plans,
+    schedules,
     steering,
     tasks,
 )
@@ -33,6 +36,11 @@ urlpatterns = [
     path("goals", goals.goals_root, name="api-goals"),
     path("goals/bulk", bulk.goals_bulk, name="api-goals-bulk"),
     path("goals/<int:goal_id>", goals.goal_show, name="api-goal"),
+    path("goals/<int:goal_id>/brief", asking.goal_brief, name="api-goal-brief"),
+    *(
+        path(f"{kind}s/<int:{kind}_id>/why", asking.why_of(kind), name=f"api-{kind}-why")
+        for kind in asking.ASKED
+    ),
     path("goals/<int:goal_id>/tasks", changing.goal_tasks, name="api-goal-tasks"),
     path("goals/<int:goal_id>/claims", goals.goal_claims, name="api-goal-claims"),
     path("goals/<int:goal_id>/artifacts", lists.goal_artifacts, name="api-goal-artifacts"),
@@ -57,6 +65,17 @@ urlpatterns = [
     path("tasks/<int:task_id>/pause", changing.task_pause, name="api-task-pause"),
     path("tasks/<int:task_id>/resume", changing.task_resume, name="api-task-resume"),
     path("artifacts/<int:artifact_id>/content", lists.artifact_content, name="api-artifact"),
+    path("deliveries", deliveries.deliveries_list, name="api-deliveries"),
+    path(
+        "deliveries/<int:delivery_id>/again", deliveries.delivery_again, name="api-delivery-again"
+    ),
+    path("schedules", schedules.schedules_root, name="api-schedules"),
+    path("schedules/<int:schedule_id>", schedules.schedule_show, name="api-schedule"),
+    path("schedules/<int:schedule_id>/pause", schedules.schedule_pause, name="api-schedule-pause"),
+    path(
+        "schedules/<int:schedule_id>/resume", schedules.schedule_resume, name="api-schedule-resume"
+    ),
+    path("schedules/<int:schedule_id>/run", schedules.schedule_run, name="api-schedule-run"),
     path("projects", fleet.projects_list, name="api-projects"),
     path("playbooks", fleet.playbooks_list, name="api-playbooks"),
     path("workers", fleet.workers_list, name="api-workers"),

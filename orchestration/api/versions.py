@@ -2,12 +2,11 @@
 
 A tag stands for what a person decides on, not for the whole document: of a goal its state, pause, priority,
 deadline, limits and the version of its plan, of a task its state, definition and fence, of a request what it
-is about and who has decided. That a goal's tasks go on meanwhile moves no tag. It is read before the
-document that it comes with, so that the document is never older than its tag.
+is about and who has decided, of a schedule what can be set. That a goal's tasks go on meanwhile moves no
+tag. It is read before the document that it comes with, so that the document is never older than its tag.
 
-With `If-Match` the goal's row is locked first, and what follows is done in the same transaction: nothing
-comes between the look and the change. A doorbell that is sent meanwhile comes early and finds nothing yet;
-the sweep sends it again.
+With `If-Match` the row of the goal, or of the schedule, is locked first, and what follows is done in the same
+transaction: nothing comes between the look and the change. Doorbells ring after its COMMIT (`dispatch`).
 """
 
 from __future__ import annotations
@@ -25,7 +24,8 @@ from rest_framework.request import Request
 
 from agentsys.kernel.errors import AgentsysError, ExitCode
 from agentsys.kernel.hashing import digest
-from orchestration.models import ApprovalRequest, Goal, Task
+from orchestration.models import ApprovalRequest, Goal, Schedule, Task
+from orchestration.services.schedules import FIELDS as SCHEDULE_FIELDS
 
 _GOAL = (
     "state", "paused_at", "paused_by", "priority", "deadline_at", "budget__tokens_max",
@@ -33,6 +33,14 @@ _GOAL = (
 )  # fmt: skip
 _TASK = ("state", "fence", "definition_hash", "paused_at", "accepted_attempt")
 _APPROVAL = ("state", "action_hash", "escalated_at", "due_at")
+_SCHEDULE = (*SCHEDULE_FIELDS, "name", "enabled")
+# The row that changes of a kind are made under the lock of, and the way from it to what is changed.
+_LOCKED: dict[str, tuple[Any, str]] = {
+    "goal": (Goal, "pk"),
+    "task": (Goal, "tasks"),
+    "approval": (Goal, "approvals"),
+    "schedule": (Schedule, "pk"),
+}
 
 TAG = OpenApiParameter(
     "ETag",
@@ -58,7 +66,7 @@ class MovedOn(AgentsysError):
 
 
 def tag_of(kind: str, row_id: int) -> str:
-    """The ETag of a goal, a task or an approval, with its quotes; "" where there is none."""
+    """The ETag of a goal, a task, an approval or a schedule, with its quotes; "" where there is none."""
     facts = _FACTS[kind](row_id)
     return f'"{digest([kind, row_id, _plain(facts)])[:20]}"' if facts else ""
 
@@ -76,7 +84,9 @@ def as_seen(request: Request, kind: str, row_id: int) -> Iterator[None]:
         yield
         return
     with transaction.atomic():
-        Goal.objects.select_for_update(no_key=True).filter(pk=_goal_of(kind, row_id) or 0).first()
+        model, path = _LOCKED[kind]
+        rows = model.objects.select_for_update(no_key=True, of=("self",))
+        rows.filter(**{path: row_id}).order_by().first()
         now, wanted = tag_of(kind, row_id), parse_etags(given)
         if "*" not in wanted and now not in wanted:
             raise MovedOn(kind=kind, id=row_id, tag=now)
@@ -100,19 +110,17 @@ def _approval(row_id: int) -> Mapping[str, Any] | None:
     return found
 
 
+def _schedule(row_id: int) -> Mapping[str, Any] | None:
+    found: Mapping[str, Any] | None = Schedule.objects.filter(pk=row_id).values(*_SCHEDULE).first()
+    return found
+
+
 _FACTS: dict[str, Callable[[int], Mapping[str, Any] | None]] = {
     "goal": _goal,
     "task": _task,
     "approval": _approval,
+    "schedule": _schedule,
 }
-
-
-def _goal_of(kind: str, row_id: int) -> int | None:
-    if kind == "goal":
-        return row_id
-    model: Any = Task if kind == "task" else ApprovalRequest
-    found: int | None = model.objects.filter(pk=row_id).values_list("goal", flat=True).first()
-    return found
 
 
 def _plain(facts: Mapping[str, Any]) -> dict[str, str]:

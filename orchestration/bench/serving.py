@@ -23,6 +23,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from agentsys import ports, processes
+from agentsys.garbage import pages_stay
 from agentsys.kernel.errors import ServiceAway
 from orchestration.admin.goalpage import CONTENTS
 from orchestration.models import ApprovalRequest, Attempt, Proposal, Task
@@ -58,6 +59,8 @@ def watcher() -> User:
 
 
 def timed(goals: Sequence[int], rounds: int, tell: Tell) -> list[Timed]:
+    """Of a process that is as one of the web server's."""
+    pages_stay()
     client = Client(headers={"host": "localhost"})
     client.force_login(watcher())
     found = []

@@ -19,7 +19,7 @@ from orchestration.domain.generalise import PARAMETERS_MAX
 CHARS_MIN, CHARS_MAX = 2, 300  # of a value that may become a parameter
 PART_MIN = 3  # characters of a part of a value that must not be left
 LABELS = ("key", "agent", "depends_on", "phase", "verify")  # name things; are no values
-_REFERENCE = re.compile(r"\$+\{[^{}]*\}")
+_REFERENCE = re.compile(r"(?<!\$)\$+\{[^{}]*\}")
 _NAME = re.compile(r"[^\s\"'`“”‘’,;:!?()]+")
 _TELLING = re.compile(r"[/_\d@]|\w[.-]\w")  # a file, an identifier, a number, an address
 

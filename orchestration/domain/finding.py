@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestration.domain.matching import PARAM
+from orchestration.domain.matching import PARAM, read_off
 from orchestration.domain.playbook import Parameter, PlaybookDraft
 
 RELEVANCE_MIN = 0.75  # below it a playbook is an example for a planner, and no more
@@ -150,9 +150,11 @@ def _read(
     trigger: str, text: str, said: Mapping[str, Any], parameters: Mapping[str, Parameter]
 ) -> Reading:
     plain = " ".join(trigger.replace("$${", "${").split()).rstrip(".!")
-    pattern, names = _pattern(plain, parameters)
-    if hit := re.fullmatch(pattern, text, re.IGNORECASE):
-        values = {name: hit[group].strip("\"'`“”‘’") for name, group in names.items()}
+    if (
+        set(PARAM.findall(plain)) <= set(parameters)
+        and (found := read_off(plain, text, least=1, flags=re.IGNORECASE)) is not None
+    ):
+        values = {name: value.strip("\"'`“”‘’") for name, value in found.items()}
         if all(_sound(value, parameters[name]) for name, value in values.items()):
             return Reading(trigger, {**values, **said}, 1.0, exact=True)
     values = _guessless(text, parameters)
@@ -161,23 +163,6 @@ def _read(
     both = len(asked & told)
     f1 = 2 * both / (len(asked) + len(told)) if both else 0.0
     return Reading(trigger, {**values, **said}, f1)
-
-
-def _pattern(template: str, parameters: Mapping[str, Parameter]) -> tuple[str, dict[str, str]]:
-    """An expression for texts of this template, and the group of each parameter."""
-    groups: dict[str, str] = {}
-    pattern = ""
-    for n, piece in enumerate(PARAM.split(template)):  # literal, name, literal, …
-        if n % 2 == 0:
-            pattern += re.escape(piece)
-        elif piece not in parameters:
-            return r"(?!)", {}
-        elif piece in groups:
-            pattern += f"(?P={groups[piece]})"
-        else:
-            groups[piece] = f"g{len(groups)}"
-            pattern += f"(?P<{groups[piece]}>.+?)"
-    return pattern, groups
 
 
 def _sound(value: str, parameter: Parameter) -> bool:

@@ -22,7 +22,7 @@ PARAMETERS_MAX = 8  # what takes more is no procedure, but a form
 UNCOUNTED = ("key", "agent", "depends_on", "verify", "phase", "priority")  # their sameness is cheap
 UNSAID: Mapping[str, Any] = {"priority": 0, "depends_on": [], "objective": ""}
 _WORDS = re.compile(r"\S+|\s+")
-_REFERENCE = re.compile(r"\$+\{[^{}]*\}")
+_REFERENCE = re.compile(r"(?<!\$)\$+\{[^{}]*\}")
 _MARK = "\N{SYMBOL FOR START OF TEXT}{}\N{SYMBOL FOR END OF TEXT}"
 
 Path = tuple[str | int, ...]

@@ -51,7 +51,8 @@ def values_of(playbook: PlaybookDraft, record: Record) -> dict[str, Any]:
             bound.setdefault(whole[1], value)
     for template, value in pairs:
         if isinstance(value, str) and not bound.keys() >= set(PARAM.findall(template)):
-            _bind_within(template, value, bound)
+            for name, part in (read_off(template, value) or {}).items():
+                bound.setdefault(name, part)
     return {name: value for name, value in bound.items() if name in playbook.parameters}
 
 
@@ -68,19 +69,26 @@ def _pairs(template: Any, value: Any) -> Iterator[tuple[str, Any]]:
             yield from _pairs(inner, part)
 
 
-def _bind_within(template: str, value: str, bound: dict[str, Any]) -> None:
-    pieces = PARAM.split(template)  # literal, name, literal, …
-    names: dict[str, str] = {}
-    pattern = ""
-    for n, piece in enumerate(pieces):
-        if n % 2 == 0:
-            pattern += re.escape(piece)
-        elif piece in names:
-            pattern += f"(?P={names[piece]})"
+def read_off(
+    template: str, text: str, *, least: int = 0, flags: re.RegexFlag = re.NOFLAG
+) -> dict[str, str] | None:
+    """What stands in `text` for each parameter of `template`, `least` characters or more; None where the
+    rest differs. A value ends where what follows it begins first, and one that is named again is the same
+    again: nothing is tried twice, so that a long text takes a time of its length."""
+    first, *rest = PARAM.split(template)  # then: name, literal, …
+    ahead = re.compile(re.escape(first), flags).match(text)
+    if ahead is None:
+        return None
+    found: dict[str, str] = {}
+    at, names, literals = ahead.end(), rest[::2], rest[1::2]
+    for n, (name, literal) in enumerate(zip(names, literals, strict=True), start=1):
+        follows = re.escape(literal) + (r"\Z" if n == len(names) else "")
+        if name in found:
+            hit = re.compile(re.escape(found[name]) + follows, flags).match(text, at)
         else:
-            names[piece] = f"g{len(names)}"
-            pattern += f"(?P<{names[piece]}>.*?)"
-    found = re.fullmatch(pattern, value, re.DOTALL)
-    if found:
-        for name, group in names.items():
-            bound.setdefault(name, found[group])
+            hit = re.compile(follows, flags).search(text, at + least)
+        if hit is None or hit.start() < at + (0 if name in found else least):
+            return None
+        found.setdefault(name, text[at : hit.start()])
+        at = hit.end()
+    return found if at == len(text) else None

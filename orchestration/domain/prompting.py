@@ -28,8 +28,9 @@ QUOTING = (
     "grounding",
     "consistency",
 )  # they quote what was handed in; others what people asked for
-_SPOKEN = re.compile(r"“[^”]*”")
-_QUOTED = re.compile(r"“[^”]*”|\"[^\"]*\"|'[^']*'|`[^`]*`")
+# What was cut before its closing mark is a quotation, too.
+_SPOKEN = re.compile(r"“[^”]*(?:”|\Z)")
+_QUOTED = re.compile(r"“[^”]*(?:”|\Z)|\"[^\"]*\"|'[^']*'|`[^`]*`")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 

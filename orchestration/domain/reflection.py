@@ -279,7 +279,7 @@ def renamed(definition: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str
 
 def name_of(definition: Mapping[str, Any], is_taken: Callable[[str], bool]) -> str:
     """From the words of the objective that all goals have in common, or its agents."""
-    text = re.sub(r"\$*\{[^{}]*\}", " ", definition["objective"])
+    text = re.sub(r"(?<!\$)\$*\{[^{}]*\}", " ", definition["objective"])
     words = [w for w in re.findall(r"[a-z0-9]+", text.lower()) if w not in _COMMON]
     agents = [task["agent"] for phase in definition["phases"] for task in phase["tasks"]]
     stem = "-".join(words[:NAME_WORDS_MAX] or list(dict.fromkeys(agents))[:3])[:60].strip("-")

@@ -37,10 +37,15 @@ class Schedule(models.Model):
     problem = models.TextField(blank=True, default="")  # why the last time gave no goal
     created_by = models.CharField(max_length=150, blank=True, default="")
     created_at = models.DateTimeField(db_default=Now())
+    idempotency_key = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - unique
+    asked = models.CharField(max_length=64, blank=True, default="")  # what came with the key
 
     class Meta:
         constraints = [
             models.UniqueConstraint(name="schedule_name", fields=["project", "name"]),
+            models.UniqueConstraint(
+                name="schedule_idempotency_key", fields=["project", "idempotency_key"]
+            ),
             models.CheckConstraint(
                 name="schedule_due_iff_enabled",
                 condition=Q(enabled=True, due_at__isnull=False)

@@ -23,6 +23,8 @@ import structlog
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import connection, transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
 
 from orchestration.domain.bus import (
     MAIL,
@@ -34,7 +36,7 @@ from orchestration.domain.bus import (
     signature,
     wants,
 )
-from orchestration.models import LedgerEntry, Subscription
+from orchestration.models import Delivery, LedgerEntry, Subscription
 
 log = structlog.get_logger(__name__)
 GROUP = "agentsys.subscribers"
@@ -164,6 +166,12 @@ def _feed(subscription: Subscription) -> None:
             left -= len(rows)
             if left <= 0:
                 return
+
+
+def deliveries_again(rows: QuerySet[Delivery]) -> int:
+    """Those of `rows` that are over are due as if for the first time; how many those are."""
+    over = rows.exclude(state="due")
+    return over.update(state="due", due_at=Now(), finished_at=None, tries=0)
 
 
 def deliver() -> int:

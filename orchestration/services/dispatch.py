@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -125,14 +126,15 @@ def send(name: str, *args: Any) -> None:
     _quietly(app.signature(name, args=args, immutable=True).apply_async)
 
 
-def after_commit(action: Callable[[], None]) -> None:
-    transaction.on_commit(action, robust=True)
-
-
 _away_until = 0.0  # monotonic; while the broker is away, one caller in AWAY_SECONDS tries
 
 
 def _quietly(publish: Callable[[], Any]) -> None:
+    """Publish, inside somebody's transaction after its COMMIT: whoever comes must see the rows."""
+    transaction.on_commit(partial(_published, publish))
+
+
+def _published(publish: Callable[[], Any]) -> None:
     """A message that cannot be sent is not an error: the sweep sends it again.
 
     Finding out that the broker is away takes seconds, so for a while nobody else tries.

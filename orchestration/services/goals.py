@@ -85,7 +85,7 @@ def goal_submit(
     """
     wanted = [objective, document, playbook, params or {}, repository, review]
     wanted += [branch] if branch else []
-    asked = _fingerprint(idempotency_key, wanted)
+    asked = fingerprint(idempotency_key, wanted)
     earlier = _earlier(project, idempotency_key, asked)
     if earlier is not None:
         return earlier
@@ -144,7 +144,7 @@ def _namespace(project: str) -> str:
     return found.namespace if found else ""
 
 
-def _fingerprint(key: str | None, asked: list[Any]) -> str:
+def fingerprint(key: str | None, asked: list[Any]) -> str:
     """What a key stands for; limits and deadlines are no part of it, as they may be relative."""
     if not key:
         return ""

@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import Count
 
 from memory import services as memory
-from orchestration.models import Artifact, Decision, Goal, Project, Proposal
+from orchestration.models import Artifact, Decision, Delivery, Goal, Project, Proposal
 from orchestration.planners.playbooks import playbook_files, playbook_read
 from orchestration.services.reads import iso
 
@@ -55,6 +55,23 @@ def artifact_line(row: Artifact) -> dict[str, Any]:
         "media_type": row.media_type,
         "sha256": row.sha256,
         "size": row.size,
+    }
+
+
+def delivery_line(row: Delivery) -> dict[str, Any]:
+    return {
+        "id": row.pk,
+        "subscription": row.subscription.name,
+        "goal": row.goal_id,
+        "seq": row.seq,
+        "event": row.event,
+        "state": row.state,
+        "tries": row.tries,
+        "due_at": iso(row.due_at),
+        "status": row.status,
+        "said": row.said,
+        "created_at": iso(row.created_at),
+        "finished_at": iso(row.finished_at),
     }
 
 

@@ -9,7 +9,8 @@ from django.contrib.auth.models import User
 
 from agentsys.gateway.metering import Spent
 from memory import services as memory
-from orchestration.models import Artifact, Decision, Goal
+from orchestration.models import Artifact, Decision, Delivery, Goal, Subscription
+from orchestration.services.schedules import schedule_add
 from tests import factories as given
 from tests.api.people import goal, held
 from workers.services import blob_put, model_calls_record
@@ -63,6 +64,17 @@ def stocked(where: str = "alpha", *, mark: str = "Tidy up", decider: User | None
     given.verdict(attempt, "schema", "fail", reasons=(mark,))
     row.directives.create(text=mark, author=mark)
     kept = memory.remember(row.project.namespace, "semantic", f"{mark} is on port 8443", actor=mark)
+    plan = schedule_add(
+        row.project, "morning", {"cron": "0 7 * * *", "objective": mark, "playbook": "ops-checks"},
+        actor=mark[:150],
+    )  # fmt: skip
+    hook = Subscription.objects.create(
+        project=row.project, name=mark[:80], target="https://example.org", events=["*"]
+    )
+    sent = Delivery.objects.create(
+        subscription=hook, goal=row, seq=1, event="goal.prioritised", state="given_up", due_at=None,
+        finished_at=row.started_at, said=mark,
+    )  # fmt: skip
     ids = {
         "goal_id": row.pk,
         "task_id": task.pk,
@@ -71,6 +83,8 @@ def stocked(where: str = "alpha", *, mark: str = "Tidy up", decider: User | None
         "approval_id": request.pk,
         "artifact_id": artifact.pk,
         "memory_id": kept,
+        "schedule_id": plan.pk,
+        "delivery_id": sent.pk,
         "name": where,
     }
     return Stock(row, ids)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
+from urllib.parse import urlsplit
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import connections
-from django.test import AsyncClient
+from django.test import AsyncClient, Client
 
 from orchestration.api import events
 from orchestration.api.events import Cursor
@@ -79,13 +81,30 @@ def test_new_entries_come_while_the_stream_is_open():
     assert not cursor.over
 
 
-def test_silence_is_broken_by_a_comment_and_the_stream_ends_in_time(monkeypatch):
+def test_a_stream_ends_in_time(monkeypatch):
     cursor = Cursor(goal().pk, 3)
-    monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.0)
-    assert cursor.next().startswith(":")
     monkeypatch.setattr(events, "STREAM_SECONDS", 0.0)
     cursor.next()
     assert cursor.over
+
+
+@pytest.mark.django_db(transaction=True)
+def test_under_wsgi_a_reader_who_left_is_noticed_while_nothing_happens(live_server, monkeypatch):
+    """A server without a loop learns of it by writing: silence is broken by comments."""
+    monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(events, "_places", events.threading.BoundedSemaphore(1))
+    row, client = goal(), Client()
+    client.force_login(person("vera", "viewer"))
+    reader = http.client.HTTPConnection(urlsplit(live_server.url).netloc, timeout=60)
+    cookie = f"sessionid={client.cookies['sessionid'].value}"
+    reader.request("GET", f"/api/v1/events?goal={row.pk}", headers={"Cookie": cookie})
+    answer = reader.getresponse()
+    while b"still here" not in answer.readline():
+        pass
+    assert not events._places.acquire(blocking=False)
+    answer.close()
+    reader.close()
+    assert events._places.acquire(timeout=60)
 
 
 def test_a_place_is_given_back_and_too_many_readers_are_told(vera, monkeypatch):

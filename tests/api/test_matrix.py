@@ -32,11 +32,13 @@ ALLOWED = {
     "overrule": {"superuser"},
     "staff": {"superuser"},
     "superuser": {"superuser"},
+    "superuser of it": {"superuser"},
 }
 OF_NO_PROJECT = ("staff", "superuser")  # a stranger is as any other member there
 
 PLAN = {"objective": "x", "tasks": [{"key": "z", "agent": "noop"}]}
 OVERRULED = {"verifier": "schema", "outcome": "pass", "reason": "fine"}
+SCHEDULE = {"project": "alpha", "name": "new", "cron": "0 7 * * *", "objective": "x"}
 REJECTED = {"decision": "reject", "reason": "no"}
 
 # (method, route): what it needs, and a body with which it is more than a check of the body.
@@ -48,6 +50,12 @@ NEEDS: dict[tuple[str, str], tuple[str, Any]] = {
     ("GET", "goals/<int:goal_id>"): ("view", None),
     ("GET", "goals/<int:goal_id>/tasks"): ("view", None),
     ("POST", "goals/<int:goal_id>/tasks"): ("control", {"plan": PLAN}),
+    ("GET", "goals/<int:goal_id>/brief"): ("view", None),
+    ("GET", "goals/<int:goal_id>/why"): ("view", None),
+    ("GET", "tasks/<int:task_id>/why"): ("view", None),
+    ("GET", "attempts/<int:attempt_id>/why"): ("view", None),
+    ("GET", "proposals/<int:proposal_id>/why"): ("view", None),
+    ("GET", "approvals/<int:approval_id>/why"): ("view", None),
     ("GET", "goals/<int:goal_id>/claims"): ("view", None),
     ("GET", "goals/<int:goal_id>/artifacts"): ("view", None),
     ("GET", "goals/<int:goal_id>/calls"): ("view", None),
@@ -75,6 +83,16 @@ NEEDS: dict[tuple[str, str], tuple[str, Any]] = {
     ("GET", "tasks/<int:task_id>/budget"): ("view", None),
     ("PATCH", "tasks/<int:task_id>/budget"): ("control", {"tokens": 5}),
     ("GET", "artifacts/<int:artifact_id>/content"): ("view", None),
+    ("GET", "deliveries"): ("sign in", None),
+    ("POST", "deliveries/<int:delivery_id>/again"): ("superuser of it", {}),
+    ("GET", "schedules"): ("sign in", None),
+    ("POST", "schedules"): ("control", SCHEDULE),
+    ("GET", "schedules/<int:schedule_id>"): ("view", None),
+    ("PATCH", "schedules/<int:schedule_id>"): ("control", {"priority": 3}),
+    ("DELETE", "schedules/<int:schedule_id>"): ("control", None),
+    ("POST", "schedules/<int:schedule_id>/pause"): ("control", {}),
+    ("POST", "schedules/<int:schedule_id>/resume"): ("control", {}),
+    ("POST", "schedules/<int:schedule_id>/run"): ("control", {}),
     ("GET", "projects"): ("sign in", None),
     ("POST", "projects/<slug:name>/pause"): ("control", {}),
     ("POST", "projects/<slug:name>/resume"): ("control", {}),

@@ -57,13 +57,16 @@ def _play(options: argparse.Namespace) -> int:
             options.schemathesis, "run", f"{url}/api/v1/schema", "-H", f"Authorization: Token {token}",
             "--checks", CHECKS, "--phases", PHASES, "--seed", str(options.seed),
             "--max-examples", str(max(1, -(-options.cases // operations))),
-            "--continue-on-failure", "--no-color", "--workers", "2",
+            "--continue-on-failure", "--no-color",
         ]  # fmt: skip
         argv += ["--include-path-regex", options.only] if options.only else []
         argv += (
             ["--report", "ndjson", "--report-dir", str(options.report)] if options.report else []
         )
-        ended = subprocess.run([*argv, *options.rest], text=True, capture_output=True, check=False)
+        env = {**os.environ, "SCHEMATHESIS_HOOKS": "tests.fuzz.reach"}
+        ended = subprocess.run(
+            [*argv, *options.rest], text=True, capture_output=True, check=False, env=env
+        )
         broken = _tracebacks(Path(folder) / "web.log")
     sys.stdout.write(ended.stdout + ended.stderr)
     cases = _cases(ended.stdout)

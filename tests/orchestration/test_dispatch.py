@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 from celery import chain, chord
+from django.db import transaction
 
 import orchestration.tasks
 from agentsys.celery import app
+from agentsys.doorbells import doorbells
 from orchestration.domain.canvas import CHAIN_MAX, CHORD_MAX, Chain, Chord, Link, compile_canvases
 from orchestration.models import Goal
 from orchestration.services import dispatch
@@ -149,6 +151,23 @@ def broker_away() -> Iterator[None]:
     finally:
         app.conf.broker_url, app.conf.broker_transport_options = url, options
         app.amqp._producer_pool = app._pool = None
+
+
+def bells() -> int:
+    return sum(number for _, number in doorbells().queues)
+
+
+def test_a_doorbell_of_a_transaction_rings_after_its_commit() -> None:
+    quiet = bells()
+    with transaction.atomic():
+        send("orchestration.work")
+        publish_links(7, links(2))
+        assert bells() == quiet
+    assert bells() == quiet + 3
+    with transaction.atomic():
+        send("orchestration.work")
+        transaction.set_rollback(True)
+    assert bells() == quiet + 3  # nothing was written: there is nothing to come for
 
 
 def test_a_broker_that_is_away_is_no_error_and_the_row_stays_due(monkeypatch: Any) -> None:

@@ -23,6 +23,7 @@ SYSTEM = frozenset(
 )
 READERS = frozenset({"grep", "egrep", "rg", "ag", "echo", "printf", "cat", "ls"})  # only show text
 NESTING_MAX = 4
+LINE_CHARS_MAX = 128 * 1024  # Linux takes no longer word; and shlex's time grows with the square
 
 _SQL = re.compile(
     r"(?i)\b(?:drop\s+(?:table|database|schema|owned)\b|truncate\s+(?:table\s+)?[\w\".]+\s*(?:;|$)"
@@ -76,21 +77,27 @@ def _of_words(words: Sequence[str], depth: int) -> str | None:
 def _simple_commands(line: str) -> Iterator[list[str]]:
     """The commands of a shell line, split at `;`, `&`, `|`, brackets and ends of lines."""
     for part in line.replace("\\\n", " ").splitlines():
-        lexer = shlex.shlex(part, posix=True, punctuation_chars=";|&()")
-        lexer.whitespace_split = True
-        lexer.commenters = ""
-        try:
-            tokens = list(lexer)
-        except ValueError:  # an open quote: fall back to words
-            tokens = part.split()
         words: list[str] = []
-        for token in [*tokens, ";"]:
+        for token in [*_tokens(part), ";"]:
             if token and set(token) <= set(";|&()"):
                 if words:
                     yield words
                 words = []
             else:
                 words.append(token)
+
+
+def _tokens(line: str) -> list[str]:
+    """As a shell takes them; words, where a quote is open or the line is too long for a shell."""
+    if len(line) > LINE_CHARS_MAX:
+        return line.split()
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=";|&()")
+    lexer.whitespace_split = True
+    lexer.commenters = ""
+    try:
+        return list(lexer)
+    except ValueError:
+        return line.split()
 
 
 def _unwrapped(words: Sequence[str]) -> Sequence[str]:
@@ -130,14 +137,14 @@ def _operands(words: Sequence[str]) -> list[str]:
 
 def is_root_of_much(path: str) -> bool:
     """`/`, a system folder, a home, the working folder as a whole, or all that is in one."""
-    path = re.sub(r"/{2,}", "/", path.strip("\"'"))
-    bare = re.sub(r"(?:/\.)+$|/?\*+$|(?<=.)/$", "", path) or "/"
-    if bare in {"/", ".", "..", "~", "$HOME", "${HOME}", "*"}:
+    path = path.strip("\"'").rstrip("*")
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if not parts or parts in (["~"], ["$HOME"], ["${HOME}"]):
         return True
-    parts = bare.strip("/").split("/")
-    return bare.startswith("/") and (
-        (len(parts) == 1 and parts[0] in SYSTEM)
-        or (len(parts) == 2 and parts[0] in {"home", "usr", "Users", "var"})
+    if not path.startswith("/"):
+        return parts == [".."]
+    return (len(parts) == 1 and parts[0] in SYSTEM) or (
+        len(parts) == 2 and parts[0] in {"home", "usr", "Users", "var"}
     )
 
 

@@ -24,14 +24,14 @@ COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
 }
 _OPERATOR = r"(?P<op>==|!=|>=|<=|>|<)"
-_PATH = r"output(?P<path>(?:\.[\w-]+|\[\d+\])+)"
+_PATH = r"output(?P<path>(?:\.[\w-]+|\[\d{1,9}\])+)"
 _EXISTS = re.compile(rf"^{_PATH}\s+exists$")
 _COMPARED = re.compile(rf"^{_PATH}\s*{_OPERATOR}\s*(?P<value>.+)$")
 _HOLDS = re.compile(rf"^{_PATH}\s+contains\s+(?P<value>\".*\"|'.*')$")
 _CONTAINS = re.compile(r"^(?:output\s+)?contains\s+(?P<value>\".*\"|'.*')$")
-_ARTIFACT = re.compile(r"^artifact\s+[\"'`]?(?P<name>[^\"'`]+?)[\"'`]?\s+exists$")
-_CHANGED = re.compile(rf"^changed\s*{_OPERATOR}\s*(?P<value>\d+)$")
+_CHANGED = re.compile(rf"^changed\s*{_OPERATOR}\s*(?P<value>\d{{1,9}})$")
 _STEP = re.compile(r"\.([\w-]+)|\[(\d+)\]")
+_QUOTES = "\"'`"
 _NOTHING = object()
 
 
@@ -46,8 +46,13 @@ class Checked:
 
 def check(criterion: str, report: Mapping[str, Any]) -> Checked:
     text = criterion.strip().rstrip(".")
-    if text.startswith("not ") and (checked := check(text[4:], report)).met is not None:
-        return Checked(criterion, not checked.met, checked.found)
+    checked = _check(criterion, text.removeprefix("not ").strip(), report)
+    if checked.met is None or not text.startswith("not "):
+        return checked
+    return Checked(criterion, not checked.met, checked.found)
+
+
+def _check(criterion: str, text: str, report: Mapping[str, Any]) -> Checked:
     output = report.get("output") or {}
     if match := _EXISTS.match(text):
         value = _at(output, match["path"])
@@ -65,16 +70,23 @@ def check(criterion: str, report: Mapping[str, Any]) -> Checked:
 
 
 def _check_outside_output(criterion: str, text: str, report: Mapping[str, Any]) -> Checked:
-    if match := _ARTIFACT.match(text):
+    if wanted := _artifact(text):
         names = [str(artifact.get("name")) for artifact in report.get("artifacts") or ()]
-        return Checked(
-            criterion, match["name"] in names, f"artifacts: {', '.join(names) or 'none'}"
-        )
+        return Checked(criterion, wanted in names, f"artifacts: {', '.join(names) or 'none'}")
     if match := _CHANGED.match(text):
         number = len(changed_paths(report))
         met = COMPARISONS[match["op"]](number, int(match["value"]))
         return Checked(criterion, met, f"changed: {number}")
     return Checked(criterion, None)
+
+
+def _artifact(text: str) -> str:
+    """The name in `artifact NAME exists`, without its quotes; "" for anything else."""
+    words = text.split()
+    if len(words) < 3 or (words[0], words[-1]) != ("artifact", "exists"):
+        return ""
+    name = text.removeprefix("artifact").removesuffix("exists").strip().strip(_QUOTES)
+    return "" if set(_QUOTES) & set(name) else name
 
 
 def is_checkable(criterion: str) -> bool:

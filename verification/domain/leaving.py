@@ -43,6 +43,7 @@ _USED = re.compile(
     r"\s(?:-i|-E|--cert|--key|--cacert|--env-file|--netrc-file|-IdentityFile)[ =]\S+"
     r"|-H\s*(?:\"[^\"]*\"|'[^']*')|--header[ =](?:\"[^\"]*\"|'[^']*')|\s(?:-u|--user)[ =]\S+"
 )
+_MARK = re.compile(r"\n|&&|\|\||[;()]")
 
 
 def leaving(argv: Sequence[str] | str) -> str | None:
@@ -50,7 +51,19 @@ def leaving(argv: Sequence[str] | str) -> str | None:
     header or an identity file is one being used."""
     text = argv if isinstance(argv, str) else " ".join(argv)
     text = _USED.sub(" ", text)
-    for part in re.split(r"\n|&&|\|\||;(?![^(]*\))", text):
+    for part in _parts(text):
         if _SENDS.search(part) and (found := _SECRET.search(part)):
             return f"sends what is secret (`{found[0][:40]}`) out of the machine"
     return None
+
+
+def _parts(text: str) -> list[str]:
+    """What is run by itself. A `;` before a parenthesis that closes, as in `$(a; b)`, parts nothing."""
+    parts, end, closes = [], len(text), False
+    for mark in reversed(list(_MARK.finditer(text))):
+        if mark[0] in "()":
+            closes = mark[0] == ")"
+        elif mark[0] != ";" or not closes:
+            parts.append(text[mark.end() : end])
+            end = mark.start()
+    return [text[:end], *reversed(parts)]

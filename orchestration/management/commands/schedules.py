@@ -64,7 +64,7 @@ class Command(Base):
         if options["project"]:
             rows = rows.filter(project=project_known(options["project"]))
         if options["json"]:
-            self.emit({"schedules": [_facts(row) for row in rows]}, as_json=True)
+            self.emit({"schedules": [schedules.schedule_line(row) for row in rows]}, as_json=True)
             return
         lines = [
             (row.name, row.project.name, explained(row.cron), row.time_zone, _time(row.due_at) or "off",
@@ -92,15 +92,11 @@ class Command(Base):
         )
 
     def _on(self, options: Mapping[str, Any]) -> None:
-        row = _found(options)
-        row.enabled = True
-        schedules.schedule_save(row)
+        row = schedules.schedule_change(_found(options).pk, {"enabled": True})
         self._said(options, row, f"{row.name} comes {_time(row.due_at)} UTC next")
 
     def _off(self, options: Mapping[str, Any]) -> None:
-        row = _found(options)
-        row.enabled = False
-        schedules.schedule_save(row)
+        row = schedules.schedule_change(_found(options).pk, {"enabled": False})
         self._said(options, row, f"{row.name} is off; `schedules on {row.name}` lets it come again")
 
     def _run(self, options: Mapping[str, Any]) -> None:
@@ -114,12 +110,15 @@ class Command(Base):
 
     def _remove(self, options: Mapping[str, Any]) -> None:
         row = _found(options)
-        facts = _facts(row)
-        row.delete()
-        self.emit(facts, as_json=options["json"], text=f"{row.name} is gone; its goals stay")
+        schedules.schedule_remove(row.pk)
+        self.emit(
+            schedules.schedule_line(row),
+            as_json=options["json"],
+            text=f"{row.name} is gone; its goals stay",
+        )
 
     def _said(self, options: Mapping[str, Any], row: Schedule, text: str) -> None:
-        self.emit(_facts(row), as_json=options["json"], text=text)
+        self.emit(schedules.schedule_line(row), as_json=options["json"], text=text)
 
 
 def _found(options: Mapping[str, Any]) -> Schedule:
@@ -129,17 +128,6 @@ def _found(options: Mapping[str, Any]) -> Schedule:
         names = list(rows.values_list("name", flat=True)[:11])
         raise NoSuchName(kind="schedule", name=options["name"], names=names)
     return row
-
-
-def _facts(row: Schedule) -> dict[str, Any]:
-    names = ("id", "name", *schedules.FIELDS, "enabled", "problem")
-    return {
-        **{name: getattr(row, name) for name in names},
-        "project": row.project.name,
-        "due_at": row.due_at,
-        "last_at": row.last_at,
-        "last_goal": row.last_goal_id,
-    }
 
 
 def _time(at: Any) -> str:

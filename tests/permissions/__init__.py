@@ -1,0 +1,1 @@
+"""Who may open and do what, page by page."""
