@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.contrib import messages
@@ -21,14 +21,15 @@ from agentsys.kernel.errors import AgentsysError, BadInput
 from agentsys.kernel.hashing import digest
 from orchestration.admin.base import allowed, said, signed_in
 from orchestration.api.access import Act
-from orchestration.api.bodies import Body
+from orchestration.api.bodies import Body, Reason
 
 KEYS_SHOWN_MAX = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """`kind`: text, number, decimal, area or check."""
+    """`kind`: text, number (from 0), integer, decimal, area or check. `options` are offered as one
+    types; any other text may be typed."""
 
     name: str
     label: str
@@ -37,6 +38,7 @@ class Field:
     help: str = ""
     required: bool = False
     rows: int = 4
+    options: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ def _posted(
 
 
 def _filled(each: Field, value: str) -> Field:
-    return Field(each.name, each.label, value, each.kind, each.help, each.required, each.rows)
+    return replace(each, value=value)
 
 
 # --- What deeds have in common -------------------------------------------------------------------
@@ -137,6 +139,14 @@ def body_values(kind: type[Body], data: Mapping[str, Any], what: str) -> dict[st
     if not body.is_valid():
         raise BadInput(what=what, problems=[said(body.errors)])
     return dict(body.validated_data)
+
+
+def reason_field(_row: Any) -> list[Field]:
+    return [Field("reason", "Reason", help="It is kept in the ledger.")]
+
+
+def reason_parsed(row: Any, posted: Mapping[str, str]) -> dict[str, Any]:
+    return body_values(Reason, {"reason": posted.get("reason", "")}, str(row))
 
 
 def json_value(text: str, what: str) -> Any:

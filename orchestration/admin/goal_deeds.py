@@ -1,4 +1,4 @@
-"""What is done to a goal with its consequence first: cancel, retry, fork, raise its budget."""
+"""What is done to a goal with its consequence first: budget, fork, retry, cancel, and steering it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,16 @@ from django.urls import reverse
 
 from agentsys.kernel.errors import BadInput
 from agentsys.kernel.wording import counted
-from orchestration.admin.deeds import Deed, Done, Field, body_values, keys_said
+from orchestration.admin.deeds import (
+    Deed,
+    Done,
+    Field,
+    body_values,
+    keys_said,
+    reason_field,
+    reason_parsed,
+)
+from orchestration.admin.goal_steering import STEERING_DEEDS
 from orchestration.api import bodies
 from orchestration.models import ApprovalRequest, Goal, LedgerEntry, Task
 from orchestration.services import forks, goals
@@ -207,23 +216,16 @@ def _budget(goal: Goal, values: Mapping[str, Any], user: User) -> Done:
     return Done(f"The limits of {goal} are {told}")
 
 
-def _reason(_row: Any) -> list[Field]:
-    return [Field("reason", "Reason", help="It is kept in the ledger.")]
-
-
-def _reason_parse(goal: Any, posted: Mapping[str, str]) -> dict[str, Any]:
-    return body_values(bodies.Reason, {"reason": posted.get("reason", "")}, str(goal))
-
-
 GOAL_DEEDS = {
     deed.name: deed
     for deed in (
+        *STEERING_DEEDS,
         Deed("budget", "Change the budget", "Set these limits", _budget_follows, _budget,
              fields=_budget_fields, parse=_budget_parse, preview=_budget_preview),
         Deed("fork", "Fork the goal", "Begin the fork", _fork_follows, _fork,
              fields=_fork_fields, parse=_fork_parse, preview=_fork_preview),
         Deed("retry", "Retry what failed", "Try it again", _retry_follows, _retry),
         Deed("cancel", "Cancel the goal", "Cancel for good", _cancel_follows, _cancel,
-             fields=_reason, parse=_reason_parse, danger=True),
+             fields=reason_field, parse=reason_parsed, danger=True),
     )
 }  # fmt: skip

@@ -80,7 +80,6 @@ def header(goal: Goal) -> dict[str, Any]:
         "shown_max": SHOWN_MAX,
         "why": sentence(goal),
         "eta": expected(goal),
-        "buttons": buttons(goal),
         "deeds": [GOAL_DEEDS[name] for name in deeds(goal)],
     }
 
@@ -102,17 +101,11 @@ def expected(goal: Goal) -> str:
     return "learning the pace" if seconds is None else duration(seconds)
 
 
-def buttons(goal: Goal) -> list[str]:
-    """Which of the verbs make sense now; the service has the last word."""
-    if goal.finished_at is not None:
-        return []
-    return ["resume" if goal.paused_at else "pause"]
-
-
 def deeds(goal: Goal) -> list[str]:
-    """Which of those that say first what follows make sense now."""
+    """Which of what can be done makes sense now; the service has the last word."""
     if goal.finished_at is None:
-        return ["budget", "fork", "cancel"]
+        pause = "resume" if goal.paused_at else "pause"
+        return [pause, "direct", "budget", "priority", "concurrency", "model", "fork", "cancel"]
     return ["retry", "budget", "fork"] if goal.state == "failed" else ["fork"]
 
 

@@ -17,6 +17,8 @@ from orchestration.admin.deeds import (
     body_values,
     json_value,
     keys_said,
+    reason_field,
+    reason_parsed,
     typed,
 )
 from orchestration.api import bodies
@@ -76,14 +78,6 @@ def _resume(task: Task, _values: Mapping[str, Any], user: User) -> Done:
     told = pausing.task_resume(task.pk, actor=user.get_username())
     left = f"; still paused: {keys_said(told.left)}" if told.left else ""
     return Done(f"{counted(len(told.tasks), 'task')} resumed{left}")
-
-
-def _reason(_task: Task) -> list[Field]:
-    return [Field("reason", "Reason", help="It is kept in the ledger.")]
-
-
-def _reason_parse(task: Task, posted: Mapping[str, str]) -> dict[str, Any]:
-    return body_values(bodies.Reason, {"reason": posted.get("reason", "")}, str(task))
 
 
 # --- Edit ----------------------------------------------------------------------------------------
@@ -241,7 +235,7 @@ TASK_DEEDS = {
     deed.name: deed
     for deed in (
         Deed("pause", "Pause the task", "Pause", _pause_follows, _pause,
-             fields=_reason, parse=_reason_parse),
+             fields=reason_field, parse=reason_parsed),
         Deed("resume", "Resume the task", "Resume", _resume_follows, _resume),
         Deed("edit", "Edit the task", "Put it in force", _edit_follows, _edit,
              fields=_edit_fields, parse=_edit_parse, preview=_edit_preview),
