@@ -1,12 +1,26 @@
 from __future__ import annotations
 
+from typing import Any
+
 from django.apps import AppConfig
+
+
+def _signed_in(*, request: Any, **_rest: Any) -> None:
+    """Django says so when a person has signed in; there is no other place to hear of it."""
+    from orchestration.services.stepup import password_given
+
+    password_given(request.session)
 
 
 class OrchestrationConfig(AppConfig):
     name = "orchestration"
     label = "agentsys_orchestration"
     verbose_name = "Orchestration"
+
+    def ready(self) -> None:
+        from django.contrib.auth.signals import user_logged_in
+
+        user_logged_in.connect(_signed_in, dispatch_uid="agentsys_password_given")
 
     def model_roles(self) -> set[str]:
         from orchestration.planners.model import ROLE as PLANNER

@@ -20,6 +20,7 @@ from django.template.response import TemplateResponse
 from agentsys.kernel.errors import AgentsysError, BadInput
 from agentsys.kernel.hashing import digest
 from orchestration.admin.base import allowed, said, signed_in
+from orchestration.admin.password import asked, confirmed
 from orchestration.api.access import Act
 from orchestration.api.bodies import Body, Reason
 
@@ -50,7 +51,8 @@ class Done:
 @dataclass(frozen=True, slots=True)
 class Deed:
     """What can be done to a row. `parse` gives the values of the posted fields, or raises BadInput;
-    `preview` says what they would do, and is left out where that does not depend on them."""
+    `preview` says what they would do, and is left out where that does not depend on them. One that may
+    be `risky` has a preview."""
 
     name: str
     title: str
@@ -62,6 +64,9 @@ class Deed:
     parse: Callable[[Any, Mapping[str, str]], dict[str, Any]] = lambda _row, _posted: {}
     preview: Callable[[Any, Mapping[str, Any], User], Sequence[str]] | None = None
     danger: bool = False
+    risky: Callable[[Any, Mapping[str, Any]], bool] = lambda _row, _values: (
+        False
+    )  # asks for a password
 
 
 @dataclass(slots=True)
@@ -69,6 +74,7 @@ class _Page:
     fields: Sequence[Field]
     told: Sequence[str] = field(default_factory=tuple)
     seal: str = ""  # of the values that were told about
+    password: bool = False  # is asked for
 
 
 def deed_page(
@@ -108,10 +114,14 @@ def _posted(
     try:
         values = deed.parse(row, request.POST.dict())
         if deed.preview is not None:
-            told, seal = deed.preview(row, values, user), digest([deed.name, row.pk, values])
-            if request.POST.get("seal") != seal:
-                page.told, page.seal = told, seal
+            page.told = deed.preview(row, values, user)
+            page.seal = digest([deed.name, row.pk, values])
+            risky = deed.risky(row, values)
+            page.password = risky and asked(request)
+            if request.POST.get("seal") != page.seal:
                 return ""
+            if risky:
+                confirmed(request, f"“{deed.title}”")
     except AgentsysError as error:
         for problem in error.problems if isinstance(error, BadInput) else [str(error)]:
             messages.error(request, problem)

@@ -27,6 +27,7 @@ from orchestration.models import ApprovalRequest, Goal, LedgerEntry, Task
 from orchestration.services import forks, goals
 from orchestration.services.limits import KINDS, budget_set, budget_view
 from orchestration.services.reviving import failures_of
+from orchestration.services.stepup import budget_is_risky
 
 UNITS = {
     "tokens": "tokens",
@@ -221,7 +222,8 @@ GOAL_DEEDS = {
     for deed in (
         *STEERING_DEEDS,
         Deed("budget", "Change the budget", "Set these limits", _budget_follows, _budget,
-             fields=_budget_fields, parse=_budget_parse, preview=_budget_preview),
+             fields=_budget_fields, parse=_budget_parse, preview=_budget_preview,
+             risky=budget_is_risky),
         Deed("fork", "Fork the goal", "Begin the fork", _fork_follows, _fork,
              fields=_fork_fields, parse=_fork_parse, preview=_fork_preview),
         Deed("retry", "Retry what failed", "Try it again", _retry_follows, _retry),

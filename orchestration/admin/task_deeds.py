@@ -241,7 +241,7 @@ TASK_DEEDS = {
              fields=_edit_fields, parse=_edit_parse, preview=_edit_preview),
         Deed("override", "Override the output", "Let it count", _override_follows, _override,
              act=Act.OVERRULE, fields=_override_fields, parse=_override_parse,
-             preview=_override_preview, danger=True),
+             preview=_override_preview, danger=True, risky=lambda _task, _values: True),
     )
 }  # fmt: skip
 
