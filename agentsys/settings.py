@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import environ
-from django.templatetags.static import static
 
 from agentsys import conf, logs
 
@@ -59,6 +58,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "orchestration" / "templates" / "site"],  # before those of the admin
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -96,7 +96,6 @@ WHITENOISE_USE_FINDERS = True
 UNFOLD = {
     "SITE_TITLE": "agentsys",
     "SITE_HEADER": "agentsys",
-    "STYLES": [lambda _request: static("console/console.css")],
 }
 
 LANGUAGE_CODE = "en"

@@ -93,9 +93,6 @@ class GoalAdmin(Window):
     ordering = ("-id",)
     actions = ("pause", "resume", "cancel", "priority_high", "priority_normal")
 
-    class Media:
-        css = {"all": ("console/console.css",)}
-
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return type("GoalList", (Counted, super().get_changelist(request, **kwargs)), {})
 

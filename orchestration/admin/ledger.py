@@ -25,9 +25,6 @@ class LedgerAdmin(Window):
     )  # fmt: skip
     readonly_fields = ("payload_shown",)
 
-    class Media:
-        css = {"all": ("console/console.css",)}
-
     @admin.display(description="payload")
     def payload_shown(self, row: LedgerEntry) -> SafeString:
         return format_html('<pre class="as-pre">{}</pre>', document(row.payload))

@@ -47,9 +47,6 @@ class ProposalAdmin(Exported, Window):  # type: ignore[misc]
         ids = {"goal": row.goal_id, "task": row.task_id, "attempt": row.attempt_id}
         return {name: getattr(row, name) for name in self.export_columns if name not in ids} | ids
 
-    class Media:
-        css = {"all": ("console/console.css",)}
-
     @admin.display(description="proposal", ordering="id")
     def named(self, row: Proposal) -> str:
         return str(row)

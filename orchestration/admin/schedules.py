@@ -60,9 +60,6 @@ class ScheduleAdmin(ModelAdmin):
     show_full_result_count = False
     actions = ("run_now", "switch_on", "switch_off")
 
-    class Media:
-        css = {"all": ("console/console.css",)}
-
     # --- Who may ---------------------------------------------------------------------------------
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

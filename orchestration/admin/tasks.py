@@ -50,9 +50,6 @@ class TaskAdmin(Window):
     search_help_text = "words of the key or the phase, or an agent"
     ordering = ("-id",)
 
-    class Media:
-        css = {"all": ("console/console.css",)}
-
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).defer("definition", "goal__contract")
 
@@ -151,9 +148,6 @@ class AttemptAdmin(Window):
     list_select_related = ("task",)
     list_per_page = 50
     ordering = ("-id",)
-
-    class Media:
-        css = {"all": ("console/console.css",)}
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).defer("report", "task__definition")

@@ -13,6 +13,14 @@ register = template.Library()
 DEPTH_SHOWN_MAX = 8
 
 
+@register.inclusion_tag("console/_reader.html", takes_context=True)
+def reader_line(context: Any) -> dict[str, Any]:
+    """The line at the top of every page: what the reader is told, and how they read."""
+    from orchestration.admin.notices import bell
+
+    return {"bell": bell(context["request"].user)}
+
+
 @register.filter
 def chip(state: str) -> SafeString | str:
     return show.chip(state) if state else ""

@@ -130,7 +130,7 @@ def test_a_goal_is_steered_on_a_telephone(browser, live_server):
     page = context.new_page()
     page.goto(live_server.url + reverse("admin:agentsys_orchestration_goal_change", args=[row.pk]))
     page.click("text=Pause the goal…")
-    page.wait_for_selector("text=unfinished task will stand still")
+    page.wait_for_selector("text=will stand still")
     page.click("button:text-is('Pause')")
     page.wait_for_selector("h1 .as-chip:has-text('paused')")
     assert Goal.objects.get().paused_at is not None
