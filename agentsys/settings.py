@@ -43,6 +43,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "orchestration.api.sound.sound_text",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "orchestration.reading.as_read",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -99,6 +100,8 @@ UNFOLD = {
 }
 
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]  # of the console; the API is in English
+FORMAT_MODULE_PATH = ["orchestration.formats"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 LOGIN_URL = "admin:login"

@@ -14,6 +14,7 @@ from orchestration.admin.home import home
 from orchestration.admin.memory import memory_act, memory_page, memory_search
 from orchestration.admin.notices import notices_page
 from orchestration.admin.password import password_page
+from orchestration.admin.reading import reading_page
 from orchestration.admin.streams import goal_stream
 
 handler404 = "orchestration.api.problems.no_such_path"
@@ -28,6 +29,7 @@ urlpatterns = [
     path("admin/workers/", admin.site.admin_view(workers_page), name="console-workers"),
     path("admin/password/", admin.site.admin_view(password_page), name="console-password"),
     path("admin/notices/", admin.site.admin_view(notices_page), name="console-notices"),
+    path("admin/reading/", admin.site.admin_view(reading_page), name="console-reading"),
     path("admin/audit/", admin.site.admin_view(audit_page), name="console-audit"),
     path("admin/memory/search/", admin.site.admin_view(memory_search), name="console-memory"),
     path(

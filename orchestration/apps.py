@@ -5,11 +5,15 @@ from typing import Any
 from django.apps import AppConfig
 
 
-def _signed_in(*, request: Any, **_rest: Any) -> None:
+def _signed_in(*, request: Any, user: Any, **_rest: Any) -> None:
     """Django says so when a person has signed in; there is no other place to hear of it."""
+    from orchestration import reading
+    from orchestration.models import Reader
     from orchestration.services.stepup import password_given
 
     password_given(request.session)
+    if (reader := Reader.objects.filter(pk=user.pk).first()) is not None:
+        reading.kept(request.session, time_zone=reader.time_zone, language=reader.language)
 
 
 class OrchestrationConfig(AppConfig):

@@ -10,8 +10,11 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
@@ -63,6 +66,27 @@ SIGNS: dict[str, tuple[str, str]] = {
     "write": ("✎", "wait"),
     "irreversible": ("!", "bad"),
 }
+
+
+# Django's date formats by the argument of `|at`; a zone follows.
+TIMES = {"": "Y-m-d H:i", "s": "Y-m-d H:i:s", "short": "m-d H:i:s", "clock": "H:i:s"}
+
+
+def moment(at: datetime | None, form: str = "") -> SafeString | str:
+    """A time in the reader's zone, which it names; the tooltip has it as ISO 8601 in UTC."""
+    if at is None:
+        return ""
+    exact = f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return format_html(
+        '<time class="as-num" datetime="{}" title="{}">{}</time>',
+        exact,
+        exact,
+        moment_text(at, form),
+    )
+
+
+def moment_text(at: datetime, form: str = "") -> str:
+    return date_format(timezone.localtime(at), f"{TIMES[form]} T", use_l10n=False)
 
 
 def sign(state: str) -> tuple[str, str]:

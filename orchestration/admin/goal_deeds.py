@@ -28,6 +28,7 @@ from orchestration.services import forks, goals
 from orchestration.services.limits import KINDS, budget_set, budget_view
 from orchestration.services.reviving import failures_of
 from orchestration.services.stepup import budget_is_risky
+from orchestration.show import moment_text
 
 UNITS = {
     "tokens": "tokens",
@@ -125,7 +126,7 @@ def _fork_preview(goal: Goal, values: Mapping[str, Any], _user: User) -> list[st
     entry = LedgerEntry.objects.filter(goal=goal, seq=seq).first()
     done = LedgerEntry.objects.filter(goal=goal, seq__lte=seq, event="task.accepted")
     number = done.values("task_id").distinct().count()
-    when = f", {entry.at:%Y-%m-%d %H:%M:%S} UTC, {entry.event} by {entry.actor}" if entry else ""
+    when = f", {moment_text(entry.at, 's')}, {entry.event} by {entry.actor}" if entry else ""
     return [
         f"It begins after entry {seq}{when}.",
         f"{counted(number, 'task')} had been accepted by then; what a later plan has taken out or a"

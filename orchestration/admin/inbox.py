@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -262,10 +262,9 @@ def age(at: datetime, now: datetime) -> SafeString:
     elif waited >= NEW:
         mark, tone, word = ("◔", "wait", "waits")
     return format_html(
-        '<span class="as-chip as-t-{}" title="{} UTC"><span aria-hidden="true">{}</span> {}, {}'
-        "</span>",
+        '<span class="as-chip as-t-{}" title="{}"><span aria-hidden="true">{}</span> {}, {}</span>',
         tone,
-        f"{at:%Y-%m-%d %H:%M}",
+        f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
         mark,
         word,
         timesince(at, now, depth=1),
