@@ -17,6 +17,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext
 
 HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 # Letters by category, blank by look: Hangul fillers, the Braille blank, variation selectors.
@@ -100,7 +101,7 @@ def chip(state: str) -> SafeString:
         '<span class="as-chip as-t-{}"><span aria-hidden="true">{}</span> {}</span>',
         tone,
         mark,
-        state.replace("_", " "),
+        gettext(state.replace("_", " ")),
     )
 
 
@@ -120,12 +121,15 @@ def bar(done: int, total: int) -> SafeString:
 
 def duration(seconds: float | None) -> str:
     """As a person says it; "" for None."""
-    if seconds is None:
-        return ""
+    return "" if seconds is None else gettext("about %(time)s") % {"time": length(seconds)}
+
+
+def length(seconds: float) -> str:
+    """Rounded: 40 s, 5 min, 2.5 h."""
     if seconds < 90:
-        return f"about {max(round(seconds), 1)} s"
+        return f"{max(round(seconds), 1)} s"
     minutes = round(seconds / 60)
-    return f"about {minutes} min" if minutes < 90 else f"about {minutes / 60:.1f} h"
+    return f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"
 
 
 def visible(text: Any) -> SafeString:

@@ -16,6 +16,7 @@ from django.contrib import messages
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.utils.functional import Promise
 
 from agentsys.kernel.errors import AgentsysError, BadInput
 from agentsys.kernel.hashing import digest
@@ -55,8 +56,8 @@ class Deed:
     be `risky` has a preview."""
 
     name: str
-    title: str
-    button: str
+    title: Promise
+    button: Promise
     follows: Callable[[Any], Sequence[str]]
     do: Callable[[Any, Mapping[str, Any], User], Done]
     act: Act = Act.CONTROL

@@ -9,6 +9,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db.models import Count
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from agentsys.kernel.errors import BadInput
 from agentsys.kernel.wording import counted
@@ -222,13 +223,13 @@ GOAL_DEEDS = {
     deed.name: deed
     for deed in (
         *STEERING_DEEDS,
-        Deed("budget", "Change the budget", "Set these limits", _budget_follows, _budget,
+        Deed("budget", _("Change the budget"), _("Set these limits"), _budget_follows, _budget,
              fields=_budget_fields, parse=_budget_parse, preview=_budget_preview,
              risky=budget_is_risky),
-        Deed("fork", "Fork the goal", "Begin the fork", _fork_follows, _fork,
+        Deed("fork", _("Fork the goal"), _("Begin the fork"), _fork_follows, _fork,
              fields=_fork_fields, parse=_fork_parse, preview=_fork_preview),
-        Deed("retry", "Retry what failed", "Try it again", _retry_follows, _retry),
-        Deed("cancel", "Cancel the goal", "Cancel for good", _cancel_follows, _cancel,
+        Deed("retry", _("Retry what failed"), _("Try it again"), _retry_follows, _retry),
+        Deed("cancel", _("Cancel the goal"), _("Cancel for good"), _cancel_follows, _cancel,
              fields=reason_field, parse=reason_parsed, danger=True),
     )
 }  # fmt: skip

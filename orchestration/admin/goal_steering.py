@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.utils.translation import gettext_lazy as _
 
 from agentsys.kernel.errors import BadInput
 from agentsys.kernel.wording import counted
@@ -237,16 +238,16 @@ def _model(goal: Goal, values: Mapping[str, Any], user: User) -> Done:
 
 
 STEERING_DEEDS = (
-    Deed("pause", "Pause the goal", "Pause", _pause_follows, _pause,
+    Deed("pause", _("Pause the goal"), _("Pause"), _pause_follows, _pause,
          fields=reason_field, parse=reason_parsed),
-    Deed("resume", "Resume the goal", "Resume", _resume_follows, _resume),
-    Deed("direct", "Tell the goal something", "Tell the goal", _direct_follows, _direct,
+    Deed("resume", _("Resume the goal"), _("Resume"), _resume_follows, _resume),
+    Deed("direct", _("Tell the goal something"), _("Tell the goal"), _direct_follows, _direct,
          fields=_direct_fields, parse=_direct_parse),
-    Deed("priority", "Change the priority", "Set the priority", _priority_follows, _priority,
+    Deed("priority", _("Change the priority"), _("Set the priority"), _priority_follows, _priority,
          fields=_priority_fields, parse=_priority_parse, preview=_priority_preview),
-    Deed("concurrency", "Change how much runs at once", "Set the limit", _concurrency_follows,
+    Deed("concurrency", _("Change how much runs at once"), _("Set the limit"), _concurrency_follows,
          _concurrency, fields=_concurrency_fields, parse=_concurrency_parse,
          preview=_concurrency_preview),
-    Deed("model", "Change the model", "Ask this model", _model_follows, _model,
+    Deed("model", _("Change the model"), _("Ask this model"), _model_follows, _model,
          fields=_model_fields, parse=_model_parse, preview=_model_preview),
 )  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.db.models import Count
+from django.utils.translation import gettext
 
 from memory import services as memory
 from orchestration.admin.goal_cost import cost_tab
@@ -30,7 +31,7 @@ from orchestration.models import (
 from orchestration.services.claims import claims_view, rate_sentence
 from orchestration.services.progress import progress_of
 from orchestration.services.why import why
-from orchestration.show import duration, sign
+from orchestration.show import SIGNS, duration, sign
 
 ROWS_MAX = 500
 SHOWN_MAX = 20  # open questions, and directives
@@ -53,6 +54,7 @@ def page(goal: Goal, asked: Mapping[str, str]) -> dict[str, Any]:
         "tab_template": f"console/tab_{tab}.html",
         "query": link(asked),
         "refreshes": tab in REFRESHED,
+        "words": {state: gettext(state.replace("_", " ")) for state in SIGNS},  # for the script
         "as_usual": not any(asked.get(name) for name in ("q", "state", "group", "fold")),
     }
     return {**header(goal), **own, **CONTENTS[tab](goal, asked)}
@@ -98,7 +100,7 @@ def expected(goal: Goal) -> str:
     if goal.finished_at is not None:
         return ""
     seconds = progress_of(goal.pk).eta_seconds
-    return "learning the pace" if seconds is None else duration(seconds)
+    return gettext("learning the pace") if seconds is None else duration(seconds)
 
 
 def deeds(goal: Goal) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from agentsys.kernel.errors import BadInput, NotFound
 from agentsys.kernel.wording import counted
@@ -234,12 +235,12 @@ def _overridden(
 TASK_DEEDS = {
     deed.name: deed
     for deed in (
-        Deed("pause", "Pause the task", "Pause", _pause_follows, _pause,
+        Deed("pause", _("Pause the task"), _("Pause"), _pause_follows, _pause,
              fields=reason_field, parse=reason_parsed),
-        Deed("resume", "Resume the task", "Resume", _resume_follows, _resume),
-        Deed("edit", "Edit the task", "Put it in force", _edit_follows, _edit,
+        Deed("resume", _("Resume the task"), _("Resume"), _resume_follows, _resume),
+        Deed("edit", _("Edit the task"), _("Put it in force"), _edit_follows, _edit,
              fields=_edit_fields, parse=_edit_parse, preview=_edit_preview),
-        Deed("override", "Override the output", "Let it count", _override_follows, _override,
+        Deed("override", _("Override the output"), _("Let it count"), _override_follows, _override,
              act=Act.OVERRULE, fields=_override_fields, parse=_override_parse,
              preview=_override_preview, danger=True, risky=lambda _task, _values: True),
     )
