@@ -27,11 +27,11 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
+from agentsys.exports import FORMS, streamed
 from orchestration.admin import bulk, inbox
 from orchestration.admin.base import Window, allowed, attempted, said, signed_in
 from orchestration.admin.consequences import consequences
 from orchestration.admin.evidence import evidence, stale
-from orchestration.admin.exports import FORMS, streamed
 from orchestration.admin.password import asked, confirmed
 from orchestration.api.access import Act, may
 from orchestration.api.bodies import DecisionBody

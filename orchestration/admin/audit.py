@@ -19,7 +19,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from orchestration.admin.exports import FORMS, ROWS_MAX, Export, streamed
+from agentsys.exports import FORMS, ROWS_MAX, Export, streamed
 from orchestration.api.access import role_in
 from orchestration.domain.events import EVENTS
 from orchestration.models import Project

@@ -52,6 +52,8 @@ def page(goal: Goal, asked: Mapping[str, str]) -> dict[str, Any]:
         "tab": tab,
         "tabs": [(name, TITLES.get(name, name.capitalize())) for name in CONTENTS],
         "tab_template": f"console/tab_{tab}.html",
+        "saved": SAVED.get(tab, ""),
+        "forms": {"csv": "CSV", "jsonl": gettext("JSON lines")},
         "query": link(asked),
         "refreshes": tab in REFRESHED,
         "words": {state: gettext(state.replace("_", " ")) for state in SIGNS},  # for the script
@@ -157,6 +159,14 @@ CONTENTS: dict[str, Tab] = {
     "artifacts": artifacts_tab,
     "decisions": decisions_tab,
 }
+# Tabs whose rows have a list, which saves them as a file.
+SAVED = {
+    name: f"admin:agentsys_orchestration_{model}_changelist"
+    for name, model in (
+        ("tasks", "task"), ("grid", "attempt"), ("log", "ledgerentry"), ("ledger", "ledgerentry"),
+        ("proposals", "proposal"), ("artifacts", "artifact"),
+    )
+}  # fmt: skip
 TITLES = {"plan": "Contract and plan"}
 # What is read anew while the page stands open; the tasks are patched, and read anew where they changed.
 REFRESHED = ("timeline", "grid", "cost")

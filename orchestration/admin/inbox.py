@@ -34,7 +34,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from orchestration.admin.exports import Export
+from agentsys.exports import Export
 from orchestration.api.access import role_in, visible_projects
 from orchestration.models import ApprovalRequest, Decision, Project
 from orchestration.models.control import REQUEST_KINDS

@@ -13,6 +13,7 @@ from orchestration.show import document
 
 @admin.register(LedgerEntry)
 class LedgerAdmin(Window):
+    export_also = ("payload",)
     list_display = ("goal", "seq", "event", "actor", "at", "task_id", "attempt_id")
     list_display_links = ("seq", "event")
     list_select_related = ("goal",)

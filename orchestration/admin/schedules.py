@@ -49,6 +49,7 @@ class ScheduleForm(ScheduleBase):
 @admin.register(Schedule)
 class ScheduleAdmin(ModelAdmin):
     form = ScheduleForm
+    export_also = ("params",)
     list_display = ("name", "when", "what", "due_at", "enabled", "last", "said", "project")
     list_filter = ("enabled", "project")
     list_select_related = ("project", "last_goal")
