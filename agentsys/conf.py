@@ -59,6 +59,7 @@ class Config:
     fetch_hosts: str = ""  # that agents may fetch pages from, e.g. docs.example.org,*.example.net
     flower_url: str = ""  # where Flower is, for the console's link; `stack` fills it in
     playbooks: Path = ROOT / "orchestration" / "playbooks"
+    step_up_minutes: float = 15.0  # how long a password that was given counts, for what is risky
     api_per_minute: int = 1200  # requests of one token, or of one person's session
     log_format: str = "console"  # console | json
     log_level: str = "WARNING"

@@ -1,4 +1,5 @@
-"""The admin's base classes: unfold's where it is installed, Django's own otherwise.
+"""The admin's base classes: unfold's where it is installed, Django's own otherwise; every list is
+also a file.
 
 Nothing else in the project names unfold, so every console page works with either.
 """
@@ -11,18 +12,26 @@ from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 
+from agentsys.exports import Exported
+
 if TYPE_CHECKING:
-    ModelAdmin = admin.ModelAdmin[Any]
+    Themed = admin.ModelAdmin[Any]
     TabularInline = admin.TabularInline[Any, Any]
 else:
     from django.apps import apps
 
     if apps.is_installed("unfold"):
-        from unfold.admin import ModelAdmin, TabularInline
+        from unfold.admin import ModelAdmin as Themed
+        from unfold.admin import TabularInline
     else:
-        from django.contrib.admin import ModelAdmin, TabularInline
+        from django.contrib.admin import ModelAdmin as Themed
+        from django.contrib.admin import TabularInline
 
 __all__ = ["ModelAdmin", "ReadOnlyAdmin", "SuperuserOnlyAdmin", "TabularInline"]
+
+
+class ModelAdmin(Exported, Themed):  # type: ignore[misc]  # a file is streamed
+    """What every list of ours is made from."""
 
 
 class ReadOnlyAdmin(ModelAdmin):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import environ
-from django.templatetags.static import static
 
 from agentsys import conf, logs
 
@@ -44,6 +43,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "orchestration.api.sound.sound_text",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "orchestration.reading.as_read",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -59,6 +59,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "orchestration" / "templates" / "site"],  # before those of the admin
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -96,10 +97,11 @@ WHITENOISE_USE_FINDERS = True
 UNFOLD = {
     "SITE_TITLE": "agentsys",
     "SITE_HEADER": "agentsys",
-    "STYLES": [lambda _request: static("console/console.css")],
 }
 
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]  # of the console; the API is in English
+FORMAT_MODULE_PATH = ["orchestration.formats"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 LOGIN_URL = "admin:login"

@@ -12,6 +12,9 @@ from orchestration.admin.audit import audit_page
 from orchestration.admin.fleet import workers_page
 from orchestration.admin.home import home
 from orchestration.admin.memory import memory_act, memory_page, memory_search
+from orchestration.admin.notices import notices_page
+from orchestration.admin.password import password_page
+from orchestration.admin.reading import reading_page
 from orchestration.admin.streams import goal_stream
 
 handler404 = "orchestration.api.problems.no_such_path"
@@ -24,6 +27,9 @@ urlpatterns = [
     path("metrics", metrics, name="metrics"),
     path("admin/", admin.site.admin_view(home)),
     path("admin/workers/", admin.site.admin_view(workers_page), name="console-workers"),
+    path("admin/password/", admin.site.admin_view(password_page), name="console-password"),
+    path("admin/notices/", admin.site.admin_view(notices_page), name="console-notices"),
+    path("admin/reading/", admin.site.admin_view(reading_page), name="console-reading"),
     path("admin/audit/", admin.site.admin_view(audit_page), name="console-audit"),
     path("admin/memory/search/", admin.site.admin_view(memory_search), name="console-memory"),
     path(

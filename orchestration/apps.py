@@ -1,12 +1,30 @@
 from __future__ import annotations
 
+from typing import Any
+
 from django.apps import AppConfig
+
+
+def _signed_in(*, request: Any, user: Any, **_rest: Any) -> None:
+    """Django says so when a person has signed in; there is no other place to hear of it."""
+    from orchestration import reading
+    from orchestration.models import Reader
+    from orchestration.services.stepup import password_given
+
+    password_given(request.session)
+    if (reader := Reader.objects.filter(pk=user.pk).first()) is not None:
+        reading.kept(request.session, time_zone=reader.time_zone, language=reader.language)
 
 
 class OrchestrationConfig(AppConfig):
     name = "orchestration"
     label = "agentsys_orchestration"
     verbose_name = "Orchestration"
+
+    def ready(self) -> None:
+        from django.contrib.auth.signals import user_logged_in
+
+        user_logged_in.connect(_signed_in, dispatch_uid="agentsys_password_given")
 
     def model_roles(self) -> set[str]:
         from orchestration.planners.model import ROLE as PLANNER

@@ -10,10 +10,14 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext
 
 HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 # Letters by category, blank by look: Hangul fillers, the Braille blank, variation selectors.
@@ -65,6 +69,27 @@ SIGNS: dict[str, tuple[str, str]] = {
 }
 
 
+# Django's date formats by the argument of `|at`; a zone follows.
+TIMES = {"": "Y-m-d H:i", "s": "Y-m-d H:i:s", "short": "m-d H:i:s", "clock": "H:i:s"}
+
+
+def moment(at: datetime | None, form: str = "") -> SafeString | str:
+    """A time in the reader's zone, which it names; the tooltip has it as ISO 8601 in UTC."""
+    if at is None:
+        return ""
+    exact = f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return format_html(
+        '<time class="as-num" datetime="{}" title="{}">{}</time>',
+        exact,
+        exact,
+        moment_text(at, form),
+    )
+
+
+def moment_text(at: datetime, form: str = "") -> str:
+    return date_format(timezone.localtime(at), f"{TIMES[form]} T", use_l10n=False)
+
+
 def sign(state: str) -> tuple[str, str]:
     return SIGNS.get(state, ("·", "idle"))
 
@@ -76,7 +101,7 @@ def chip(state: str) -> SafeString:
         '<span class="as-chip as-t-{}"><span aria-hidden="true">{}</span> {}</span>',
         tone,
         mark,
-        state.replace("_", " "),
+        gettext(state.replace("_", " ")),
     )
 
 
@@ -96,12 +121,15 @@ def bar(done: int, total: int) -> SafeString:
 
 def duration(seconds: float | None) -> str:
     """As a person says it; "" for None."""
-    if seconds is None:
-        return ""
+    return "" if seconds is None else gettext("about %(time)s") % {"time": length(seconds)}
+
+
+def length(seconds: float) -> str:
+    """Rounded: 40 s, 5 min, 2.5 h."""
     if seconds < 90:
-        return f"about {max(round(seconds), 1)} s"
+        return f"{max(round(seconds), 1)} s"
     minutes = round(seconds / 60)
-    return f"about {minutes} min" if minutes < 90 else f"about {minutes / 60:.1f} h"
+    return f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"
 
 
 def visible(text: Any) -> SafeString:

@@ -147,6 +147,7 @@ class PolicyAdmin(SuperuserOnlyAdmin):
     """The latest is in force. What is there is never edited: a change is a new version."""
 
     form = PolicyForm
+    export_also = ("document",)
     list_display = ("version", "made_by", "made_at", "reason")
     ordering = ("-version",)
 

@@ -27,15 +27,17 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
+from agentsys.exports import FORMS, streamed
 from orchestration.admin import bulk, inbox
 from orchestration.admin.base import Window, allowed, attempted, said, signed_in
 from orchestration.admin.consequences import consequences
 from orchestration.admin.evidence import evidence, stale
-from orchestration.admin.exports import FORMS, streamed
+from orchestration.admin.password import asked, confirmed
 from orchestration.api.access import Act, may
 from orchestration.api.bodies import DecisionBody
 from orchestration.models import ApprovalRequest
 from orchestration.services.approvals import approval_decide, decider_refusal
+from orchestration.services.stepup import decision_is_risky
 
 
 @admin.register(ApprovalRequest)
@@ -91,6 +93,8 @@ class ApprovalAdmin(Window):
             "stale": stale(row.proposal) if row.state == "open" else "",
             "given": {"decision": request.GET.get("do", "")},
             "choices": consequences(row),
+            "password": asked(request)
+            and any(decision_is_risky(row, decision) for decision in row.allowed),
             "refusal": self._refusal(request, row),
             "decided_already": any(d.user_id == request.user.pk for d in decisions),
             **inbox.neighbours(self.get_queryset(request), row, request.user),
@@ -117,7 +121,7 @@ class ApprovalAdmin(Window):
         values = dict(body.validated_data)
         done = attempted(
             request,
-            lambda: approval_decide(row.pk, user=signed_in(request), **values),
+            lambda: self._decide(request, row, values),
             f"{row}: {values['decision']} is recorded",
         )
         if not done:
@@ -127,6 +131,11 @@ class ApprovalAdmin(Window):
         return HttpResponseRedirect(
             reverse("admin:agentsys_orchestration_approvalrequest_changelist")
         )
+
+    def _decide(self, request: HttpRequest, row: ApprovalRequest, values: dict[str, Any]) -> None:
+        if decision_is_risky(row, values["decision"]):
+            confirmed(request, f"to {values['decision']} {row}")
+        approval_decide(row.pk, user=signed_in(request), **values)
 
     def _next(self, request: HttpRequest, row: ApprovalRequest) -> None:
         """Where to go on, for who goes through all that waits."""
@@ -144,15 +153,17 @@ class ApprovalAdmin(Window):
         if not self.has_view_permission(request):
             raise PermissionDenied("this needs a role in a project")
         ids, rows = bulk.picked(request), self.get_queryset(request)
-        asked = "decision" in request.POST or "decide" in request.POST
-        problems = bulk.problems(request, ids) if asked else []
+        sent = "decision" in request.POST or "decide" in request.POST
+        problems = bulk.problems(request, ids) if sent else []
+        if sent and not problems:
+            problems = bulk.password_problems(request, rows, ids)
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "given": request.POST,
             "decisions": bulk.DECISIONS,
         }
-        if asked and not problems:
+        if sent and not problems:
             results = bulk.decided(request, rows, ids)
             self._logged(request, results)
             counts = Counter(result.outcome for result in results)
@@ -162,6 +173,7 @@ class ApprovalAdmin(Window):
             "title": "Decide together",
             "problems": problems,
             "rows": bulk.preview(rows, ids),
+            "password": asked(request) and bulk.is_risky(rows, ids),
             "left_out": len(ids) - bulk.PICKED_MAX,
         }
         return TemplateResponse(request, "console/inbox_several.html", context)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,7 +19,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from orchestration.admin.exports import FORMS, ROWS_MAX, Export, streamed
+from agentsys.exports import FORMS, ROWS_MAX, Export, streamed
 from orchestration.api.access import role_in
 from orchestration.domain.events import EVENTS
 from orchestration.models import Project
@@ -130,18 +130,19 @@ def _is_id(text: str) -> bool:
 
 
 def _moment(text: str, name: str, problems: list[str], *, last: bool = False) -> datetime | None:
-    """A day or a moment in UTC; `last`: a day is meant to its end."""
+    """A day or a moment where the reader is; `last`: a day is meant to its end."""
     if not text:
         return None
+    here = timezone.get_current_timezone()
     try:
         if (moment := parse_datetime(text)) is not None and len(text) > 10:
-            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            return moment if moment.tzinfo else moment.replace(tzinfo=here)
         if (day := parse_date(text)) is not None:
-            start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+            start = datetime(day.year, day.month, day.day, tzinfo=here)
             return start + timedelta(days=1) if last else start
     except (ValueError, OverflowError):
         pass
-    problems.append(f"`{name}={text[:40]}`: expected 2026-01-31 or 2026-01-31T12:00, in UTC")
+    problems.append(f"`{name}={text[:40]}`: expected 2026-01-31 or 2026-01-31T12:00, in {here}")
     return None
 
 

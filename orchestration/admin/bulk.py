@@ -7,7 +7,7 @@ refusal does not keep the others. What cannot be undone is approved one by one, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +18,12 @@ from agentsys.kernel.errors import AgentsysError
 from orchestration.admin.base import signed_in
 from orchestration.admin.consequences import consequences
 from orchestration.admin.inbox import ASKS
+from orchestration.admin.password import confirmed
 from orchestration.api.access import Act, may
 from orchestration.models import ApprovalRequest
 from orchestration.services.approvals import approval_decide
 from orchestration.services.configuring import KIND
+from orchestration.services.stepup import decision_is_risky
 from orchestration.show import argv, brief, chip, document
 
 PICKED_MAX = 100
@@ -103,6 +105,31 @@ def problems(request: HttpRequest, ids: Sequence[int]) -> list[str]:
     if len(reason) > REASON_MAX:
         found.append(f"The reason has {len(reason)} characters; at most {REASON_MAX} are kept.")
     return found
+
+
+def is_risky(
+    rows: QuerySet[ApprovalRequest], ids: Sequence[int], decisions: Iterable[str] = tuple(DECISIONS)
+) -> bool:
+    """Whether one of `decisions` on any of them asks for a password first."""
+    found = rows.select_related("proposal").in_bulk(ids[:PICKED_MAX]).values()
+    return any(
+        decision_is_risky(row, each) and not (each == "approve" and is_alone(row))
+        for row in found
+        for each in decisions
+    )
+
+
+def password_problems(
+    request: HttpRequest, rows: QuerySet[ApprovalRequest], ids: Sequence[int]
+) -> list[str]:
+    """Why nothing is decided for want of a password; it is taken from the form."""
+    decision = request.POST.get("decision", "")
+    try:
+        if is_risky(rows, ids, [decision]):
+            confirmed(request, f"to {decision} these")
+    except AgentsysError as error:
+        return [f"{str(error)[0].upper()}{str(error)[1:]}."]
+    return []
 
 
 def decided(

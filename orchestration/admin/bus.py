@@ -47,6 +47,8 @@ class SubscriptionForm(SubscriptionBase):
 @admin.register(Subscription)
 class SubscriptionAdmin(Owned):
     form = SubscriptionForm
+    export_left_out = ("secret",)
+    export_also = ("events",)
     list_display = ("name", "project", "target", "enabled", "created_at")
     list_filter = (("project", OwnProjects), "enabled")
     list_select_related = ("project",)

@@ -9,26 +9,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.utils.functional import Promise
 
 from agentsys.kernel.errors import AgentsysError, BadInput
 from agentsys.kernel.hashing import digest
 from orchestration.admin.base import allowed, said, signed_in
+from orchestration.admin.password import asked, confirmed
 from orchestration.api.access import Act
-from orchestration.api.bodies import Body
+from orchestration.api.bodies import Body, Reason
 
 KEYS_SHOWN_MAX = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """`kind`: text, number, decimal, area or check."""
+    """`kind`: text, number (from 0), integer, decimal, area or check. `options` are offered as one
+    types; any other text may be typed."""
 
     name: str
     label: str
@@ -37,6 +40,7 @@ class Field:
     help: str = ""
     required: bool = False
     rows: int = 4
+    options: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +52,12 @@ class Done:
 @dataclass(frozen=True, slots=True)
 class Deed:
     """What can be done to a row. `parse` gives the values of the posted fields, or raises BadInput;
-    `preview` says what they would do, and is left out where that does not depend on them."""
+    `preview` says what they would do, and is left out where that does not depend on them. One that may
+    be `risky` has a preview."""
 
     name: str
-    title: str
-    button: str
+    title: Promise
+    button: Promise
     follows: Callable[[Any], Sequence[str]]
     do: Callable[[Any, Mapping[str, Any], User], Done]
     act: Act = Act.CONTROL
@@ -60,6 +65,9 @@ class Deed:
     parse: Callable[[Any, Mapping[str, str]], dict[str, Any]] = lambda _row, _posted: {}
     preview: Callable[[Any, Mapping[str, Any], User], Sequence[str]] | None = None
     danger: bool = False
+    risky: Callable[[Any, Mapping[str, Any]], bool] = lambda _row, _values: (
+        False
+    )  # asks for a password
 
 
 @dataclass(slots=True)
@@ -67,6 +75,7 @@ class _Page:
     fields: Sequence[Field]
     told: Sequence[str] = field(default_factory=tuple)
     seal: str = ""  # of the values that were told about
+    password: bool = False  # is asked for
 
 
 def deed_page(
@@ -106,10 +115,14 @@ def _posted(
     try:
         values = deed.parse(row, request.POST.dict())
         if deed.preview is not None:
-            told, seal = deed.preview(row, values, user), digest([deed.name, row.pk, values])
-            if request.POST.get("seal") != seal:
-                page.told, page.seal = told, seal
+            page.told = deed.preview(row, values, user)
+            page.seal = digest([deed.name, row.pk, values])
+            risky = deed.risky(row, values)
+            page.password = risky and asked(request)
+            if request.POST.get("seal") != page.seal:
                 return ""
+            if risky:
+                confirmed(request, f"“{deed.title}”")
     except AgentsysError as error:
         for problem in error.problems if isinstance(error, BadInput) else [str(error)]:
             messages.error(request, problem)
@@ -125,7 +138,7 @@ def _posted(
 
 
 def _filled(each: Field, value: str) -> Field:
-    return Field(each.name, each.label, value, each.kind, each.help, each.required, each.rows)
+    return replace(each, value=value)
 
 
 # --- What deeds have in common -------------------------------------------------------------------
@@ -137,6 +150,14 @@ def body_values(kind: type[Body], data: Mapping[str, Any], what: str) -> dict[st
     if not body.is_valid():
         raise BadInput(what=what, problems=[said(body.errors)])
     return dict(body.validated_data)
+
+
+def reason_field(_row: Any) -> list[Field]:
+    return [Field("reason", "Reason", help="It is kept in the ledger.")]
+
+
+def reason_parsed(row: Any, posted: Mapping[str, str]) -> dict[str, Any]:
+    return body_values(Reason, {"reason": posted.get("reason", "")}, str(row))
 
 
 def json_value(text: str, what: str) -> Any:

@@ -9,7 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+from django.utils import timezone
+
+from orchestration.show import moment_text
 
 WIDTH, LEFT, RIGHT, TOP = 1080, 190, 24, 26
 LANE, PAD, BAR = 12, 7, 9
@@ -227,7 +231,8 @@ def title(line: Line, one: Try, part: Part) -> str:
 
 
 def clock(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}"
+    """In the reader's zone, which it names."""
+    return moment_text(datetime.fromtimestamp(at, UTC), "s")
 
 
 def seconds(number: float) -> str:
@@ -250,14 +255,20 @@ def ticks(first: float, last: float) -> list[Tick]:
 
 
 def tick_times(first: float, last: float) -> tuple[float, list[float]]:
-    """At most TICKS_MAX + 1 round times, UTC, and how far apart they are."""
+    """At most TICKS_MAX + 1 times that are round where the reader is, and how far apart they are."""
     span = last - first
     whole = STEPS[-1] * (1 + span // (TICKS_MAX * STEPS[-1]))
     step = next((s for s in STEPS if span / s <= TICKS_MAX), whole)
-    begin = -(-first // step)
-    return step, [n * step for n in range(int(begin), int(last // step) + 1)]
+    ahead = _local(first).utcoffset() or timedelta()
+    east = ahead.total_seconds()
+    begin, end = -(-(first + east) // step), (last + east) // step
+    return step, [n * step - east for n in range(int(begin), int(end) + 1)]
 
 
 def tick_text(at: float, step: float, span: float) -> str:
     form = "%d %b" if step >= DAY else "%d %b %H:%M" if span > DAY else "%H:%M"
-    return f"{datetime.fromtimestamp(at, UTC):{form if step >= MINUTE else '%H:%M:%S'}}"
+    return f"{_local(at):{form if step >= MINUTE else '%H:%M:%S'}}"
+
+
+def _local(at: float) -> datetime:
+    return timezone.localtime(datetime.fromtimestamp(at, UTC))

@@ -1,4 +1,4 @@
-"""What is done to a goal with its consequence first: cancel, retry, fork, raise its budget."""
+"""What is done to a goal with its consequence first: budget, fork, retry, cancel, and steering it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,27 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db.models import Count
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from agentsys.kernel.errors import BadInput
 from agentsys.kernel.wording import counted
-from orchestration.admin.deeds import Deed, Done, Field, body_values, keys_said
+from orchestration.admin.deeds import (
+    Deed,
+    Done,
+    Field,
+    body_values,
+    keys_said,
+    reason_field,
+    reason_parsed,
+)
+from orchestration.admin.goal_steering import STEERING_DEEDS
 from orchestration.api import bodies
 from orchestration.models import ApprovalRequest, Goal, LedgerEntry, Task
 from orchestration.services import forks, goals
 from orchestration.services.limits import KINDS, budget_set, budget_view
 from orchestration.services.reviving import failures_of
+from orchestration.services.stepup import budget_is_risky
+from orchestration.show import moment_text
 
 UNITS = {
     "tokens": "tokens",
@@ -115,7 +127,7 @@ def _fork_preview(goal: Goal, values: Mapping[str, Any], _user: User) -> list[st
     entry = LedgerEntry.objects.filter(goal=goal, seq=seq).first()
     done = LedgerEntry.objects.filter(goal=goal, seq__lte=seq, event="task.accepted")
     number = done.values("task_id").distinct().count()
-    when = f", {entry.at:%Y-%m-%d %H:%M:%S} UTC, {entry.event} by {entry.actor}" if entry else ""
+    when = f", {moment_text(entry.at, 's')}, {entry.event} by {entry.actor}" if entry else ""
     return [
         f"It begins after entry {seq}{when}.",
         f"{counted(number, 'task')} had been accepted by then; what a later plan has taken out or a"
@@ -207,23 +219,17 @@ def _budget(goal: Goal, values: Mapping[str, Any], user: User) -> Done:
     return Done(f"The limits of {goal} are {told}")
 
 
-def _reason(_row: Any) -> list[Field]:
-    return [Field("reason", "Reason", help="It is kept in the ledger.")]
-
-
-def _reason_parse(goal: Any, posted: Mapping[str, str]) -> dict[str, Any]:
-    return body_values(bodies.Reason, {"reason": posted.get("reason", "")}, str(goal))
-
-
 GOAL_DEEDS = {
     deed.name: deed
     for deed in (
-        Deed("budget", "Change the budget", "Set these limits", _budget_follows, _budget,
-             fields=_budget_fields, parse=_budget_parse, preview=_budget_preview),
-        Deed("fork", "Fork the goal", "Begin the fork", _fork_follows, _fork,
+        *STEERING_DEEDS,
+        Deed("budget", _("Change the budget"), _("Set these limits"), _budget_follows, _budget,
+             fields=_budget_fields, parse=_budget_parse, preview=_budget_preview,
+             risky=budget_is_risky),
+        Deed("fork", _("Fork the goal"), _("Begin the fork"), _fork_follows, _fork,
              fields=_fork_fields, parse=_fork_parse, preview=_fork_preview),
-        Deed("retry", "Retry what failed", "Try it again", _retry_follows, _retry),
-        Deed("cancel", "Cancel the goal", "Cancel for good", _cancel_follows, _cancel,
-             fields=_reason, parse=_reason_parse, danger=True),
+        Deed("retry", _("Retry what failed"), _("Try it again"), _retry_follows, _retry),
+        Deed("cancel", _("Cancel the goal"), _("Cancel for good"), _cancel_follows, _cancel,
+             fields=reason_field, parse=reason_parsed, danger=True),
     )
 }  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.db.models import Count
+from django.utils.translation import gettext
 
 from memory import services as memory
 from orchestration.admin.goal_cost import cost_tab
@@ -30,7 +31,7 @@ from orchestration.models import (
 from orchestration.services.claims import claims_view, rate_sentence
 from orchestration.services.progress import progress_of
 from orchestration.services.why import why
-from orchestration.show import duration, sign
+from orchestration.show import SIGNS, duration, sign
 
 ROWS_MAX = 500
 SHOWN_MAX = 20  # open questions, and directives
@@ -51,8 +52,11 @@ def page(goal: Goal, asked: Mapping[str, str]) -> dict[str, Any]:
         "tab": tab,
         "tabs": [(name, TITLES.get(name, name.capitalize())) for name in CONTENTS],
         "tab_template": f"console/tab_{tab}.html",
+        "saved": SAVED.get(tab, ""),
+        "forms": {"csv": "CSV", "jsonl": gettext("JSON lines")},
         "query": link(asked),
         "refreshes": tab in REFRESHED,
+        "words": {state: gettext(state.replace("_", " ")) for state in SIGNS},  # for the script
         "as_usual": not any(asked.get(name) for name in ("q", "state", "group", "fold")),
     }
     return {**header(goal), **own, **CONTENTS[tab](goal, asked)}
@@ -80,7 +84,6 @@ def header(goal: Goal) -> dict[str, Any]:
         "shown_max": SHOWN_MAX,
         "why": sentence(goal),
         "eta": expected(goal),
-        "buttons": buttons(goal),
         "deeds": [GOAL_DEEDS[name] for name in deeds(goal)],
     }
 
@@ -99,20 +102,14 @@ def expected(goal: Goal) -> str:
     if goal.finished_at is not None:
         return ""
     seconds = progress_of(goal.pk).eta_seconds
-    return "learning the pace" if seconds is None else duration(seconds)
-
-
-def buttons(goal: Goal) -> list[str]:
-    """Which of the verbs make sense now; the service has the last word."""
-    if goal.finished_at is not None:
-        return []
-    return ["resume" if goal.paused_at else "pause"]
+    return gettext("learning the pace") if seconds is None else duration(seconds)
 
 
 def deeds(goal: Goal) -> list[str]:
-    """Which of those that say first what follows make sense now."""
+    """Which of what can be done makes sense now; the service has the last word."""
     if goal.finished_at is None:
-        return ["budget", "fork", "cancel"]
+        pause = "resume" if goal.paused_at else "pause"
+        return [pause, "direct", "budget", "priority", "concurrency", "model", "fork", "cancel"]
     return ["retry", "budget", "fork"] if goal.state == "failed" else ["fork"]
 
 
@@ -162,6 +159,14 @@ CONTENTS: dict[str, Tab] = {
     "artifacts": artifacts_tab,
     "decisions": decisions_tab,
 }
+# Tabs whose rows have a list, which saves them as a file.
+SAVED = {
+    name: f"admin:agentsys_orchestration_{model}_changelist"
+    for name, model in (
+        ("tasks", "task"), ("grid", "attempt"), ("log", "ledgerentry"), ("ledger", "ledgerentry"),
+        ("proposals", "proposal"), ("artifacts", "artifact"),
+    )
+}  # fmt: skip
 TITLES = {"plan": "Contract and plan"}
 # What is read anew while the page stands open; the tasks are patched, and read anew where they changed.
 REFRESHED = ("timeline", "grid", "cost")

@@ -6,18 +6,18 @@ A change is a POST with a token against forgery that goes through the same verbs
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import Count, Q, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.views.decorators.http import require_POST
 
-from orchestration.admin.base import Window, allowed, attempted, said
+from orchestration.admin.base import Window, attempted
 from orchestration.admin.deeds import deed_page
 from orchestration.admin.filters import OwnProjects, by
 from orchestration.admin.goal_deeds import GOAL_DEEDS
@@ -34,10 +34,7 @@ DONE = {
     "pause": "is paused",
     "resume": "goes on",
     "cancel": "is cancelled",
-    "retry": "tries again what failed",
     "priority": "has a new priority",
-    "direct": "was told; every later brief carries it",
-    "fork": "was forked",
 }
 
 
@@ -95,9 +92,6 @@ class GoalAdmin(Window):
     search_help_text = "words of the objective, or who submitted it"
     ordering = ("-id",)
     actions = ("pause", "resume", "cancel", "priority_high", "priority_normal")
-
-    class Media:
-        css = {"all": ("console/console.css",)}
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return type("GoalList", (Counted, super().get_changelist(request, **kwargs)), {})
@@ -167,16 +161,10 @@ class GoalAdmin(Window):
             else:
                 messages.error(request, f"{goal}: you may not steer this project's goals")
 
-    def _steer(self, request: HttpRequest, goal: Goal, verb: str, values: dict[str, Any]) -> Goal:
-        """The goal to show afterwards: the fork where one was made."""
-        outcome: list[Any] = []
-        if attempted(
-            request,
-            lambda: outcome.append(STEERING[verb].do(goal.pk, values, request.user.get_username())),
-            f"{goal} {DONE[verb]}",
-        ):
+    def _steer(self, request: HttpRequest, goal: Goal, verb: str, values: dict[str, Any]) -> None:
+        do = partial(STEERING[verb].do, goal.pk, values, request.user.get_username())
+        if attempted(request, do, f"{goal} {DONE[verb]}"):
             self.log_change(request, goal, f"{DONE[verb]} {values or ''}")
-        return outcome[0] if outcome and verb == "fork" else goal
 
     # --- Pages -----------------------------------------------------------------------------------
 
@@ -185,11 +173,6 @@ class GoalAdmin(Window):
         return [
             path("<int:goal_id>/live/", wrap(self.live_view), name="agentsys_goal_live"),
             path("<int:goal_id>/tail/", wrap(self.tail_view), name="agentsys_goal_tail"),
-            path(
-                "<int:goal_id>/do/<slug:verb>/",
-                wrap(require_POST(self.steer_view)),
-                name="agentsys_goal_do",
-            ),
             path(
                 "<int:goal_id>/deed/<slug:name>/", wrap(self.deed_view), name="agentsys_goal_deed"
             ),
@@ -242,19 +225,4 @@ class GoalAdmin(Window):
             back=reverse("admin:agentsys_orchestration_goal_change", args=[goal.pk]),
             context={**self.admin_site.each_context(request), "opts": self.opts},
             log=lambda text: self.log_change(request, goal, text),
-        )
-
-    def steer_view(self, request: HttpRequest, goal_id: int, verb: str) -> HttpResponse:
-        goal = self.get_object(request, str(goal_id))
-        if goal is None or verb not in STEERING:
-            return self.gone(request, goal_id)
-        allowed(request, Act.CONTROL, goal.project_id)
-        kind = STEERING[verb].body
-        body = kind(data={k: v for k, v in request.POST.items() if k in kind().fields})
-        if body.is_valid():
-            goal = self._steer(request, goal, verb, dict(body.validated_data))
-        else:
-            messages.error(request, said(body.errors))
-        return HttpResponseRedirect(
-            reverse("admin:agentsys_orchestration_goal_change", args=[goal.pk])
         )

@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from agentsys.gateway import GatewayError, breakers, roles
 from agentsys.gateway.breakers import Breaker
@@ -36,7 +37,7 @@ from orchestration.models import (
 from orchestration.services.forecasts import Forecast, forecasts
 from orchestration.services.goals import goal_submit
 from orchestration.services.trends import SPANS, WAYS, failures, trends
-from orchestration.show import bar, chip, duration
+from orchestration.show import bar, chip, duration, length
 
 SHOWN_MAX = 10
 SEEN_SECONDS = 30
@@ -116,12 +117,15 @@ def under_way(user: Any) -> list[dict[str, Any]]:
 def expected(goal: Goal, seen: Forecast) -> str:
     """When it may be done, as a range; or why that is not known."""
     if goal.paused_at is not None:
-        return "stands still"
+        return gettext("stands still")
     if seen.seconds is None or seen.soonest is None or seen.latest is None:
         left = seen.total - seen.done
-        return "waits for people" if left and seen.held == left else "learning the pace"
-    soonest, latest = duration(max(seen.soonest, 1.0)), duration(seen.latest)
-    return latest if soonest == latest else f"{soonest} to {latest.removeprefix('about ')}"
+        held = left and seen.held == left
+        return gettext("waits for people") if held else gettext("learning the pace")
+    soonest, latest = length(max(seen.soonest, 1.0)), length(seen.latest)
+    if soonest == latest:
+        return duration(seen.latest)
+    return gettext("about %(soonest)s to %(latest)s") % {"soonest": soonest, "latest": latest}
 
 
 def spent(budget: Budget | None) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -27,11 +27,14 @@ from django.db.models import (
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
-from orchestration.admin.exports import Export
+from agentsys.exports import Export
 from orchestration.api.access import role_in, visible_projects
 from orchestration.models import ApprovalRequest, Decision, Project
 from orchestration.models.control import REQUEST_KINDS
@@ -44,29 +47,34 @@ PAGE = 50
 PAGES_MAX = 200
 # What each kind asks, as a person would say it.
 ASKS = {
-    "proposal": "Do this?",
-    "question": "An answer is needed",
-    "verdict": "Does this count?",
-    "plan": "Is this the plan?",
-    "budget": "More budget?",
-    "effect": "Did this happen?",
-    "playbook": "Use what was learned?",
-    "prompt": "Change an agent's prompt?",
+    "proposal": _("Do this?"),
+    "question": _("An answer is needed"),
+    "verdict": _("Does this count?"),
+    "plan": _("Is this the plan?"),
+    "budget": _("More budget?"),
+    "effect": _("Did this happen?"),
+    "playbook": _("Use what was learned?"),
+    "prompt": _("Change an agent's prompt?"),
 }
 NEW, LONG = timedelta(hours=1), timedelta(days=1)
 AGES = {"1h": timedelta(hours=1), "1d": timedelta(days=1), "3d": timedelta(days=3)}
-CHOICES: Mapping[str, Mapping[str, str]] = {
-    "is": {"": "open", "decided": "decided", "all": "all"},
-    "kind": {"": "any kind", **{kind: ASKS[kind] for kind in REQUEST_KINDS}},
-    "risk": {"": "any risk", **{str(risk): str(risk) for risk in Risk}},
-    "who": {"": "anybody", "me": "me"},
-    "age": {"": "any age", "1h": "over an hour", "1d": "over a day", "3d": "over three days"},
-    "due": {"": "any time", "overdue": "overdue", "today": "within a day"},
-    "sort": {"": "oldest first", "due": "due first", "newest": "newest first"},
+CHOICES: Mapping[str, Mapping[str, str | Promise]] = {
+    "is": {"": _("open"), "decided": _("decided"), "all": _("all")},
+    "kind": {"": _("any kind"), **{kind: ASKS[kind] for kind in REQUEST_KINDS}},
+    "risk": {"": _("any risk"), **{str(risk): _(str(risk)) for risk in Risk}},
+    "who": {"": _("anybody"), "me": _("me")},
+    "age": {
+        "": _("any age"),
+        "1h": _("over an hour"),
+        "1d": _("over a day"),
+        "3d": _("over three days"),
+    },
+    "due": {"": _("any time"), "overdue": _("overdue"), "today": _("within a day")},
+    "sort": {"": _("oldest first"), "due": _("due first"), "newest": _("newest first")},
 }
 LABELS = {
-    "is": "State", "kind": "Asks", "risk": "Risk", "who": "May be decided by", "age": "Waits",
-    "due": "Due", "sort": "Order",
+    "is": _("State"), "kind": _("Asks"), "risk": _("Risk"), "who": _("May be decided by"), "age": _("Waits"),
+    "due": _("Due"), "sort": _("Order"),
 }  # fmt: skip
 ORDERS = {"": ("pk",), "due": (F("due_at").asc(nulls_last=True), "pk"), "newest": ("-pk",)}
 COLUMNS = (
@@ -249,23 +257,24 @@ def _shown(row: Any, now: datetime) -> dict[str, Any]:
         "state": chip(row.state),
         "age": age(row.created_at, now),
         "due": due(row, now),
-        "quorum": f"{row.agreed} of {row.quorum} agree" if row.quorum > 1 else "",
+        "quorum": gettext("%(n)s of %(quorum)s agree") % {"n": row.agreed, "quorum": row.quorum}
+        if row.quorum > 1
+        else "",
     }
 
 
 def age(at: datetime, now: datetime) -> SafeString:
     """How long it waits: in words, with a sign and a colour."""
     waited = now - at
-    mark, tone, word = ("·", "idle", "new")
+    mark, tone, word = ("·", "idle", gettext("new"))
     if waited >= LONG:
-        mark, tone, word = ("‼", "bad", "waits long")
+        mark, tone, word = ("‼", "bad", gettext("waits long"))
     elif waited >= NEW:
-        mark, tone, word = ("◔", "wait", "waits")
+        mark, tone, word = ("◔", "wait", gettext("waits"))
     return format_html(
-        '<span class="as-chip as-t-{}" title="{} UTC"><span aria-hidden="true">{}</span> {}, {}'
-        "</span>",
+        '<span class="as-chip as-t-{}" title="{}"><span aria-hidden="true">{}</span> {}, {}</span>',
         tone,
-        f"{at:%Y-%m-%d %H:%M}",
+        f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
         mark,
         word,
         timesince(at, now, depth=1),
@@ -276,7 +285,7 @@ def due(row: ApprovalRequest, now: datetime) -> SafeString | str:
     if row.due_at is None or row.state != "open":
         return ""
     if row.due_at <= now:
-        return format_html('<strong class="as-late">! {}</strong>', "overdue")
-    left = f"in {timesince(now, row.due_at, depth=1)}"
+        return format_html('<strong class="as-late">! {}</strong>', gettext("overdue"))
+    left = gettext("in %(time)s") % {"time": timesince(now, row.due_at, depth=1)}
     soon = row.due_at - now < LONG
     return format_html('<span class="as-soon">◔ {}</span>', left) if soon else left

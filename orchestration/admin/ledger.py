@@ -13,6 +13,7 @@ from orchestration.show import document
 
 @admin.register(LedgerEntry)
 class LedgerAdmin(Window):
+    export_also = ("payload",)
     list_display = ("goal", "seq", "event", "actor", "at", "task_id", "attempt_id")
     list_display_links = ("seq", "event")
     list_select_related = ("goal",)
@@ -24,9 +25,6 @@ class LedgerAdmin(Window):
         "goal", "seq", "event", "actor", "at", "task_id", "attempt_id", "payload_shown", "hash",
     )  # fmt: skip
     readonly_fields = ("payload_shown",)
-
-    class Media:
-        css = {"all": ("console/console.css",)}
 
     @admin.display(description="payload")
     def payload_shown(self, row: LedgerEntry) -> SafeString:

@@ -15,7 +15,6 @@ from django.utils.safestring import SafeString
 from orchestration.admin.base import Window
 from orchestration.admin.diffview import VIEWS
 from orchestration.admin.evidence import canonical, diff_text, stale, verdicts
-from orchestration.admin.exports import Exported
 from orchestration.admin.filters import by
 from orchestration.api.access import Act, may
 from orchestration.domain.lives import PROPOSAL
@@ -28,12 +27,7 @@ DECIDED = Decision.objects.select_related("user").order_by("at")
 
 
 @admin.register(Proposal)
-class ProposalAdmin(Exported, Window):  # type: ignore[misc]
-    export_name = "proposals"
-    export_columns = (
-        "id", "state", "kind", "title", "risk", "goal", "task", "attempt", "payload_hash",
-        "created_at", "decided_at", "applied_at", "reason",
-    )  # fmt: skip
+class ProposalAdmin(Window):
     list_display = ("named", "what", "kind", "risk_chip", "state_chip", "of_goal", "created_at")
     list_display_links = ("named", "what")
     list_filter = (by("state", PROPOSAL.states), by("kind", PROPOSAL_KINDS), by("risk", Risk))
@@ -42,13 +36,6 @@ class ProposalAdmin(Exported, Window):  # type: ignore[misc]
     search_fields = ("title",)
     search_help_text = "words of the title"
     ordering = ("-id",)
-
-    def export_line(self, row: Proposal) -> dict[str, Any]:
-        ids = {"goal": row.goal_id, "task": row.task_id, "attempt": row.attempt_id}
-        return {name: getattr(row, name) for name in self.export_columns if name not in ids} | ids
-
-    class Media:
-        css = {"all": ("console/console.css",)}
 
     @admin.display(description="proposal", ordering="id")
     def named(self, row: Proposal) -> str:

@@ -50,6 +50,7 @@ class ScheduleForm(ScheduleBase):
 @admin.register(Schedule)
 class ScheduleAdmin(ModelAdmin):
     form = ScheduleForm
+    export_also = ("params",)
     list_display = ("name", "when", "what", "due_at", "enabled", "last", "said", "project")
     list_filter = ("enabled", ("project", OwnProjects))
     list_select_related = ("project", "last_goal")
@@ -60,9 +61,6 @@ class ScheduleAdmin(ModelAdmin):
     readonly_fields = TOLD
     show_full_result_count = False
     actions = ("run_now", "switch_on", "switch_off")
-
-    class Media:
-        css = {"all": ("console/console.css",)}
 
     # --- Who may ---------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from orchestration.services.trends import Chart, Series, Trends
+from orchestration.show import moment_text
 
 WIDTH, HEIGHT, PAD = 180, 30, 3
 
@@ -56,7 +57,7 @@ def _drawn(chart: Chart, seen: Trends) -> Drawn:
 
 
 def _moment(since: datetime, seconds: float, at: int) -> str:
-    return f"{since + timedelta(seconds=seconds * at):%m-%d %H:%M}"
+    return moment_text(since + timedelta(seconds=seconds * at))
 
 
 def _spark(series: Series, unit: str) -> Spark:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from agentsys.kernel.errors import BadInput, NotFound
 from agentsys.kernel.wording import counted
@@ -17,6 +18,8 @@ from orchestration.admin.deeds import (
     body_values,
     json_value,
     keys_said,
+    reason_field,
+    reason_parsed,
     typed,
 )
 from orchestration.api import bodies
@@ -76,14 +79,6 @@ def _resume(task: Task, _values: Mapping[str, Any], user: User) -> Done:
     told = pausing.task_resume(task.pk, actor=user.get_username())
     left = f"; still paused: {keys_said(told.left)}" if told.left else ""
     return Done(f"{counted(len(told.tasks), 'task')} resumed{left}")
-
-
-def _reason(_task: Task) -> list[Field]:
-    return [Field("reason", "Reason", help="It is kept in the ledger.")]
-
-
-def _reason_parse(task: Task, posted: Mapping[str, str]) -> dict[str, Any]:
-    return body_values(bodies.Reason, {"reason": posted.get("reason", "")}, str(task))
 
 
 # --- Edit ----------------------------------------------------------------------------------------
@@ -240,14 +235,14 @@ def _overridden(
 TASK_DEEDS = {
     deed.name: deed
     for deed in (
-        Deed("pause", "Pause the task", "Pause", _pause_follows, _pause,
-             fields=_reason, parse=_reason_parse),
-        Deed("resume", "Resume the task", "Resume", _resume_follows, _resume),
-        Deed("edit", "Edit the task", "Put it in force", _edit_follows, _edit,
+        Deed("pause", _("Pause the task"), _("Pause"), _pause_follows, _pause,
+             fields=reason_field, parse=reason_parsed),
+        Deed("resume", _("Resume the task"), _("Resume"), _resume_follows, _resume),
+        Deed("edit", _("Edit the task"), _("Put it in force"), _edit_follows, _edit,
              fields=_edit_fields, parse=_edit_parse, preview=_edit_preview),
-        Deed("override", "Override the output", "Let it count", _override_follows, _override,
+        Deed("override", _("Override the output"), _("Let it count"), _override_follows, _override,
              act=Act.OVERRULE, fields=_override_fields, parse=_override_parse,
-             preview=_override_preview, danger=True),
+             preview=_override_preview, danger=True, risky=lambda _task, _values: True),
     )
 }  # fmt: skip
 

@@ -16,6 +16,7 @@ from orchestration.admin.attemptpage import attempt_page, task_page
 from orchestration.admin.base import Window, allowed, attempted, said, signed_in
 from orchestration.admin.deeds import deed_page
 from orchestration.admin.filters import by
+from orchestration.admin.password import asked, confirmed
 from orchestration.admin.task_deeds import TASK_DEEDS, deeds_for
 from orchestration.api.access import Act, may
 from orchestration.api.bodies import Verdict
@@ -48,9 +49,6 @@ class TaskAdmin(Window):
     search_fields = ("key", "phase", "=agent")
     search_help_text = "words of the key or the phase, or an agent"
     ordering = ("-id",)
-
-    class Media:
-        css = {"all": ("console/console.css",)}
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).defer("definition", "goal__contract")
@@ -151,9 +149,6 @@ class AttemptAdmin(Window):
     list_per_page = 50
     ordering = ("-id",)
 
-    class Media:
-        css = {"all": ("console/console.css",)}
-
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).defer("report", "task__definition")
 
@@ -193,6 +188,7 @@ class AttemptAdmin(Window):
             "opts": self.opts,
             "row": row,
             "may_overrule": may(request.user, Act.OVERRULE, row.goal.project_id),
+            "password": asked(request),
             **attempt_page(row, request.GET.dict()),
         }
         return TemplateResponse(request, "console/attempt.html", context)
@@ -211,11 +207,17 @@ class AttemptAdmin(Window):
             reverse("admin:agentsys_orchestration_attempt_change", args=[row.pk])
         )
 
+    def _set_aside(
+        self, request: HttpRequest, row: Attempt, verifier: str, voter: str, values: dict[str, Any]
+    ) -> None:
+        confirmed(request, f"to overrule {verifier}")
+        verdict_overrule(row.pk, verifier, voter, user=signed_in(request), **values)
+
     def _overrule(self, request: HttpRequest, row: Attempt, values: dict[str, Any]) -> None:
         verifier, voter = values.pop("verifier"), values.pop("voter")
         if attempted(
             request,
-            lambda: verdict_overrule(row.pk, verifier, voter, user=signed_in(request), **values),
+            lambda: self._set_aside(request, row, verifier, voter, values),
             f"{row}: your verdict stands instead of {verifier}'s",
         ):
             self.log_change(request, row, f"{verifier} overruled: {values['reason']}")

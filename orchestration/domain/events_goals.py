@@ -35,6 +35,16 @@ GOALS = (
     event("goal.resumed", "It goes on; its clocks stood still meanwhile.", {"paused_seconds": float}),
     event("goal.prioritised", "Its priority was changed.", {"from": int, "to": int}),
     event(
+        "goal.concurrency_set",
+        "How many of its tasks may run at once was changed; null is no limit.",
+        {"from": int | None, "to": int | None},
+    ),
+    event(
+        "goal.model_set",
+        "Which model its agents ask was changed; empty is what is configured for their roles.",
+        {"from": str, "to": str},
+    ),
+    event(
         "goal.directed",
         "A person told it something that every brief carries from now on; `carried`: told another goal"
         " first, of which this is a fork.",

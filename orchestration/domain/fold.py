@@ -100,6 +100,7 @@ class Folded:
     state: GoalState = GoalState.DRAFT
     paused: bool = False
     priority: int | None = None  # None: never changed
+    steered: dict[str, Any] = field(default_factory=dict)  # columns of the goal that people set
     plans: list[FoldedPlan] = field(default_factory=list)
     tasks: dict[int, FoldedTask] = field(default_factory=dict)
     proposals: dict[int, FoldedProposal] = field(default_factory=dict)
@@ -170,6 +171,13 @@ def _resumed(state: Folded, _: Entry) -> None:
 
 def _prioritised(state: Folded, entry: Entry) -> None:
     state.priority = entry.payload["to"]
+
+
+def _set(column: str) -> Handler:
+    def handle(state: Folded, entry: Entry) -> None:
+        state.steered[column] = entry.payload["to"]
+
+    return handle
 
 
 def _plan_accepted(state: Folded, entry: Entry) -> None:
@@ -383,6 +391,8 @@ _HANDLERS: Mapping[str, Handler] = {
     "goal.paused": _paused,
     "goal.resumed": _resumed,
     "goal.prioritised": _prioritised,
+    "goal.concurrency_set": _set("running_max"),
+    "goal.model_set": _set("model"),
     "plan.accepted": _plan_accepted,
     "tasks.unblocked": _tasks_unblocked,
     "tasks.claimed": _tasks_claimed,

@@ -27,6 +27,8 @@ SAID: Mapping[str, tuple[str, str]] = {
     "goal.paused": ("wait", "the goal was paused"),
     "goal.resumed": ("live", "the goal goes on, after {paused_seconds} s"),
     "goal.prioritised": ("idle", "priority {from} became {to}"),
+    "goal.concurrency_set": ("idle", "how many tasks run at once was changed"),
+    "goal.model_set": ("idle", "which model agents ask was changed"),
     "goal.directed": ("idle", "the goal was told: {text}"),
     "goal.forked": ("idle", "it begins where goal-{from} stood after entry {seq}"),
     "plan.accepted": ("idle", "version {version} of the plan is in force: {tasks} tasks, by {planner}"),
@@ -107,6 +109,7 @@ WIDER = {
     "deadline": ": its deadline has passed",
     "budget": ": its budget of seconds is used up",
 }
+UNSET = {"goal.concurrency_set": "no limit", "goal.model_set": "as configured"}
 MARKS = {"good": "✓", "bad": "✕", "wait": "?", "live": "▶", "ready": "◔", "off": "⊘", "idle": "·"}
 
 # What the lines can be narrowed to: a family is what an event's name begins with.
@@ -145,6 +148,8 @@ def _more(event: str, payload: Mapping[str, Any], form: str) -> Iterable[str]:
         yield WIDER.get(str(payload.get("by")), "")
     if event == "goal.paused" and payload.get("running"):
         yield f"; {payload['running']} attempts end their step"
+    if event in UNSET:
+        yield f": {payload.get('to') or UNSET[event]}"
     if event == "task.retried" and payload.get("delay_seconds"):
         yield f" in {payload['delay_seconds']:g} s"
     if event == "task.retried" and payload.get("next"):

@@ -19,6 +19,7 @@ from orchestration.models.control import (
 )
 from orchestration.models.goals import Goal, Membership, Plan, Project
 from orchestration.models.ledger import LedgerEntry
+from orchestration.models.readers import Reader
 from orchestration.models.recovery import Outage, Recovery
 from orchestration.models.schedules import Schedule
 from orchestration.models.swarms import Swarm, SwarmItem, SwarmShift
@@ -41,6 +42,7 @@ __all__ = [
     "Plan",
     "Project",
     "Proposal",
+    "Reader",
     "Recovery",
     "Reservation",
     "Schedule",

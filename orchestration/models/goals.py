@@ -59,6 +59,8 @@ class Goal(models.Model):
     contract_hash = models.CharField(max_length=64)
     state = state_field(GOAL)
     priority = models.SmallIntegerField(default=0)
+    running_max = models.PositiveSmallIntegerField(null=True, blank=True)  # None: no limit
+    model = models.CharField(max_length=200, blank=True, default="", db_default="")
     deadline_at = models.DateTimeField(null=True, blank=True)
     paused_at = models.DateTimeField(null=True, blank=True)
     paused_by = models.CharField(
@@ -87,6 +89,10 @@ class Goal(models.Model):
             finished_iff_terminal(GOAL, "goal_finished_at_iff_finished"),
             models.UniqueConstraint(
                 name="goal_idempotency_key", fields=["project", "idempotency_key"]
+            ),
+            models.CheckConstraint(
+                name="goal_running_max_is_positive",
+                condition=Q(running_max__isnull=True) | Q(running_max__gte=1),
             ),
         ]
         indexes = [

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
+from django.db.models import Q
 
 from orchestration.models.goals import Goal
+
+# What the owner of a goal is told of in the console; the index over them is small, and says so again.
+NOTABLE = (
+    "goal.succeeded", "goal.failed", "goal.cancelled", "goal.paused", "goal.plan_held",
+    "approval.requested", "approval.expired", "approval.escalated", "task.quarantined",
+)  # fmt: skip
 
 
 class LedgerEntry(models.Model):
@@ -29,7 +36,8 @@ class LedgerEntry(models.Model):
         constraints = [models.UniqueConstraint(name="ledger_seq_once", fields=["goal", "seq"])]
         # Entries come in the order of time: a few kilobytes say where in the table a day is.
         indexes = [
-            BrinIndex(name="ledger_at", fields=["at"], pages_per_range=32, autosummarize=True)
+            BrinIndex(name="ledger_at", fields=["at"], pages_per_range=32, autosummarize=True),
+            models.Index(name="ledger_notable", fields=["id"], condition=Q(event__in=NOTABLE)),
         ]
         verbose_name_plural = "ledger entries"
 

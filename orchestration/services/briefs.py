@@ -116,7 +116,7 @@ def brief_build(
         repository=_repository(book) if slow and book.repository else None,
         namespace=namespace,
         lineage=claim.lineage,
-        model=model_of(claim.task_id) if slow and claim.number > 1 else "",
+        model=_model(book, claim) if slow else "",
         tools=grants_of(definition.get("tools")),
         stated=definition.get("inputs") or {},
         authored=not slow or _authored(claim.task_id),
@@ -127,6 +127,12 @@ def _authored(task_id: int) -> bool:
     """Whether people wrote the task: not a planner's model, and not a fan-out over an output."""
     tasks = Task.objects.filter(pk=task_id, parent=None)
     return tasks.exclude(plan__planner="model").exists()
+
+
+def _model(book: Book, claim: Claimed) -> str:
+    """Instead of the configured one: what the task has climbed to, else what a person set."""
+    climbed = model_of(claim.task_id) if claim.number > 1 else ""
+    return climbed or book.model
 
 
 def model_of(task_id: int) -> str:

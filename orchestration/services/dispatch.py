@@ -23,11 +23,13 @@ from agentsys.celery import app
 from agentsys.kernel.crashpoints import crashpoint
 from orchestration.domain.canvas import Canvas, Chain, Chord, Link, compile_canvases
 from orchestration.services.hotpath import Unlocked
+from orchestration.services.statements import NEXT_QUEUED
 
 log = structlog.get_logger(__name__)
 
 AWAY_SECONDS = 2.0
 SWARM_BELLS = 4
+PUBLISHED_NEXT = 20
 
 _STRETCH = """
 WITH RECURSIVE line AS (
@@ -96,6 +98,18 @@ def publish_links(goal_id: int, links: Sequence[Link]) -> None:
     stretches = {links[0].task_id: stretch(links[0].task_id)} if len(links) == 1 else {}
     for canvas in compile_canvases(links, stretches):
         _quietly(canvas_signature(canvas, goal_id).apply_async)
+
+
+def publish_next(goal_id: int, limit: int = PUBLISHED_NEXT) -> None:
+    """Bells for what waits in a goal that has room again: its limit was raised, or a task ended."""
+    with connection.cursor() as cursor:
+        cursor.execute(NEXT_QUEUED, {"goal": goal_id, "limit": limit})
+        rows = cursor.fetchall()
+    if any(lane == "cheap" for _, _, lane in rows):
+        send("orchestration.work")
+    for task_id, fence, lane in rows:
+        if lane == "agent":
+            _quietly(task_signature(Link(task_id, fence)).apply_async)
 
 
 def stretch(task_id: int) -> list[Link]:

@@ -187,7 +187,9 @@ def _rows(goal: Goal, seq: int, actor: str) -> Goal:
         bool(contract.get("review")),
         at=_commit(goal, seq),
     )
-    Goal.objects.filter(pk=fork.pk).update(forked_from=goal, forked_seq=seq)
+    Goal.objects.filter(pk=fork.pk).update(
+        forked_from=goal, forked_seq=seq, running_max=goal.running_max, model=goal.model
+    )
     limits = Budget.objects.filter(goal=goal).values(*LIMITS).first()
     if limits:
         Budget.objects.filter(goal=fork).update(**limits)

@@ -110,10 +110,14 @@ def claim(
     A task that a worker was lost with is taken alone, when no other is ready: if it kills the next
     one, too, it takes no other task with it.
 
-    Finds nothing when the goal is paused or over, when somebody else was faster, or when the
-    message is stale (its `fence` is no longer the task's): the caller then does nothing.
+    Finds nothing when the goal is paused or over, when as many of it run as may, when somebody else
+    was faster, or when the message is stale (its `fence` is no longer the task's): the caller then
+    does nothing.
     """
-    if book.goal_state != "running" or book.paused_at is not None or limit <= 0:
+    if book.goal_state != "running" or book.paused_at is not None:
+        return []
+    limit = _room(book, limit)
+    if limit <= 0:
         return []
     values = {**book.to_append(), "owner": owner, "lease": lease_seconds}
     if task_id is None:
@@ -125,6 +129,14 @@ def claim(
     if rows:
         book.appended(seq=book.seq + 1, head=rows[0][-1])  # what waited, and that they are claimed
     return sorted((_claimed(row[:-1]) for row in rows), key=lambda c: c.attempt_id)
+
+
+def _room(book: Book, wanted: int) -> int:
+    """How many of `wanted` may run beside what runs already."""
+    if book.running_max is None:
+        return wanted
+    ((running,),) = fetch(statements.RUNNING, {"goal": book.goal_id})
+    return min(wanted, book.running_max - int(running))
 
 
 def accept(

@@ -28,8 +28,8 @@ from orchestration.domain.chain import Entry, chain_problems, hash_of
 from orchestration.models import Goal, LedgerEntry
 
 _LOCK = """
-SELECT id, project_id, state, priority, repository, branch, ledger_seq, ledger_head,
-       paused_at, clock_timestamp()
+SELECT id, project_id, state, priority, running_max, model, repository, branch, ledger_seq,
+       ledger_head, paused_at, clock_timestamp()
 FROM agentsys_orchestration_goal WHERE id = %(goal)s::bigint FOR NO KEY UPDATE
 """
 
@@ -83,6 +83,8 @@ class Book:
     project_id: int
     goal_state: str
     priority: int
+    running_max: int | None
+    model: str
     repository: str
     branch: str
     seq: int

@@ -86,6 +86,8 @@ def _of_goal(goal: Goal, folded: Folded) -> Iterator[str]:
         yield from _differ("the goal", "is", _pause(paused), _pause(folded.paused))
     if folded.priority is not None:
         yield from _differ("the goal", "has priority", goal.priority, folded.priority)
+    for column, value in folded.steered.items():
+        yield from _differ("the goal", f"has {column}", getattr(goal, column), value)
 
 
 def _pause(paused: bool) -> str:

@@ -24,6 +24,8 @@ ACTS = {
     "goal.cancelled": "cancelled the goal",
     "goal.forked": "made it from goal-{from} as of entry {seq}",
     "goal.prioritised": "set its priority to {to}",
+    "goal.concurrency_set": "changed how many of its tasks run at once",
+    "goal.model_set": "changed which model its agents ask",
     "tasks.paused": "paused tasks",
     "tasks.resumed": "let tasks go on",
     "plan.accepted": "changed the plan to version {version}",

@@ -30,6 +30,7 @@ from agentsys.kernel.crashpoints import crashpoint
 from agentsys.kernel.errors import AgentsysError, LeaseLost
 from orchestration.domain.settling import failed
 from orchestration.models import Attempt, Task
+from orchestration.services import dispatch
 from orchestration.services.advance import advance
 from orchestration.services.draining import attempts_release
 from orchestration.services.ending import look_for_the_end
@@ -264,7 +265,8 @@ def _next_size(size: int, seconds: float, count: int, maximum: int) -> int:
 def task_serve(task_id: int, fence: int, *, coming: int | None = None) -> str:
     """Claim and run one agent task; returns what became of the message, in a word."""
     crashpoint("C03")
-    row = Task.objects.filter(pk=task_id).values("goal_id", "scoped", "lane").first()
+    known = ("goal_id", "scoped", "lane", "goal__running_max")
+    row = Task.objects.filter(pk=task_id).values(*known).first()
     if row is None:
         return "unknown"
     session = session_current()
@@ -301,6 +303,8 @@ def task_serve(task_id: int, fence: int, *, coming: int | None = None) -> str:
     finally:
         ports.clean_up()
     after.publish(row["goal_id"], coming=coming)
+    if row["goal__running_max"] is not None:
+        dispatch.publish_next(row["goal_id"], 1)  # there is room for another
     return str(item.finished.report["outcome"])
 
 

@@ -66,7 +66,10 @@ SELECT jsonb_build_object(
     'of_task', about.task_id IS NOT NULL,
     'goal', jsonb_build_object(
         'id', g.id, 'state', g.state, 'reason', g.reason, 'paused', g.paused_at IS NOT NULL,
-        'paused_by', g.paused_by, 'finished', g.finished_at IS NOT NULL, 'project', p.name),
+        'paused_by', g.paused_by, 'finished', g.finished_at IS NOT NULL, 'project', p.name,
+        'running_max', g.running_max, 'running', CASE WHEN g.running_max IS NOT NULL THEN (
+            SELECT count(*) FROM agentsys_orchestration_attempt a
+            WHERE a.goal_id = g.id AND a.state = 'running') END),
     'counts', (
         SELECT jsonb_object_agg(c.state, c.n) FROM (
             SELECT x.state, count(*) AS n FROM agentsys_orchestration_task x

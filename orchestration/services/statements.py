@@ -20,9 +20,25 @@ WHERE g.state = 'running' AND g.paused_at IS NULL AND EXISTS (
     WHERE a.goal_id + 0 = g.id AND a.lane = %s AND a.state = 'queued'
       AND t.state = 'ready' AND t.paused_at IS NULL
       AND (t.due_at IS NULL OR t.due_at <= clock_timestamp()))
+  AND (g.running_max IS NULL OR g.running_max > (
+      SELECT count(*) FROM agentsys_orchestration_attempt r
+      WHERE r.goal_id = g.id AND r.state = 'running'))
 ORDER BY g.priority DESC, g.claimed_at NULLS FIRST, g.id LIMIT 1
 """
 NEXT_FREE_GOAL = f"{NEXT_GOAL} FOR NO KEY UPDATE OF g SKIP LOCKED"
+
+RUNNING = """
+SELECT count(*) FROM agentsys_orchestration_attempt WHERE goal_id = %(goal)s::bigint AND state = 'running'
+"""
+
+# The queued attempts of a goal that could be claimed now, in the order in which they are.
+NEXT_QUEUED = """
+SELECT t.id, t.fence, a.lane FROM agentsys_orchestration_attempt a
+JOIN agentsys_orchestration_task t ON t.id = a.task_id
+WHERE a.goal_id + 0 = %(goal)s::bigint AND a.state = 'queued' AND t.state = 'ready'
+  AND t.paused_at IS NULL AND (t.due_at IS NULL OR t.due_at <= clock_timestamp())
+ORDER BY a.priority DESC, a.id LIMIT %(limit)s::bigint
+"""
 
 # These tables change faster than their statistics, so the planner is left little choice: the queue
 # is read in the order of `attempt_claimable`, whose first column is the expression `goal_id + 0`,

@@ -200,6 +200,10 @@ def _ready(seen: SimpleNamespace) -> str:
         return f"is ready but {task.reason}"  # a claim clears the reason
     if attempt is None or attempt.state != "queued":
         return "is ready but has no queued attempt; run `fsck`"
+    goal = seen.goal
+    if goal.running_max is not None and goal.running >= goal.running_max:
+        lift = f"`goals concurrency {goal.id} 0` lifts the limit"
+        return f"is ready and waits: {goal.running_max} tasks of its goal may run at once; {lift}"
     sent = f"published {attempt.publishes + 1} time{'s' if attempt.publishes else ''}"
     room = "until a worker has room" + _no_worker(seen)
     return f"is queued since {attempt.queued_for:.0f} s ({sent}) {room}"

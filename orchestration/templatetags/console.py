@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django import template
+from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from orchestration import show
@@ -13,9 +15,23 @@ register = template.Library()
 DEPTH_SHOWN_MAX = 8
 
 
+@register.inclusion_tag("console/_reader.html", takes_context=True)
+def reader_line(context: Any) -> dict[str, Any]:
+    """The line at the top of every page: what the reader is told, and how they read."""
+    from orchestration.admin.notices import bell
+
+    return {"bell": bell(context["request"].user), "zone": timezone.get_current_timezone_name()}
+
+
 @register.filter
 def chip(state: str) -> SafeString | str:
     return show.chip(state) if state else ""
+
+
+@register.filter
+def at(moment: datetime | None, form: str = "") -> SafeString | str:
+    """A time in the reader's zone; `form` is one of `show.TIMES`."""
+    return show.moment(moment, form)
 
 
 @register.filter

@@ -38,6 +38,10 @@ def pages():
     yield "proposal", admin("proposal", Proposal.objects.get().pk)
     yield "approval", admin("approvalrequest", request.pk)
     yield "schedule", admin("schedule", plan.pk)
+    for name in ("budget", "concurrency", "model", "direct", "pause"):
+        yield f"deed, {name}", reverse("admin:agentsys_goal_deed", args=[row.pk, name])
+    yield "notifications", reverse("console-notices")
+    yield "password", reverse("console-password")
     yield "memory", reverse("console-memory") + "?q=port"
     yield "one memory", reverse("console-memory-one", args=[pk])
     yield "API", reverse("api-docs")

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from orchestration.admin import exports
+from agentsys import exports
 from orchestration.models import LedgerEntry
 from orchestration.services.approvals import approval_decide
 from tests.api.people import entries, goal, held, person

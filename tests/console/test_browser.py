@@ -129,6 +129,8 @@ def test_a_goal_is_steered_on_a_telephone(browser, live_server):
     context.add_cookies([{**session, "url": live_server.url}])
     page = context.new_page()
     page.goto(live_server.url + reverse("admin:agentsys_orchestration_goal_change", args=[row.pk]))
+    page.click("text=Pause the goal…")
+    page.wait_for_selector("text=will stand still")
     page.click("button:text-is('Pause')")
     page.wait_for_selector("h1 .as-chip:has-text('paused')")
     assert Goal.objects.get().paused_at is not None

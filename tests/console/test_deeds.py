@@ -10,6 +10,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 
+from orchestration.admin.goal_deeds import GOAL_DEEDS
 from orchestration.models import Attempt, Budget, Goal, LedgerEntry, Task
 from tests import factories as make
 from tests.api.people import api, goal, held, person
@@ -149,6 +150,55 @@ def test_retrying_names_what_failed(client):
     assert row.state == "running"
 
 
+def test_each_way_to_steer_says_first_what_follows(client, row):
+    assert "3 unfinished tasks will stand still" in shown(client, row, "pause")
+    assert "0 unfinished tasks of agents with a model will read it" in shown(client, row, "direct")
+    assert "at most" not in shown(client, row, "concurrency")
+    assert "They ask what is configured now" in shown(client, row, "model")
+    make.goal(project=row.project, state="running", priority=7)
+    text, done = confirmed(client, row, "priority", priority="5")
+    assert "0 becomes 5" in text
+    assert "1 would be served before it, 0 in turn with it and 0 after it" in text
+    assert done.status_code == 302
+    row.refresh_from_db()
+    assert row.priority == 5
+    assert "is 5 already" in sent(client, row, "priority").content.decode()
+
+
+def test_how_much_runs_at_once_is_limited_and_freed_again(client, row):
+    text, done = confirmed(client, row, "concurrency", running_max="1")
+    assert "It had no limit of its own, and would have at most 1" in text
+    assert "0 run now: 1 more can begin at once" in text
+    assert done.status_code == 302
+    assert "1 task at most" in client.get(done["Location"]).content.decode()
+    for wrong in ("0", "-1", "many", "99999"):
+        text = sent(client, row, "concurrency", running_max=wrong).content.decode()
+        seal = fields(text)
+        assert (
+            "expected" in text
+            or "is outside"
+            in client.post(url(row, "concurrency"), {**seal, "running_max": wrong}).content.decode()
+        )
+    assert Goal.objects.get(pk=row.pk).running_max == 1
+    confirmed(client, row, "concurrency", running_max="")
+    assert Goal.objects.get(pk=row.pk).running_max is None
+    told = LedgerEntry.objects.filter(event="goal.concurrency_set").order_by("seq")
+    assert [e.payload["to"] for e in told] == [1, None]
+
+
+def test_the_model_of_a_goal_is_one_that_is_known_here(client, row):
+    assert "expected PROVIDER:NAME" in html.unescape(
+        sent(client, row, "model", model="gpt").content.decode()
+    )
+    elsewhere = "openai:m?base_url=http://evil.example/v1"
+    assert "for administrators" in sent(client, row, "model", model=elsewhere).content.decode()
+    text, done = confirmed(client, row, "model", model="ollama:llama3.2")
+    assert "what is configured becomes ollama:llama3.2" in text
+    assert done.status_code == 302
+    assert "ollama:llama3.2" in client.get(done["Location"]).content.decode()
+    assert Goal.objects.get(pk=row.pk).model == "ollama:llama3.2"
+
+
 # --- A task --------------------------------------------------------------------------------------
 
 
@@ -202,7 +252,7 @@ def test_an_output_is_overridden_after_what_ran_on_it_was_named(olga, row):
 def test_who_may_not_is_refused_at_the_door(row):
     vera = console(person("vera", "viewer", is_staff=True))
     eve = console(person("eve", "admin", where="beta", is_staff=True))
-    for name in ("budget", "fork", "retry", "cancel"):
+    for name in GOAL_DEEDS:
         assert vera.get(url(row, name)).status_code == 403
         assert vera.post(url(row, name)).status_code == 403
         assert eve.post(url(row, name)).status_code == 302

@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from orchestration.admin import exports
+from agentsys import exports
 from orchestration.models import ApprovalRequest, Decision, Proposal
 from orchestration.services.approvals import approval_decide, decider_refusal
 from orchestration.services.deciders import decidable_by

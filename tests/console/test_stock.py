@@ -16,6 +16,12 @@ def test_the_project_checks_and_registers_its_pages_without_unfold():
         "call_command('check')\n"
         "assert type(admin.site).__module__ == 'django.contrib.admin.sites'\n"
         "assert Goal in admin.site._registry\n"
+        "from django.test import Client\n"
+        "page = Client().get('/admin/login/').content.decode()\n"
+        "assert 'console/reader.js' in page and 'unfold' not in page\n"
+        "from django.template import loader\n"
+        "for name in ('base_site', 'change_list', 'login'):\n"
+        "    assert '/templates/site/' in loader.get_template(f'admin/{name}.html').origin.name\n"
     )
     settings = {"DJANGO_SETTINGS_MODULE": "tests.console.stock_settings"}
     done = subprocess.run(

@@ -27,6 +27,8 @@ WORDS = {
     "goals show": "goals show {goal} --json",
     "goals pause": "goals pause goal-{goal} --json",
     "goals priority": "goals priority {goal} 5 --json",
+    "goals concurrency": "goals concurrency {goal} 2 --json",
+    "goals model": "goals model {goal} ollama:llama3.2 --json",
     "goals direct": "goals direct {goal} faster --json",
     "goals resume": "goals resume {paused} --json",
     "goals cancel": "goals cancel {goal} --json",

@@ -41,6 +41,7 @@ from orchestration.services import (
     reads,
     replan,
     rollbacks,
+    steering,
     why,
 )
 from orchestration.services.foreseen import ACTS as FORESEEN
@@ -49,6 +50,12 @@ from orchestration.services.limits import KINDS
 from orchestration.services.sessions import sessions_alive
 
 WIDTHS = ("goal", "task", "project", "everything")
+SET_TO: dict[str, tuple[str, type, str]] = {
+    "direct": ("text", str, "what every later brief is to carry"),
+    "priority": ("number", int, "-100 to 100; 0 is usual"),
+    "concurrency": ("number", int, "1 or more; 0 is no limit of its own"),
+    "model": ("name", str, 'provider:model; "" is the configured ones'),
+}
 WAITING = ("resume", "retry", "fork")
 
 
@@ -75,6 +82,8 @@ class Command(Base):
                 "priority",
                 "serve it before those with a lower number, or after those with a higher one",
             ),
+            ("concurrency", "how many of its tasks may run at once"),
+            ("model", "which model its agents ask instead of the configured ones"),
             ("fork", "the same goal once more"),
             ("direct", "tell a running goal something"),
         ):
@@ -88,10 +97,9 @@ class Command(Base):
                 one.add_argument("--everything", action="store_true", help="every goal there is")
             if verb in ("pause", "cancel"):
                 one.add_argument("--reason", default="")
-            if verb == "direct":
-                one.add_argument("text")
-            if verb == "priority":
-                one.add_argument("number", type=int, help="-100 to 100; 0 is usual")
+            if verb in SET_TO:
+                name, kind, text = SET_TO[verb]
+                one.add_argument(name, type=kind, help=text)
             if verb in FORESEEN:
                 add_dry_run(one)
             if verb in WAITING:
@@ -321,6 +329,15 @@ class Command(Base):
 
     def do_priority(self, **options: Any) -> None:
         goals.goal_prioritise(goal_id(options["goal"]), options["number"], actor=actor())
+        self._said(options)
+
+    def do_concurrency(self, **options: Any) -> None:
+        most = options["number"] or None
+        steering.goal_concurrency(goal_id(options["goal"]), most, actor=actor())
+        self._said(options)
+
+    def do_model(self, **options: Any) -> None:
+        steering.goal_model(goal_id(options["goal"]), options["name"], actor=actor())
         self._said(options)
 
     def do_cancel(self, **options: Any) -> None:

@@ -8,6 +8,7 @@
   if (!root || "over" in root.dataset) return;
   const away = document.getElementById("as-away");
   const tab = document.getElementById("as-tab");
+  const words = JSON.parse(document.getElementById("as-words")?.textContent ?? "{}");  // by state
   const PATCH_MS = 800;
   const POLL_MS = 3000;
   const RENEW_MS = 4000;
@@ -34,7 +35,7 @@
     const sign = document.createElement("span");
     sign.setAttribute("aria-hidden", "true");
     sign.textContent = mark;
-    label.replaceChildren(sign, ` ${state.replaceAll("_", " ")}`);
+    label.replaceChildren(sign, ` ${words[state] ?? state.replaceAll("_", " ")}`);
   };
 
   // --- Patching the states -----------------------------------------------------------------------

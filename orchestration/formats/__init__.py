@@ -1,0 +1,1 @@
+"""How the console writes times and dates, by language: `FORMAT_MODULE_PATH`."""

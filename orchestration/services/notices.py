@@ -1,0 +1,155 @@
+"""What a person is told in the console: what waits for them, and what became of their goals.
+
+Nothing is stored but how far they have read: the ledger is the list. An entry that commits in the same
+moment behind one of a greater id can be passed over as read; it stands on the list all the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import connection
+
+from orchestration.domain.telling import told, tone_of
+from orchestration.models import ApprovalRequest, Reader
+from orchestration.models.ledger import NOTABLE
+from orchestration.services.deciders import decidable_by
+
+DAYS = 30
+SHOWN_MAX = 100
+COUNTED_MAX = 100
+DRIFT_ROWS = 5000  # the newest checkpoints that are looked through
+
+# A request tells of itself where it waits for the reader; of others' the owner hears only of money.
+_MINE = f"""
+FROM agentsys_orchestration_ledgerentry e
+JOIN agentsys_orchestration_goal g ON g.id = e.goal_id
+WHERE e.event IN ({", ".join(f"'{name}'" for name in NOTABLE)})
+  AND e.at > clock_timestamp() - make_interval(days => %(days)s)
+  AND g.created_by = %(name)s AND e.actor <> %(name)s
+  AND (e.event <> 'approval.requested' OR e.payload->>'kind' = 'budget')
+  AND (%(projects)s::bigint[] IS NULL OR g.project_id = ANY(%(projects)s))
+"""
+_DRIFTED = """
+FROM agentsys_workers_driftscore d
+JOIN agentsys_orchestration_attempt a ON a.id = d.attempt_id
+JOIN agentsys_orchestration_task t ON t.id = a.task_id
+JOIN agentsys_orchestration_goal g ON g.id = a.goal_id
+WHERE d.id > (SELECT max(id) FROM agentsys_workers_driftscore) - %(drift_rows)s
+  AND d.outcome = 'drifted' AND g.created_by = %(name)s
+  AND d.created_at > clock_timestamp() - make_interval(days => %(days)s)
+  AND (%(projects)s::bigint[] IS NULL OR g.project_id = ANY(%(projects)s))
+"""
+_LIST = f"""
+SELECT e.id, e.goal_id, g.objective, e.event, e.payload, e.actor, e.at {_MINE}
+ORDER BY e.id DESC LIMIT %(limit)s
+"""
+_DRIFTS = f"""
+SELECT a.goal_id, g.objective, a.id, t.key, d.step, d.created_at {_DRIFTED}
+ORDER BY d.id DESC LIMIT %(limit)s
+"""
+_UNREAD = f"""
+WITH me AS (
+    SELECT COALESCE(max(ledger_seen), 0) AS seen, max(seen_at) AS at
+    FROM agentsys_orchestration_reader WHERE user_id = %(user)s
+)
+SELECT (SELECT count(*) FROM (
+            SELECT 1 {_MINE} AND e.id > (SELECT seen FROM me) LIMIT %(limit)s) x),
+       (SELECT count(*) FROM (
+            SELECT 1 {_DRIFTED} AND d.created_at > COALESCE((SELECT at FROM me), '-infinity')
+            LIMIT %(limit)s) y)
+"""  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """`said` and `tone` are as in the goal's log; `attempt_id` where an attempt is what it is about."""
+
+    goal_id: int
+    objective: str
+    said: str
+    tone: str
+    actor: str
+    at: datetime
+    is_new: bool
+    entry_id: int = 0
+    attempt_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Counts up to `COUNTED_MAX`: requests that the reader may decide, and what is new."""
+
+    waiting: int
+    new: int
+
+    @property
+    def total(self) -> int:
+        return self.waiting + self.new
+
+
+def unread_of(user: User, projects: Sequence[int] | None) -> Unread:
+    """For the bell; `projects` are those that `user` may look into (None: all)."""
+    with connection.cursor() as cursor:
+        cursor.execute(_UNREAD, {**_asked(user, projects, COUNTED_MAX), "user": user.pk})
+        entries, drifts = cursor.fetchone()
+    waiting = ApprovalRequest.objects.filter(decidable_by(user))[:COUNTED_MAX].count()
+    return Unread(waiting, int(entries) + int(drifts))
+
+
+def notices_of(user: User, projects: Sequence[int] | None) -> list[Notice]:
+    """What became of the reader's goals in the last `DAYS`, the newest first, at most `SHOWN_MAX`."""
+    reader = Reader.objects.filter(pk=user.pk).first() or Reader(user=user)
+    asked = _asked(user, projects, SHOWN_MAX)
+    with connection.cursor() as cursor:
+        cursor.execute(_LIST, asked)
+        found = [_entry(row, reader) for row in cursor.fetchall()]
+        cursor.execute(_DRIFTS, asked)
+        found += [_drift(row, reader) for row in cursor.fetchall()]
+    return sorted(found, key=lambda notice: notice.at, reverse=True)[:SHOWN_MAX]
+
+
+def notices_read(user: User, up_to: int, at: datetime) -> None:
+    """Mark what stands on a page that was made at `at`, with entries up to the id `up_to`, as read.
+    A cursor never goes back."""
+    reader, _ = Reader.objects.get_or_create(pk=user.pk)
+    reader.ledger_seen = max(reader.ledger_seen, up_to)
+    reader.seen_at = max(reader.seen_at or at, at)
+    reader.save(update_fields=["ledger_seen", "seen_at"])
+
+
+def _asked(user: User, projects: Sequence[int] | None, limit: int) -> dict[str, Any]:
+    return {
+        "name": user.get_username(),
+        "projects": None if projects is None else list(projects),
+        "limit": limit,
+        "days": DAYS,
+        "drift_rows": DRIFT_ROWS,
+    }
+
+
+def _entry(row: tuple[Any, ...], reader: Reader) -> Notice:
+    pk, goal_id, objective, event, text, actor, at = row
+    payload = json.loads(text)  # Django leaves jsonb of its cursors as text
+    return Notice(
+        goal_id,
+        objective,
+        told(event, payload),
+        tone_of(event, payload),
+        actor,
+        at,
+        is_new=pk > reader.ledger_seen,
+        entry_id=pk,
+    )
+
+
+def _drift(row: tuple[Any, ...], reader: Reader) -> Notice:
+    goal_id, objective, attempt_id, key, step, at = row
+    is_new = reader.seen_at is None or at > reader.seen_at
+    said = f"{key} has left its task, at step {step}"
+    return Notice(goal_id, objective, said, "wait", "checkpoint", at, is_new, attempt_id=attempt_id)

@@ -1,0 +1,168 @@
+"""The password once more, before what cannot be undone.
+
+A session that was left open, or whose cookie was taken, lets whoever has it look and steer; it does not
+let them say yes for good. A session remembers when its own password was last given: by signing in, or
+here. After `AGENTSYS_STEP_UP_MINUTES` it is asked for again. Tokens have scopes and no password: whoever
+serves them asks nothing here. Stopping something is never held up.
+
+At most `TRIES` passwords are tried for a person in `TRIES_MINUTES`, of all processes and sessions
+together; one that is right sets the count back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, MutableMapping
+from functools import cache, lru_cache
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.contrib.auth import authenticate
+from django.contrib.auth.models import User
+from django.http import HttpRequest
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage, RedisStorage
+from limits.strategies import FixedWindowRateLimiter
+
+from agentsys.gateway.shared import by_redis, key
+from agentsys.kernel.errors import AgentsysError
+from orchestration.models import ApprovalRequest, Budget, Goal
+from orchestration.services import configuring
+
+GIVEN_AT = "agentsys_password_at"  # in the session: seconds since 1970
+TRIES, TRIES_MINUTES = 5, 15
+KINDS = ("effect", "verdict", "budget")  # of requests: yes to them is risky whatever the risk
+YES = ("approve", "edit")
+
+
+class PasswordNeeded(AgentsysError):
+    """The session's password was given too long ago, or was not given now."""
+
+    code = "password-needed"
+    template = (
+        "{what} needs your password once more: it was given more than {minutes:g} minutes ago;"
+        " nothing was changed"
+    )
+
+
+class PasswordWrong(AgentsysError):
+    code = "password-wrong"
+    template = (
+        "that is not your password; nothing was changed (to sign out and in again does it, too)"
+    )
+
+
+class TooManyTries(AgentsysError):
+    code = "too-many-tries"
+    template = (
+        "{tries} passwords were tried: wait up to {minutes} minutes, or sign out and in again;"
+        " nothing was changed"
+    )
+
+
+# --- Which decisions -----------------------------------------------------------------------------
+
+
+def decision_is_risky(request: ApprovalRequest, decision: str) -> bool:
+    """Whether the answer cannot be undone, sets verifiers aside, allows more spending or changes a
+    setting. `request.proposal` is read."""
+    if request.kind == "effect":
+        return True  # either answer is what the record says for ever
+    if decision not in YES:
+        return False
+    proposal = request.proposal
+    setting = proposal is not None and proposal.kind == configuring.KIND
+    return request.risk == "irreversible" or request.kind in KINDS or setting
+
+
+def budget_is_risky(goal: Goal, limits: Mapping[str, Any]) -> bool:
+    """Whether `limits`, by kind, are more than the project's policy gives, or than goals begin with
+    where it says nothing; None is no limit."""
+    policy, usual = goal.project.policy.get("budget") or {}, Budget()
+    for kind, wanted in limits.items():
+        most = policy.get(kind, getattr(usual, f"{kind}_max"))
+        if most is not None and (wanted is None or float(wanted) > float(most)):
+            return True
+    return False
+
+
+# --- Whether it was given ------------------------------------------------------------------------
+
+
+def password_given(session: MutableMapping[str, Any]) -> None:
+    session[GIVEN_AT] = time.time()
+
+
+def is_fresh(session: Mapping[str, Any]) -> bool:
+    given = session.get(GIVEN_AT, 0.0)
+    return bool(0 <= time.time() - given < settings.AGENTSYS.step_up_minutes * 60)
+
+
+def decision_checked(session: Mapping[str, Any], request_id: int, decision: str) -> None:
+    """For whoever decides by a session and cannot type a password there: PasswordNeeded when it must
+    be given first. A request that is not there is somebody else's to refuse."""
+    found = ApprovalRequest.objects.select_related("proposal").filter(pk=request_id).first()
+    if found is not None and decision_is_risky(found, decision):
+        fresh_needed(session, f"to {decision} {found}")
+
+
+def fresh_needed(session: Mapping[str, Any], what: str) -> None:
+    """PasswordNeeded unless it was given lately."""
+    if not is_fresh(session):
+        raise PasswordNeeded(what=what, minutes=settings.AGENTSYS.step_up_minutes)
+
+
+def password_confirmed(request: HttpRequest, user: User, password: str, *, what: str) -> None:
+    """Nothing when the session's password is fresh; else `password` must be the user's, and is then.
+
+    Raises PasswordNeeded when none was given, PasswordWrong and TooManyTries.
+    """
+    if is_fresh(request.session):
+        return
+    if not password:
+        fresh_needed(request.session, what)
+    if not _may_try(user):
+        raise TooManyTries(tries=TRIES, minutes=TRIES_MINUTES)
+    found = authenticate(request, username=user.get_username(), password=password)
+    if found is None or found.pk != user.pk:
+        raise PasswordWrong
+    _tries_forget(user)
+    request.session.cycle_key()
+    password_given(request.session)
+
+
+# --- How often -----------------------------------------------------------------------------------
+
+_ITEM = RateLimitItemPerMinute(TRIES, TRIES_MINUTES)
+
+
+def _may_try(user: User) -> bool:
+    """Counted before the password is looked at, so that many at once are not more."""
+    return by_redis(lambda ask: _shared(ask).hit(_ITEM, _name(user)), lambda: _hit(user))
+
+
+def _hit(user: User) -> bool:
+    return _own().hit(_ITEM, _name(user))
+
+
+def _tries_forget(user: User) -> None:
+    by_redis(
+        lambda ask: _shared(ask).clear(_ITEM, _name(user)),
+        lambda: _own().clear(_ITEM, _name(user)),
+    )
+
+
+def _name(user: User) -> str:
+    return f"user-{user.pk}"
+
+
+@lru_cache(8)
+def _shared(ask: redis.Redis) -> FixedWindowRateLimiter:
+    pool, prefix = ask.connection_pool, key("stepup")
+    return FixedWindowRateLimiter(RedisStorage("redis://", connection_pool=pool, key_prefix=prefix))
+
+
+@cache
+def _own() -> FixedWindowRateLimiter:
+    return FixedWindowRateLimiter(MemoryStorage())

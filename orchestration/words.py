@@ -1,0 +1,30 @@
+"""Words that come out of rows and are shown in the reader's language: states, decisions, names of lists.
+
+Rows, ledger and API have them in English. Nothing reads this but `makemessages`, which finds them here.
+"""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext_noop as _
+
+STATES = (
+    _("draft"), _("planning"), _("plan review"), _("succeeded"), _("blocked"), _("ready"), _("queued"),
+    _("running"), _("verifying"), _("reported"), _("held"), _("paused"), _("done"), _("accepted"),
+    _("failed"), _("lost"), _("rejected"), _("cancelled"), _("superseded"), _("withdrawn"), _("stale"),
+    _("expired"), _("open"), _("in review"), _("approved"), _("applied"), _("answered"), _("pass"),
+    _("passed"), _("leased"), _("mapping"), _("fail"), _("abstain"), _("error"), _("read"), _("write"),
+    _("irreversible"), _("leaning"), _("drifted"),
+)  # fmt: skip
+DECISIONS = (_("approve"), _("edit"), _("reject"), _("respond"))
+KINDS = (
+    _("proposal"), _("question"), _("verdict"), _("plan"), _("budget"), _("effect"), _("playbook"),
+    _("prompt"),
+)  # fmt: skip
+LISTS = (
+    _("approval requests"), _("artifacts"), _("attempts"), _("goals"), _("proposals"), _("tasks"),
+)  # fmt: skip
+TITLES = (_("Inbox"), _("Decide together"), _("Decided together"), _("Notifications"))
+TABS = (
+    _("Tasks"), _("Timeline"), _("Grid"), _("Log"), _("Ledger"), _("Cost"), _("Contract and plan"),
+    _("Claims"), _("Board"), _("Memory"), _("Proposals"), _("Artifacts"), _("Decisions"),
+)  # fmt: skip

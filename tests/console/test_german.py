@@ -1,0 +1,142 @@
+"""The console in German: whole where it claims to be, and English where nobody asked for it."""
+
+from __future__ import annotations
+
+import gettext
+import html
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from django.urls import reverse
+
+from orchestration import reading
+from orchestration.models import Reader
+from tests.api.people import goal, held, person
+from tests.console.test_inbox import asked
+from tests.console.test_pages import console
+
+pytestmark = pytest.mark.django_db
+
+ADMIN = "admin:agentsys_orchestration_"
+FOLDER = Path(settings.BASE_DIR) / "orchestration" / "locale" / "de" / "LC_MESSAGES"
+TEMPLATES = Path(settings.BASE_DIR) / "orchestration" / "templates"
+
+
+def catalogue() -> dict[str, str]:
+    """English → German, of the file that is in use."""
+    with (FOLDER / "django.mo").open("rb") as file:
+        found = gettext.GNUTranslations(file)._catalog  # type: ignore[attr-defined]
+    return {(key[0] if isinstance(key, tuple) else key): text for key, text in found.items()}
+
+
+@pytest.fixture
+def client() -> Client:
+    client = console(person("ada", "admin", is_staff=True))
+    client.post(reverse("console-reading"), {"time_zone": "", "language": "de"})
+    return client
+
+
+def words(client: Client, url: str) -> str:
+    """What a person sees and hears of the console's own page: text and labels, without rows' JSON."""
+    text = client.get(url).content.decode()
+    page = text[text.index('class="as-page"') :] if 'class="as-page"' in text else text
+    page = re.sub(r"<(script|style|pre|code)\b.*?</\1>", " ", page, flags=re.DOTALL)
+    said = re.findall(r'(?:aria-label|placeholder|title)="([^"]*)"', page)
+    shown = re.sub(r"<[^>]+>", "|", page)
+    return html.unescape(" ".join([*said, shown]))
+
+
+def english_in(text: str) -> list[str]:
+    """Sentences and words of the catalogue that stand there as a whole, untranslated."""
+    known = {key: german for key, german in catalogue().items() if key and key != german}
+    pieces = {" ".join(piece.split()) for piece in text.split("|")}
+    whole = [key for key in known if "%(" not in key and len(key) > 14 and key in text]
+    return whole + sorted(pieces & set(known) - set(known.values()))
+
+
+def pages() -> dict[str, str]:
+    request = held(goal(objective="Aufräumen"), question="Darf der Ordner weg?", title="Weg damit")
+    asked("Noch eine?", kind="budget", risk="write")
+    goal_page = reverse(f"{ADMIN}goal_change", args=[request.goal_id])
+    return {
+        "inbox": reverse(f"{ADMIN}approvalrequest_changelist"),
+        "decided": reverse(f"{ADMIN}approvalrequest_changelist") + "?is=decided",
+        "request": reverse(f"{ADMIN}approvalrequest_change", args=[request.pk]),
+        "goal": goal_page,
+        "deed": reverse("admin:agentsys_goal_deed", args=[request.goal_id, "budget"]),
+        "notifications": reverse("console-notices"),
+        "reading": reverse("console-reading"),
+    }
+
+
+@pytest.mark.parametrize(
+    "name", ["inbox", "decided", "request", "goal", "notifications", "reading"]
+)
+def test_a_german_page_has_no_english_of_the_catalogue(client, name):
+    text = words(client, pages()[name])
+    assert english_in(text) == []
+    assert "Konsole" in text
+
+
+def test_the_german_inbox_says_what_it_asks_in_german(client):
+    url = pages()["inbox"]
+    assert "2 warten auf Sie" in client.get(url).content.decode()
+    text = words(client, url)
+    for said in ("Eingang", "Soll das geschehen?", "Mehr Budget?", "unwiderruflich", "Sie entscheiden",
+                 "Älteste zuerst", "Die gewählten entscheiden"):  # fmt: skip
+        assert said in text, said
+
+
+def test_an_english_page_is_what_it_was(client):
+    client.post(reverse("console-reading"), {"time_zone": "", "language": "en"})
+    found = pages()
+    assert english_in(words(client, found["inbox"])) != [], "the search finds English where it is"
+    assert 'lang="en"' in client.get(found["inbox"]).content.decode()
+
+
+def test_the_browser_says_the_language_until_a_person_does(client):
+    vera = console(person("vera", "viewer", is_staff=True))
+    url = pages()["inbox"]
+    german = vera.get(url, headers={"accept-language": "de-AT,de;q=0.9"})
+    assert german.headers["Content-Language"] == "de"
+    assert "Accept-Language" in german.headers["Vary"]
+    assert "Eingang" in german.content.decode()
+    assert "Eingang" not in vera.get(url, headers={"accept-language": "fr"}).content.decode()
+    vera.post(reverse("console-reading"), {"time_zone": "", "language": "en"})
+    assert "Eingang" not in vera.get(url, headers={"accept-language": "de"}).content.decode()
+    assert Reader.objects.get(user__username="vera").language == "en"
+    assert reading.LANGUAGE in vera.session
+
+
+def test_files_and_decisions_stay_in_english(client):
+    url = pages()["inbox"]
+    lines = b"".join(client.get(url + "?export=csv").streaming_content).decode()
+    assert lines.startswith("id,state,kind,question,risk")
+    assert ",open,budget,Noch eine?,write," in lines
+
+
+# --- The files -----------------------------------------------------------------------------------
+
+
+def test_what_templates_mark_is_in_the_catalogue():
+    known, missing = catalogue(), []
+    for path in sorted(TEMPLATES.rglob("*.html")):
+        marked = re.findall(r'\{% translate "((?:[^"\\]|\\.)*)"', path.read_text())
+        missing += [f"{path.name}: {text}" for text in marked if text not in known]
+    assert missing == [], "run makemessages, translate, and compilemessages"
+
+
+def test_every_entry_is_translated_and_the_compiled_file_is_of_the_text(tmp_path):
+    text = (FOLDER / "django.po").read_text()
+    assert "#, fuzzy" not in text
+    assert not re.search(r'msgstr(\[\d\])? ""\n(?!")', text), "an entry has no translation"
+    if shutil.which("msgfmt") is None:
+        pytest.skip("msgfmt is not installed")
+    made = tmp_path / "django.mo"
+    subprocess.run(["msgfmt", "-o", made, FOLDER / "django.po"], check=True)
+    assert made.read_bytes() == (FOLDER / "django.mo").read_bytes()
