@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('agentsys_orchestration', '0020_ledger_at'),
+        ('agentsys_orchestration', '0022_readers'),
     ]
 
     operations = [
