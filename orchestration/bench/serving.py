@@ -38,13 +38,13 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """Milliseconds of a page or route, and the statements it takes."""
+    """Milliseconds of a page or route, and the statements it takes, where they were counted."""
 
     name: str
     group: str
     p50: float
     p95: float
-    queries: int
+    queries: int | None = None
 
 
 def quantile(values: Sequence[float], share: float) -> float:
@@ -76,17 +76,15 @@ def timed(goals: Sequence[int], rounds: int, tell: Tell) -> list[Timed]:
                 way_out="Open it",
             )
         taken = [_seconds(client, url) * 1000 for _ in range(WARM + rounds)][WARM:]
-        found.append(
-            Timed(
-                name,
-                group,
-                round(quantile(taken, 0.5), 1),
-                round(quantile(taken, 0.95), 1),
-                statements,
-            )
-        )
+        found.append(summed(name, group, taken, statements))
         tell(f"{name}: p50 {found[-1].p50} ms, p95 {found[-1].p95} ms, {statements} statements")
     return found
+
+
+def summed(name: str, group: str, taken: Sequence[float], statements: int | None = None) -> Timed:
+    """Of milliseconds."""
+    p50, p95 = (round(quantile(taken, share), 1) for share in (0.5, 0.95))
+    return Timed(name, group, p50, p95, statements)
 
 
 def _seconds(client: Client, url: str) -> float:

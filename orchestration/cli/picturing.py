@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
-from django.test import Client
 from django.urls import reverse
 
-from agentsys.kernel.errors import BadInput, ServiceAway
-from orchestration.bench.serving import served, watcher
+from agentsys.kernel.errors import BadInput
+from orchestration.bench.browsing import WIDE, browsing
 from orchestration.models import ApprovalRequest, Attempt, Goal, Proposal, Task
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = ("--no-sandbox", "--disable-background-networking", "--no-first-run", "--disable-sync")
-WIDE = {"width": 1280, "height": 900}
 PHONE = {"width": 360, "height": 780}
 QUALITY = 80
 Tell = Callable[[str], None]
@@ -61,61 +55,19 @@ def pictures() -> Iterator[Picture]:
 
 def pictured(folder: Path, tell: Tell, *, form: str = "jpeg") -> list[Path]:
     """The files that were written. ServiceAway without playwright or a browser."""
-    driver = _playwright()
-    folder.mkdir(parents=True, exist_ok=True)
     wanted = list(pictures())
-    client = Client()
-    client.force_login(watcher())
-    session = client.cookies[settings.SESSION_COOKIE_NAME].value
+    folder.mkdir(parents=True, exist_ok=True)
     made = []
-    with served() as port, driver() as playwright:
-        browser = playwright.chromium.launch(executable_path=_browser(), args=list(FLAGS))
+    with browsing() as browser:
         for picture in wanted:
-            made.append(
-                _pictured(browser, port, session, picture, folder / f"{picture.name}.{form}")
-            )
-            tell(str(made[-1]))
-        browser.close()
+            path = folder / f"{picture.name}.{form}"
+            with browser.page(PHONE if picture.phone else WIDE, dark=picture.dark) as page:
+                page.goto(picture.path, wait_until="load")
+                page.screenshot(path=str(path), **_form(path))
+            made.append(path)
+            tell(str(path))
     return made
 
 
-def _pictured(browser: Any, port: int, session: str, picture: Picture, path: Path) -> Path:
-    viewport: Mapping[str, int] = PHONE if picture.phone else WIDE
-    context = browser.new_context(
-        viewport=viewport, color_scheme="dark" if picture.dark else "light"
-    )
-    origin = f"http://127.0.0.1:{port}"
-    context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": origin}])
-    page = context.new_page()
-    page.goto(origin + picture.path, wait_until="load")
-    png = path.suffix == ".png"
-    page.screenshot(
-        path=str(path), **({"type": "png"} if png else {"type": "jpeg", "quality": QUALITY})
-    )
-    context.close()
-    return path
-
-
-def _playwright() -> Callable[[], Any]:
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        raise ServiceAway(
-            service="playwright",
-            where="this environment",
-            reason="it is not installed",
-            way_out="pip install 'agentsys[dev]'",
-        ) from None
-    return sync_playwright
-
-
-def _browser() -> str:
-    for name in BROWSERS:
-        if path := shutil.which(name):
-            return path
-    raise ServiceAway(
-        service="a browser",
-        where="PATH",
-        reason=f"there is none of {', '.join(BROWSERS)}",
-        way_out="Install chromium",
-    )
+def _form(path: Path) -> dict[str, Any]:
+    return {"type": "png"} if path.suffix == ".png" else {"type": "jpeg", "quality": QUALITY}
