@@ -41,6 +41,8 @@ class Command(BaseCommand):
     def emit(self, data: Any, *, as_json: bool, text: str | None = None) -> None:
         if as_json or text is None:
             self.stdout.write(json.dumps(data, indent=2, default=str, ensure_ascii=False))
+        elif text and self.stdout.isatty():
+            self.show(text)  # folds between words
         elif text:
             self.stdout.write(safe(text).plain)
 

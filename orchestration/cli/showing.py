@@ -9,6 +9,7 @@ from typing import Any
 
 # Its fields in the order in which they are read; a database keeps none.
 PLAYBOOK = ("name", "version", "description", "objective", "repository", "parameters", "phases")
+LINE = 96  # columns
 SHOWN_MAX = 8000  # characters of one value; `--json` has all of it
 
 
@@ -69,7 +70,7 @@ def asked_lines(view: Mapping[str, Any]) -> Iterator[str]:
     proposal = view["proposal"]
     if proposal:
         yield "what would be done, exactly:"
-        yield json.dumps(proposal["payload"], indent=2)
+        yield laid_out(proposal["payload"])
         if proposal["diff"]:
             yield proposal["diff"]
     if view["kind"] == "playbook":
@@ -124,9 +125,25 @@ def verdict_lines(verdicts: list[Mapping[str, Any]]) -> list[str]:
 
 def value_text(value: Any) -> str:
     """JSON to read; a long one is cut, and says so."""
-    text = json.dumps(value, indent=2, ensure_ascii=False)
+    text = laid_out(value)
     if len(text) <= SHOWN_MAX:
         return text
     return (
         f"{text[:SHOWN_MAX]}\n… {len(text) - SHOWN_MAX:,} characters more; `--json` has all of it"
     )
+
+
+def laid_out(value: Any, indent: str = "") -> str:
+    """JSON, in which what fits on a line is on one."""
+    line = json.dumps(value, ensure_ascii=False)
+    if len(indent) + len(line) <= LINE or not value or not isinstance(value, (dict, list)):
+        return line
+    inner = indent + "  "
+    if isinstance(value, dict):
+        parts = [
+            f"{inner}{json.dumps(k, ensure_ascii=False)}: {laid_out(v, inner)}"
+            for k, v in value.items()
+        ]
+        return "\n".join(["{", ",\n".join(parts), indent + "}"])
+    parts = [inner + laid_out(each, inner) for each in value]
+    return "\n".join(["[", ",\n".join(parts), indent + "]"])

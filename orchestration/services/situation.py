@@ -80,7 +80,9 @@ SELECT jsonb_build_object(
         'paused', t.paused_at IS NOT NULL, 'finished', t.finished_at IS NOT NULL,
         'due_at', t.due_at, 'due_in', extract(epoch FROM t.due_at - clock_timestamp())) END,
     'needs', (
-        SELECT jsonb_agg(jsonb_build_object('key', n.key, 'state', n.state) ORDER BY n.id)
+        SELECT jsonb_agg(jsonb_build_object('key', n.key, 'state', n.state, 'asked', (
+            SELECT min(r.id) FROM agentsys_orchestration_approvalrequest r
+            WHERE r.task_id = n.id AND r.state = 'open')) ORDER BY n.id)
         FROM agentsys_orchestration_dependency d
         JOIN agentsys_orchestration_task n ON n.id = d.needs_id
         WHERE d.task_id = t.id AND t.state = 'blocked' AND n.state <> 'done'

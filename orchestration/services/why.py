@@ -133,10 +133,12 @@ def _running_goal(seen: SimpleNamespace, name: str) -> str:
     running, verifying = counts.get("running", 0), counts.get("verifying", 0)
     done = f"{counts.get('done', 0)} of {sum(counts.values())} tasks are done"
     if running or verifying:
-        return (
-            f"{name} is under way: {done}, {running} running, {verifying} being verified"
-            + _no_worker(seen)
-        )
+        now = [
+            f"{count} {doing}"
+            for count, doing in ((running, "running"), (verifying, "being verified"))
+            if count
+        ]
+        return f"{name} is under way: {', '.join([done, *now])}" + _no_worker(seen)
     if seen.task is not None:
         return f"{name}: {done}; {_task(seen)}"
     if counts.get("held"):
@@ -173,11 +175,15 @@ def _needed(seen: SimpleNamespace) -> str:
         return f"a person to look at the plan{_inbox(seen, seen.approval)}"
     if seen.swarm is not None:
         return _swarm(seen)
-    names = [f"{need.key} ({need.state})" for need in seen.needs or ()]
+    names = [f"{need.key} ({need.state}{_asked(need)})" for need in seen.needs or ()]
     if not names:
         return "the orchestrator, which will look at it within seconds" + _no_worker(seen)
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more
+
+
+def _asked(need: SimpleNamespace) -> str:
+    return f": `inbox show {need.asked}`" if need.asked else ""
 
 
 def _swarm(seen: SimpleNamespace) -> str:

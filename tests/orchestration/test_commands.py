@@ -293,7 +293,7 @@ def test_who_decides_on_an_output_sees_it_and_what_it_was_made_from():
     asked = given.approval(task, kind="verdict")
     told = Said("inbox", "show", str(asked.pk)).out
     assert '"n": 7' in told
-    assert 'what was handed in: {\n  "answer": 42\n}' in told
+    assert 'what was handed in: {"answer": 42}' in told
 
 
 def test_a_decision_is_made_as_the_person_named_and_says_so(asked: ApprovalRequest):

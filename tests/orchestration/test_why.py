@@ -45,6 +45,14 @@ def test_a_blocked_task_names_up_to_three_of_what_it_needs():
     assert "done" not in told
 
 
+def test_a_need_that_waits_for_a_person_says_where_to_decide():
+    goal = given.goal()
+    held = given.task(goal, "risky", state="held", reason="a proposal waits for approval")
+    asked = given.approval(held, about=given.proposal(held))
+    told = sentence(given.task(goal, "last", needs=[held]))
+    assert f"waits for risky (held: `inbox show {asked.pk}`)" in told
+
+
 def test_a_failed_optional_need_is_not_waited_for():
     goal = given.goal()
     needs = [given.task(goal, "opt", state="failed", optional=True)]
