@@ -251,8 +251,8 @@ def _view(row: tuple[Any, ...]) -> VerdictView:
         outcome=VerdictOutcome(row[4]) if row[4] else None,
         veto=row[5],
         score=row[6],
-        reasons=tuple(json.loads(row[7])),
-        evidence=json.loads(row[8]),
+        reasons=() if row[7] == "[]" else tuple(json.loads(row[7])),  # as with nearly all that pass
+        evidence={} if row[8] == "{}" else json.loads(row[8]),
         spec_hash=row[9],
         artifact_hash=row[10],
         override=override or None,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import structlog
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -18,6 +19,8 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler, set_rollback
 
 from agentsys.kernel.errors import AgentsysError, BadInput, ExitCode
+
+log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 AWAY = (OperationalError, InterfaceError)
@@ -61,6 +64,7 @@ def handler(error: Exception, context: dict[str, Any]) -> Response | None:
         return refusal(error)
     if isinstance(error, AWAY):
         set_rollback()
+        _note_away(error)
         return problem(503, code="service-away", detail=_AWAY_SAID, problems=[])
     response = exception_handler(error, context)
     if response is None:
@@ -107,9 +111,16 @@ def failed(request: HttpRequest) -> HttpResponse:
     """Django's `handler500`, for what broke before or after a view of the API."""
     if not request.path.startswith("/api/"):
         return server_error(request)
-    if isinstance(sys.exc_info()[1], AWAY):
+    error = sys.exc_info()[1]
+    if isinstance(error, AWAY):
+        _note_away(error)
         return said(503, "service-away", _AWAY_SAID)
     return said(500, "failed", "the request broke; the log of the server says how")
+
+
+def _note_away(error: BaseException) -> None:
+    """Whoever asked is only told that it is so; why, is for the log."""
+    log.warning("api.database_away", reason=" ".join(str(error).split())[:200])
 
 
 def said(number: int, code: str, detail: str) -> HttpResponse:

@@ -69,7 +69,11 @@ def stocked(where: str = "alpha", *, mark: str = "Tidy up", decider: User | None
         actor=mark[:150],
     )  # fmt: skip
     hook = Subscription.objects.create(
-        project=row.project, name=mark[:80], target="https://example.org", events=["*"]
+        project=row.project,
+        name=mark[:80],
+        target="https://example.org",
+        events=["*"],
+        secret="s" * 32,
     )
     sent = Delivery.objects.create(
         subscription=hook, goal=row, seq=1, event="goal.prioritised", state="given_up", due_at=None,

@@ -83,6 +83,7 @@ def test_the_canary_sings_where_it_may_be_heard(nests: dict[str, Stock]) -> None
     silent = [cell for cell in reads if canary(THEIRS) not in asked(client, cell, nests[THEIRS])]
     figures = {"goals/<int:goal_id>/budget", "tasks/<int:task_id>/budget", "memory/stats"}
     figures |= {"projects", "projects/<slug:name>/budget", "goals/<int:goal_id>/plan"}
+    figures |= {"goals/<int:goal_id>/why", "proposals/<int:proposal_id>/why"}
     assert {route for _, route in silent} <= figures
 
 

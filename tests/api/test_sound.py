@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 from django.http import HttpRequest
+from structlog.testing import capture_logs
 
 from orchestration.api.problems import failed
 from orchestration.models import Goal
@@ -78,8 +79,10 @@ def test_a_database_that_is_away_is_a_503(operator: Any) -> None:
             raise OperationalError("server closed the connection unexpectedly")
         return execute(sql, *rest)
 
-    with connection.execute_wrapper(gone):
+    with connection.execute_wrapper(gone), capture_logs() as told:
         refused(operator.get("/api/v1/goals"), 503, "PostgreSQL")
+    (why,) = (each for each in told if each["event"] == "api.database_away")
+    assert why["reason"] == "server closed the connection unexpectedly"
 
 
 @pytest.mark.parametrize(

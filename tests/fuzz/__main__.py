@@ -67,11 +67,13 @@ def _play(options: argparse.Namespace) -> int:
         ended = subprocess.run(
             [*argv, *options.rest], text=True, capture_output=True, check=False, env=env
         )
-        broken = _tracebacks(Path(folder) / "web.log")
+        said = (Path(folder) / "web.log").read_text(errors="replace")
+    broken = _tracebacks(said)
+    away = [line for line in said.splitlines() if "database_away" in line]
     sys.stdout.write(ended.stdout + ended.stderr)
     cases = _cases(ended.stdout)
     sys.stdout.write(f"{operations} operations, {cases} cases, {len(broken)} tracebacks\n")
-    sys.stdout.write("".join(f"\n{one}\n" for one in broken[:10]))
+    sys.stdout.write("".join(f"\n{one}\n" for one in [*broken[:10], *away[:10]]))
     few = cases < options.cases and not options.only
     return 1 if ended.returncode or broken or few else 0
 
@@ -82,8 +84,7 @@ def _cases(text: str) -> int:
     return int(found[1].replace(",", "")) if found else 0
 
 
-def _tracebacks(log: Path) -> list[str]:
-    text = log.read_text(errors="replace")
+def _tracebacks(text: str) -> list[str]:
     return [one.strip()[-1500:] for one in text.split("Traceback (most recent call last):")[1:]]
 
 

@@ -16,7 +16,9 @@ from orchestration.domain.prompting import form_of
 from orchestration.domain.reflection import name_of
 from verification.domain.commands import destructive, is_root_of_much
 from verification.domain.criteria import check
+from verification.domain.injection import marks_in
 from verification.domain.leaving import leaving
+from verification.domain.secrets import secrets_in
 
 LONG = 1_000_000  # characters
 
@@ -40,6 +42,9 @@ READ: list[tuple[Callable[[str], Any], str]] = [
     (lambda text: form_of("schema", text), long("“")),
     (lambda text: templated(text, {"name": "alpha"}), long("$")),
     (lambda text: name_of({"objective": text, "phases": []}, lambda _: False), long("$")),
+    (marks_in, long(">", "", " ~/.bashrc")),
+    (marks_in, long("echo $API_TOKEN ", "", "|")),
+    (secrets_in, long("password=")),
     (redacted, long("-----BEGIN PRIVATE KEY-----", "", "\n")),
 ]
 

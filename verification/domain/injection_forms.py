@@ -194,7 +194,7 @@ ALONE: tuple[tuple[str, str, str], ...] = (
         "replac",
         r"\b(?:image|logo|pixel|img|url|link|address)\b.{0,120}\breplac\w+\b.{0,60}"
         r"\b(?:conversation|previous\s+message|secret|history|data)\b"),
-    (SHOWING, "$", rf"\b(?:echo|print(?:f|env)?)\b[ \t(\"'`]{{0,4}}{SECRET_VARIABLE}(?![^\n]*\|)"),
+    (SHOWING, "$", rf"\b(?:echo|print(?:f|env)?)\b[ \t(\"'`]{{0,4}}{SECRET_VARIABLE}(?![^\n]{{0,300}}\|)"),
     (SHOWING,
         ".ssh id_ .env .aws .netrc .pgpass .npmrc .pypirc .git- .kube .docker shadow"
         " passwd /environ .gnupg gcloud credentials _history secret .pem .p12 .pfx .kdbx cookies",
@@ -207,7 +207,7 @@ ALONE: tuple[tuple[str, str, str], ...] = (
     (SHOWING, "env", r"(?:^|[`;&]|\brun[ \t])[ \t]{0,9}(?:env|printenv)[ \t]{0,9}(?:\||>|`)"),
     (SHOWING,
         ".git/hooks .bashrc .zshrc .profile authorized_keys",
-        r">{1,2}\s*(?:\S*/)?\.git/hooks/|>{1,2}\s*~?/?\S*\.(?:bashrc|zshrc|profile"
+        r">{1,2}\s{0,9}(?:\S{0,300}/)?\.git/hooks/|>{1,2}\s{0,9}~?/?\S{0,300}\.(?:bashrc|zshrc|profile"
         r"|ssh/authorized_keys)\b"),
     (READER,
         "agent",
