@@ -81,6 +81,14 @@ class Members(TabularInline):
     model = Membership
     extra = 0
 
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """A cell of the table has no label of its own: what reads it aloud is told."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None:
+            widget = getattr(field.widget, "widget", field.widget)
+            widget.attrs["aria-label"] = str(db_field.verbose_name)
+        return field
+
     def _administers(self, request: HttpRequest, obj: Any) -> bool:
         user = request.user
         if user.is_superuser:
