@@ -85,7 +85,7 @@ class Members(TabularInline):
         """A cell of the table has no label of its own: what reads it aloud is told."""
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
         if field is not None:
-            widget = getattr(field.widget, "widget", field.widget)
+            widget: Any = getattr(field.widget, "widget", field.widget)
             widget.attrs["aria-label"] = str(db_field.verbose_name)
         return field
 
