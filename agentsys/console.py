@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.db.models import Model
+from django.forms import PasswordInput
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 from agentsys.exports import Exported
 
@@ -27,11 +29,51 @@ else:
         from django.contrib.admin import ModelAdmin as Themed
         from django.contrib.admin import TabularInline
 
+CHANGE_CHARS_MAX = 200  # of a value in a row's history
 __all__ = ["ModelAdmin", "ReadOnlyAdmin", "SuperuserOnlyAdmin", "TabularInline"]
 
 
-class ModelAdmin(Exported, Themed):  # type: ignore[misc]  # a file is streamed
-    """What every list of ours is made from."""
+class ModelAdmin(Exported, Themed):
+    """What every list of ours is made from. `list_note` stands above it. A row's history says what each
+    field was and is."""
+
+    list_note = ""
+
+    def changelist_view(  # type: ignore[override]  # a file is streamed
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponseBase:
+        return super().changelist_view(
+            request, {"list_note": self.list_note, **(extra_context or {})}
+        )
+
+    def construct_change_message(
+        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
+    ) -> Any:
+        told = super().construct_change_message(request, form, formsets, add)
+        changed = [] if add else changes_told(form)
+        for each in told:
+            if changed and set(each) == {"changed"} and set(each["changed"]) == {"fields"}:
+                each["changed"]["fields"] = changed
+        return told
+
+
+def changes_told(form: Any) -> list[str]:
+    """What a form changed, a field each: `limit: 5 → 7`; what is typed blind is not repeated."""
+    return [_change_told(form, name) for name in form.changed_data]
+
+
+def _change_told(form: Any, name: str) -> str:
+    field = form.fields[name]
+    label = str(form[name].label)
+    if isinstance(field.widget, PasswordInput):
+        return label
+    before = form.get_initial_for_field(field, name)
+    return f"{label}: {_short(before)} → {_short(form.cleaned_data.get(name))}"
+
+
+def _short(value: Any) -> str:
+    text = "–" if value in (None, "", [], {}) else " ".join(str(value).split())
+    return text if len(text) <= CHANGE_CHARS_MAX else f"{text[:CHANGE_CHARS_MAX]}…"
 
 
 class ReadOnlyAdmin(ModelAdmin):

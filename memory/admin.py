@@ -7,12 +7,16 @@ explains its scores is the console's memory page.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 
 from agentsys.console import SuperuserOnlyAdmin
-from memory.models import Memory, Playbook
+from memory.models import PLAYBOOK_STATES, Memory, Playbook
 
 CHARS_SHOWN = 100
 
@@ -31,8 +35,32 @@ class MemoryAdmin(SuperuserOnlyAdmin):
         return text if len(text) <= CHARS_SHOWN else text[: CHARS_SHOWN - 1] + "…"
 
 
+if TYPE_CHECKING:
+    PlaybookBase = forms.ModelForm[Playbook]
+else:
+    PlaybookBase = forms.ModelForm
+
+
+class PlaybookForm(PlaybookBase):
+    """All that may be said of a version: whether it is used."""
+
+    state = forms.ChoiceField(choices=[(name, name) for name in PLAYBOOK_STATES])
+
+    class Meta:
+        model = Playbook
+        fields = ("state",)
+
+
 @admin.register(Playbook)
 class PlaybookAdmin(SuperuserOnlyAdmin):
+    form = PlaybookForm
+    export_also = ("definition",)
+    list_note = (
+        "A version's definition is frozen. Learned ones are put in force in the inbox, where they may be"
+        f" edited first. Those that come as files stand in {settings.AGENTSYS.playbooks}: change them"
+        " there, in version control; `agentsys plans playbooks` says whether they can be read, and the"
+        " next goal uses them."
+    )
     list_display = (
         "name", "version", "namespace", "origin", "state", "successes", "failures", "last_used_at",
     )  # fmt: skip

@@ -158,6 +158,9 @@ class Chunk(models.Model):
         ]
 
 
+PLAYBOOK_STATES = ("candidate", "active", "retired")
+
+
 class Playbook(models.Model):
     """A version of a procedure, and how it did. The definition is frozen by the database."""
 
@@ -182,7 +185,7 @@ class Playbook(models.Model):
                 name="playbook_version", fields=["namespace", "name", "version"]
             ),
             _one_of("origin", ("written", "learned"), "playbook_origin_is_known"),
-            _one_of("state", ("candidate", "active", "retired"), "playbook_state_is_known"),
+            _one_of("state", PLAYBOOK_STATES, "playbook_state_is_known"),
         ]
 
     def __str__(self) -> str:

@@ -16,6 +16,7 @@ from orchestration.admin.graph import (
     TaskFact,
     grouped,
     layers,
+    map_size,
     node,
     nodes,
     picture,
@@ -96,6 +97,7 @@ def tasks_tab(goal: Goal, asked: Mapping[str, str]) -> dict[str, Any]:
     return {
         "picture": drawn,
         "drawn": [_drawn(each, asked) for each in drawn.nodes],
+        "map": map_size(drawn),
         "chain": _chain(chain, seen.every),
         "on_chain": frozenset(chain.ids),
         "rows": [

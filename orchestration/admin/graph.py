@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 NODES_MAX = 250
+MAP_FROM = 100  # nodes, from which on there is an overview of at most so many pixels:
+MAP_WIDTH, MAP_HEIGHT, MAP_LEAST = 480, 140, 28
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 168, 38, 44, 12, 12
 LABEL_MAX = 20
 FOLDED_MIN = 3  # a smaller group is not worth folding
@@ -62,6 +64,16 @@ class Picture:
     height: int
     grouped: bool
     marked: tuple[str, ...] = ()
+
+
+def map_size(drawn: Picture) -> tuple[int, int] | None:
+    """Width and height of the overview in pixels, in the picture's own proportion where neither would be
+    too little to hit; None: it needs none."""
+    if len(drawn.nodes) < MAP_FROM:
+        return None
+    scale = min(MAP_WIDTH / drawn.width, MAP_HEIGHT / drawn.height)
+    width, height = round(drawn.width * scale), round(drawn.height * scale)
+    return max(width, MAP_LEAST), max(height, MAP_LEAST)
 
 
 def layers(ids: Iterable[int], edges: Iterable[tuple[int, int]]) -> dict[int, int]:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from agentsys.console import ModelAdmin, ReadOnlyAdmin, TabularInline
+from agentsys.kernel.errors import BadInput
 from orchestration.admin.base import Window
 from orchestration.admin.filters import OwnProjects
+from orchestration.admin.policyform import LIMITS, ProjectForm
 from orchestration.api.access import role_in, roles_of, scoped
+from orchestration.domain.configuration import CHOICES, SWITCHES
 from orchestration.models import (
     Budget,
     Directive,
@@ -23,8 +29,14 @@ from orchestration.models import (
     ScopeLease,
     WorkerSession,
 )
-from orchestration.services.limits import budget_set, ref_of
+from orchestration.services import stepup
+from orchestration.services.limits import KINDS, budget_set, limits_checked, ref_of
 from orchestration.show import brief
+
+if TYPE_CHECKING:
+    BudgetBase = forms.ModelForm[Budget]
+else:
+    BudgetBase = forms.ModelForm
 
 
 class Owned(ModelAdmin):
@@ -76,6 +88,14 @@ class Members(TabularInline):
     model = Membership
     extra = 0
 
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """A cell of the table has no label of its own: what reads it aloud is told."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None:
+            widget: Any = getattr(field.widget, "widget", field.widget)
+            widget.attrs["aria-label"] = str(db_field.verbose_name)
+        return field
+
     def _administers(self, request: HttpRequest, obj: Any) -> bool:
         user = request.user
         if user.is_superuser:
@@ -97,7 +117,17 @@ class Members(TabularInline):
 
 @admin.register(Project)
 class ProjectAdmin(Owned):
+    form = ProjectForm
     project_path = "pk"
+    export_also = ("policy",)
+    fieldsets = (
+        (None, {"fields": ("name", "paused_at", "paused_actor", "paused_reason", "created_at")}),
+        ("Policy", {"fields": (*SWITCHES, *CHOICES)}),
+        (
+            "Policy: what the project's budget is opened with",
+            {"fields": tuple(LIMITS.values()), "description": "Moved as a budget once it is open."},
+        ),
+    )
     list_display = ("name", "created_at")
     search_fields = ("name",)
     readonly_fields = ("created_at", "paused_actor", "paused_reason")
@@ -108,6 +138,7 @@ class ProjectAdmin(Owned):
         if "paused_at" in form.changed_data:
             obj.paused_actor = request.user.get_username() if obj.paused_at else ""
             obj.paused_reason = ""
+        obj.policy = form.policy()
         super().save_model(request, obj, form, change)
 
     def project_of(self, obj: Any) -> int:
@@ -127,10 +158,30 @@ class ScopeAdmin(Owned):
     search_fields = ("resource", "role")
 
 
+class BudgetForm(BudgetBase):
+    """What the service would refuse stands at the field."""
+
+    class Meta:
+        model = Budget
+        fields = tuple(f"{kind}_max" for kind in KINDS)
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or {}
+        level = "project" if self.instance.project_id else "goal"
+        for name in self.changed_data:
+            try:
+                limits_checked({name: given.get(name)}, level=level, what="budget")
+            except BadInput as error:
+                self.add_error(name, error.problems)
+        return given
+
+
 @admin.register(Budget)
 class BudgetAdmin(Owned):
-    """The limits may be moved; what is reserved and spent is what happened."""
+    """The limits may be moved; what is reserved and spent is what happened. It is for who has given the
+    password lately: there is no limit above these."""
 
+    form = BudgetForm
     list_display = ("__str__", "tokens_spent", "tokens_max", "cost_usd_spent", "cost_usd_max")
     list_select_related = ("project", "goal", "task__goal")
     readonly_fields = (
@@ -148,6 +199,21 @@ class BudgetAdmin(Owned):
     def project_of(self, obj: Any) -> int:
         goal = obj.goal or (obj.task and obj.task.goal)
         return int(goal.project_id if goal else obj.project_id)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        if request.method == "POST" and not stepup.is_fresh(request.session):
+            messages.error(
+                request, "To move limits needs your password once more; nothing was saved."
+            )
+            asked = urlencode({"next": request.get_full_path()})
+            return HttpResponseRedirect(f"{reverse('console-password')}?{asked}")
+        return super().change_view(request, object_id, form_url, extra_context)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """By the service, so that the ledger says it and what was parked goes on."""

@@ -67,7 +67,7 @@ def payload_of(project_id: int, draft: Mapping[str, Any]) -> dict[str, Any]:
     name, why = given.get("setting"), str(given.get("why") or "")
     problems = name_problems(name)
     new = None if problems else _normal(str(name), given.get("new"))
-    problems = problems or _problems(project_id, str(name), new)
+    problems = problems or setting_problems(project_id, str(name), new)
     if problems:
         raise BadInput(what="configuration", problems=problems)
     old = present(project_id, str(name))
@@ -93,7 +93,8 @@ def _normal(name: str, value: Any) -> Any:
     return plain(value)
 
 
-def _problems(project_id: int, name: str, value: Any) -> list[str]:
+def setting_problems(project_id: int, name: str, value: Any) -> list[str]:
+    """Why the setting cannot be `value` in this project, a sentence each; 0 is a project that is new."""
     if found := value_problems(name, value):
         return found
     if name == VERIFICATION:
@@ -150,7 +151,7 @@ def refusal(project_id: int, proposal: Proposal) -> str:
     now = present(project_id, name, locked=True)
     if digest(now) != proposal.base_hash:
         return f"its base moved: {name} is {now!r} by now, which is not what was shown"
-    return "; ".join(_problems(project_id, name, new))
+    return "; ".join(setting_problems(project_id, name, new))
 
 
 def change(project_id: int, proposal: Proposal) -> None:

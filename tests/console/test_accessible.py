@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from memory import services as memory
 from orchestration.admin.goalpage import CONTENTS
-from orchestration.models import Attempt, Proposal, Task
+from orchestration.models import Attempt, Budget, Proposal, Task
 from orchestration.services.schedules import schedule_set
 from tests.api.people import goal, held, person
 from tests.console.test_browser import browser, pytestmark  # noqa: F401 - a fixture, and marks
@@ -40,6 +40,10 @@ def pages():
     yield "schedule", admin("schedule", plan.pk)
     for name in ("budget", "concurrency", "model", "direct", "pause"):
         yield f"deed, {name}", reverse("admin:agentsys_goal_deed", args=[row.pk, name])
+    yield "project", admin("project", row.project_id)
+    yield "budget", admin("budget", Budget.objects.get(goal=row).pk)
+    yield "playbook list", reverse("admin:agentsys_memory_playbook_changelist")
+    yield "reading", reverse("console-reading")
     yield "notifications", reverse("console-notices")
     yield "password", reverse("console-password")
     yield "memory", reverse("console-memory") + "?q=port"

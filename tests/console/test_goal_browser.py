@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from django.urls import reverse
 
+from orchestration.admin.goal_deeds import GOAL_DEEDS
 from orchestration.admin.goalpage import CONTENTS
 from orchestration.services.pausing import goal_pause
 from tests import factories as make
-from tests.api.people import entries, person
+from tests.api.people import entries, goal, person
 from tests.console.test_browser import browser, page, pytestmark, sign_in
 from tests.console.test_cost_tab import done
 from tests.console.test_pages import console
@@ -55,7 +56,7 @@ def test_no_page_of_a_goal_scrolls_sideways_on_a_telephone(browser, live_server,
     context = telephone(browser, live_server, scripts=scripts)
     page = context.new_page()
     task = row.tasks.get(key="again")
-    deeds = [("goal", row.pk, name) for name in ("budget", "fork", "cancel")]
+    deeds = [("goal", row.pk, name) for name in GOAL_DEEDS]
     deeds += [("task", task.pk, name) for name in ("pause", "edit")]
     pages = [url(live_server, row, tab) for tab in CONTENTS]
     pages += [
@@ -65,6 +66,9 @@ def test_no_page_of_a_goal_scrolls_sideways_on_a_telephone(browser, live_server,
             live_server.url + reverse(f"admin:agentsys_{kind}_deed", args=[pk, name])
             for kind, pk, name in deeds
         ),
+    ]
+    pages += [
+        live_server.url + reverse(f"console-{name}") for name in ("notices", "password", "reading")
     ]
     wide = {}
     for each in pages:
@@ -127,3 +131,22 @@ def test_a_budget_is_raised_without_a_script(browser, live_server, row):
     row.budget.refresh_from_db()
     assert row.budget.tokens_max == 7_000_000
     context.close()
+
+
+def test_the_overview_of_a_large_graph_follows_the_scrolling_and_leads_it(page, live_server):
+    row = goal(tasks=210)
+    sign_in(page, live_server, "olga", "operator")
+    page.goto(url(live_server, row, "tasks") + "&fold=no")
+    assert page.locator("[data-map] [data-mini]").count() == 210
+    frame = page.locator("[data-map] .as-view")
+    assert float(frame.get_attribute("width")) == page.evaluate(
+        "document.querySelector('[data-graph]').clientWidth"
+    )
+    page.evaluate("document.querySelector('[data-graph]').scrollLeft = 3000")
+    page.wait_for_function(
+        "document.querySelector('[data-map] .as-view').getAttribute('x') === '3000'"
+    )
+    box = page.locator("[data-map]").bounding_box()
+    page.mouse.click(box["x"] + box["width"] - 3, box["y"] + box["height"] / 2)
+    page.wait_for_function("document.querySelector('[data-graph]').scrollLeft > 6000")
+    assert float(frame.get_attribute("x")) > 6000

@@ -6,7 +6,19 @@ import random
 
 import pytest
 
-from orchestration.admin.graph import HEIGHT, NODES_MAX, WIDTH, TaskFact, layers, picture
+from orchestration.admin.graph import (
+    HEIGHT,
+    MAP_FROM,
+    MAP_HEIGHT,
+    MAP_LEAST,
+    MAP_WIDTH,
+    NODES_MAX,
+    WIDTH,
+    TaskFact,
+    layers,
+    map_size,
+    picture,
+)
 
 
 def facts(count, *, phase=lambda _number: ""):
@@ -84,3 +96,14 @@ def test_the_critical_path_is_drawn_over_the_edges_it_takes():
     assert {node.task_id for node in drawn.nodes if node.critical} == {0, 1, 2}
     assert len(drawn.marked) == 2
     assert set(drawn.marked) <= set(drawn.paths)
+
+
+@pytest.mark.parametrize("chained", [False, True])
+def test_a_large_graph_has_an_overview_that_can_be_hit(chained):
+    edges = [(n, n - 1) for n in range(1, 210)] if chained else [(n, 0) for n in range(1, 210)]
+    drawn = picture(facts(210), edges)
+    width, height = map_size(drawn)
+    assert MAP_LEAST <= width <= MAP_WIDTH
+    assert MAP_LEAST <= height <= MAP_HEIGHT
+    assert width == MAP_WIDTH or height == MAP_HEIGHT
+    assert map_size(picture(facts(MAP_FROM - 1), [])) is None

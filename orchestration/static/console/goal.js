@@ -47,6 +47,8 @@
     drawn.querySelector("title").textContent = node.title;
     drawn.querySelector(".as-mark").textContent = node.mark;
     drawn.querySelector(".as-badge").textContent = node.badge;
+    const small = root.querySelector(`[data-mini="${CSS.escape(node.name)}"]`);
+    if (small) toned(small, node.tone);
     const row = root.querySelector(`[data-row="${CSS.escape(node.name)}"] [data-part="state"]`);
     if (row) chip(row, node.state, node.mark, node.tone);
     return true;

@@ -1,0 +1,89 @@
+"""A project's policy as fields: what may be chosen, what it means, and what is wrong with it.
+
+What a policy holds beside these is kept as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+
+from orchestration.domain.configuration import CHOICES, POLICY, SWITCHES
+from orchestration.models import Project
+from orchestration.services.configuring import setting_problems
+from orchestration.services.limits import OF_PROJECTS
+
+if TYPE_CHECKING:
+    ProjectBase = forms.ModelForm[Project]
+else:
+    ProjectBase = forms.ModelForm
+
+HELP = {
+    "reflection": "Whether goals that are over are looked at for playbooks. As usual: yes.",
+    "prompt_reflection": "Whether refusals are looked at for better prompts. As usual: yes.",
+    "foreign_actions": "What follows when an action is on what another role owns. As usual: ask.",
+    "playbooks": "Which playbooks are used without being named. As usual: approved.",
+}
+LIMITS = {kind: f"budget_{kind}" for kind in OF_PROJECTS}
+USUAL = ("", "as usual")
+
+
+class ProjectForm(ProjectBase):
+    """`policy` itself is no field: it is put together from those below."""
+
+    class Meta:
+        model = Project
+        fields = ("name", "paused_at")
+
+    reflection = forms.TypedChoiceField(required=False, coerce=lambda text: text == "true")
+    prompt_reflection = forms.TypedChoiceField(required=False, coerce=lambda text: text == "true")
+    foreign_actions = forms.ChoiceField(required=False)
+    playbooks = forms.ChoiceField(required=False)
+    budget_tokens = forms.IntegerField(required=False, min_value=0)
+    budget_cost_usd = forms.FloatField(required=False, min_value=0)
+    budget_calls = forms.IntegerField(required=False, min_value=0)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        policy = self.instance.policy or {}
+        for key in (*SWITCHES, *CHOICES):
+            field: Any = self.fields[key]
+            options = CHOICES.get(key, ("true", "false"))
+            field.choices = [USUAL, *((each, each) for each in options)]
+            field.help_text = HELP[key]
+            field.empty_value = None
+            if key in policy:
+                self.initial[key] = str(policy[key]).lower()
+        for kind, name in LIMITS.items():
+            self.fields[name].label = f"Limit of {kind}"
+            self.initial[name] = (policy.get("budget") or {}).get(kind)
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or {}
+        for key, field, value in self._wanted(given):
+            if value == (self.instance.policy or {}).get(key):
+                continue
+            for problem in setting_problems(self.instance.pk or 0, f"{POLICY}{key}", value):
+                self.add_error(field, problem)
+        return given
+
+    def _wanted(self, given: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+        """(key of the policy, the field that it stands at, value), None where it is left out."""
+        for key in SWITCHES:
+            value = given.get(key)
+            yield key, key, value if isinstance(value, bool) else None
+        for key in CHOICES:
+            yield key, key, given.get(key) or None
+        limits = {kind: given[name] for kind, name in LIMITS.items() if given.get(name) is not None}
+        yield "budget", LIMITS["tokens"], limits or None
+
+    def policy(self) -> dict[str, Any]:
+        """What is to be kept, once the form is valid."""
+        found = dict(self.instance.policy or {})
+        for key, _field, value in self._wanted(self.cleaned_data):
+            found.pop(key, None)
+            if value is not None:
+                found[key] = value
+        return found
