@@ -43,6 +43,15 @@ RETURNING id
 """
 
 
+# What a superseded text said ends with it, unless something newer ended it before.
+_END = """
+UPDATE agentsys_memory_fact AS f SET valid_to = GREATEST(m.valid_to, f.valid_from)
+FROM agentsys_memory_memory AS m
+WHERE m.id = f.evidence_id AND m.id = ANY(%s) AND m.valid_to IS NOT NULL
+  AND f.valid_to IS NULL AND f.retracted_at IS NULL
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Stated:
     """A slot, and the memory that says so."""
@@ -97,6 +106,12 @@ def denials_record(denied: Sequence[Denied]) -> None:
     ]
     with connection.cursor() as cursor:
         cursor.execute(_DENIALS, [DENIED, *columns])
+
+
+def facts_end(memory_ids: Sequence[int]) -> None:
+    """Facts of those of `memory_ids` that were superseded hold no longer than they do."""
+    with connection.cursor() as cursor:
+        cursor.execute(_END, [list(memory_ids)])
 
 
 def _add(one: Stated) -> Differs | None:
