@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
+from django.db.models import F
 
 from memory.domain.disagreement import Finding
 from memory.domain.sameness import gist
@@ -21,6 +22,7 @@ from memory.domain.slots import MINE, Slot
 from memory.models import TRUST, Fact
 
 DENIED = "denied"  # the attribute of a denial
+FACTS_MAX = 500  # that are listed
 TRIES_MAX = 3
 
 _DENIALS = """
@@ -106,6 +108,25 @@ def denials_record(denied: Sequence[Denied]) -> None:
     ]
     with connection.cursor() as cursor:
         cursor.execute(_DENIALS, [DENIED, *columns])
+
+
+def facts_of(
+    namespace: str | None = None, *, subject: str | None = None, every: bool = False
+) -> list[dict[str, Any]]:
+    """Facts that hold, or `every` one, the newest first, at most FACTS_MAX: of a subject, whatever its
+    capitals. `memory` is the one that says so."""
+    rows = Fact.objects.filter(evidence__state__in=("live", "cold"))
+    if namespace is not None:
+        rows = rows.filter(namespace=namespace)
+    if subject is not None:
+        rows = rows.filter(subject__iexact=subject.strip())
+    if not every:
+        rows = rows.filter(valid_to=None, retracted_at=None)
+    fields = ("id", "namespace", "subject", "attribute", "value", "valid_from", "valid_to",
+              "recorded_at", "retracted_at")  # fmt: skip
+    return list(
+        rows.order_by("-valid_from", "-pk").values(*fields, memory=F("evidence_id"))[:FACTS_MAX]
+    )
 
 
 def facts_end(memory_ids: Sequence[int]) -> None:
