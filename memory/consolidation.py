@@ -139,11 +139,22 @@ def _midnight(day: date) -> datetime:
 
 def _above(level: int, of: str) -> str:
     """The period of `level` that a period of the level below, or a day, belongs to."""
-    if level == 2 or of[4:6] != "-W":
-        day = date.fromisoformat(of[:10])
-        week = week_of(day)
-        return f"{day}" if level == 2 else week if level == 3 else month_of(week)
-    return month_of(of)
+    if level == 4 and _is_week(of):
+        return month_of(of)
+    day = date.fromisoformat(of[:10])
+    week = week_of(day)
+    return f"{day}" if level == 2 else week if level == 3 else month_of(week)
+
+
+def _first_day(of: str) -> date:
+    """Of a week, or of a day, whatever the session is called."""
+    if _is_week(of):
+        return date.fromisocalendar(int(of[:4]), int(of[6:8]), 1)
+    return date.fromisoformat(of[:10])
+
+
+def _is_week(of: str) -> bool:
+    return of[4:6] == "-W"
 
 
 def _digests(namespace: str, level: int, of: str, at: datetime, dry_run: bool) -> list[Digest]:
@@ -219,15 +230,11 @@ def _upper_group(namespace: str, level: int, of: str) -> _Group | None:
     rows = list(below.values_list("pk", "provenance", "trust", "text"))
     if not rows:
         return None
-    first = min(row[1]["of"] for row in rows)
-    day = date.fromisoformat(first[:10]) if "-W" not in first else date.fromisocalendar(
-        int(first[:4]), int(first[6:8]), 1
-    )  # fmt: skip
     lines = [line for row in rows for line in _quoted(row[1], row[3])]
     return _Group(
         level=level,
         of=of,
-        at=_midnight(day),
+        at=_midnight(min(_first_day(row[1]["of"]) for row in rows)),
         parts=tuple(row[0] for row in rows),
         lines=tuple({line.id: line for line in lines}.values()),
         counts=sum((Counter(row[1]["counts"]) for row in rows), Counter()),

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
+from django.db.models import F
 
 from memory.domain.disagreement import Finding
 from memory.domain.sameness import gist
@@ -21,6 +22,7 @@ from memory.domain.slots import MINE, Slot
 from memory.models import TRUST, Fact
 
 DENIED = "denied"  # the attribute of a denial
+FACTS_MAX = 500  # that are listed
 TRIES_MAX = 3
 
 _DENIALS = """
@@ -40,6 +42,15 @@ VALUES (%s, %s, %s, %s, %s, '{}', %s, %s, %s, %s)
 ON CONFLICT (namespace, subject, attribute)
     WHERE functional AND valid_to IS NULL AND retracted_at IS NULL DO NOTHING
 RETURNING id
+"""
+
+
+# What a superseded text said ends with it, unless something newer ended it before.
+_END = """
+UPDATE agentsys_memory_fact AS f SET valid_to = GREATEST(m.valid_to, f.valid_from)
+FROM agentsys_memory_memory AS m
+WHERE m.id = f.evidence_id AND m.id = ANY(%s) AND m.valid_to IS NOT NULL
+  AND f.valid_to IS NULL AND f.retracted_at IS NULL
 """
 
 
@@ -97,6 +108,31 @@ def denials_record(denied: Sequence[Denied]) -> None:
     ]
     with connection.cursor() as cursor:
         cursor.execute(_DENIALS, [DENIED, *columns])
+
+
+def facts_of(
+    namespace: str | None = None, *, subject: str | None = None, every: bool = False
+) -> list[dict[str, Any]]:
+    """Facts that hold, or `every` one, the newest first, at most FACTS_MAX: of a subject, whatever its
+    capitals. `memory` is the one that says so."""
+    rows = Fact.objects.filter(evidence__state__in=("live", "cold"))
+    if namespace is not None:
+        rows = rows.filter(namespace=namespace)
+    if subject is not None:
+        rows = rows.filter(subject__iexact=subject.strip())
+    if not every:
+        rows = rows.filter(valid_to=None, retracted_at=None)
+    fields = ("id", "namespace", "subject", "attribute", "value", "valid_from", "valid_to",
+              "recorded_at", "retracted_at")  # fmt: skip
+    return list(
+        rows.order_by("-valid_from", "-pk").values(*fields, memory=F("evidence_id"))[:FACTS_MAX]
+    )
+
+
+def facts_end(memory_ids: Sequence[int]) -> None:
+    """Facts of those of `memory_ids` that were superseded hold no longer than they do."""
+    with connection.cursor() as cursor:
+        cursor.execute(_END, [list(memory_ids)])
 
 
 def _add(one: Stated) -> Differs | None:

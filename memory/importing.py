@@ -33,6 +33,7 @@ from memory.domain.transfer import (
     header_problems,
     row_problems,
 )
+from memory.facts import facts_end
 from memory.models import LAYERS, TRUST, Memory
 from memory.quoting import keeping_lock
 from memory.recall import source_of
@@ -109,6 +110,7 @@ def _notice(namespace: str, batch: str) -> None:
     while some := [Told(*row) for row in islice(told, NOTICED_AT_ONCE)]:
         with transaction.atomic():
             noticed(some)
+            facts_end([one.id for one in some])
 
 
 def _dict(report: ImportReport) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from django.db.models.functions import Greatest
 from agentsys.kernel.errors import AgentsysError, BadInput, ExitCode, NotFound
 from memory.chunks import index_memories
 from memory.events import happened, happenings_of
+from memory.facts import facts_end
 from memory.models import Fact, Memory, MemoryEvent
 from memory.truth import TOLD, Told, noticed
 from memory.versions import bury
@@ -119,8 +120,9 @@ def _release(row: Memory, by: str, reason: str) -> int:
         bury([row.pk], by=by, reason=why, event="merged", other=other)
         _pinned_again(row.pk, other, by)
         return other
-    if row.valid_to is None and row.supersedes_id:
-        Memory.objects.filter(pk=row.supersedes_id, valid_to=None).update(
+    replaces = row.supersedes_id if row.valid_to is None else None
+    if replaces:
+        Memory.objects.filter(pk=replaces, valid_to=None).update(
             valid_to=Greatest(Value(row.valid_from), "valid_from")
         )
     # What was retracted with it is read from its text once more.
@@ -129,6 +131,7 @@ def _release(row: Memory, by: str, reason: str) -> int:
     _pinned_again(row.pk, row.pk, by)
     index_memories([row.pk])
     noticed([Told(*Memory.objects.values_list(*TOLD).get(pk=row.pk))])
+    facts_end([replaces] if replaces else [])
     return int(row.pk)
 
 

@@ -105,9 +105,11 @@ DELETE FROM agentsys_memory_memory WHERE id IN (
     ORDER BY id LIMIT %(limit)s)
 """  # noqa: S608 - as above
 
+# PostgreSQL refuses an exponential that is too near to nothing, and one that is too large: what is dated
+# in the future is as fresh as what was just said.
 _STRENGTH = f"""
-exp(-extract(epoch FROM {_NOW} - GREATEST(occurred_at, last_access_at)) / 86400.0
-    / (7.0 * (1 + access_count) * power(2, LEAST(GREATEST(importance - 1.0, -3.0), 3.0))))
+exp(-LEAST(GREATEST(extract(epoch FROM {_NOW} - GREATEST(occurred_at, last_access_at)) / 86400.0, 0)
+    / (7.0 * (1 + access_count) * power(2, LEAST(GREATEST(importance - 1.0, -3.0), 3.0))), 700.0))
 """
 
 _REFRESH = f"""

@@ -23,6 +23,7 @@ from memory.contracts import RollbackReport
 from memory.events import happened
 from memory.models import Fact, Memory
 from memory.quoting import keeping_lock
+from memory.truth import TOLD, Told, noticed
 
 _HASH = r"""
 SELECT encode(sha256(convert_to(
@@ -85,6 +86,7 @@ def rollback(batch: Batch, *, by: str, reason: str, dry_run: bool = False) -> Ro
         happened(reopened, "reopened", by=by, reason=reason)
         restored = _parts_restored(digests, taken)
         _facts_taken_back(everything)
+        _facts_again(reopened)
         index_memories(restored)
         report = RollbackReport(
             namespace=batch.namespace,
@@ -182,3 +184,10 @@ def _facts_taken_back(ids: Collection[int]) -> None:
             after = gone[after].closed_by_id
         until = Fact.objects.filter(pk=after).values_list("valid_from", flat=True).first()
         Fact.objects.filter(pk=fact.pk).update(closed_by=after, valid_to=until)
+
+
+def _facts_again(reopened: Collection[int]) -> None:
+    """What ended only because its text was superseded is read from the text once more."""
+    ended = Fact.objects.filter(evidence__in=reopened, closed_by=None, retracted_at=None)
+    ended.exclude(valid_to=None).delete()
+    noticed(Told(*row) for row in Memory.objects.filter(pk__in=reopened).values_list(*TOLD))

@@ -31,6 +31,7 @@ from memory.contracts import (
 from memory.current import Standing, links_for
 from memory.episodes import episodes_from_ledger
 from memory.exporting import Exported, content_hash, memories_export
+from memory.facts import FACTS_MAX, facts_of
 from memory.figures import figures as _figures
 from memory.forgetting import forget_subject
 from memory.importing import ImportReport, memories_import
@@ -87,6 +88,7 @@ from memory.versions import (
 __all__ = [
     "BOARD_KEY_MAX",
     "BOARD_TEXT_MAX",
+    "FACTS_MAX",
     "SHOWN_DAYS",
     "UNTRIED",
     "Batch",
@@ -113,6 +115,7 @@ __all__ = [
     "content_hash",
     "episodes_from_ledger",
     "events_of",
+    "facts_of",
     "figures",
     "forget",
     "forget_subject",

@@ -10,7 +10,6 @@ raised by them either.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +26,7 @@ from memory.domain.importance import importance_of
 from memory.domain.ranking import is_person
 from memory.domain.sameness import gist, is_noise
 from memory.domain.standing import held, kind_of
+from memory.domain.transfer import IMPORTANCE_MAX, YEARS
 from memory.models import LAYERS, TRUST, Memory
 from memory.seen import count_again, shown_again
 from memory.truth import Told, noticed
@@ -184,8 +184,12 @@ def _problems(item: MemoryDraft) -> list[str]:
             found.append(f"{name} has {len(getattr(item, name))} characters, at most {most} fit")
     if item.occurred_at is not None and item.occurred_at.tzinfo is None:
         found.append(f"occurred_at {item.occurred_at} has no time zone; give one, such as UTC")
-    if item.importance is not None and not math.isfinite(item.importance):
-        found.append(f"importance {item.importance} is no number")
+    if item.occurred_at is not None and not YEARS[0] <= item.occurred_at.year < YEARS[1]:
+        found.append(f"occurred_at {item.occurred_at} is not from {YEARS[0]} to {YEARS[1] - 1}")
+    if item.importance is not None and not abs(item.importance) <= IMPORTANCE_MAX:
+        found.append(
+            f"importance {item.importance} is not from -{IMPORTANCE_MAX:g} to {IMPORTANCE_MAX:g}"
+        )
     if item.pinned and item.trust == "untrusted":
         found.append("untrusted text cannot be pinned when it is written; a person may pin it")
     if item.pinned and item.quarantined:

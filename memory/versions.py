@@ -19,9 +19,11 @@ from agentsys.kernel.errors import AgentsysError, BadInput, ExitCode, NotFound
 from agentsys.kernel.hashing import canonical, plain
 from memory.contracts import MemoryDraft
 from memory.events import happened, happenings_of
-from memory.models import TRUST, Memory
+from memory.facts import facts_end
+from memory.models import TRUST, Link, Memory
 from memory.quoting import digests_quoting, drop_quotes, keeping_lock
-from memory.store import check, insert, prepare
+from memory.store import check, prepare, written
+from memory.truth import noticed
 
 # A tombstone keeps where the memory came from, not what it said: quotes and sources go.
 PRUNE = "prune"  # who buries what is over budget
@@ -79,8 +81,8 @@ def supersede(
 ) -> int:
     """A newer version of what `memory_id` says; returns its id, or `memory_id` if it says the same.
 
-    The old row stays; its validity ends at `occurred_at`, by default now. Trust is the old row's
-    unless given. NotFound, NotCurrent or TooLittleTrust when it may not be.
+    The old row stays; its validity and that of its facts end at `occurred_at`, by default now. Trust is
+    the old row's unless given. NotFound, NotCurrent or TooLittleTrust when it may not be.
     """
     with transaction.atomic():
         old = _current(memory_id)
@@ -109,11 +111,16 @@ def supersede(
             raise BadInput(what="memory", problems=["text is empty; to drop it use `forget`"])
         if new.key[2] == old.text_hash:
             return int(old.pk)
-        new_id = insert([new])[new.key]
+        kept = written([new])[new.key]
+        new_id = kept.id
         # Only a row that is nobody's newer version yet: one that was there before keeps its own.
         Memory.objects.filter(pk=new_id, supersedes=None).update(supersedes=old)
         Memory.objects.filter(pk=old.pk).update(valid_to=Greatest(Value(since), "valid_from"))
         happened([old.pk], "superseded", by=actor, other=new_id)
+        noticed([kept.told] if kept.told else [])
+        facts_end([old.pk])
+        # That the one replaced the other is said by the rows themselves.
+        Link.objects.filter(older=old, newer=new_id).delete()
     return new_id
 
 

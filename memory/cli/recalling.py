@@ -11,7 +11,7 @@ from django.core.management.base import CommandParser
 
 from agentsys.kernel.errors import BadInput
 from memory import services
-from memory.cli.verbs import Options, Speech, Verbs, memory_id, short
+from memory.cli.verbs import Options, Speech, Verbs, cell, memory_id, short
 from memory.domain.dates import EXPECTED, span_problems, when
 from memory.models import LAYERS
 
@@ -87,10 +87,20 @@ def do_search(say: Speech, options: Options) -> None:
 
 
 def _listed(say: Speech, found: Sequence[services.Recalled], *, several: bool) -> None:
-    """With a column that tells namespaces apart where several were searched."""
+    """With a column that tells namespaces apart where several were searched, and one that says what is
+    out of date or contradicted where something is."""
     place = ("namespace",) if several else ()
-    columns = ("id", "score", *place, "layer", "trust", "text", "source")
-    rows = ({**asdict(h), "score": f"{h.score:+.2f}", "text": short(h.text)} for h in found)
+    standing = ("standing",) if any(hit.standing for hit in found) else ()
+    columns = ("id", "score", *place, "layer", "trust", "text", *standing, "source")
+    rows = (
+        {
+            **asdict(hit),
+            "score": f"{hit.score:+.2f}",
+            "text": short(hit.text),
+            "standing": "; ".join(hit.standing),
+        }
+        for hit in found
+    )
     say.show(columns, ([row[name] for name in columns] for row in rows))
 
 
@@ -114,7 +124,7 @@ def do_show(say: Speech, options: Options) -> None:
         say.emit(versions)
         return
     row = next(version for version in versions if version["id"] == wanted)
-    say.show(("field", "value"), ((name, value) for name, value in row.items()))
+    say.show(("field", "value"), ((name, cell(value)) for name, value in row.items()))
     if len(versions) > 1:
         others = ", ".join(f"memory-{v['id']}" for v in versions if v["id"] != wanted)
         say.note(f"other versions: {others}; `memory history {wanted}` has them")
@@ -134,4 +144,4 @@ def do_history(say: Speech, options: Options) -> None:
 
 
 def _cell(row: Mapping[str, Any], column: str) -> Any:
-    return short(row[column]) if column == "text" else row[column]
+    return short(row[column]) if column == "text" else cell(row[column])

@@ -1,4 +1,4 @@
-"""`memory prune|consolidate|audit|simulate`: what keeps memory in shape."""
+"""`memory maintain|prune|consolidate|audit|simulate`: what keeps memory in shape."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ SHOWN_MAX = 50  # rows of a table; `--json` has all
 
 
 def register(verbs: Verbs) -> None:
+    verbs.add("maintain", "all that is done every hour, now", do_maintain)
     prune = verbs.add("prune", "turn what is worth least cold in a namespace over budget", do_prune)
     prune.add_argument("namespace")
     prune.add_argument("--rows-max", type=int, help="default: AGENTSYS_MEMORY_ROWS_MAX")
@@ -39,6 +40,14 @@ def register(verbs: Verbs) -> None:
     simulated.add_argument("--bytes-max", type=int, default=100_000_000)
     simulated.add_argument("--kills", type=int, default=50, help="kill -9 in mid-consolidation")
     simulated.add_argument("--output", type=Path, help="the figures as a markdown file")
+
+
+def do_maintain(say: Speech, _options: Options) -> None:
+    done = services.maintain()
+    if say.as_json:
+        say.emit(done)
+    else:
+        say.show(("figure", "value"), done.items())
 
 
 def do_prune(say: Speech, options: Options) -> None:

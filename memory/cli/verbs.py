@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -29,7 +30,7 @@ class Speech:
     as_json: bool
 
     def emit(self, data: Any) -> None:
-        self.command.stdout.write(json.dumps(data, indent=2, default=str, ensure_ascii=False))
+        self.command.stdout.write(json.dumps(data, indent=2, default=_plain, ensure_ascii=False))
 
     def answer(self, data: Any, text: str) -> None:
         """The document, or a line for a person."""
@@ -66,6 +67,18 @@ class Verbs:
         parser.add_argument("--json", action="store_true", help="print one JSON document")
         parser.set_defaults(act=act)
         return parser
+
+
+def _plain(value: Any) -> str:
+    """What JSON has no form for; times as ISO 8601."""
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def cell(value: Any) -> str:
+    """A value of a row as a line of text."""
+    if isinstance(value, list | dict):
+        return json.dumps(value, default=_plain, ensure_ascii=False)
+    return "" if value is None else str(value)
 
 
 def memory_id(text: str) -> int:

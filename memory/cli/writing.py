@@ -1,4 +1,4 @@
-"""`memory add|pin|unpin|forget`: what a person writes, keeps and takes away."""
+"""`memory add|correct|pin|unpin|forget`: what a person writes, keeps and takes away."""
 
 from __future__ import annotations
 
@@ -24,6 +24,12 @@ def register(verbs: Verbs) -> None:
     add.add_argument("--kind", default="note", help="such as fact, preference or decision")
     add.add_argument("--trust", choices=TRUST, default="unverified")
     add.add_argument("--pin", action="store_true")
+    correct = verbs.add(
+        "correct", "what is right instead: a newer version, the older stays", do_correct
+    )
+    correct.add_argument("id", help="31 or memory-31")
+    correct.add_argument("text")
+    correct.add_argument("--trust", choices=TRUST, help="default: that of the older version")
     verbs.add("pin", "never prune it", do_pin).add_argument("id")
     verbs.add("unpin", "treat it like others", do_unpin).add_argument("id")
     text = "remove a memory's text, or all about a subject, for good; tombstones stay"
@@ -37,10 +43,7 @@ def register(verbs: Verbs) -> None:
 
 
 def do_add(say: Speech, options: Options) -> None:
-    length = len(options["text"].strip())
-    if length > TEXT_MAX:
-        problem = f"it has {length:,} characters, at most {TEXT_MAX:,} are kept; add it in parts"
-        raise BadInput(what="text", problems=[problem])
+    _check_length(options["text"])
     row_id = services.remember(
         options["namespace"],
         options["layer"],
@@ -60,6 +63,27 @@ def do_add(say: Speech, options: Options) -> None:
     if there:
         who = f" by {row['actor']}" if row["actor"] else ""
         say.note(f"it was there already: a {row['kind']}{who}, {row['trust']}; that stays")
+
+
+def do_correct(say: Speech, options: Options) -> None:
+    _check_length(options["text"])
+    old_id = memory_id(options["id"])
+    new_id = services.supersede(
+        old_id,
+        options["text"],
+        actor=getpass.getuser(),
+        trust=options["trust"],
+        provenance={"source": "command line"},
+    )
+    done = f"holds instead of memory-{old_id}" if new_id != old_id else "says that already"
+    say.answer({"id": new_id, "corrected": old_id}, f"memory-{new_id} {done}")
+
+
+def _check_length(text: str) -> None:
+    length = len(text.strip())
+    if length > TEXT_MAX:
+        problem = f"it has {length:,} characters, at most {TEXT_MAX:,} are kept; add it in parts"
+        raise BadInput(what="text", problems=[problem])
 
 
 def do_pin(say: Speech, options: Options) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from memory.domain.digests import first_day_after
 
-_QUOTED = re.compile(r"\[memory-(\d+)\]")
+_QUOTED = re.compile(r"\[memory-(\d{1,18})\]", re.ASCII)  # no id is longer
 _FORMS = {1: r"\d{4}-\d\d-\d\d.*", 2: r"\d{4}-\d\d-\d\d", 3: r"\d{4}-W\d\d", 4: r"\d{4}-\d\d"}
 PERIOD_MAX = 200
 

@@ -25,8 +25,8 @@ IMPORTANT_SHARE = 0.5  # of the quotes, the best; their names and numbers must s
 SURVIVE_MIN = 0.9
 LINE_WORDS_MAX = 60
 
-_CITED = re.compile(r"\[(?:memory-)?(\d+)\]")
-_LINE = re.compile(r"^\[memory-(\d+)\] ", re.MULTILINE)
+_CITED = re.compile(r"\[(?:memory-)?(\d{1,18})\]", re.ASCII)  # no id is longer
+_LINE = re.compile(r"^\[memory-(\d{1,18})\] ", re.MULTILINE | re.ASCII)
 _NAMED = re.compile(r"(?<![.!?] )(?<!^)\b[A-Z][\w-]{2,}")
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 
@@ -130,13 +130,13 @@ def entities(text: str) -> list[str]:
 
 def week_of(day: date) -> str:
     year, week, _ = day.isocalendar()
-    return f"{year}-W{week:02}"
+    return f"{year:04}-W{week:02}"
 
 
 def month_of(week: str) -> str:
     """The month that most of the week's days belong to: that of its Thursday."""
     thursday = date.fromisocalendar(int(week[:4]), int(week[6:]), 4)
-    return f"{thursday:%Y-%m}"
+    return f"{thursday.year:04}-{thursday:%m}"
 
 
 def first_day_after(level: int, period: str) -> date:

@@ -7,16 +7,19 @@ what it claims is kept beside what the import gives.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from agentsys.kernel.hashing import plain
 from memory.domain.carried import digest_problems
 
 FORMAT, VERSION = "agentsys-memory", 2  # 2: digests quote by place
 TEXT_MAX = 20_000
 LINE_MAX = 400_000  # characters of one line
+NESTED_MAX = 50  # levels of lists and objects in one line
+YEARS = (1900, 2200)  # within which all that reckons with times holds
+IMPORTANCE_MAX = 10.0  # either way; what is written here is between -2 and 5
 STATES = ("live", "cold", "quarantined")
 TIMES = ("occurred_at", "valid_from", "valid_to")
 LENGTHS: Mapping[str, int] = {"kind": 24, "actor": 150, "session": 80, "batch": 80}
@@ -47,6 +50,10 @@ def row_problems(row: Any, number: int, count: int, layers: Sequence[str]) -> li
     """What is wrong with memory `number` of `count`."""
     if not isinstance(row, Mapping):
         return ["no JSON object"]
+    if not _storable(row):
+        return [
+            f"it holds what no memory may: NUL, half a character, NaN, or more than {NESTED_MAX} levels"
+        ]
     problems = [f"unknown field `{name}`" for name in row if name not in FIELDS]
     problems += [f"`{name}` is missing" for name in FIELDS if name not in row]
     if problems:
@@ -68,6 +75,21 @@ def row_problems(row: Any, number: int, count: int, layers: Sequence[str]) -> li
     return problems
 
 
+def _storable(row: Mapping[str, Any]) -> bool:
+    try:
+        return _levels_within(row, NESTED_MAX) and plain(row) == row
+    except ValueError:  # NaN, or infinity
+        return False
+
+
+def _levels_within(value: Any, most: int) -> bool:
+    """Whether lists and objects nest no deeper than `most`."""
+    if not isinstance(value, Mapping | list):
+        return True
+    parts = value.values() if isinstance(value, Mapping) else value
+    return most > 0 and all(_levels_within(part, most - 1) for part in parts)
+
+
 def _provenance(row: Mapping[str, Any], *, sound: bool) -> list[str]:
     if not isinstance(row["provenance"], Mapping):
         return ["provenance must be an object"]
@@ -81,8 +103,14 @@ def _figures(row: Mapping[str, Any]) -> list[str]:
     if not _whole(row["seq"]) or row["seq"] > 2_000_000_000:
         problems.append(f"seq is {_short(row['seq'])}; expected a whole number, 0 or more")
     value = row["importance"]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        problems.append(f"importance is {_short(value)}; expected a number")
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not abs(value) <= IMPORTANCE_MAX
+    ):
+        problems.append(
+            f"importance is {_short(value)}; expected a number from -{IMPORTANCE_MAX:g} to {IMPORTANCE_MAX:g}"
+        )
     if not isinstance(row["pinned"], bool):
         problems.append(f"pinned is {_short(row['pinned'])}; expected true or false")
     return problems
@@ -98,6 +126,10 @@ def _times(row: Mapping[str, Any]) -> list[str]:
         if at is None:
             problems.append(f"{name} is {_short(row[name])}; expected a time with its zone, as"
                             " 2026-11-28T19:00:00+00:00")  # fmt: skip
+        elif not YEARS[0] <= at.year < YEARS[1]:
+            problems.append(
+                f"{name} is {_short(row[name])}; expected a year from {YEARS[0]} to {YEARS[1] - 1}"
+            )
         else:
             read[name] = at
     if read.keys() >= {"valid_from", "valid_to"} and read["valid_to"] < read["valid_from"]:

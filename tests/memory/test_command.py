@@ -63,6 +63,42 @@ def test_a_text_that_is_there_already_is_said_to_be() -> None:
     assert told(*again[:-1])["was_there"] is True
 
 
+def test_a_correction_is_a_newer_version_and_facts_follow_it() -> None:
+    row_id = told("add", "The deadline of the audit is 12 May")["id"]
+    done = told("correct", f"memory-{row_id}", "The deadline of the audit is 19 May")
+    assert done == {"id": done["id"], "corrected": row_id}
+    assert "says that already" in said(
+        "correct", str(done["id"]), "the deadline of the audit is 19 May"
+    )
+    (fact,) = told("facts", "--namespace", "project-1", "--subject", "Audit")
+    assert (fact["attribute"], fact["value"], fact["memory"]) == ("deadline", "19 May", done["id"])
+    assert [one["value"] for one in told("facts", "--all")] == ["19 May", "12 May"]
+    assert "19 May" in said("facts")
+
+
+def test_upkeep_is_done_when_somebody_asks() -> None:
+    told("add", "The deadline of the audit is 12 May")
+    assert told("maintain")["failed"] == 0
+    assert "indexed" in said("maintain")
+
+
+def test_times_are_iso_8601_and_what_befell_a_memory_reads_as_json() -> None:
+    row_id = told("add", "The office is in Zurich")["id"]
+    said("pin", str(row_id))
+    (row,) = told("show", str(row_id))
+    assert {"T", ":"} <= set(row["occurred_at"])
+    assert "T" in told("search", "office")[0]["occurred_at"]
+    shown = said("show", str(row_id))
+    assert '"event": "pinned"' in shown
+    assert "datetime" not in shown
+
+
+def test_a_search_says_what_is_out_of_date() -> None:
+    said("add", "The deadline of the audit is 12 May")
+    newer = told("add", "The deadline of the audit is 19 May")["id"]
+    assert f"out of date: see memory-{newer}" in said("search", "deadline of the audit")
+
+
 def test_who_pinned_is_in_the_history() -> None:
     pk = told("add", "Backups go to atlas-eu")["id"]
     told("pin", str(pk)), told("unpin", str(pk))

@@ -59,6 +59,20 @@ class TestDigests:
         assert sum(d.provenance["parts"] for d in digests(1)) == raw.count()
         assert sum(sum(d.provenance["counts"].values()) for d in digests(4)) == raw.count()
 
+    def test_a_session_may_have_any_name(self) -> None:
+        names = ("call-Wednesday", "-W10", "2026-W02", " #2", "a\nb")
+        text = "On day {} pump {} reported 7 bar to Keller"
+        memory.remember_many(
+            [
+                said(day, n, text.format(day, n), session=name)
+                for day in range(2)
+                for n, name in enumerate(names)
+            ]
+        )
+        memory.consolidate(HERE, until=START + timedelta(days=60))
+        assert [len(digests(level)) for level in (1, 2, 3, 4)] == [10, 2, 1, 1]
+        assert {d.occurred_at.date() for d in digests(3)} == {START.date()}
+
     def test_a_day_that_is_not_over_waits(self) -> None:
         memory.remember_many(week(days=2))
         memory.consolidate(HERE, until=START + timedelta(days=1))

@@ -181,6 +181,22 @@ def test_maintenance_refreshes_strengths_once_and_fills_in_vectors(rows: list[in
     assert Chunk.objects.get(memory_id=rows[0]).embedding is not None
 
 
+@pytest.mark.parametrize("years", [-40, 40])
+def test_maintenance_goes_on_with_what_is_dated_long_ago_or_far_ahead(years: int) -> None:
+    at = datetime.now(UTC) + timedelta(days=365 * years)
+    one = memory.remember(HERE, "semantic", "The tower was built of oak", occurred_at=at)
+    assert maintain()["failed"] == 0
+    assert 0 <= Memory.objects.get(pk=one).strength <= 1
+
+
+def test_a_namespace_that_cannot_be_kept_up_holds_up_no_other(rows: list[int]) -> None:
+    bad = memory.remember("project-0", "episodic", "A digest of no day at all")
+    facts = {"of": "no day", "counts": {}, "words": 0, "quotes": {}}
+    Memory.objects.filter(pk=bad).update(level=1, provenance=facts, state="cold")
+    done = memory.maintain(rows_max=0)
+    assert (done["failed"], done["pruned"] > 0) == (1, True)
+
+
 def test_a_change_of_the_embedder_is_followed_row_by_row(rows: list[int], settings: Any) -> None:
     settings.AGENTSYS = replace(settings.AGENTSYS, embedder="hashing")
     assert maintain()["indexed"] == 40

@@ -76,6 +76,22 @@ def test_a_fact_after_the_batch_follows_the_one_before_it() -> None:
     ]
 
 
+def test_facts_of_a_text_that_holds_again_hold_again_and_end_with_its_successor() -> None:
+    first = told("The owner of billing is Ana")
+    second = memory.supersede(first, "Nobody is in charge of that yet")
+    Memory.objects.filter(pk=second).update(batch="bad")
+
+    def held() -> list[str]:
+        facts = Fact.objects.filter(valid_to=None, retracted_at=None)
+        return list(facts.values_list("value", flat=True))
+
+    assert held() == []
+    taken_back()
+    assert held() == ["Ana"]
+    memory.quarantine_release(second, by="ann", reason="it was right")
+    assert held() == []
+
+
 def test_what_was_taken_back_waits_and_can_be_released() -> None:
     told("retry limit: 3"), told("retry limit: 5", "bad", days=1)
     with_it = memory.held_hash(HERE)

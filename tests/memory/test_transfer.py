@@ -142,6 +142,13 @@ def test_a_namespace_that_holds_nothing_is_named(filled: str, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
+def nested(levels: int) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for _ in range(levels):
+        found = {"in": found}
+    return found
+
+
 Change = Callable[[list[dict[str, Any]]], Any]
 
 
@@ -156,7 +163,15 @@ Change = Callable[[list[dict[str, Any]]], Any]
         (lambda rows: rows[2].update(supersedes=2), "line 3: supersedes is 2"),
         (lambda rows: rows[2].update(occurred_at="yesterday"), "line 3: occurred_at is"),
         (lambda rows: rows[2].update(occurred_at="2026-01-01T00:00:00"), "a time with its zone"),
-        (lambda rows: rows[2].update(importance=float("nan")), "importance is NaN"),
+        (lambda rows: rows[2].update(importance=float("nan")), "NaN"),
+        (lambda rows: rows[2].update(importance=10**400), "expected a number from -10 to 10"),
+        (lambda rows: rows[2].update(valid_to="9999-12-31T23:00:00-12:00"), "expected a year from 1900"),
+        (lambda rows: rows[2].update(occurred_at="0001-01-01T00:00:00+12:00"), "expected a year from"),
+        (lambda rows: rows[2].update(kind="a\x00b"), "line 3: it holds what no memory may: NUL"),
+        (lambda rows: rows[2].update(text="half \ud800 a sign"), "half a character"),
+        (lambda rows: rows[2].update(provenance={"a": float("inf")}), "it holds what no memory may"),
+        (lambda rows: rows[2].update(provenance=nested(60)), "more than 50 levels"),
+        (lambda rows: rows[2].update(provenance=nested(900)), "more than 50 levels"),
         (lambda rows: rows[2].update(level=True), "level is true; expected 0 to 4"),
         (lambda rows: rows[2].update(level=1), "provenance.of of a digest of level 1 names no period"),
         (lambda rows: rows[2].update(text="changed"), "changed after it was written"),
@@ -248,6 +263,16 @@ def test_upkeep_goes_on_with_digests_that_were_imported(summed_up: str, tmp_path
     assert memory.consolidate(summed_up, until=until).written
     both = Memory.objects.filter(level=4).values_list("namespace", "provenance__parts")
     assert dict(both)["project-1"] == dict(both)["project-2"]
+
+
+def test_a_number_that_is_no_id_of_a_memory_is_text(tmp_path: Path) -> None:
+    at = datetime(2026, 1, 5, 9, tzinfo=UTC)
+    text = f"The log says [memory-{'9' * 5000}] and nothing else"
+    memory.remember("project-1", "episodic", text, occurred_at=at)
+    assert memory.consolidate("project-1", until=at + timedelta(days=40)).written
+    path = exported("project-1", tmp_path)
+    assert told("import", str(path), "--namespace", "project-2")["added"] == 5
+    assert memory.content_hash("project-1") == memory.content_hash("project-2")
 
 
 def test_what_is_forgotten_goes_from_imported_digests(summed_up: str, tmp_path: Path) -> None:

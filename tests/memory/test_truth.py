@@ -63,6 +63,22 @@ def test_a_newer_value_closes_the_interval_of_the_older_one_and_keeps_it() -> No
     assert (holds.value, holds.valid_to, held.retracted_at) == ("12 May", None, None)
 
 
+def test_a_correction_is_read_as_any_other_text() -> None:
+    wrong = told("The deadline of the audit is 12 May")
+    right = memory.supersede(wrong, "The deadline of the audit is 19 May")
+    assert Fact.objects.get(valid_to=None).evidence_id == right
+    assert not Link.objects.exists()  # the rows say it
+    later = told("The deadline of the audit is 20 May", days=900)
+    standing = links_for([right, later])
+    assert (standing[right].outdated_by, standing[later].updates) == (later, (right,))
+
+
+def test_what_was_said_in_a_text_that_was_corrected_holds_no_longer() -> None:
+    wrong = told("The owner of billing is Ana")
+    memory.supersede(wrong, "Nobody is in charge of that yet")
+    assert not Fact.objects.filter(valid_to=None).exists()
+
+
 def test_what_is_said_late_takes_its_place_in_time() -> None:
     for value, days in ((1, 0), (3, 20), (2, 10)):
         told(f"retry limit: {value}", days=days)
