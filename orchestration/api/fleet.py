@@ -14,7 +14,7 @@ from orchestration.api.filters import words, yes_no
 from orchestration.api.listing import FIELDS, Listing, shown_whole
 from orchestration.api.rows import PlaybookRow, ProjectRow, QueueRow, WorkerRow
 from orchestration.models import Project
-from orchestration.services import workforce
+from orchestration.services import fleet
 from orchestration.services.listings import playbook_lines, project_lines
 
 PROJECTS = Listing(
@@ -52,7 +52,7 @@ def playbooks_list(request: Request) -> Response:
 
 @extend_schema(
     operation_id="workers_list",
-    description="Worker processes that live, and the last ones that do not. For staff.",
+    description="Worker processes that live, and those that ended within the hour. For staff.",
     tags=["fleet"],
     parameters=[FIELDS],
     responses=answers(inline_list("workers", WorkerRow)),
@@ -60,7 +60,7 @@ def playbooks_list(request: Request) -> Response:
 @api_view(["GET"])
 def workers_list(request: Request) -> Response:
     _staff(request)
-    return Response({"workers": shown_whole(request, WorkerRow, workforce.workers_list())})
+    return Response({"workers": shown_whole(request, WorkerRow, fleet.worker_lines())})
 
 
 @extend_schema(
@@ -73,7 +73,7 @@ def workers_list(request: Request) -> Response:
 @api_view(["GET"])
 def queues_list(request: Request) -> Response:
     _staff(request)
-    return Response({"queues": shown_whole(request, QueueRow, workforce.queues_list())})
+    return Response({"queues": shown_whole(request, QueueRow, fleet.queue_lines())})
 
 
 def _staff(request: Request) -> None:

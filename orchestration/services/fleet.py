@@ -6,7 +6,7 @@ that are the outbox; the broker's messages are only doorbells for them, counted 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,12 +17,16 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from agentsys.celery import QUEUES
+from agentsys.doorbells import doorbells
 from orchestration.models import Attempt, WorkerSession
 from orchestration.models.swarms import SwarmShift
+from orchestration.services.reads import iso
 from orchestration.services.sessions import sessions_alive
 
 WORKERS_MAX = 200
 RUNNING_MAX = 500
+ALIVE = ("working", "idle", "silent")
 GONE_FOR = timedelta(hours=1)  # how long one that ended is still shown
 
 _MINE = "(%(projects)s::bigint[] IS NULL OR g.project_id = ANY(%(projects)s))"
@@ -49,6 +53,9 @@ SELECT 'held back', 'of goals that are paused', count(*), min(a.created_at)
 FROM agentsys_orchestration_attempt a
 JOIN agentsys_orchestration_goal g ON g.id = a.goal_id
 WHERE a.state = 'queued' AND g.paused_at IS NOT NULL AND g.finished_at IS NULL AND {_MINE}
+UNION ALL
+SELECT 'memory', 'goals to be looked back on', count(*), min(g.reflect_due_at)
+FROM agentsys_orchestration_goal g WHERE g.reflect_due_at <= clock_timestamp() AND {_MINE}
 """  # noqa: S608 - a part of this file
 
 
@@ -96,6 +103,43 @@ def workers(projects: Sequence[int] | None) -> list[Worker]:
         if each.state == "idle" and (each.attempts or each.shifts):
             each.state = "working"
     return shown
+
+
+def worker_lines() -> list[dict[str, Any]]:
+    """Of every project, for programs."""
+    return [
+        {
+            "id": each.session.pk,
+            "host": each.session.host,
+            "pid": each.session.pid,
+            "started_at": iso(each.session.started_at),
+            "seen_at": iso(each.session.seen_at),
+            "alive": each.state in ALIVE,
+            "running": len(each.attempts),
+        }
+        for each in workers(None)
+    ]
+
+
+def queue_lines() -> list[dict[str, Any]]:
+    """Each queue, of every project, for programs: what waits, the age of the oldest, and doorbells in the
+    broker, None while it is away."""
+    waiting = [each for each in queues(None) if each.count]
+    bells = dict(doorbells().queues)
+    return [
+        {
+            "name": name,
+            "waiting": sum(each.count for each in waiting if each.queue == name),
+            "oldest_seconds": _age(each.oldest_at for each in waiting if each.queue == name),
+            "messages": bells.get(name),
+        }
+        for name in QUEUES
+    ]
+
+
+def _age(times: Iterable[datetime | None]) -> float | None:
+    oldest = min((at for at in times if at is not None), default=None)
+    return None if oldest is None else round((timezone.now() - oldest).total_seconds(), 1)
 
 
 def _state(row: WorkerSession, alive: set[int]) -> str:
