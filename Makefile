@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 REPO ?=
 
-.PHONY: demo test up down check bench bench-memory bench-console screenshots simulate races api-fuzz chaos install dev lock clean
+.PHONY: demo test up down check schema bench bench-memory bench-console screenshots simulate races api-fuzz chaos install dev lock clean
 
 demo: $(VENV)/.run ## set everything up and take a real goal to its end (REPO=/path to your own)
 	@$(BIN)/python manage.py demo $(if $(REPO),--repo "$(REPO)")
@@ -25,7 +25,7 @@ test: $(VENV)/.dev ## the tests, on real servers and real workers
 NOWHERE := AGENTSYS_HOME=$(CURDIR)/.agentsys/check DATABASE_URL=postgresql://127.0.0.1:1/none \
 	REDIS_URL=redis://127.0.0.1:1
 
-check: $(VENV)/.dev ## format, lint, types, layers, migrations, deployment
+check: $(VENV)/.dev ## format, lint, types, layers, migrations, deployment, the API's schema
 	$(BIN)/ruff format --check -q .
 	$(BIN)/ruff check -q .
 	$(BIN)/lint-imports --no-cache | tail -n 12
@@ -33,6 +33,11 @@ check: $(VENV)/.dev ## format, lint, types, layers, migrations, deployment
 	$(NOWHERE) $(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	$(BIN)/django-upgrade --target-version 5.2 $$(git ls-files '*.py')
 	$(NOWHERE) TLS=1 $(BIN)/python manage.py check --deploy --fail-level WARNING
+	@$(NOWHERE) $(BIN)/python manage.py spectacular --file $(VENV)/openapi.yaml
+	@cmp $(VENV)/openapi.yaml docs/openapi.yaml || { echo "docs/openapi.yaml is of other code: make schema" >&2; exit 1; }
+
+schema: $(VENV)/.dev ## the API's OpenAPI document, docs/openapi.yaml
+	@$(NOWHERE) $(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
 
 bench: $(VENV)/.dev ## the same work on bare Celery and on agentsys, as ratios (servers of its own)
 	@AGENTSYS_HOME=$(CURDIR)/.agentsys/bench $(BIN)/python manage.py bench $(ARGS)
