@@ -109,7 +109,9 @@ def moment(name: str, lookup: str, text: str) -> Filter:
         EXPECTED,
         lambda given: when(given.strip(), timezone.now()) if len(given) <= TEXT_CHARS_MAX else None,
         lambda rows, value, _: rows.filter(**{lookup: value}),
-        OpenApiParameter(name, OpenApiTypes.STR, description=f"{text} {EXPECTED[0].upper()}{EXPECTED[1:]}."),
+        OpenApiParameter(
+            name, OpenApiTypes.STR, description=f"{text} {EXPECTED[0].upper()}{EXPECTED[1:]}."
+        ),
     )
 
 
