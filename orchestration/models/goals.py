@@ -102,6 +102,7 @@ class Goal(models.Model):
                 condition=Q(state="running", paused_at__isnull=True),
             ),
             models.Index(fields=["project", "-id"], name="goal_by_project"),
+            models.Index(fields=["created_by", "-id"], name="goal_by_creator"),
             models.Index(
                 name="goal_reflects",
                 fields=["reflect_due_at"],

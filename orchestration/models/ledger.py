@@ -37,7 +37,9 @@ class LedgerEntry(models.Model):
         # Entries come in the order of time: a few kilobytes say where in the table a day is.
         indexes = [
             BrinIndex(name="ledger_at", fields=["at"], pages_per_range=32, autosummarize=True),
-            models.Index(name="ledger_notable", fields=["id"], condition=Q(event__in=NOTABLE)),
+            models.Index(
+                name="ledger_notable", fields=["goal", "id"], condition=Q(event__in=NOTABLE)
+            ),
         ]
         verbose_name_plural = "ledger entries"
 

@@ -21,20 +21,29 @@ from orchestration.models.ledger import NOTABLE
 from orchestration.services.deciders import decidable_by
 
 DAYS = 30
+GOALS_MAX = 500  # the newest of the reader's that are looked at
 SHOWN_MAX = 100
 COUNTED_MAX = 100
 DRIFT_ROWS = 5000  # the newest checkpoints that are looked through
 
+# From the reader's goals to their entries, by two small indexes: what others' goals have does not matter.
 # A request tells of itself where it waits for the reader; of others' the owner hears only of money.
 _MINE = f"""
-FROM agentsys_orchestration_ledgerentry e
-JOIN agentsys_orchestration_goal g ON g.id = e.goal_id
-WHERE e.event IN ({", ".join(f"'{name}'" for name in NOTABLE)})
-  AND e.at > clock_timestamp() - make_interval(days => %(days)s)
-  AND g.created_by = %(name)s AND e.actor <> %(name)s
-  AND (e.event <> 'approval.requested' OR e.payload->>'kind' = 'budget')
-  AND (%(projects)s::bigint[] IS NULL OR g.project_id = ANY(%(projects)s))
-"""
+FROM (
+    SELECT g.id, g.objective FROM agentsys_orchestration_goal g
+    WHERE g.created_by = %(name)s
+      AND (%(projects)s::bigint[] IS NULL OR g.project_id = ANY(%(projects)s))
+    ORDER BY g.id DESC LIMIT {GOALS_MAX}
+) g CROSS JOIN LATERAL (
+    SELECT * FROM agentsys_orchestration_ledgerentry e
+    WHERE e.goal_id = g.id AND e.id > {{after}}
+      AND e.event IN ({", ".join(f"'{name}'" for name in NOTABLE)})
+      AND e.at > clock_timestamp() - make_interval(days => %(days)s)
+      AND e.actor <> %(name)s
+      AND (e.event <> 'approval.requested' OR e.payload->>'kind' = 'budget')
+    ORDER BY e.id DESC LIMIT %(limit)s
+) e
+"""  # noqa: S608 - put together from names of our own
 _DRIFTED = """
 FROM agentsys_workers_driftscore d
 JOIN agentsys_orchestration_attempt a ON a.id = d.attempt_id
@@ -46,7 +55,7 @@ WHERE d.id > (SELECT max(id) FROM agentsys_workers_driftscore) - %(drift_rows)s
   AND (%(projects)s::bigint[] IS NULL OR g.project_id = ANY(%(projects)s))
 """
 _LIST = f"""
-SELECT e.id, e.goal_id, g.objective, e.event, e.payload, e.actor, e.at {_MINE}
+SELECT e.id, e.goal_id, g.objective, e.event, e.payload, e.actor, e.at {_MINE.format(after="0")}
 ORDER BY e.id DESC LIMIT %(limit)s
 """
 _DRIFTS = f"""
@@ -59,7 +68,7 @@ WITH me AS (
     FROM agentsys_orchestration_reader WHERE user_id = %(user)s
 )
 SELECT (SELECT count(*) FROM (
-            SELECT 1 {_MINE} AND e.id > (SELECT seen FROM me) LIMIT %(limit)s) x),
+            SELECT 1 {_MINE.format(after="(SELECT seen FROM me)")} LIMIT %(limit)s) x),
        (SELECT count(*) FROM (
             SELECT 1 {_DRIFTED} AND d.created_at > COALESCE((SELECT at FROM me), '-infinity')
             LIMIT %(limit)s) y)

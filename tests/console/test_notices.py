@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import timedelta
 from typing import Any
@@ -16,7 +17,13 @@ from orchestration.models import Goal, Reader
 from orchestration.models.ledger import NOTABLE
 from orchestration.services.approvals import approval_decide
 from orchestration.services.ledger import goal_locked
-from orchestration.services.notices import notices_of, notices_read, unread_of
+from orchestration.services.notices import (
+    _UNREAD,
+    _asked,
+    notices_of,
+    notices_read,
+    unread_of,
+)
 from tests.api.people import goal, held, person
 from tests.console.test_inbox import asked
 from tests.console.test_pages import console
@@ -155,9 +162,25 @@ def test_the_ledger_is_read_by_the_small_index():
         cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
         cursor.execute(
             "EXPLAIN SELECT id FROM agentsys_orchestration_ledgerentry"
-            f" WHERE event IN ({names}) AND id > 5 ORDER BY id DESC LIMIT 100"
+            f" WHERE goal_id = 7 AND event IN ({names}) AND id > 5 ORDER BY id DESC LIMIT 9"
         )
         assert "ledger_notable" in "\n".join(row[0] for row in cursor.fetchall())
+
+
+def test_the_bell_does_not_read_what_others_goals_have(olga):
+    """Each row that the plan reads costs every page: it begins at the reader's own goals."""
+    mine, others = goal(created_by="olga"), goal(created_by="ada")
+    tell(mine, "goal.failed", reason="no")
+    for _ in range(60):
+        tell(others, "goal.paused", by="budget")
+    asked_for = {**_asked(olga, None, 100), "user": olga.pk}
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {_UNREAD}", asked_for)
+        (found,) = cursor.fetchone()
+    plans = json.dumps(found if isinstance(found, list) else json.loads(found))
+    reads = re.findall(r'"Index Name": "ledger_notable".*?"Actual Rows": ([\d.]+)', plans)
+    assert [float(number) for number in reads] == [1.0]
 
 
 def test_who_has_no_project_hears_nothing():
