@@ -29,6 +29,7 @@ else:
         from django.contrib.admin import ModelAdmin as Themed
         from django.contrib.admin import TabularInline
 
+HAS_SIDEBAR = Themed.__module__.startswith("unfold")  # which lists the apps on every page
 CHANGE_CHARS_MAX = 200  # of a value in a row's history
 __all__ = ["ModelAdmin", "ReadOnlyAdmin", "SuperuserOnlyAdmin", "TabularInline"]
 

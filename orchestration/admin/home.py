@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext
 
+from agentsys.console import HAS_SIDEBAR
 from agentsys.gateway import GatewayError, breakers, roles
 from agentsys.gateway.breakers import Breaker
 from agentsys.health import readiness
@@ -51,7 +52,9 @@ def home(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         return demo_begin(request)
     admin.site.index_template = "console/home.html"
-    return admin.site.index(request, extra_context=summary(request))
+    return admin.site.index(
+        request, extra_context={"apps_below": not HAS_SIDEBAR, **summary(request)}
+    )
 
 
 def summary(request: HttpRequest) -> dict[str, Any]:

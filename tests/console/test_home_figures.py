@@ -223,6 +223,14 @@ def test_there_is_no_range_before_there_is_a_pace_and_home_says_so():
 # --- What stands still, and the first goal ------------------------------------------------------
 
 
+def test_home_looks_as_the_other_pages_do_and_has_their_line_for_the_reader():
+    seen = console(person("vera", "viewer", is_staff=True)).get(reverse("admin:index"))
+    home = seen.content.decode()
+    assert home.count("console/console.css") == 1
+    assert home.count("console/reader.js") == 1
+    assert 'class="as-reader"' in home
+
+
 def test_home_says_what_is_paused_as_a_whole():
     Project.objects.filter(pk=goal().project_id).update(
         paused_at=timezone.now(), paused_actor="amy", paused_reason="an audit"
