@@ -9,6 +9,7 @@ from rest_framework.request import Request
 
 from agentsys.kernel.errors import BadInput
 from orchestration.models.control import DECISIONS
+from orchestration.services.steering import MODEL_CHARS_MAX, RUNNING_MAX
 
 BODY_BYTES_MAX = 16 * 1024 * 1024  # a plan of 10,000 tasks is about 4 MB
 
@@ -121,6 +122,23 @@ class MemoryForgetting(Body):
 class Priority(Body):
     priority = serializers.IntegerField(
         min_value=-100, max_value=100, help_text="Higher is served first."
+    )
+
+
+class Concurrency(Body):
+    running_max = serializers.IntegerField(
+        min_value=1,
+        max_value=RUNNING_MAX,
+        allow_null=True,
+        help_text="null is no limit of its own.",
+    )
+
+
+class Model(Body):
+    model = serializers.CharField(
+        max_length=MODEL_CHARS_MAX,
+        allow_blank=True,
+        help_text='PROVIDER:NAME; "" is what is configured for the agents\' roles.',
     )
 
 

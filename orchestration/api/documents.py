@@ -49,6 +49,8 @@ class GoalDocument(Shape):
     state = serializers.CharField()
     objective = serializers.CharField()
     progress = serializers.JSONField()
+    running_max = serializers.IntegerField(allow_null=True, help_text="Of its tasks at once.")
+    model = serializers.CharField(help_text='"": those of the agents\' roles.')
     tasks = TaskDocument(many=True)
 
 

@@ -16,7 +16,7 @@ from orchestration.api.access import Act
 from orchestration.api.documents import GoalDocument, answers
 from orchestration.api.doors import actor, enter
 from orchestration.api.versions import IF_MATCH, TAG, as_seen, tagged
-from orchestration.services import forks, goals, pausing, reads
+from orchestration.services import forks, goals, pausing, reads, steering
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,18 @@ VERBS = (
         "Goals with a higher priority are served first.",
         bodies.Priority,
         lambda goal_id, v, who: goals.goal_prioritise(goal_id, v["priority"], actor=who),
+    ),
+    Verb(
+        "concurrency",
+        "At most so many of its tasks run at once, from the next one on; a swarm counts as one.",
+        bodies.Concurrency,
+        lambda goal_id, v, who: steering.goal_concurrency(goal_id, v["running_max"], actor=who),
+    ),
+    Verb(
+        "model",
+        "Its agents ask this model from their next task on, instead of those of their roles.",
+        bodies.Model,
+        lambda goal_id, v, who: steering.goal_model(goal_id, v["model"], actor=who),
     ),
     Verb(
         "direct",

@@ -1,9 +1,10 @@
 """ETags of what people change, and `If-Match`: a change only of what its author has seen.
 
 A tag stands for what a person decides on, not for the whole document: of a goal its state, pause, priority,
-deadline, limits and the version of its plan, of a task its state, definition and fence, of a request what it
-is about and who has decided, of a schedule what can be set. That a goal's tasks go on meanwhile moves no
-tag. It is read before the document that it comes with, so that the document is never older than its tag.
+concurrency, model, deadline, limits and the version of its plan, of a task its state, definition and fence,
+of a request what it is about and who has decided, of a schedule what can be set. That a goal's tasks go on
+meanwhile moves no tag. It is read before the document that it comes with, so that the document is never
+older than its tag.
 
 With `If-Match` the row of the goal, or of the schedule, is locked first, and what follows is done in the same
 transaction: nothing comes between the look and the change. Doorbells ring after its COMMIT (`dispatch`).
@@ -28,8 +29,9 @@ from orchestration.models import ApprovalRequest, Goal, Schedule, Task
 from orchestration.services.schedules import FIELDS as SCHEDULE_FIELDS
 
 _GOAL = (
-    "state", "paused_at", "paused_by", "priority", "deadline_at", "budget__tokens_max",
-    "budget__cost_usd_max", "budget__calls_max", "budget__seconds_max", "budget__attempts_max",
+    "state", "paused_at", "paused_by", "priority", "deadline_at", "running_max", "model",
+    "budget__tokens_max", "budget__cost_usd_max", "budget__calls_max", "budget__seconds_max",
+    "budget__attempts_max",
 )  # fmt: skip
 _TASK = ("state", "fence", "definition_hash", "paused_at", "accepted_attempt")
 _APPROVAL = ("state", "action_hash", "escalated_at", "due_at")

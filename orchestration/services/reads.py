@@ -81,6 +81,8 @@ def goal_view(goal_id: int) -> dict[str, Any]:
         "branch": goal.branch,
         "contract_hash": goal.contract_hash,
         "created_by": goal.created_by,
+        "running_max": goal.running_max,
+        "model": goal.model,
         "progress": progress_of(goal.pk, finished_at=goal.finished_at).to_json(),
         "cost": goal_cost(goal.pk),
         "tasks": tasks_view(goal.pk),

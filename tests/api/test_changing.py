@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.models import Permission, User
 
-from orchestration.models import Goal, Project, Standstill, Task
+from agentsys.gateway import roles
+from agentsys.gateway.models import Profile
+from orchestration.models import Goal, LedgerEntry, Project, Standstill, Task
 from tests.api.people import api, person
 
 pytestmark = pytest.mark.django_db
@@ -144,3 +146,29 @@ def test_a_goal_is_submitted_with_a_budget(operator):
     assert Goal.objects.get(pk=made["id"]).budget.tokens_max == 77
     wrong = {**body, "budget": {"wishes": 1}}
     assert operator.post("/api/v1/goals", wrong, format="json").status_code == 422
+
+
+@pytest.fixture
+def model():
+    """A model that is known here."""
+    Profile.objects.create(role="planner", model="openai:x")
+    roles.forget()
+    yield "openai:x"
+    roles.forget()
+
+
+def test_how_many_tasks_run_at_once_and_which_model_is_asked_are_set(operator, goal, model):
+    pk, client = goal.pk, operator
+    for verb, body in (("concurrency", {"running_max": 2}), ("model", {"model": model})):
+        told = client.post(f"/api/v1/goals/{pk}/{verb}", body, format="json")
+        assert told.status_code == 200
+        (name,) = body
+        assert told.json()[name] == body[name]
+        assert LedgerEntry.objects.get(goal=pk, event=f"goal.{verb}_set").actor == "olga"
+    for verb, body, status in (
+        ("concurrency", {"running_max": 0}, 400),
+        ("model", {"model": "nobody:x"}, 422),
+    ):
+        refused = client.post(f"/api/v1/goals/{pk}/{verb}", body, format="json")
+        assert refused.status_code == status
+    assert Goal.objects.values_list("running_max", "model").get(pk=pk) == (2, model)

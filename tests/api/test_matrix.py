@@ -69,6 +69,8 @@ NEEDS: dict[tuple[str, str], tuple[str, Any]] = {
     ("POST", "goals/<int:goal_id>/cancel"): ("control", {}),
     ("POST", "goals/<int:goal_id>/retry"): ("control", {}),
     ("POST", "goals/<int:goal_id>/priority"): ("control", {"priority": 3}),
+    ("POST", "goals/<int:goal_id>/concurrency"): ("control", {"running_max": 3}),
+    ("POST", "goals/<int:goal_id>/model"): ("control", {"model": ""}),
     ("POST", "goals/<int:goal_id>/direct"): ("control", {"text": "be quick"}),
     ("POST", "goals/<int:goal_id>/fork"): ("control", {}),
     ("GET", "goals/<int:goal_id>/budget"): ("view", None),

@@ -42,6 +42,8 @@ def test_a_goal_that_is_as_it_was_seen_is_changed_and_has_a_new_tag(operator: An
         ("pause", {}),
         ("cancel", {}),
         ("priority", {"priority": 9}),
+        ("concurrency", {"running_max": 2}),
+        ("model", {"model": ""}),
         ("direct", {"text": "x"}),
         ("fork", {}),
         ("tasks", {"plan": {"objective": "x", "tasks": [{"key": "z", "agent": "noop"}]}}),

@@ -20,7 +20,6 @@ from django.urls import get_resolver, reverse
 
 from orchestration.admin.goal_deeds import GOAL_DEEDS
 from orchestration.admin.task_deeds import TASK_DEEDS
-from orchestration.api.steering import VERBS
 from orchestration.models import Attempt, Goal, Project, Proposal, Task
 from orchestration.services import pausing
 from tests.api.people import ended, person
@@ -198,6 +197,12 @@ REQUEST = f"admin/{ORCHESTRATION}/approvalrequest/"
 ONE = "admin/memory/one/<int:memory_id>/"
 PAGES: dict[str, list[Page]] = {
     "admin/": [Page("sign in"), Page("control anywhere", {"project": HERE})],
+    "admin/notices/": [
+        Page("view anywhere"),
+        Page("view anywhere", {"up_to": "0", "at": "2026-01-01T00:00:00Z"}),
+    ],
+    "admin/password/": [Page("sign in")],
+    "admin/reading/": [Page("sign in"), Page("sign in", {"time_zone": "UTC", "language": "en"})],
     "admin/workers/": [Page("view anywhere")],
     "admin/audit/": [Page("audit anywhere")],
     "admin/memory/search/": [Page("view anywhere")],
@@ -215,13 +220,12 @@ PAGES: dict[str, list[Page]] = {
     "admin/auth/user/<id>/password/": [Page("superuser")],
     f"{GOAL}live/": [Page("view")],
     f"{GOAL}tail/": [Page("view")],
-    f"{GOAL}do/pause/": [Page("control", {})],
-    f"{GOAL}do/resume/": [Page("control", {}, goal_paused)],
-    f"{GOAL}do/cancel/": [Page("control", {})],
-    f"{GOAL}do/retry/": [Page("control", {}, over)],
-    f"{GOAL}do/priority/": [Page("control", {"priority": "3"})],
-    f"{GOAL}do/direct/": [Page("control", {"text": "be quick"})],
-    f"{GOAL}do/fork/": [Page("control", {})],
+    f"{GOAL}deed/pause/": [Page("control"), Page("control", {})],
+    f"{GOAL}deed/resume/": [Page("control"), Page("control", {}, goal_paused)],
+    f"{GOAL}deed/priority/": [Page("control"), Page("control", {"priority": "3"})],
+    f"{GOAL}deed/direct/": [Page("control"), Page("control", {"text": "be quick"})],
+    f"{GOAL}deed/concurrency/": [Page("control"), Page("control", {"running_max": "3"})],
+    f"{GOAL}deed/model/": [Page("control"), Page("control", {"model": "openai:x"})],
     f"{GOAL}deed/budget/": [Page("control"), Page("control", {"tokens": "5"})],
     f"{GOAL}deed/fork/": [Page("control"), Page("control", {})],
     f"{GOAL}deed/retry/": [Page("control"), Page("control", {}, over)],
@@ -247,7 +251,6 @@ NO_PAGES = (
 )  # fmt: skip
 SLUGS = {
     f"{ONE}<slug:verb>/": ("correct", "pin", "unpin", "forget"),
-    f"{GOAL}do/<slug:verb>/": tuple(verb.name for verb in VERBS),
     f"{GOAL}deed/<slug:name>/": tuple(GOAL_DEEDS),
     f"{TASK}deed/<slug:name>/": tuple(TASK_DEEDS),
 }
