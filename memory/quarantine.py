@@ -20,6 +20,7 @@ from memory.chunks import index_memories
 from memory.events import happened, happenings_of
 from memory.facts import facts_end
 from memory.models import Fact, Memory, MemoryEvent
+from memory.quoting import keeping_lock
 from memory.truth import TOLD, Told, noticed
 from memory.versions import bury
 
@@ -61,6 +62,7 @@ def quarantine_release_all(ids: Sequence[int], *, by: str, reason: str) -> list[
     """All of them, or none where one does not wait."""
     _said(reason)
     with transaction.atomic():
+        _lock(ids)
         return [_release(row, by, reason) for row in _waiting(ids)]
 
 
@@ -73,12 +75,14 @@ def quarantine_reject_all(ids: Sequence[int], *, by: str, reason: str) -> None:
     """All of them, or none where one does not wait."""
     _said(reason)
     with transaction.atomic():
+        _lock(ids)
         bury([row.pk for row in _waiting(ids)], by=by, reason=reason, event="rejected")
 
 
 def release_verified(batches: Sequence[str], *, namespace: str) -> int:
     """Release what accepted attempts wrote, except from untrusted sources; returns how many."""
     with transaction.atomic():
+        keeping_lock(namespace)
         rows = Memory.objects.select_for_update().filter(
             namespace=namespace,
             state="quarantined",
@@ -94,6 +98,11 @@ def release_verified(batches: Sequence[str], *, namespace: str) -> int:
 def _taken_back(memory_id: int) -> bool:
     """Rolled back by a person: acceptance of the attempt is no reason to undo that."""
     return any(event["event"] == "rolled_back" for event in happenings_of([memory_id]))
+
+
+def _lock(ids: Sequence[int]) -> None:
+    """Before any row, as whoever rolls back or forgets does: the other way round two wait for each other."""
+    keeping_lock(*Memory.objects.filter(pk__in=list(ids)).values_list("namespace", flat=True))
 
 
 def _waiting(ids: Sequence[int]) -> list[Memory]:
