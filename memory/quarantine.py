@@ -16,6 +16,7 @@ from django.db.models import Value
 from django.db.models.functions import Greatest
 
 from agentsys.kernel.errors import AgentsysError, BadInput, ExitCode, NotFound
+from memory.again import tried_again
 from memory.chunks import index_memories
 from memory.events import happened, happenings_of
 from memory.facts import facts_end
@@ -58,6 +59,7 @@ def quarantine_release(memory_id: int, *, by: str, reason: str) -> int:
     return quarantine_release_all([memory_id], by=by, reason=reason)[0]
 
 
+@tried_again
 def quarantine_release_all(ids: Sequence[int], *, by: str, reason: str) -> list[int]:
     """All of them, or none where one does not wait."""
     _said(reason)
@@ -71,6 +73,7 @@ def quarantine_reject(memory_id: int, *, by: str, reason: str) -> None:
     quarantine_reject_all([memory_id], by=by, reason=reason)
 
 
+@tried_again
 def quarantine_reject_all(ids: Sequence[int], *, by: str, reason: str) -> None:
     """All of them, or none where one does not wait."""
     _said(reason)
@@ -79,6 +82,7 @@ def quarantine_reject_all(ids: Sequence[int], *, by: str, reason: str) -> None:
         bury([row.pk for row in _waiting(ids)], by=by, reason=reason, event="rejected")
 
 
+@tried_again
 def release_verified(batches: Sequence[str], *, namespace: str) -> int:
     """Release what accepted attempts wrote, except from untrusted sources; returns how many."""
     with transaction.atomic():

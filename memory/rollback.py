@@ -18,6 +18,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from agentsys.kernel.errors import BadInput
+from memory.again import tried_again
 from memory.chunks import index_memories
 from memory.contracts import RollbackReport
 from memory.events import happened
@@ -67,6 +68,7 @@ def held_hash(namespace: str) -> str:
         return str(cursor.fetchone()[0])
 
 
+@tried_again
 def rollback(batch: Batch, *, by: str, reason: str, dry_run: bool = False) -> RollbackReport:
     """Take `batch` back. With `dry_run` everything is worked out and nothing kept."""
     if not reason.strip():
