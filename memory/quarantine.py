@@ -20,7 +20,7 @@ from memory.again import tried_again
 from memory.chunks import index_memories
 from memory.events import happened, happenings_of
 from memory.facts import facts_end
-from memory.models import Fact, Memory, MemoryEvent
+from memory.models import TRUST, Fact, Memory, MemoryEvent
 from memory.quoting import keeping_lock
 from memory.truth import TOLD, Told, noticed
 from memory.versions import bury
@@ -134,8 +134,9 @@ def _release(row: Memory, by: str, reason: str) -> int:
         _pinned_again(row.pk, other, by)
         return other
     replaces = row.supersedes_id if row.valid_to is None else None
-    if replaces:
-        Memory.objects.filter(pk=replaces, valid_to=None).update(
+    if replaces:  # by an import it may be something that is trusted more, and stays
+        as_trusted = TRUST[TRUST.index(row.trust) :]
+        Memory.objects.filter(pk=replaces, valid_to=None, trust__in=as_trusted).update(
             valid_to=Greatest(Value(row.valid_from), "valid_from")
         )
     # What was retracted with it is read from its text once more.

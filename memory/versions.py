@@ -146,6 +146,7 @@ def _current(memory_id: int) -> Memory:
     return row
 
 
+@tried_again
 def pin(memory_id: int, *, pinned: bool = True, by: str = "") -> None:
     """Pinned memories are considered by every recall and never pruned. What waits in quarantine
     cannot be pinned."""
