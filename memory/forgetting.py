@@ -24,6 +24,7 @@ from django.db.models import Q
 
 from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import digest
+from memory.again import tried_again
 from memory.chunks import index_memories
 from memory.contracts import Forgotten
 from memory.domain.spelling import ANONYMOUS, LETTERS_MIN, Name, strings
@@ -64,6 +65,7 @@ class _About:
     live: int
 
 
+@tried_again
 def forget_subject(
     namespace: str,
     subject: str,

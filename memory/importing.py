@@ -87,14 +87,15 @@ def memories_import(
         report = _written(path, namespace, checked, trusted=trusted)
         if dry_run:
             transaction.set_rollback(True)
-    if report.added and not dry_run:
+    if not dry_run:  # with nothing new too: it may have died here before
         _index(report.added, tell)
         _notice(namespace, checked.batch)
     return report if not dry_run else ImportReport(**{**_dict(report), "dry_run": True})
 
 
 def _index(added: int, tell: Callable[[str], None] | None) -> None:
-    """Make them findable, all of them; a process that dies here leaves the rest to `maintain`."""
+    """Make them findable, all of them; a process that dies here leaves the rest to `maintain`, or to the
+    same import again."""
     done, began = 0, time.monotonic()
     while now := index_missing(INDEX_AT_ONCE):
         done += now
@@ -104,8 +105,11 @@ def _index(added: int, tell: Callable[[str], None] | None) -> None:
 
 
 def _notice(namespace: str, batch: str) -> None:
-    """Facts, updates and contradictions are read again, in the order in which things were said."""
-    rows = Memory.objects.filter(namespace=namespace, batch=batch, state="live", level=0)
+    """Facts, updates and contradictions are read again, in the order in which things were said, of what
+    has none: where nothing was found before, nothing is found twice."""
+    rows = Memory.objects.filter(
+        namespace=namespace, batch=batch, state="live", level=0, facts=None
+    )
     told = rows.order_by("occurred_at", "seq", "pk").values_list(*TOLD).iterator(chunk_size=2000)
     while some := [Told(*row) for row in islice(told, NOTICED_AT_ONCE)]:
         with transaction.atomic():

@@ -16,10 +16,12 @@ from django.db.models import Value
 from django.db.models.functions import Greatest
 
 from agentsys.kernel.errors import AgentsysError, BadInput, ExitCode, NotFound
+from memory.again import tried_again
 from memory.chunks import index_memories
 from memory.events import happened, happenings_of
 from memory.facts import facts_end
-from memory.models import Fact, Memory, MemoryEvent
+from memory.models import TRUST, Fact, Memory, MemoryEvent
+from memory.quoting import keeping_lock
 from memory.truth import TOLD, Told, noticed
 from memory.versions import bury
 
@@ -57,10 +59,12 @@ def quarantine_release(memory_id: int, *, by: str, reason: str) -> int:
     return quarantine_release_all([memory_id], by=by, reason=reason)[0]
 
 
+@tried_again
 def quarantine_release_all(ids: Sequence[int], *, by: str, reason: str) -> list[int]:
     """All of them, or none where one does not wait."""
     _said(reason)
     with transaction.atomic():
+        _lock(ids)
         return [_release(row, by, reason) for row in _waiting(ids)]
 
 
@@ -69,16 +73,20 @@ def quarantine_reject(memory_id: int, *, by: str, reason: str) -> None:
     quarantine_reject_all([memory_id], by=by, reason=reason)
 
 
+@tried_again
 def quarantine_reject_all(ids: Sequence[int], *, by: str, reason: str) -> None:
     """All of them, or none where one does not wait."""
     _said(reason)
     with transaction.atomic():
+        _lock(ids)
         bury([row.pk for row in _waiting(ids)], by=by, reason=reason, event="rejected")
 
 
+@tried_again
 def release_verified(batches: Sequence[str], *, namespace: str) -> int:
     """Release what accepted attempts wrote, except from untrusted sources; returns how many."""
     with transaction.atomic():
+        keeping_lock(namespace)
         rows = Memory.objects.select_for_update().filter(
             namespace=namespace,
             state="quarantined",
@@ -94,6 +102,11 @@ def release_verified(batches: Sequence[str], *, namespace: str) -> int:
 def _taken_back(memory_id: int) -> bool:
     """Rolled back by a person: acceptance of the attempt is no reason to undo that."""
     return any(event["event"] == "rolled_back" for event in happenings_of([memory_id]))
+
+
+def _lock(ids: Sequence[int]) -> None:
+    """Before any row, as whoever rolls back or forgets does: the other way round two wait for each other."""
+    keeping_lock(*Memory.objects.filter(pk__in=list(ids)).values_list("namespace", flat=True))
 
 
 def _waiting(ids: Sequence[int]) -> list[Memory]:
@@ -121,8 +134,9 @@ def _release(row: Memory, by: str, reason: str) -> int:
         _pinned_again(row.pk, other, by)
         return other
     replaces = row.supersedes_id if row.valid_to is None else None
-    if replaces:
-        Memory.objects.filter(pk=replaces, valid_to=None).update(
+    if replaces:  # by an import it may be something that is trusted more, and stays
+        as_trusted = TRUST[TRUST.index(row.trust) :]
+        Memory.objects.filter(pk=replaces, valid_to=None, trust__in=as_trusted).update(
             valid_to=Greatest(Value(row.valid_from), "valid_from")
         )
     # What was retracted with it is read from its text once more.

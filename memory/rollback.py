@@ -14,10 +14,11 @@ from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from agentsys.kernel.errors import BadInput
+from memory.again import tried_again
 from memory.chunks import index_memories
 from memory.contracts import RollbackReport
 from memory.events import happened
@@ -67,6 +68,7 @@ def held_hash(namespace: str) -> str:
         return str(cursor.fetchone()[0])
 
 
+@tried_again
 def rollback(batch: Batch, *, by: str, reason: str, dry_run: bool = False) -> RollbackReport:
     """Take `batch` back. With `dry_run` everything is worked out and nothing kept."""
     if not reason.strip():
@@ -175,15 +177,29 @@ def _holds_again(memory_id: int, **change: Any) -> bool:
 
 def _facts_taken_back(ids: Collection[int]) -> None:
     own = Fact.objects.filter(evidence__in=ids, retracted_at=None)
-    gone = {fact.pk: fact for fact in own.select_for_update().order_by("pk")}
+    gone = list(own.select_for_update().order_by("pk").values_list("pk", flat=True))
     Fact.objects.filter(pk__in=gone).update(retracted_at=Now())
-    closed = Fact.objects.filter(closed_by__in=gone, retracted_at=None).exclude(pk__in=gone)
+    closed = Fact.objects.filter(closed_by__in=gone, retracted_at=None)
     for fact in closed.order_by("pk"):
-        after: Any = fact.closed_by_id
-        while after in gone:
-            after = gone[after].closed_by_id
-        until = Fact.objects.filter(pk=after).values_list("valid_from", flat=True).first()
-        Fact.objects.filter(pk=fact.pk).update(closed_by=after, valid_to=until)
+        _until_the_next(fact)
+
+
+def _until_the_next(fact: Fact) -> None:
+    """It holds until the next value that is known of its slot, if there is one. What was said of an
+    earlier time when no value held ends with it."""
+    slot = Fact.objects.filter(
+        namespace=fact.namespace,
+        subject=fact.subject,
+        attribute=fact.attribute,
+        functional=True,
+        retracted_at=None,
+    ).exclude(pk=fact.pk)
+    later = Q(valid_from__gt=fact.valid_from) | Q(valid_from=fact.valid_from, pk__gt=fact.pk)
+    after = slot.filter(later).order_by("valid_from", "pk").first()
+    if after is None:
+        slot.filter(valid_to=None).update(valid_to=fact.valid_from, closed_by=fact)
+    until = after.valid_from if after else None
+    Fact.objects.filter(pk=fact.pk).update(closed_by=after, valid_to=until)
 
 
 def _facts_again(reopened: Collection[int]) -> None:

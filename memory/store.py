@@ -20,6 +20,7 @@ from django.db.models import Q
 
 from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import canonical, digest, plain
+from memory.again import tried_again
 from memory.chunks import INSERT_CHUNKS, Source, columns
 from memory.contracts import MemoryDraft
 from memory.domain.importance import importance_of
@@ -131,6 +132,7 @@ def remember(
     return remember_many([draft])[0]
 
 
+@tried_again
 def remember_many(items: Sequence[MemoryDraft]) -> list[int]:
     """Ids in the order of `items`; one statement for all that is new. 0 where nothing was kept, and the
     row that its run was shown (`memory.seen`) where an item says it again."""

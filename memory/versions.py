@@ -17,6 +17,7 @@ from django.db.models.functions import Greatest
 
 from agentsys.kernel.errors import AgentsysError, BadInput, ExitCode, NotFound
 from agentsys.kernel.hashing import canonical, plain
+from memory.again import tried_again
 from memory.contracts import MemoryDraft
 from memory.events import happened, happenings_of
 from memory.facts import facts_end
@@ -68,6 +69,7 @@ class TooLittleTrust(AgentsysError):
     exit_code = ExitCode.CONFLICT
 
 
+@tried_again
 def supersede(
     memory_id: int,
     text: str,
@@ -144,6 +146,7 @@ def _current(memory_id: int) -> Memory:
     return row
 
 
+@tried_again
 def pin(memory_id: int, *, pinned: bool = True, by: str = "") -> None:
     """Pinned memories are considered by every recall and never pruned. What waits in quarantine
     cannot be pinned."""
@@ -158,6 +161,7 @@ def unpin(memory_id: int, *, by: str = "") -> None:
     pin(memory_id, pinned=False, by=by)
 
 
+@tried_again
 def forget(memory_id: int, by: str, reason: str) -> None:
     """Text and vector go for good; a tombstone says who forgot it and why."""
     if not reason.strip():

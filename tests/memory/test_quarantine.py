@@ -157,3 +157,14 @@ def test_what_somebody_says_while_it_is_released_is_merged_with_it() -> None:
         assert memory.quarantine_release(row, by="ana", reason="fine") == said[0]
     states = dict(Memory.objects.values_list("pk", "state"))
     assert states == {row: "gone", said[0]: "live"}
+
+
+def test_what_is_released_takes_the_place_of_nothing_that_is_trusted_more() -> None:
+    """As it is after an import whose file says that the one replaced the other."""
+    held = memory.remember(HERE, "semantic", "The port is 80", trust="unverified")
+    planted = memory.remember(
+        HERE, "semantic", "The port is 666", trust="untrusted", quarantined=True
+    )
+    Memory.objects.filter(pk=planted).update(supersedes=held)
+    memory.quarantine_release(planted, by="ann", reason="to be looked at")
+    assert Memory.objects.get(pk=held).valid_to is None

@@ -76,6 +76,20 @@ def test_a_fact_after_the_batch_follows_the_one_before_it() -> None:
     ]
 
 
+@pytest.mark.parametrize("days", [-1, 3])
+def test_a_fact_is_not_reopened_beside_one_that_holds(days: int) -> None:
+    told("retry limit: 3"), told("retry limit: 900", "bad", days=1)
+    memory.forget(told("retry limit: 5", days=2), "ann", "a test")  # it closed the one of the batch
+    told("retry limit: 7", days=days)
+    taken_back()
+    facts = Fact.objects.filter(retracted_at=None).order_by("valid_from")
+    shown = list(facts.values_list("value", "valid_to"))
+    if days < 0:
+        assert shown == [("7", DAY), ("3", None)]
+    else:
+        assert shown == [("3", DAY + timedelta(days=3)), ("7", None)]
+
+
 def test_facts_of_a_text_that_holds_again_hold_again_and_end_with_its_successor() -> None:
     first = told("The owner of billing is Ana")
     second = memory.supersede(first, "Nobody is in charge of that yet")

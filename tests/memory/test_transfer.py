@@ -110,6 +110,24 @@ def test_the_same_file_again_adds_nothing(filled: str, tmp_path: Path) -> None:
     assert len(before) == first["added"]
 
 
+def test_an_import_that_died_after_it_wrote_is_finished_by_the_same_import(tmp_path: Path) -> None:
+    for text in ("retry limit: 3", "I've never used Flask", "I built a Flask app"):
+        memory.remember("project-1", "semantic", text, actor="ana")
+    path = exported("project-1", tmp_path)
+    first = told("import", str(path), "--namespace", "project-2")
+    whole = links("project-2"), Fact.objects.filter(namespace="project-2").count()
+    assert whole[0]
+    for known in (Chunk, Link, Fact):  # as it is between the writing and the rest
+        known.objects.filter(namespace="project-2").delete()
+    again = told("import", str(path), "--namespace", "project-2")
+    assert (first["added"], again["added"]) == (3, 0)
+    assert memory.stats("project-2")["unindexed"] == 0
+    for _ in "twice":
+        found = links("project-2"), Fact.objects.filter(namespace="project-2").count()
+        assert found == whole
+        told("import", str(path), "--namespace", "project-2")
+
+
 def test_what_is_said_already_is_not_said_twice(tmp_path: Path) -> None:
     memory.remember("project-1", "semantic", "Deploys go to atlas")
     path = exported("project-1", tmp_path)
