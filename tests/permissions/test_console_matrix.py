@@ -20,7 +20,6 @@ from django.urls import get_resolver, reverse
 
 from orchestration.admin.goal_deeds import GOAL_DEEDS
 from orchestration.admin.task_deeds import TASK_DEEDS
-from orchestration.api.steering import VERBS
 from orchestration.models import Attempt, Goal, Project, Proposal, Task
 from orchestration.services import pausing
 from tests.api.people import ended, person
@@ -200,6 +199,9 @@ PAGES: dict[str, list[Page]] = {
     "admin/": [Page("sign in"), Page("control anywhere", {"project": HERE})],
     "admin/workers/": [Page("view anywhere")],
     "admin/audit/": [Page("audit anywhere")],
+    "admin/notices/": [Page("view anywhere")],
+    "admin/password/": [Page("sign in")],
+    "admin/reading/": [Page("sign in")],
     "admin/memory/search/": [Page("view anywhere")],
     ONE: [Page("view")],
     f"{ONE}correct/": [Page("control", {"text": "It is on port 9000"})],
@@ -215,13 +217,12 @@ PAGES: dict[str, list[Page]] = {
     "admin/auth/user/<id>/password/": [Page("superuser")],
     f"{GOAL}live/": [Page("view")],
     f"{GOAL}tail/": [Page("view")],
-    f"{GOAL}do/pause/": [Page("control", {})],
-    f"{GOAL}do/resume/": [Page("control", {}, goal_paused)],
-    f"{GOAL}do/cancel/": [Page("control", {})],
-    f"{GOAL}do/retry/": [Page("control", {}, over)],
-    f"{GOAL}do/priority/": [Page("control", {"priority": "3"})],
-    f"{GOAL}do/direct/": [Page("control", {"text": "be quick"})],
-    f"{GOAL}do/fork/": [Page("control", {})],
+    f"{GOAL}deed/pause/": [Page("control"), Page("control", {})],
+    f"{GOAL}deed/resume/": [Page("control"), Page("control", {}, goal_paused)],
+    f"{GOAL}deed/direct/": [Page("control"), Page("control", {"text": "be quick"})],
+    f"{GOAL}deed/priority/": [Page("control"), Page("control", {"priority": "3"})],
+    f"{GOAL}deed/concurrency/": [Page("control"), Page("control", {"running_max": "2"})],
+    f"{GOAL}deed/model/": [Page("control"), Page("control", {"model": "ollama:llama3.2"})],
     f"{GOAL}deed/budget/": [Page("control"), Page("control", {"tokens": "5"})],
     f"{GOAL}deed/fork/": [Page("control"), Page("control", {})],
     f"{GOAL}deed/retry/": [Page("control"), Page("control", {}, over)],
@@ -247,7 +248,6 @@ NO_PAGES = (
 )  # fmt: skip
 SLUGS = {
     f"{ONE}<slug:verb>/": ("correct", "pin", "unpin", "forget"),
-    f"{GOAL}do/<slug:verb>/": tuple(verb.name for verb in VERBS),
     f"{GOAL}deed/<slug:name>/": tuple(GOAL_DEEDS),
     f"{TASK}deed/<slug:name>/": tuple(TASK_DEEDS),
 }
