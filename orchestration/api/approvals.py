@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from django.urls import reverse
 from drf_spectacular.utils import extend_schema
-from rest_framework.authentication import SessionAuthentication
 from rest_framework.decorators import api_view
-from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -17,10 +14,11 @@ from orchestration.api.doors import enter, person
 from orchestration.api.filters import choice, moment, of, project, since_until, yes_no
 from orchestration.api.listing import Listing
 from orchestration.api.rows import ApprovalRow
+from orchestration.api.stepping import password_to_decide
 from orchestration.api.versions import IF_MATCH, TAG, as_seen, tagged
 from orchestration.models import ApprovalRequest
 from orchestration.models.control import REQUEST_KINDS, REQUEST_STATES
-from orchestration.services import approvals, reads, stepup
+from orchestration.services import approvals, reads
 
 APPROVALS = Listing(
     "approvals",
@@ -76,20 +74,8 @@ def approval_show(request: Request, approval_id: int) -> Response:
 def approval_decide(request: Request, approval_id: int) -> Response:
     enter(request.user, "approval", approval_id, Act.DECIDE)
     values = bodies.parsed(bodies.DecisionBody, request)
-    password_needed(request, approval_id, values["decision"])
+    password_to_decide(request, approval_id, values["decision"])
     with as_seen(request, "approval", approval_id):
         approvals.approval_decide(approval_id, user=person(request), **values)
     headers = tagged("approval", approval_id)
     return Response(reads.approval_view(approval_id), headers=headers)
-
-
-def password_needed(request: Request, approval_id: int, decision: str) -> None:
-    """403 `password-needed` for a risky decision by a browser's session whose password was given too long
-    ago; tokens have scopes instead."""
-    if not isinstance(request.successful_authenticator, SessionAuthentication):
-        return
-    try:
-        stepup.decision_checked(request.session, approval_id, decision)
-    except stepup.PasswordNeeded as error:
-        where = f"{error}; give it at {reverse('console-password')}"
-        raise PermissionDenied(where, code="password_needed") from error

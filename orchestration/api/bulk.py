@@ -8,6 +8,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import api_view
+from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -18,6 +19,7 @@ from orchestration.api.documents import BulkDocument, answers
 from orchestration.api.doors import actor, enter, person
 from orchestration.api.problems import AWAY, handler
 from orchestration.api.steering import VERBS
+from orchestration.api.stepping import password_to_decide
 from orchestration.models import ApprovalRequest, Goal
 from orchestration.services import approvals
 
@@ -59,6 +61,7 @@ def approvals_bulk(request: Request) -> Response:
 
     def decide(approval_id: int) -> str:
         enter(request.user, "approval", approval_id, Act.DECIDE)
+        password_to_decide(request, approval_id, values["decision"])
         approvals.approval_decide(
             approval_id,
             user=person(request),
@@ -80,7 +83,7 @@ def _each(ids: list[int], do: Callable[[int], str]) -> Response:
 def _done(pk: int, do: Callable[[int], str]) -> dict[str, Any]:
     try:
         return {"done": True, "state": do(pk), "problem": None}
-    except (AgentsysError, PermissionDenied, *AWAY) as error:
+    except (AgentsysError, PermissionDenied, APIException, *AWAY) as error:
         told = handler(error, {})
         assert told is not None
         return {"done": False, "state": None, "problem": told.data}

@@ -30,6 +30,7 @@ from orchestration.api.filters import choice, words, yes_no
 from orchestration.api.listing import Listing
 from orchestration.api.paging import BIGGEST, whole
 from orchestration.api.rows import TaskRow
+from orchestration.api.stepping import password_for, password_to_spend
 from orchestration.api.versions import IF_MATCH, as_seen
 from orchestration.domain.lives import TaskState
 from orchestration.models import Task
@@ -167,6 +168,8 @@ def task_edit(request: Request, task_id: int) -> Response:
 def task_override(request: Request, task_id: int) -> Response:
     enter(request.user, "task", task_id, Act.OVERRULE)
     values = bodies.parsed(bodies.OutputOverride, request)
+    if not values["preview"]:
+        password_for(request, f"to override the output of task-{task_id}")
     with as_seen(request, "task", task_id):
         told = overrides.output_override(
             task_id,
@@ -206,6 +209,7 @@ def budget_of(kind: str) -> Callable[..., Response]:
         ref = f"{kind}-{pk}"
         if request.method == "PATCH":
             values = bodies.parsed(bodies.Limits, request)
+            password_to_spend(request, kind, pk, values)
             with nullcontext() if kind == "project" else as_seen(request, kind, pk):
                 limits.budget_set(ref, values, actor=actor(request))
         return Response(limits.budget_view(ref))

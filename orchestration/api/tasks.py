@@ -11,6 +11,7 @@ from orchestration.api import bodies
 from orchestration.api.access import Act
 from orchestration.api.documents import ANYTHING, TaskDocument, answers
 from orchestration.api.doors import enter, person
+from orchestration.api.stepping import password_for
 from orchestration.api.versions import TAG, tagged
 from orchestration.services import reads, verdicts
 
@@ -43,6 +44,7 @@ def attempt_show(request: Request, attempt_id: int) -> Response:
 def attempt_overrule(request: Request, attempt_id: int) -> Response:
     enter(request.user, "attempt", attempt_id, Act.OVERRULE)
     values = bodies.parsed(bodies.Verdict, request)
+    password_for(request, f"to overrule a verdict on attempt-{attempt_id}")
     verdicts.verdict_overrule(
         attempt_id,
         values["verifier"],

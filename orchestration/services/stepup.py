@@ -99,14 +99,6 @@ def is_fresh(session: Mapping[str, Any]) -> bool:
     return bool(0 <= time.time() - given < settings.AGENTSYS.step_up_minutes * 60)
 
 
-def decision_checked(session: Mapping[str, Any], request_id: int, decision: str) -> None:
-    """For whoever decides by a session and cannot type a password there: PasswordNeeded when it must
-    be given first. A request that is not there is somebody else's to refuse."""
-    found = ApprovalRequest.objects.select_related("proposal").filter(pk=request_id).first()
-    if found is not None and decision_is_risky(found, decision):
-        fresh_needed(session, f"to {decision} {found}")
-
-
 def fresh_needed(session: Mapping[str, Any], what: str) -> None:
     """PasswordNeeded unless it was given lately."""
     if not is_fresh(session):

@@ -236,3 +236,47 @@ def test_a_browsers_session_at_the_api_meets_the_same_rule_and_a_token_does_not(
     other, bearer = held(goal()), APIClient()
     bearer.force_authenticate(ada, token=object())
     assert bearer.post(f"/api/v1/approvals/{other.pk}/decide", body, "json").status_code == 200
+
+
+@pytest.fixture
+def root() -> User:
+    return person("root", is_superuser=True, is_staff=True)
+
+
+@pytest.mark.parametrize(
+    ("what", "method", "body"),
+    [
+        ("goals/{goal}/budget", "patch", {"tokens": 10**9}),
+        ("projects/default/budget", "patch", {"tokens": 5}),
+        ("tasks/{task}/override", "post", {"output": {"n": 1}, "reason": "x", "rerun": False}),
+        (
+            "attempts/{attempt}/overrule",
+            "post",
+            {"verifier": "schema", "outcome": "pass", "reason": "x"},
+        ),
+    ],
+)
+def test_whatever_is_risky_at_the_api_asks_a_browsers_session(root, what, method, body):
+    row = held(goal())
+    path = what.format(goal=row.goal_id, task=row.task_id, attempt=row.attempt_id)
+    client = aged(console(root))
+    told = getattr(client, method)(f"/api/v1/{path}", body, content_type="application/json")
+    assert (told.status_code, told.json()["code"]) == (403, "password-needed"), told.json()
+
+
+def test_of_several_at_the_api_each_that_is_risky_asks(root):
+    row = held(goal())
+    client = aged(console(root))
+    body = {"approvals": [row.pk], "decision": "approve", "reason": ""}
+    told = client.post("/api/v1/approvals/bulk", body, content_type="application/json").json()
+    assert (told["done"], told["refused"]) == (0, 1)
+    assert told["results"][0]["problem"]["code"] == "password-needed"
+    assert state(row) == "open"
+
+
+def test_a_goal_may_be_given_what_its_project_allows_without_the_password(root):
+    row = goal()
+    client = aged(console(root))
+    path = f"/api/v1/goals/{row.pk}/budget"
+    told = client.patch(path, {"tokens": 5}, content_type="application/json")
+    assert told.status_code == 200, told.json()
