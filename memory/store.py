@@ -184,6 +184,9 @@ def _problems(item: MemoryDraft) -> list[str]:
     for name, most in LENGTHS_MAX.items():
         if len(getattr(item, name)) > most:
             found.append(f"{name} has {len(getattr(item, name))} characters, at most {most} fit")
+    for name in ("kind", "session", "batch"):
+        if plain(getattr(item, name)) != getattr(item, name):
+            found.append(f"{name} has a character that cannot be stored: NUL, or half of one")
     if item.occurred_at is not None and item.occurred_at.tzinfo is None:
         found.append(f"occurred_at {item.occurred_at} has no time zone; give one, such as UTC")
     if item.occurred_at is not None and not YEARS[0] <= item.occurred_at.year < YEARS[1]:
