@@ -184,6 +184,23 @@ def _problems(item: MemoryDraft) -> list[str]:
     for name, most in LENGTHS_MAX.items():
         if len(getattr(item, name)) > most:
             found.append(f"{name} has {len(getattr(item, name))} characters, at most {most} fit")
+    found += _unstorable(item)
+    if item.pinned and item.trust == "untrusted":
+        found.append("untrusted text cannot be pinned when it is written; a person may pin it")
+    if item.pinned and item.quarantined:
+        found.append("what waits in quarantine cannot be pinned; release it first")
+    if not item.namespace.strip():
+        found.append("namespace is empty; every memory belongs to one, such as project-1")
+    elif not item.namespace.isprintable():
+        found.append(
+            f"namespace {item.namespace!r} has characters that cannot be seen; use project-1"
+        )
+    return found
+
+
+def _unstorable(item: MemoryDraft) -> list[str]:
+    """What the database, or what reckons with it later, cannot take."""
+    found = []
     for name in ("kind", "session", "batch"):
         if plain(getattr(item, name)) != getattr(item, name):
             found.append(f"{name} has a character that cannot be stored: NUL, or half of one")
@@ -194,16 +211,6 @@ def _problems(item: MemoryDraft) -> list[str]:
     if item.importance is not None and not abs(item.importance) <= IMPORTANCE_MAX:
         found.append(
             f"importance {item.importance} is not from -{IMPORTANCE_MAX:g} to {IMPORTANCE_MAX:g}"
-        )
-    if item.pinned and item.trust == "untrusted":
-        found.append("untrusted text cannot be pinned when it is written; a person may pin it")
-    if item.pinned and item.quarantined:
-        found.append("what waits in quarantine cannot be pinned; release it first")
-    if not item.namespace.strip():
-        found.append("namespace is empty; every memory belongs to one, such as project-1")
-    elif not item.namespace.isprintable():
-        found.append(
-            f"namespace {item.namespace!r} has characters that cannot be seen; use project-1"
         )
     return found
 
