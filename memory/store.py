@@ -184,14 +184,7 @@ def _problems(item: MemoryDraft) -> list[str]:
     for name, most in LENGTHS_MAX.items():
         if len(getattr(item, name)) > most:
             found.append(f"{name} has {len(getattr(item, name))} characters, at most {most} fit")
-    if item.occurred_at is not None and item.occurred_at.tzinfo is None:
-        found.append(f"occurred_at {item.occurred_at} has no time zone; give one, such as UTC")
-    if item.occurred_at is not None and not YEARS[0] <= item.occurred_at.year < YEARS[1]:
-        found.append(f"occurred_at {item.occurred_at} is not from {YEARS[0]} to {YEARS[1] - 1}")
-    if item.importance is not None and not abs(item.importance) <= IMPORTANCE_MAX:
-        found.append(
-            f"importance {item.importance} is not from -{IMPORTANCE_MAX:g} to {IMPORTANCE_MAX:g}"
-        )
+    found += _unstorable(item)
     if item.pinned and item.trust == "untrusted":
         found.append("untrusted text cannot be pinned when it is written; a person may pin it")
     if item.pinned and item.quarantined:
@@ -201,6 +194,23 @@ def _problems(item: MemoryDraft) -> list[str]:
     elif not item.namespace.isprintable():
         found.append(
             f"namespace {item.namespace!r} has characters that cannot be seen; use project-1"
+        )
+    return found
+
+
+def _unstorable(item: MemoryDraft) -> list[str]:
+    """What the database, or what reckons with it later, cannot take."""
+    found = []
+    for name in ("kind", "session", "batch"):
+        if plain(getattr(item, name)) != getattr(item, name):
+            found.append(f"{name} has a character that cannot be stored: NUL, or half of one")
+    if item.occurred_at is not None and item.occurred_at.tzinfo is None:
+        found.append(f"occurred_at {item.occurred_at} has no time zone; give one, such as UTC")
+    if item.occurred_at is not None and not YEARS[0] <= item.occurred_at.year < YEARS[1]:
+        found.append(f"occurred_at {item.occurred_at} is not from {YEARS[0]} to {YEARS[1] - 1}")
+    if item.importance is not None and not abs(item.importance) <= IMPORTANCE_MAX:
+        found.append(
+            f"importance {item.importance} is not from -{IMPORTANCE_MAX:g} to {IMPORTANCE_MAX:g}"
         )
     return found
 

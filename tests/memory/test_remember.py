@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -105,9 +105,16 @@ def test_untrusted_text_cannot_pin_itself_into_every_brief() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"occurred_at": datetime(2026, 1, 1)}, {"importance": math.nan}],  # noqa: DTZ001
+    [
+        {"occurred_at": datetime(2026, 1, 1)},  # noqa: DTZ001
+        {"occurred_at": datetime(1066, 10, 14, tzinfo=UTC)},
+        {"importance": math.nan},
+        {"importance": 1e308},
+        {"kind": "a\x00b"},
+        {"session": "\ud800"},
+    ],
 )
-def test_times_without_a_zone_and_numbers_that_are_none_are_refused(wrong: Any) -> None:
+def test_what_can_neither_be_reckoned_with_nor_stored_is_refused(wrong: Any) -> None:
     with pytest.raises(BadInput):
         memory.remember(HERE, "semantic", "A good one", **wrong)
     assert not Memory.objects.exists()
