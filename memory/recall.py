@@ -12,6 +12,7 @@ from django.db import connection, transaction
 
 from agentsys.gateway.embedding import Query
 from agentsys.kernel.errors import BadInput
+from agentsys.kernel.hashing import plain
 from memory.candidates import Scope, candidates, cleaned, results, terms_and_usual, worded
 from memory.chunks import encoded_query
 from memory.contracts import Recalled
@@ -89,8 +90,9 @@ def recall(
     sources are shown once, in the best place, from the most trusted source. `run`, such as
     attempt-12, is who is told: it cannot write the same back as news. `now` steps the clock.
     """
-    wanted = [namespaces] if isinstance(namespaces, str) else list(namespaces)
-    scope = Scope(wanted, _known(layers), actor, since, until, as_of)
+    named = [namespaces] if isinstance(namespaces, str) else namespaces
+    wanted = [*dict.fromkeys(map(plain, named))]
+    scope = Scope(wanted, _known(layers), plain(actor), since, until, as_of)
     if not wanted or k < 1:
         return []
     asked = cleaned(query)
@@ -103,7 +105,7 @@ def recall(
         ids = [chosen[n][0].id for n, _ in shown]
         older, links = _used(ids, asked, now, alone=alone)
         standing = standings(ids, asked, links)
-        note_shown(run, ids, now)
+        note_shown(plain(run), ids, now)
     return [
         _recalled(
             chosen[n][0],

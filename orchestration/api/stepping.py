@@ -13,7 +13,7 @@ from rest_framework.authentication import SessionAuthentication
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 
-from orchestration.models import ApprovalRequest, Goal, Task
+from orchestration.models import ApprovalRequest, Goal
 from orchestration.services import stepup
 
 
@@ -40,7 +40,7 @@ def password_to_spend(request: Request, kind: str, pk: int, limits: Mapping[str,
     """`kind`: project, whose limits are its policy, or goal or task, which may have what it gives."""
     if kind != "project":
         rows = Goal.objects.select_related("project")
-        ids = [pk] if kind == "goal" else Task.objects.filter(pk=pk).values("goal")
-        if not any(stepup.budget_is_risky(goal, limits) for goal in rows.filter(pk__in=ids)):
+        of = rows.filter(pk=pk) if kind == "goal" else rows.filter(tasks__pk=pk)
+        if not any(stepup.budget_is_risky(goal, limits) for goal in of):
             return
     password_for(request, f"to give {kind}-{pk} more")

@@ -280,3 +280,10 @@ def test_a_goal_may_be_given_what_its_project_allows_without_the_password(root):
     path = f"/api/v1/goals/{row.pk}/budget"
     told = client.patch(path, {"tokens": 5}, content_type="application/json")
     assert told.status_code == 200, told.json()
+
+
+def test_a_task_may_not_be_given_more_than_its_project_allows_without_it(root):
+    client = aged(console(root))
+    path = f"/api/v1/tasks/{held(goal()).task_id}/budget"
+    told = client.patch(path, {"tokens": 10**9}, content_type="application/json")
+    assert (told.status_code, told.json()["code"]) == (403, "password-needed")

@@ -132,6 +132,13 @@ def test_layers_actor_and_time_narrow_the_search() -> None:
         memory.recall(HERE, "release", layers=["semantics"])
 
 
+def test_names_that_nobody_has_find_nothing_and_one_given_twice_is_one() -> None:
+    memory.remember(HERE, "semantic", "The port is 5433.", actor="ann")
+    for actor in ("\x00", "\udcff"):
+        assert memory.recall(HERE, "which port?", actor=actor) == []
+    assert len(memory.recall([HERE] * 3000, "which port?", run="a\x00\udcff")) == 1
+
+
 def test_what_is_given_to_a_brief_fits_its_budget() -> None:
     for n in range(20):
         memory.remember(HERE, "semantic", f"Release note {n}: " + f"detail{n} " * 60)
