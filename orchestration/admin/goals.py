@@ -10,8 +10,9 @@ from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.html import format_html
@@ -22,6 +23,7 @@ from orchestration.admin.deeds import deed_page
 from orchestration.admin.filters import OwnProjects, by
 from orchestration.admin.goal_deeds import GOAL_DEEDS
 from orchestration.admin.goal_log import tail
+from orchestration.admin.goal_new import GoalForm, projects_open_to
 from orchestration.admin.goalpage import live, page, shown_state
 from orchestration.api.access import Act, may
 from orchestration.api.steering import VERBS
@@ -178,6 +180,33 @@ class GoalAdmin(Window):
             ),
             *super().get_urls(),
         ]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(projects_open_to(request.user))
+
+    def add_view(
+        self,
+        request: HttpRequest,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """A form that hands in a goal and leads to its page."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied("this needs the role operator or admin in a project")
+        form = GoalForm(request.user, request.POST if request.method == "POST" else None)
+        if form.is_valid():
+            goal = form.submit(request.user.get_username())
+            if goal is not None:
+                messages.success(request, f"{goal} is handed in")
+                shown = reverse("admin:agentsys_orchestration_goal_change", args=[goal.pk])
+                return HttpResponseRedirect(shown)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "New goal",
+            "opts": self.opts,
+            "form": form,
+        }
+        return TemplateResponse(request, "console/goal_new.html", context)
 
     def change_view(
         self,

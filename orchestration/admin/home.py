@@ -21,10 +21,11 @@ from agentsys.gateway.breakers import Breaker
 from agentsys.health import readiness
 from agentsys.kernel.errors import AgentsysError
 from agentsys.kernel.wording import dollars
+from orchestration.admin.goal_new import projects_open_to
 from orchestration.admin.goalpage import shown_state
 from orchestration.admin.inbox import ASKS, age, due
 from orchestration.admin.sparklines import drawn
-from orchestration.api.access import Act, is_member, may, scoped, visible_goals, visible_projects
+from orchestration.api.access import is_member, scoped, visible_goals, visible_projects
 from orchestration.models import (
     ApprovalRequest,
     Budget,
@@ -77,6 +78,7 @@ def summary(request: HttpRequest) -> dict[str, Any]:
         "failed": visible_goals(user).filter(state="failed").order_by("-finished_at")[:5],
         "decisions": decisions.select_related("request", "user").order_by("-at")[:5],
         "any_goal": any_goal,
+        "may_submit": bool(projects_open_to(user)),
         "demo_project": "" if any_goal else demo_project(user),
         **(figures(request) if any_goal else {}),
     }
@@ -199,11 +201,7 @@ def workers_alive() -> int:
 
 def demo_project(user: Any) -> str:
     """The project that this person may start the demo in: the default one before others. "" for none."""
-    if user.is_superuser:
-        return "default"
-    rows = Project.objects.filter(pk__in=visible_projects(user)).order_by("name")
-    names = [project.name for project in rows if may(user, Act.CONTROL, project.pk)]
-    return "default" if "default" in names else next(iter(names), "")
+    return next(iter(projects_open_to(user)), "")
 
 
 def demo_begin(request: HttpRequest) -> HttpResponse:
