@@ -24,7 +24,7 @@ from orchestration.admin.filters import OwnProjects, by
 from orchestration.admin.goal_deeds import GOAL_DEEDS
 from orchestration.admin.goal_log import tail
 from orchestration.admin.goal_new import GoalForm, projects_open_to
-from orchestration.admin.goalpage import live, page, shown_state
+from orchestration.admin.goalpage import MOVING, live, page, shown_state
 from orchestration.api.access import Act, may
 from orchestration.api.steering import VERBS
 from orchestration.domain.lives import GOAL
@@ -69,13 +69,17 @@ class Counted:
         ids = [goal.pk for goal in goals]
         rows = Task.objects.filter(goal__in=ids).exclude(state="superseded").values("goal")
         tasks = {
-            row["goal"]: (row["done"], row["all"])
-            for row in rows.annotate(done=Count("id", filter=Q(state="done")), all=Count("id"))
+            row["goal"]: (row["done"], row["all"], row["moving"])
+            for row in rows.annotate(
+                done=Count("id", filter=Q(state="done")),
+                all=Count("id"),
+                moving=Count("id", filter=Q(state__in=MOVING, paused_at__isnull=True)),
+            )
         }
         asked = ApprovalRequest.objects.filter(goal__in=ids, state="open").values("goal")
         waiting = {row["goal"]: row["n"] for row in asked.annotate(n=Count("id"))}
         for goal in goals:
-            goal.tasks_done, goal.tasks_all = tasks.get(goal.pk, (0, 0))
+            goal.tasks_done, goal.tasks_all, goal.tasks_moving = tasks.get(goal.pk, (0, 0, 0))
             goal.waiting_count = waiting.get(goal.pk, 0)
         self.result_list = goals
 
@@ -110,8 +114,9 @@ class GoalAdmin(Window):
         return brief(goal.objective)
 
     @admin.display(description="state", ordering="state")
-    def state_chip(self, goal: Goal) -> SafeString:
-        return chip(shown_state(goal))
+    def state_chip(self, goal: Any) -> SafeString:
+        waits = bool(goal.waiting_count) and not goal.tasks_moving
+        return chip(shown_state(goal, waits=waits))
 
     @admin.display(description="progress")
     def progress(self, goal: Any) -> SafeString:

@@ -38,6 +38,7 @@ from orchestration.models import (
 )
 from orchestration.services.forecasts import Forecast, forecasts
 from orchestration.services.goals import goal_submit
+from orchestration.services.reads import goals_asked
 from orchestration.services.trends import SPANS, WAYS, failures, trends
 from orchestration.show import bar, chip, duration, length
 
@@ -103,14 +104,14 @@ def waiting(requests: Any) -> dict[str, Any]:
 def under_way(user: Any) -> list[dict[str, Any]]:
     """Goals that are not over, the most urgent first, with what is known of their end and spend."""
     rows = visible_goals(user).filter(finished_at__isnull=True).defer("contract")
-    goals = list(rows.select_related("project").order_by("-priority", "-id")[:SHOWN_MAX])
+    goals = list(goals_asked(rows).order_by("-priority", "-id")[:SHOWN_MAX])
     ids = [goal.pk for goal in goals]
     seen = forecasts(ids)
     budgets = {budget.goal_id: budget for budget in Budget.objects.filter(goal__in=ids)}
     return [
         {
             "goal": goal,
-            "chip": chip(shown_state(goal)),
+            "chip": chip(shown_state(goal, waits=bool(goal.asks) and not goal.moves)),
             "bar": bar(seen[goal.pk].done, seen[goal.pk].total),
             "expected": expected(goal, seen[goal.pk]),
             "spent": spent(budgets.get(goal.pk)),
