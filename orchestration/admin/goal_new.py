@@ -12,7 +12,7 @@ from django.http import QueryDict
 from agentsys.kernel.errors import AgentsysError
 from orchestration.api.access import Act, Visitor, may, visible_projects
 from orchestration.models import Goal, Project
-from orchestration.planners.playbooks import playbooks_usable
+from orchestration.planners.playbooks import playbook_files, playbook_find, playbooks_usable
 from orchestration.services.goals import OBJECTIVE_CHARS_MAX, goal_submit
 
 
@@ -113,8 +113,13 @@ class GoalForm(forms.Form):
 
 def _playbooks(projects: list[str]) -> list[tuple[str, str]]:
     """Those that ship and those that these projects learned: names with what they take and do."""
+    # One that cannot be read any more must not take the others' form away: it is left out with them.
+    try:
+        usable = playbooks_usable()
+    except AgentsysError:
+        usable = [("file", playbook_find(name)) for name, _ in playbook_files()]
     own = {"file", *(f"project {name}" for name in projects)}
-    rows = {plan.name: plan for source, plan in playbooks_usable() if source in own}
+    rows = {plan.name: plan for source, plan in usable if source in own}
     return [(name, _described(plan)) for name, plan in sorted(rows.items())]
 
 
