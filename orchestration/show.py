@@ -40,6 +40,7 @@ SIGNS: dict[str, tuple[str, str]] = {
     "reported": ("◐", "live"),
     "held": ("?", "wait"),
     "paused": ("‖", "wait"),
+    "waiting": ("?", "wait"),
     "done": ("✓", "good"),
     "accepted": ("✓", "good"),
     "failed": ("✕", "bad"),

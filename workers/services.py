@@ -176,6 +176,7 @@ class AgentInfo:
     output_schema: Mapping[str, Any]
     description: str
     scope_mode: str
+    proposes: bool = True  # whether it may propose anything that an approval could be about
     maps: tuple[str, ...] = ()  # the micro-agents that a swarm can map
     tools: tuple[str, ...] | None = None  # all that it may use; None: what agents usually have
 
@@ -192,6 +193,7 @@ def agent_info() -> dict[str, AgentInfo]:
             output_schema=agent.output_schema,
             description=agent.description,
             scope_mode=agent.scope_mode,
+            proposes=agent.proposes,
             maps=tuple(sorted(micro_agents())) if name == "swarm" else (),
             tools=agent.tools,
         )

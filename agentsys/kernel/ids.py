@@ -24,6 +24,16 @@ class Ref:
         return f"{self.id}/{self.key}" if self.key else f"{self.kind}-{self.id}"
 
 
+def ref_of(text: str, kind: str, expected: str) -> int:
+    """The number in `7` or KIND-7; BadInput that says what was `expected` for anything else."""
+    if text.isascii() and text.isdigit():
+        return int(text)
+    named = _NAMED.match(text)
+    if named is None or named[1] != kind:
+        raise BadInput(what="id", problems=[f"`{text}` is no {kind}; expected {expected}"])
+    return int(named[2])
+
+
 def parse_ref(text: str, *, default: str = "goal") -> Ref:
     """`7` (a `default`), `goal-7`, `task-31` or `7/KEY`; BadInput for anything else."""
     if text.isascii() and text.isdigit():

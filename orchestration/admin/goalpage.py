@@ -39,9 +39,17 @@ SHOWN_MAX = 20  # open questions, and directives
 Tab = Callable[[Goal, Mapping[str, str]], dict[str, Any]]
 
 
-def shown_state(goal: Goal) -> str:
-    """The state as a person reads it: a pause is a flag, but it is what matters."""
-    return "paused" if goal.paused_at and goal.finished_at is None else goal.state
+MOVING = ("ready", "running", "verifying")  # states of tasks that go on without a person
+
+
+def shown_state(goal: Goal, *, waits: bool) -> str:
+    """The state as a person reads it: of what is not over, a pause or a wait for a person (`waits`: it
+    asks, and none of its tasks goes on meanwhile) is what matters."""
+    if goal.finished_at is not None:
+        return goal.state
+    if goal.paused_at is not None:
+        return "paused"
+    return "waiting" if waits else goal.state
 
 
 def page(goal: Goal, asked: Mapping[str, str]) -> dict[str, Any]:
@@ -71,15 +79,16 @@ def header(goal: Goal) -> dict[str, Any]:
             .annotate(n=Count("id"))
         )
     )
+    asks = ApprovalRequest.objects.filter(goal=goal, state="open").order_by("id")
+    waiting = list(asks[:SHOWN_MAX])
+    waits = bool(waiting) and not any(counts[state] for state in MOVING)
     return {
-        "shown_state": shown_state(goal),
+        "shown_state": shown_state(goal, waits=waits),
         "done": counts["done"],
         "total": sum(counts.values()),
         "counts": [(state, counts[state]) for state in _ORDER if counts[state]],
         "budget": Budget.objects.filter(goal=goal).first(),
-        "waiting": list(
-            ApprovalRequest.objects.filter(goal=goal, state="open").order_by("id")[:SHOWN_MAX]
-        ),
+        "waiting": waiting,
         "directives": list(Directive.objects.filter(goal=goal).order_by("-id")[:SHOWN_MAX]),
         "shown_max": SHOWN_MAX,
         "why": sentence(goal),
@@ -178,15 +187,18 @@ REFRESHED = ("timeline", "grid", "cost")
 def live(goal: Goal, asked: Mapping[str, str]) -> dict[str, Any]:
     """States as they are now, for a page that stands open: the script patches them in."""
     seen = shown_of(goal, asked)
-    mark, tone = sign(shown_state(goal))
+    asks = ApprovalRequest.objects.filter(goal=goal, state="open").count()
+    waits = bool(asks) and not any(task.state in MOVING for task in seen.every)
+    state = shown_state(goal, waits=waits)
+    mark, tone = sign(state)
     return {
-        "state": shown_state(goal),
+        "state": state,
         "mark": mark,
         "tone": tone,
         "done": sum(task.state == "done" for task in seen.every),
         "total": len(seen.every),
         "over": goal.finished_at is not None,
         "why": sentence(goal),
-        "waiting": ApprovalRequest.objects.filter(goal=goal, state="open").count(),
+        "waiting": asks,
         "nodes": live_nodes(seen),
     }

@@ -10,8 +10,9 @@ from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.html import format_html
@@ -22,7 +23,8 @@ from orchestration.admin.deeds import deed_page
 from orchestration.admin.filters import OwnProjects, by
 from orchestration.admin.goal_deeds import GOAL_DEEDS
 from orchestration.admin.goal_log import tail
-from orchestration.admin.goalpage import live, page, shown_state
+from orchestration.admin.goal_new import GoalForm, projects_open_to
+from orchestration.admin.goalpage import MOVING, live, page, shown_state
 from orchestration.api.access import Act, may
 from orchestration.api.steering import VERBS
 from orchestration.domain.lives import GOAL
@@ -67,13 +69,17 @@ class Counted:
         ids = [goal.pk for goal in goals]
         rows = Task.objects.filter(goal__in=ids).exclude(state="superseded").values("goal")
         tasks = {
-            row["goal"]: (row["done"], row["all"])
-            for row in rows.annotate(done=Count("id", filter=Q(state="done")), all=Count("id"))
+            row["goal"]: (row["done"], row["all"], row["moving"])
+            for row in rows.annotate(
+                done=Count("id", filter=Q(state="done")),
+                all=Count("id"),
+                moving=Count("id", filter=Q(state__in=MOVING, paused_at__isnull=True)),
+            )
         }
         asked = ApprovalRequest.objects.filter(goal__in=ids, state="open").values("goal")
         waiting = {row["goal"]: row["n"] for row in asked.annotate(n=Count("id"))}
         for goal in goals:
-            goal.tasks_done, goal.tasks_all = tasks.get(goal.pk, (0, 0))
+            goal.tasks_done, goal.tasks_all, goal.tasks_moving = tasks.get(goal.pk, (0, 0, 0))
             goal.waiting_count = waiting.get(goal.pk, 0)
         self.result_list = goals
 
@@ -108,8 +114,9 @@ class GoalAdmin(Window):
         return brief(goal.objective)
 
     @admin.display(description="state", ordering="state")
-    def state_chip(self, goal: Goal) -> SafeString:
-        return chip(shown_state(goal))
+    def state_chip(self, goal: Any) -> SafeString:
+        waits = bool(goal.waiting_count) and not goal.tasks_moving
+        return chip(shown_state(goal, waits=waits))
 
     @admin.display(description="progress")
     def progress(self, goal: Any) -> SafeString:
@@ -178,6 +185,33 @@ class GoalAdmin(Window):
             ),
             *super().get_urls(),
         ]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(projects_open_to(request.user))
+
+    def add_view(
+        self,
+        request: HttpRequest,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """A form that hands in a goal and leads to its page."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied("this needs the role operator or admin in a project")
+        form = GoalForm(request.user, request.POST if request.method == "POST" else None)
+        if form.is_valid():
+            goal = form.submit(request.user.get_username())
+            if goal is not None:
+                messages.success(request, f"{goal} is handed in")
+                shown = reverse("admin:agentsys_orchestration_goal_change", args=[goal.pk])
+                return HttpResponseRedirect(shown)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "New goal",
+            "opts": self.opts,
+            "form": form,
+        }
+        return TemplateResponse(request, "console/goal_new.html", context)
 
     def change_view(
         self,

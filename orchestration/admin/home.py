@@ -21,10 +21,11 @@ from agentsys.gateway.breakers import Breaker
 from agentsys.health import readiness
 from agentsys.kernel.errors import AgentsysError
 from agentsys.kernel.wording import dollars
+from orchestration.admin.goal_new import projects_open_to
 from orchestration.admin.goalpage import shown_state
 from orchestration.admin.inbox import ASKS, age, due
 from orchestration.admin.sparklines import drawn
-from orchestration.api.access import Act, is_member, may, scoped, visible_goals, visible_projects
+from orchestration.api.access import is_member, scoped, visible_goals, visible_projects
 from orchestration.models import (
     ApprovalRequest,
     Budget,
@@ -37,6 +38,7 @@ from orchestration.models import (
 )
 from orchestration.services.forecasts import Forecast, forecasts
 from orchestration.services.goals import goal_submit
+from orchestration.services.reads import goals_asked
 from orchestration.services.trends import SPANS, WAYS, failures, trends
 from orchestration.show import bar, chip, duration, length
 
@@ -77,6 +79,7 @@ def summary(request: HttpRequest) -> dict[str, Any]:
         "failed": visible_goals(user).filter(state="failed").order_by("-finished_at")[:5],
         "decisions": decisions.select_related("request", "user").order_by("-at")[:5],
         "any_goal": any_goal,
+        "may_submit": bool(projects_open_to(user)),
         "demo_project": "" if any_goal else demo_project(user),
         **(figures(request) if any_goal else {}),
     }
@@ -101,14 +104,14 @@ def waiting(requests: Any) -> dict[str, Any]:
 def under_way(user: Any) -> list[dict[str, Any]]:
     """Goals that are not over, the most urgent first, with what is known of their end and spend."""
     rows = visible_goals(user).filter(finished_at__isnull=True).defer("contract")
-    goals = list(rows.select_related("project").order_by("-priority", "-id")[:SHOWN_MAX])
+    goals = list(goals_asked(rows).order_by("-priority", "-id")[:SHOWN_MAX])
     ids = [goal.pk for goal in goals]
     seen = forecasts(ids)
     budgets = {budget.goal_id: budget for budget in Budget.objects.filter(goal__in=ids)}
     return [
         {
             "goal": goal,
-            "chip": chip(shown_state(goal)),
+            "chip": chip(shown_state(goal, waits=bool(goal.asks) and not goal.moves)),
             "bar": bar(seen[goal.pk].done, seen[goal.pk].total),
             "expected": expected(goal, seen[goal.pk]),
             "spent": spent(budgets.get(goal.pk)),
@@ -199,11 +202,7 @@ def workers_alive() -> int:
 
 def demo_project(user: Any) -> str:
     """The project that this person may start the demo in: the default one before others. "" for none."""
-    if user.is_superuser:
-        return "default"
-    rows = Project.objects.filter(pk__in=visible_projects(user)).order_by("name")
-    names = [project.name for project in rows if may(user, Act.CONTROL, project.pk)]
-    return "default" if "default" in names else next(iter(names), "")
+    return next(iter(projects_open_to(user)), "")
 
 
 def demo_begin(request: HttpRequest) -> HttpResponse:

@@ -60,14 +60,18 @@ def look(goal_id: int) -> Glance:
     progress = progress_of(goal_id, finished_at=goal.finished_at)
     waiting = Task.objects.filter(goal=goal, state__in=("held", "ready"))
     first = waiting.order_by("state", "-reason", "pk").values_list("pk", flat=True)[:3]
-    last = LedgerEntry.objects.filter(goal=goal).order_by("-seq")[:4]
+    last = list(LedgerEntry.objects.filter(goal=goal).order_by("-seq")[:4])
+    named = Task.objects.filter(pk__in=[e.task_id for e in last if e.task_id])
+    keys = {pk: f" {key}" for pk, key in named.values_list("pk", "key")}
     return Glance(
         goal=goal,
         progress=progress,
         running=running_now(goal_id, SHOWN_MAX),
         # held ones first, then what was refused once (a scope, a backoff), then the queue
         waits=[why(f"task-{pk}").sentence for pk in first],
-        last=[f"#{e.seq} {e.event} by {e.actor}" for e in reversed(last)],
+        last=[
+            f"#{e.seq} {e.event}{keys.get(e.task_id or 0, '')} by {e.actor}" for e in reversed(last)
+        ],
         spent=goal_cost(goal_id),
         asks=asks,
         moving=_moving(goal, progress),

@@ -166,6 +166,7 @@ def _task_problems(
     other = str(task.retry.get("fallback_agent"))
     if other in agents and other != task.agent:
         _agent_problems(task, other, agents, problems)
+    _approval_problems(task, agents, problems)
     _size_problems(task, name, problems)
     _scope_form_problems(task, name, problems)
     problems += tool_problems(task, name, getattr(agents.get(task.agent), "tools", None))
@@ -174,6 +175,20 @@ def _task_problems(
     problems += micro_problems(task, getattr(agents.get("swarm"), "maps", ()))
     if task.fan_out is not None:
         _fan_out_problems(task, keys, agents, verifiers, problems)
+
+
+def _approval_problems(
+    task: TaskDraft, agents: Mapping[str, AgentLike], problems: list[str]
+) -> None:
+    """An approval that nobody would ever be asked for is a mistake, and a dangerous one."""
+    who = {task.agent, str(task.retry.get("fallback_agent") or task.agent)}
+    silent = all(not getattr(agents.get(agent), "proposes", True) for agent in who)
+    if silent and (task.approval or {}).get("required") is True:
+        problems.append(
+            f"task `{task.key}`: nobody would be asked: an approval is of what a task proposes, and"
+            f" agent `{task.agent}` proposes nothing but does its work at once; take `approval` out,"
+            " or use `devops`, which proposes an `action`"
+        )
 
 
 def _scope_form_problems(task: TaskDraft, name: str, problems: list[str]) -> None:

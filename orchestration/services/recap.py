@@ -98,6 +98,8 @@ def _acted(goal_id: int) -> Iterator[dict[str, Any]]:
     keys = dict(Task.objects.filter(goal_id=goal_id).values_list("pk", "key"))
     for row in rows.exclude(actor__in=ORCHESTRATORS).order_by("seq"):
         facts = {"task": keys.get(row.task_id or 0, ""), "why": "", **row.payload}
+        if isinstance(facts.get("is"), dict):  # limits
+            facts["is"] = ", ".join(f"{kind}={limit}" for kind, limit in facts["is"].items())
         reason = str(row.payload.get("reason") or "")
         yield {
             "person": row.actor,

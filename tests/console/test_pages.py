@@ -22,6 +22,7 @@ from orchestration.models import (
     Task,
     WorkerSession,
 )
+from tests import factories as make
 from tests.api.people import goal, held, person
 from workers.services import blob_put, drift_record
 
@@ -219,3 +220,20 @@ def test_an_attempts_page_charts_its_drift(root, request_row):
     assert page.count("<circle") == 3
     assert "step 9: 0.90, drifted" in page
     assert "<b>far</b>" not in page
+
+
+def test_a_goal_that_only_a_person_moves_says_so_wherever_its_state_stands(root, request_row):
+    one = request_row.goal
+    shown = f"{ADMIN}goal"
+    pages = (
+        reverse("admin:index"),
+        reverse(f"{shown}_changelist"),
+        reverse(f"{shown}_change", args=[one.pk]),
+    )
+    says = "</span> waiting</span>"
+    assert [says in root.get(page).content.decode() for page in pages] == [True] * 3
+    live = reverse("admin:agentsys_goal_live", args=[one.pk])
+    assert root.get(live).json()["state"] == "waiting"
+    make.task(one, "beside", state="running")
+    assert [says in root.get(page).content.decode() for page in pages] == [False] * 3
+    assert root.get(live).json()["state"] == "running"

@@ -332,8 +332,9 @@ def test_whoever_may_not_decide_is_refused(asked: ApprovalRequest):
 @pytest.mark.parametrize(
     ("words", "part"),
     [
-        (["reject"], "a rejection needs a reason"),
-        (["respond"], "a response needs a text"),
+        (["reject"], "say why: --reason TEXT"),
+        (["respond", "also this"], "say why: --reason TEXT"),
+        (["reject", "a task", "--reason", "no"], "`a task` is no approval; .*`inbox list`"),
         (["edit", "--payload", "{"], "not JSON"),
         (["edit", "--payload", "[]"], "expected a JSON object"),
     ],
@@ -343,6 +344,44 @@ def test_a_decision_without_what_it_needs_is_refused(
 ):
     with pytest.raises(BadInput, match=part):
         Said("inbox", words[0], str(asked.pk), *words[1:])
+
+
+def test_a_request_says_what_each_answer_takes(asked: ApprovalRequest):
+    ways = Said("inbox", "show", str(asked.pk)).out.splitlines()[-1]
+    assert f"inbox approve {asked.pk}, " in ways
+    assert f"inbox reject {asked.pk} --reason TEXT" in ways
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["priority", "5"], "its priority is 5"),
+        (["concurrency", "2"], "tasks of it at once: 2 at most"),
+        (["concurrency", "0"], "no limit of its own"),
+        (["model", "local:smollm2"], "its agents ask local:smollm2"),
+        (["model", ""], "its agents ask the models of their roles"),
+    ],
+)
+def test_what_was_steered_is_said(plan: str, words: list[str], told: str):
+    goal = goal_of(plan)
+    if words[0] != "priority":  # what is already so cannot be changed to it
+        Said(
+            "goals", words[0], str(goal.pk), {"concurrency": "3", "model": "local:other"}[words[0]]
+        )
+    assert told in Said("goals", words[0], str(goal.pk), *words[1:]).err
+
+
+@pytest.mark.parametrize("text", ["Tidy up", "task-3", "3/nap", "goal-", "٣"])
+def test_what_is_no_goal_is_told_where_goals_are(text: str):
+    with pytest.raises(BadInput, match="is no goal; expected its number, which `goals list` shows"):
+        Said("goals", "watch", text)
+
+
+def test_who_does_not_wait_is_told_how_to_follow(plan: str):
+    told = Said("goals", "submit", "--plan", plan)
+    number = Goal.objects.get().pk
+    assert f"`goals watch {number}` follows it" in told.err
+    assert told.out == f"goal-{number} running\n"
 
 
 # --- plans, ledger, why, brief, fsck -------------------------------------------------------------

@@ -80,6 +80,10 @@ class Page:
 
 
 ORCHESTRATION = "agentsys_orchestration"
+HANDED_IN = {
+    "project": "alpha",
+    "plan": '{"objective": "y", "tasks": [{"key": "a", "agent": "noop"}]}',
+}
 MORNING = {"name": "evening", "cron": "0 9 * * *", "time_zone": "UTC", "objective": "x", "params": "{}",
            "priority": "0", "enabled": "on"}  # fmt: skip
 HOOK = {"name": "hook", "target": "https://example.org", "events": '["*"]', "secret": "s" * 32}
@@ -120,7 +124,7 @@ MODELS = {
     f"{ORCHESTRATION}.attempt": Pages("view"),
     f"{ORCHESTRATION}.delivery": Pages("view"),
     f"{ORCHESTRATION}.directive": Pages("view"),
-    f"{ORCHESTRATION}.goal": Pages("view"),
+    f"{ORCHESTRATION}.goal": Pages("view", "control", adds=HANDED_IN),
     f"{ORCHESTRATION}.ledgerentry": Pages("view"),
     f"{ORCHESTRATION}.plan": Pages("view"),
     f"{ORCHESTRATION}.proposal": Pages("view"),
@@ -397,9 +401,10 @@ def test_a_page_is_for_those_whom_the_matrix_says(console: Console, route: str) 
 
 
 def form_of(answer: Any) -> dict[str, Any]:
-    """What a browser would send of a form of the admin as it was shown."""
-    forms = [answer.context["adminform"].form]
-    for inline in answer.context["inline_admin_formsets"]:
+    """What a browser would send of a form as it was shown: the admin's, or one of our own."""
+    shown = answer.context.get("adminform")
+    forms = [shown.form if shown else answer.context["form"]]
+    for inline in answer.context.get("inline_admin_formsets", ()):
         forms += [inline.formset.management_form, *inline.formset.initial_forms]
     return {name: value for form in forms for name, value in typed(form)}
 

@@ -16,11 +16,13 @@ VERIFIERS = ("schema", "safety")
 class Known:
     lane: str = "cheap"
     inputs_schema: Mapping[str, Any] = field(default_factory=dict)
+    proposes: bool = False
 
 
 AGENTS = {
     "noop": Known(),
     "command": Known("agent", {"type": "object", "required": ["argv"]}),
+    "coder": Known("agent", proposes=True),
 }
 
 

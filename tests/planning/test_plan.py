@@ -306,3 +306,19 @@ def test_an_allow_list_of_tools_is_part_of_the_definition() -> None:
     tools = ["read_file", {"name": "edit_file", "args": {"maxProperties": 3}}]
     draft = plan_from_json({"objective": "o", "tasks": [task("a", tools=tools)]})
     assert draft.tasks[0].definition()["tools"] == tools
+
+
+@pytest.mark.parametrize(
+    ("one", "asked"),
+    [
+        (task("a", approval={"required": True}), False),
+        (task("a", approval={"required": True}, retry={"fallback_agent": "noop"}), False),
+        (task("a", approval={"required": True}, retry={"fallback_agent": "coder"}), True),
+        (task("a", agent="coder", approval={"required": True}), True),
+        (task("a", approval={"quorum": 2}), True),  # of a verdict that a person must give
+        (task("a", approval={"required": False}), True),
+    ],
+)
+def test_an_approval_that_nobody_would_be_asked_for_is_refused(one, asked):
+    said = [problem for problem in problems_of(one) if "nobody would be asked" in problem]
+    assert said == [] if asked else "task `a`" in said[0]

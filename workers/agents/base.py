@@ -21,7 +21,8 @@ class Agent(ABC):
     `lane`: "agent" gets a message of its own; "cheap" is deterministic, takes milliseconds and
     is run in batches. `effects`: true when its work reaches the world before it is accepted.
     `scope_mode`: what it does with what its scopes name, "read" or "write". `thinks`: a model does
-    its work. `tools`: the names of all tools that it may use, None where it has the usual ones;
+    its work. `proposes`: it may propose changes or actions, which approvals are about. `tools`:
+    the names of all tools that it may use, None where it has the usual ones;
     `limits_max`: what no task of it is given more of.
     """
 
@@ -34,6 +35,7 @@ class Agent(ABC):
     output_schema: ClassVar[Mapping[str, Any]] = {}
     scope_mode: ClassVar[str] = "read"
     thinks: ClassVar[bool] = False
+    proposes: ClassVar[bool] = True
     tools: ClassVar[tuple[str, ...] | None] = None
     limits_max: ClassVar[Mapping[str, float]] = {}
 

@@ -14,6 +14,7 @@ _NUMBER = re.compile(r"(\d+)")
 class CollectAgent(Agent):
     name = "collect"
     role = "operations"
+    proposes = False
     description = (
         "Collects the outputs of its dependencies in key order; failed ones are listed by key."
     )

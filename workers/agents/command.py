@@ -18,6 +18,7 @@ TEXT = {"type": "string"}
 class CommandAgent(Agent):
     name = "command"
     role = "operations"
+    proposes = False
     description = (
         "Runs one argv (no shell) in the sandbox, without network: in a checkout of the repository "
         "when the task has one, which it can read but not write, else in an empty folder."

@@ -11,6 +11,7 @@ from workers.contracts import Brief, Ports, Report
 class NoopAgent(Agent):
     name = "noop"
     role = "operations"
+    proposes = False
     description = "Echoes its inputs. Takes microseconds and touches nothing."
     lane = "cheap"
     output_schema: ClassVar = {

@@ -36,6 +36,7 @@ OUTPUT: dict[str, Any] = {
 class SurveyorAgent(Agent):
     name = "surveyor"
     role = "research"
+    proposes = False
     description = (
         "Checks a repository with one read-only tool: lint, complexity, dead_code, secrets,"
         " dependencies or docs."

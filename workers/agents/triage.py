@@ -26,6 +26,7 @@ PATTERN_CHARS_MAX = 200  # a scope holds 300
 class TriageAgent(Agent):
     name = "triage"
     role = "planning"
+    proposes = False
     description = (
         "Groups safely fixable findings by package, so that packages can be fixed apart. With no"
         " `fixes`: lint, imports, pyupgrade, and format where ruff formats the repository already."

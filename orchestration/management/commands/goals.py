@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from agentsys.kernel.errors import BadInput, ExitCode
-from agentsys.kernel.ids import parse_ref
+from agentsys.kernel.ids import ref_of
 from agentsys.kernel.wording import counted
 from orchestration.cli import watch
 from orchestration.cli.limits import add_limits, budget_table, limits_given, moment_of
@@ -195,6 +195,7 @@ class Command(Base):
         if goal.finished_at is None and not sessions_alive():
             self.note("no worker is running: start one with `make up`; the goal waits for it")
         if not options["wait"]:
+            self.note(f"`goals watch {goal.pk}` follows it")
             paused = goal.paused_at is not None
             self.emit(
                 {"id": goal.pk, "state": goal.state, "paused": paused},
@@ -329,15 +330,18 @@ class Command(Base):
 
     def do_priority(self, **options: Any) -> None:
         goals.goal_prioritise(goal_id(options["goal"]), options["number"], actor=actor())
+        self.note(f"its priority is {options['number']}")
         self._said(options)
 
     def do_concurrency(self, **options: Any) -> None:
         most = options["number"] or None
         steering.goal_concurrency(goal_id(options["goal"]), most, actor=actor())
+        self.note(f"tasks of it at once: {most} at most" if most else "no limit of its own")
         self._said(options)
 
     def do_model(self, **options: Any) -> None:
         steering.goal_model(goal_id(options["goal"]), options["name"], actor=actor())
+        self.note(f"its agents ask {options['name'] or 'the models of their roles'}")
         self._said(options)
 
     def do_cancel(self, **options: Any) -> None:
@@ -463,10 +467,7 @@ def task_named(text: str) -> Task:
 
 def goal_id(text: str) -> int:
     """`7` or `goal-7`."""
-    ref = parse_ref(text)
-    if ref.kind != "goal":
-        raise BadInput(what="id", problems=[f"`{text}` is no goal; expected a number or goal-N"])
-    return ref.id
+    return ref_of(text, "goal", "its number, which `goals list` shows")
 
 
 def _takes_repo(playbook: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from agentsys.kernel.errors import AgentsysError, BadInput, ExitCode
-from agentsys.kernel.ids import parse_ref
+from agentsys.kernel.ids import ref_of
 from orchestration.cli import watch
 from orchestration.cli.output import Command as Base
 from orchestration.cli.output import add_json, add_wait, first_line, person, table
@@ -17,6 +17,7 @@ from orchestration.cli.showing import asked_lines, verdict_lines
 from orchestration.services import approvals, reads, why
 
 SEVERAL = ("approve", "reject", "respond")  # at once, each by itself
+NEEDS = {"edit": " --payload JSON", "reject": " --reason TEXT", "respond": " --reason TEXT"}
 
 
 class Command(Base):
@@ -73,13 +74,14 @@ class Command(Base):
             return
         lines = [why.why(f"approval-{view['id']}").sentence, f"risk: {view['risk']}"]
         lines += [*asked_lines(view), *verdict_lines(view["verdicts"])]
-        lines.append(
-            "decide with: " + ", ".join(f"inbox {a} {view['id']}" for a in view["allowed"])
-        )
+        ways = (f"inbox {a} {view['id']}{NEEDS.get(a, '')}" for a in view["allowed"])
+        lines.append("decide with: " + ", ".join(ways))
         self.emit(view, as_json=False, text="\n".join(lines))
 
     def _decide(self, verb: str, **options: Any) -> None:
         user = person(options["user"])
+        if verb in ("reject", "respond") and not options["reason"].strip():
+            raise BadInput(what=f"inbox {verb}", problems=["say why: --reason TEXT"])
         ids = [approval_id(text) for text in dict.fromkeys(options["approval"])]
         given = {
             "user": user,
@@ -116,10 +118,7 @@ class Command(Base):
 
 
 def approval_id(text: str) -> int:
-    ref = parse_ref(text, default="approval")
-    if ref.kind != "approval":
-        raise BadInput(what="id", problems=[f"`{text}` is no approval; expected approval-N"])
-    return ref.id
+    return ref_of(text, "approval", "its number, which `inbox list` shows; words go into --reason")
 
 
 def _payload(text: str) -> dict[str, Any]:

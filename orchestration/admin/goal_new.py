@@ -1,0 +1,128 @@
+"""Handing in a goal by a form: a sentence, a playbook or a plan, in a project of the visitor's."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import uuid4
+
+from django import forms
+from django.http import QueryDict
+
+from agentsys.kernel.errors import AgentsysError
+from orchestration.api.access import Act, Visitor, may, visible_projects
+from orchestration.models import Goal, Project
+from orchestration.planners.playbooks import playbook_files, playbook_find, playbooks_usable
+from orchestration.services.goals import OBJECTIVE_CHARS_MAX, goal_submit
+
+
+def projects_open_to(user: Visitor) -> list[str]:
+    """Names of the projects that the visitor may submit goals in, "default" before others. It comes to
+    be with its first goal, so a superuser has it always."""
+    if user.is_active and user.is_superuser:
+        names = {"default", *Project.objects.values_list("name", flat=True)}
+    else:
+        rows = Project.objects.filter(pk__in=visible_projects(user))
+        names = {row.name for row in rows if may(user, Act.CONTROL, row.pk)}
+    return sorted(names, key=lambda name: (name != "default", name))
+
+
+class GoalForm(forms.Form):
+    """What `goals submit` takes. `submit` hands it in; a refusal stands above the fields."""
+
+    objective = forms.CharField(
+        required=False,
+        max_length=OBJECTIVE_CHARS_MAX,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="What you want, in a sentence. Alone, it needs a configured model to plan it, or a"
+        " playbook that fits; with a playbook or a plan it may be left out.",
+    )
+    playbook = forms.ChoiceField(required=False, help_text="A plan with parameters.")
+    params = forms.CharField(
+        required=False,
+        label="Parameters",
+        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false"}),
+        help_text="Of the playbook: NAME=VALUE, one a line.",
+    )
+    plan = forms.CharField(
+        required=False,
+        label="Or a plan",
+        widget=forms.Textarea(attrs={"rows": 8, "spellcheck": "false"}),
+        help_text='A plan file\'s JSON: {"objective": "…", "tasks": […]}.',
+    )
+    repository = forms.CharField(
+        required=False,
+        max_length=4096,
+        help_text="Path of a git repository on the machine of the workers, where the goal works on one.",
+    )
+    project = forms.ChoiceField()
+    review = forms.BooleanField(
+        required=False, label="A person looks at the plan before anything runs"
+    )
+    key = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
+
+    def __init__(self, user: Visitor, data: QueryDict | None = None) -> None:
+        super().__init__(data, initial={"key": uuid4().hex})
+        projects = projects_open_to(user)
+        self.fields["project"].choices = [(name, name) for name in projects]  # type: ignore[attr-defined]
+        self.fields["playbook"].choices = [("", "none"), *_playbooks(projects)]  # type: ignore[attr-defined]
+
+    def clean_params(self) -> dict[str, str]:
+        lines = [line for line in self.cleaned_data["params"].splitlines() if line.strip()]
+        bad = [line for line in lines if "=" not in line]
+        if bad:
+            raise forms.ValidationError(f"`{bad[0]}` is not of the form NAME=VALUE")
+        pairs = (line.split("=", 1) for line in lines)
+        return {name.strip(): value.strip() for name, value in pairs}
+
+    def clean_plan(self) -> Any:
+        try:
+            return json.loads(self.cleaned_data["plan"] or "null")
+        except (ValueError, RecursionError) as error:
+            raise forms.ValidationError(f"This is not JSON: {error}") from error
+
+    def clean(self) -> None:
+        given = self.cleaned_data
+        if {"plan", "params"} & set(self.errors):
+            return
+        if given.get("plan") is not None and given.get("playbook"):
+            raise forms.ValidationError("Choose a playbook or give a plan, not both.")
+        if not (given.get("objective") or given.get("playbook") or given.get("plan") is not None):
+            raise forms.ValidationError("Say what you want, choose a playbook, or give a plan.")
+
+    def submit(self, actor: str) -> Goal | None:
+        """The goal; the same one where this very form was sent before. None where it is refused, and
+        then the form says why."""
+        given = self.cleaned_data
+        try:
+            return goal_submit(
+                objective=given["objective"],
+                project=given["project"],
+                playbook=given["playbook"] or None,
+                document=given["plan"],
+                params=given["params"],
+                repository=given["repository"],
+                review=given["review"],
+                actor=actor,
+                idempotency_key=f"console-{given['key']}" if given["key"] else None,
+            )
+        except AgentsysError as error:
+            self.add_error(None, str(error))
+            return None
+
+
+def _playbooks(projects: list[str]) -> list[tuple[str, str]]:
+    """Those that ship and those that these projects learned: names with what they take and do."""
+    # One that cannot be read any more must not take the others' form away: it is left out with them.
+    try:
+        usable = playbooks_usable()
+    except AgentsysError:
+        usable = [("file", playbook_find(name)) for name, _ in playbook_files()]
+    own = {"file", *(f"project {name}" for name in projects)}
+    rows = {plan.name: plan for source, plan in usable if source in own}
+    return [(name, _described(plan)) for name, plan in sorted(rows.items())]
+
+
+def _described(playbook: Any) -> str:
+    takes = ", ".join(playbook.parameters)
+    return f"{playbook.name} ({takes})" if takes else str(playbook.name)

@@ -1,0 +1,92 @@
+"""A goal handed in by the console's form: who may, what it takes, and what is said when it is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from django.urls import reverse
+
+from orchestration.models import Goal
+from tests.api.people import person, project
+from tests.console.test_pages import console
+
+pytestmark = pytest.mark.django_db
+ADD = reverse("admin:agentsys_orchestration_goal_add")
+LIST = reverse("admin:agentsys_orchestration_goal_changelist")
+HOME = reverse("admin:index")
+PLAN = json.dumps({"objective": "Say hello", "tasks": [{"key": "hello", "agent": "noop"}]})
+
+
+def operator():
+    project("alpha")
+    return console(person("olga", "operator", is_staff=True))
+
+
+def sent(client, **fields):
+    return client.post(ADD, {"project": "alpha", "key": "k1", **fields}, follow=True)
+
+
+def test_the_form_is_one_click_from_home_and_from_the_list():
+    client = operator()
+    for page in (HOME, LIST):
+        assert f'href="{ADD}"' in client.get(page).content.decode()
+    text = client.get(ADD).content.decode()
+    assert "ops-checks (" in text
+    assert re.search(r'<option value="alpha"', text)
+
+
+@pytest.mark.parametrize(
+    ("fields", "objective"),
+    [
+        ({"plan": PLAN}, "Say hello"),
+        ({"plan": PLAN, "objective": "Greet"}, "Greet"),
+        ({"playbook": "ops-checks", "params": "min_free_mb=50\n"}, None),
+    ],
+)
+def test_a_goal_is_handed_in_and_its_page_shown(fields, objective):
+    answer = sent(operator(), **fields)
+    goal = Goal.objects.get()
+    assert answer.redirect_chain[-1][0].endswith(f"/goal/{goal.pk}/change/")
+    assert (goal.project.name, goal.created_by) == ("alpha", "olga")
+    assert objective is None or goal.objective == objective
+
+
+def test_the_same_form_sent_twice_is_one_goal():
+    client = operator()
+    sent(client, plan=PLAN)
+    sent(client, plan=PLAN)
+    assert Goal.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, "Say what you want, choose a playbook, or give a plan."),
+        ({"plan": "{"}, "This is not JSON"),
+        ({"plan": '{"objective": "x", "tasks": [{"key": "a"}]}'}, "agent"),
+        ({"plan": "3"}, "plan"),
+        ({"plan": PLAN, "playbook": "ops-checks"}, "not both"),
+        ({"playbook": "ops-checks", "params": "fifty"}, "`fifty` is not of the form NAME=VALUE"),
+        ({"playbook": "ops-checks", "params": "colour=red"}, "colour"),
+        ({"plan": PLAN, "repository": "/no/such/place"}, "/no/such/place"),
+        ({"plan": PLAN, "project": "beta"}, "beta is not one of the available choices"),
+    ],
+)
+def test_what_cannot_be_used_is_said_and_nothing_is_written(fields, said):
+    project("beta")
+    answer = sent(operator(), **fields)
+    text = answer.content.decode()
+    alerts = re.findall(r'role="alert">(.*?)</(?:p|strong)>', text, re.DOTALL)
+    assert any(said in alert for alert in alerts), alerts
+    assert not Goal.objects.exists()
+
+
+def test_who_may_only_look_has_no_form():
+    project("alpha")
+    client = console(person("vera", "viewer", is_staff=True))
+    assert client.get(ADD).status_code == 403
+    assert client.post(ADD, {"project": "alpha", "plan": PLAN}).status_code == 403
+    for page in (HOME, LIST):
+        assert f'href="{ADD}"' not in client.get(page).content.decode()
