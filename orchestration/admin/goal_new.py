@@ -55,7 +55,7 @@ class GoalForm(forms.Form):
         max_length=4096,
         help_text="Path of a git repository on the machine of the workers, where the goal works on one.",
     )
-    project = forms.ChoiceField()
+    project = forms.ChoiceField(error_messages={"invalid_choice": "Choose one of your projects."})
     review = forms.BooleanField(
         required=False, label="A person looks at the plan before anything runs"
     )

@@ -81,7 +81,7 @@ class Page:
 
 ORCHESTRATION = "agentsys_orchestration"
 HANDED_IN = {
-    "project": "alpha",
+    "project": HERE,
     "plan": '{"objective": "y", "tasks": [{"key": "a", "agent": "noop"}]}',
 }
 MORNING = {"name": "evening", "cron": "0 9 * * *", "time_zone": "UTC", "objective": "x", "params": "{}",
