@@ -71,7 +71,7 @@ def test_the_same_form_sent_twice_is_one_goal():
         ({"playbook": "ops-checks", "params": "fifty"}, "`fifty` is not of the form NAME=VALUE"),
         ({"playbook": "ops-checks", "params": "colour=red"}, "colour"),
         ({"plan": PLAN, "repository": "/no/such/place"}, "/no/such/place"),
-        ({"plan": PLAN, "project": "beta"}, "beta is not one of the available choices"),
+        ({"plan": PLAN, "project": "beta"}, "Choose one of your projects"),
     ],
 )
 def test_what_cannot_be_used_is_said_and_nothing_is_written(fields, said):
