@@ -149,6 +149,7 @@ def test_frozen_rows_have_no_form_in_the_console(name):
     pk = {"goal": row.goal_id, "task": row.task_id, "attempt": row.attempt_id,
           "proposal": row.proposal_id, "approvalrequest": row.pk,
           "plan": row.task.plan_id}[name]  # fmt: skip
-    assert client.get(reverse(f"{ADMIN}{name}_add")).status_code == 403
+    if name != "goal":  # that form hands one in, as a command does
+        assert client.get(reverse(f"{ADMIN}{name}_add")).status_code == 403
     assert client.post(reverse(f"{ADMIN}{name}_delete", args=[pk])).status_code == 403
     assert Proposal.objects.count() == 1
