@@ -40,6 +40,10 @@ _QUERIES = {
         SELECT m.id FROM agentsys_memory_memory AS m
         WHERE m.namespace = %(ns)s AND m.state = 'live' AND m.valid_to IS NOT NULL
           AND NOT EXISTS (SELECT 1 FROM agentsys_memory_memory AS n WHERE n.supersedes_id = m.id)
+          AND NOT EXISTS (  -- a text that stood already, and is the newer version of another
+              SELECT 1 FROM agentsys_memory_memoryevent AS e
+              JOIN agentsys_memory_memory AS n ON n.id = e.other_id AND n.state <> 'gone'
+              WHERE e.memory_id = m.id AND e.event = 'superseded')
         ORDER BY 1""",
     "not indexed": """
         SELECT m.id FROM agentsys_memory_memory AS m

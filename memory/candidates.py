@@ -6,7 +6,7 @@ read until enough rows pass the filter. The words of a query are ORed
 and weighed by BM25 over pieces of texts, the best piece speaking for its memory; words come out of
 PostgreSQL's own parser and go back as numbers, so no text of a query is ever read as an operator.
 What was said just before and after a candidate comes with it: its scores say something about the
-candidate's.
+candidate's. Where that is cold by now, its words are left, and say less.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
@@ -69,7 +69,10 @@ WITH asked AS (
 ), scored AS MATERIALIZED (
     SELECT memory_id, max({{score}}) AS bm25 FROM hits, known WHERE passes GROUP BY memory_id
 )
-SELECT memory_id, bm25 FROM scored ORDER BY bm25 DESC, memory_id LIMIT %(limit)s
+SELECT 0 AS memory_id, usual AS bm25, ARRAY[{{rarity}}] AS rarity FROM known
+UNION ALL
+(SELECT memory_id, bm25, NULL FROM scored ORDER BY bm25 DESC, memory_id LIMIT %(limit)s)
+ORDER BY rarity NULLS LAST, bm25 DESC, memory_id
 """  # noqa: S608 - the filter is text of this module; values are parameters
 
 _KNOWN = """
@@ -78,6 +81,13 @@ memory_id, embed_model, embedding, pinned, importance, actor, namespace, session
 _BESIDE = f"""
 SELECT {_KNOWN} FROM agentsys_memory_chunk AS b
 WHERE b.namespace = f.namespace AND b.session = f.session AND {_SCOPE}
+"""  # noqa: S608 - as above
+
+# Beside a memory and cold: which words of the question it has, each as if it were there once.
+_FADED = f"""
+SELECT id, importance, actor, namespace, session, seq, kind, terms FROM agentsys_memory_memory AS c
+WHERE c.namespace = f.namespace AND c.session = f.session AND c.session <> ''
+  AND c.seq = ANY(ARRAY[f.seq - 1, f.seq + 1]) AND c.state = 'cold' AND c.level = 0 AND {_PASSES}
 """  # noqa: S608 - as above
 
 _GATHER = f"""
@@ -90,26 +100,36 @@ WITH near AS MATERIALIZED ({{near}}), found AS MATERIALIZED (
         UNION
         (SELECT memory_id FROM agentsys_memory_chunk WHERE {_SCOPE} AND pinned
          ORDER BY memory_id DESC LIMIT %(pinned_max)s)))
-), beside AS (
-    -- The nearest on each side: what stood between may be cold by now.
-    SELECT DISTINCT ON (s.memory_id) s.* FROM found AS f CROSS JOIN LATERAL (
-        ({_BESIDE} AND b.seq > f.seq AND b.seq <= f.seq + %(beside)s ORDER BY b.seq LIMIT 1)
-        UNION ALL
-        ({_BESIDE} AND b.seq < f.seq AND b.seq >= f.seq - %(beside)s ORDER BY b.seq DESC LIMIT 1)) AS s
-    WHERE f.session <> '' AND f.memory_id = ANY(ARRAY(
+), best AS MATERIALIZED (
+    SELECT namespace, session, seq FROM found
+    WHERE session <> '' AND memory_id = ANY(ARRAY(
         SELECT unnest(%(best)s::bigint[])
         UNION
         (SELECT memory_id FROM near ORDER BY distance LIMIT %(beside_of)s)))
+), beside AS (
+    -- The nearest on each side: what stood between may be cold by now.
+    SELECT DISTINCT ON (s.memory_id) s.* FROM best AS f CROSS JOIN LATERAL (
+        ({_BESIDE} AND b.seq > f.seq AND b.seq <= f.seq + %(beside)s ORDER BY b.seq LIMIT 1)
+        UNION ALL
+        ({_BESIDE} AND b.seq < f.seq AND b.seq >= f.seq - %(beside)s ORDER BY b.seq DESC LIMIT 1)) AS s
     ORDER BY s.memory_id
+), faded AS (
+    SELECT DISTINCT ON (s.id) s.* FROM best AS f CROSS JOIN LATERAL ({_FADED} LIMIT 2) AS s ORDER BY s.id
 )
-SELECT memory_id,
+SELECT memory_id, NULL::float8,
        CASE WHEN embed_model = %(model)s THEN 1 - (embedding <=> %(vector)s::halfvec) END,
-       pinned, importance, actor, namespace || session, seq, words, kind, is_found
+       pinned, importance, actor, namespace || session, seq, words, kind, is_found, false
 FROM (
     SELECT *, true AS is_found FROM found
     UNION ALL
     SELECT *, false FROM beside WHERE memory_id NOT IN (SELECT memory_id FROM found)
 ) AS each
+UNION ALL
+SELECT id, (SELECT sum(rarity * {K1 + 1} / (1 + {K1} * ({1 - B} + {B} * cardinality(terms) / %(usual)s)))
+            FROM unnest(%(terms)s::integer[], %(rarity)s::float8[]) AS asked(term, rarity)
+            WHERE term = ANY(terms)),
+       NULL, false, importance, actor, namespace || session, seq, cardinality(terms), kind, false, true
+FROM faded
 """  # noqa: S608 - as above
 
 _NEAREST = f"""
@@ -139,6 +159,18 @@ GROUP BY actor
 
 
 Terms = Mapping[str, Sequence[int]]  # of a query, by namespace
+
+
+class Worded(NamedTuple):
+    """What words say. `scores`: BM25 by id, the best first; `rarity` of each term; `usual`: how long a
+    piece is on average."""
+
+    scores: Mapping[int, float]
+    rarity: Mapping[int, float]
+    usual: float
+
+
+NOT_WORDED = Worded({}, {}, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,23 +209,33 @@ def terms_and_usual(scope: Scope, query: str) -> tuple[Terms, list[Usual]]:
     return dict(terms), [Usual(*row) for row in usual]
 
 
-def worded(scope: Scope, terms: Terms) -> dict[int, float]:
-    """BM25 by id of those that have words of a question, the best first."""
+def worded(scope: Scope, terms: Terms) -> Worded:
+    """Those that have words of a question."""
     if not terms:
-        return {}
+        return NOT_WORDED
     statement, words = _worded(terms)
     asked = {**scope.parameters(), **words, "limit": WORDED_MAX}
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:
-        return dict(_rows(cursor, f"{_BY_INDEX}; {statement}; {_AS_BEFORE}", asked))
+        rows = _rows(cursor, f"{_BY_INDEX}; {statement}; {_AS_BEFORE}", asked)
+    if not rows:
+        return NOT_WORDED
+    (_, usual, weights), *scored = rows
+    rarity = {
+        term: weight for each in terms.values() for term, weight in zip(each, weights, strict=True)
+    }
+    return Worded({row[0]: row[1] for row in scored}, rarity, usual)
 
 
-def candidates(scope: Scope, by_words: Mapping[int, float], encoded: Query) -> list[Candidate]:
+def candidates(scope: Scope, by_words: Worded, encoded: Query) -> list[Candidate]:
     """What may answer a question, with what is needed to rank it."""
     vector = literals(encoded.vector[None, :])[0]
     asked: dict[str, Any] = {
         **scope.parameters(),
-        "ids": [*islice(by_words, CANDIDATES_MAX)],
-        "best": [*islice(by_words, BESIDE_OF)],
+        "ids": [*islice(by_words.scores, CANDIDATES_MAX)],
+        "best": [*islice(by_words.scores, BESIDE_OF)],
+        "terms": [*by_words.rarity],
+        "rarity": [*by_words.rarity.values()],
+        "usual": by_words.usual,
         "vector": vector,
         "model": current_embedder().name,
         "limit": CANDIDATES_MAX,
@@ -208,7 +250,7 @@ def candidates(scope: Scope, by_words: Mapping[int, float], encoded: Query) -> l
         asked["near"] = nearest(scope, vector, CANDIDATES_MAX)
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         rows = _rows(cursor, f"{way}; {_GATHER.format(near=by_meaning)}; {_AS_BEFORE}", asked)
-    return [Candidate(row[0], by_words.get(row[0]), *row[1:]) for row in rows]
+    return [Candidate(row[0], by_words.scores.get(row[0], row[1]), *row[2:]) for row in rows]
 
 
 def nearest(scope: Scope, vector: str | None, count: int) -> list[int]:
@@ -268,6 +310,7 @@ def _worded(terms: Terms) -> tuple[str, dict[str, Any]]:
             f"ln(1 + (pieces - count(c{i}) + .5) / (count(c{i}) + .5))::float8 AS w{i}"
             for i in each
         ),
+        rarity=", ".join(f"w{i}" for i in each),
         score=" + ".join(
             f"COALESCE(w{i} * c{i} * {K1 + 1} / (c{i} + {K1} * ({1 - B} + {B} * length / usual)), 0)"
             for i in each

@@ -63,6 +63,8 @@ class Memory(models.Model):
     trust = models.CharField(max_length=12, default="unverified")
     provenance = models.JSONField(default=dict)
     state = models.CharField(max_length=12, default="live")
+    # Of a cold one that was said in a session: the words that speak for its neighbours. By a trigger.
+    terms = ArrayField(models.IntegerField(), null=True, editable=False)
 
     class Meta:
         verbose_name_plural = "memories"
@@ -103,6 +105,11 @@ class Memory(models.Model):
                 name="memory_of_session",
                 fields=["namespace", "session", "seq"],
                 condition=~Q(session=""),
+            ),
+            models.Index(
+                name="memory_faded",
+                fields=["namespace", "session", "seq"],
+                condition=~Q(session="") & Q(state="cold"),
             ),
             models.Index(
                 name="memory_of_batch", fields=["namespace", "batch"], condition=~Q(batch="")

@@ -7,13 +7,20 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from agentsys.kernel.errors import BadInput
+from agentsys.kernel.errors import AgentsysError, BadInput
 from memory import services
 from memory.cli.verbs import Options, Speech, Verbs
 from memory.domain.dates import EXPECTED, when
 from memory.simulation.running import BoundsNotKept, Plan, simulate
 
 SHOWN_MAX = 50  # rows of a table; `--json` has all
+
+
+class NotKeptUp(AgentsysError):
+    code = "not-kept-up"
+    template = (
+        "{failed} namespaces could not be kept up; the log says why, and the next time tries again"
+    )
 
 
 def register(verbs: Verbs) -> None:
@@ -48,6 +55,8 @@ def do_maintain(say: Speech, _options: Options) -> None:
         say.emit(done)
     else:
         say.show(("figure", "value"), done.items())
+    if done["failed"]:
+        raise NotKeptUp(failed=done["failed"])
 
 
 def do_prune(say: Speech, options: Options) -> None:

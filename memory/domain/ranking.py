@@ -29,6 +29,7 @@ DENSE_MIN = 0.1  # less alike than this, and without a word in common, is chance
 TOKEN_CHARS = 4
 ROW_TOKENS = 8  # what a brief adds around each memory
 ACTOR_WORDS_MAX = 4
+FADED = 0.7  # of what the words of a cold neighbour say: there is no meaning to go with them
 BESIDE_MAX = 4  # places in a session: what stood between may be cold
 _FIRST_PERSON = re.compile(r"\b(?:i|i'm|i've|i'd|me|my|mine|myself|we|our|us)\b", re.IGNORECASE)
 _ADDRESSED = re.compile(
@@ -50,7 +51,8 @@ class Candidate(
     NamedTuple
 ):  # a thousand of them a recall: a dataclass takes thrice as long to make
     """`bm25` None: no word in common; `cosine` None: no vector of the current model. `found` is false
-    for what only stands beside a candidate."""
+    for what only stands beside a candidate, `faded` true where that is cold: no more is left of it than
+    words, and it is no result."""
 
     id: int
     bm25: float | None = None
@@ -63,6 +65,7 @@ class Candidate(
     words: int = 0
     kind: str = "note"
     found: bool = True
+    faded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,8 @@ def rank(
     parts = _parts(candidates, found, late)
     names = list(parts)
     base = np.sum(list(parts.values()), axis=0) if parts else np.zeros(len(candidates))
+    faded = np.array([c.faded for c in candidates])
+    base[faded] = FADED * _z([c.bm25 for c in candidates], found)[faded]
     profile = profile_of(usual)
     parts["neighbours"] = profile.neighbours * _beside(candidates, base)
     with_neighbours = base + parts["neighbours"]
@@ -144,7 +149,8 @@ def rank(
     best = (
         i
         for i in np.argsort(-total, kind="stable").tolist()  # those of one score by their ids
-        if (c := candidates[i]).bm25 is not None or c.pinned or (c.cosine or 0.0) >= DENSE_MIN
+        if not (c := candidates[i]).faded
+        and (c.bm25 is not None or c.pinned or (c.cosine or 0.0) >= DENSE_MIN)
     )
     return [
         Ranked(candidates[i].id, float(total[i]), {name: float(parts[name][i]) for name in names})

@@ -149,4 +149,4 @@ def test_the_overview_of_a_large_graph_follows_the_scrolling_and_leads_it(page, 
     box = page.locator("[data-map]").bounding_box()
     page.mouse.click(box["x"] + box["width"] - 3, box["y"] + box["height"] / 2)
     page.wait_for_function("document.querySelector('[data-graph]').scrollLeft > 6000")
-    assert float(frame.get_attribute("x")) > 6000
+    page.wait_for_function("document.querySelector('[data-map] .as-view').getAttribute('x') > 6000")

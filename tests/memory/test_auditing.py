@@ -35,6 +35,16 @@ def test_copies_of_other_trust_and_texts_that_differ_in_a_word_are_duplicates() 
     assert {first, other}.isdisjoint(found("near duplicates"))
 
 
+def test_what_a_text_that_stood_already_replaced_is_no_orphan() -> None:
+    stood = memory.remember(HERE, "semantic", "The port is 1")
+    new = memory.supersede(stood, "The port is 2")
+    other = memory.remember(HERE, "semantic", "It listens on 3")
+    assert memory.supersede(other, "The port is 2") == new
+    assert found("orphans: closed, and no newer version") == []
+    memory.forget(new, "ann", "asked to")
+    assert found("orphans: closed, and no newer version") == [other]
+
+
 def test_what_a_run_was_shown_is_counted_when_it_says_it_again() -> None:
     told = memory.remember(HERE, "semantic", LONG, trust="verified")
     memory.recall(HERE, "nightly export of the ledger", run="attempt-7")

@@ -16,7 +16,9 @@ from agentsys.cli import run
 from agentsys.kernel.errors import BadInput, NotFound, ServiceAway
 from memory import services as memory
 from memory.checks import embedder_loadable, vector_present
+from memory.cli.upkeep import NotKeptUp
 from memory.extension import EnsureVector, vector_problem
+from memory.models import Memory
 
 pytestmark = pytest.mark.django_db
 
@@ -80,6 +82,14 @@ def test_upkeep_is_done_when_somebody_asks() -> None:
     told("add", "The deadline of the audit is 12 May")
     assert told("maintain")["failed"] == 0
     assert "indexed" in said("maintain")
+
+
+def test_upkeep_that_left_a_namespace_out_does_not_end_well() -> None:
+    bad = told("add", "A digest of no day at all")["id"]
+    facts = {"of": "no day", "counts": {}, "words": 0, "quotes": {}}
+    Memory.objects.filter(pk=bad).update(layer="episodic", level=1, provenance=facts, state="cold")
+    with pytest.raises(NotKeptUp, match="1 namespaces"):
+        told("maintain")
 
 
 def test_times_are_iso_8601_and_what_befell_a_memory_reads_as_json() -> None:

@@ -233,4 +233,10 @@ def test_what_stands_beside_a_hit_is_the_nearest_that_is_left_on_each_side() -> 
     rows = candidates(
         here, worded(here, terms_and_usual(here, "zebra")[0]), Query(np.zeros(1, np.float32))
     )
-    assert {row.id: row.found for row in rows} == {ids[0]: False, ids[2]: True, ids[3]: False}
+    assert {row.id: row.found for row in rows} == {
+        ids[0]: False,
+        ids[1]: False,
+        ids[2]: True,
+        ids[3]: False,
+    }
+    assert {row.id for row in rows if row.faded} == {ids[1]}
