@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
+from itertools import chain
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
@@ -38,7 +39,7 @@ WHERE m.id = free.id
 """
 
 _ROWS = """
-SELECT id, namespace, layer, kind, text, trust, provenance, occurred_at, pinned
+SELECT id, namespace, layer, kind, text, trust, provenance, occurred_at, pinned, supersedes_id IS NOT NULL
 FROM agentsys_memory_memory WHERE state = 'live' AND id = ANY(%s)
 """
 
@@ -55,7 +56,7 @@ WHERE m.state <> 'gone' ORDER BY chain.newest, chain.depth LIMIT 1000
 
 
 class _Row(NamedTuple):
-    """What is told of a memory; `provenance` as JSON."""
+    """What is told of a memory; `provenance` as JSON; `newer`: than another, whose place it took."""
 
     id: int
     namespace: str
@@ -66,6 +67,7 @@ class _Row(NamedTuple):
     provenance: str
     occurred_at: datetime
     pinned: bool
+    newer: bool
 
 
 def recall(
@@ -102,8 +104,9 @@ def recall(
         ranked = _ranked(scope, asked, encoding, k)
         chosen = _distinct(ranked, k)
         shown = fitting([row.text for row, _ in chosen], budget_tokens)
-        ids = [chosen[n][0].id for n, _ in shown]
-        older, links = _used(ids, asked, now, alone=alone)
+        told = [chosen[n][0] for n, _ in shown]
+        ids = [row.id for row in told]
+        older, links = _used(told, asked, now, alone=alone)
         standing = standings(ids, asked, links)
         note_shown(plain(run), ids, now)
     return [
@@ -170,16 +173,23 @@ _TRUSTED = {"verified": 0, "unverified": 1, "untrusted": 2}
 
 
 def _used(
-    ids: Sequence[int], query: str, now: datetime | None, *, alone: bool
+    told: Sequence[_Row], query: str, now: datetime | None, *, alone: bool
 ) -> tuple[dict[int, tuple[str, ...]], list[Any]]:
     """Count that these were of use. Returns the texts that each replaced, the newest first, and links.
     `alone`: nothing else is written, so that a count may be lost with the server."""
-    asked = {"ids": list(ids), "now": now, "deepest": VERSIONS_MAX - 1, "asked": bool(query)}
-    statements = [*([_UNHURRIED] if alone else []), _COUNT, _OLDER, LINKS]
+    asked = {
+        "ids": [row.id for row in told],
+        "now": now,
+        "deepest": VERSIONS_MAX - 1,
+        "asked": bool(query),
+    }
+    statements = [*([_UNHURRIED] if alone else []), _COUNT, LINKS]
+    if any(row.newer for row in told):
+        statements.append(_OLDER)
     with connection.cursor() as cursor:
-        rows, links = results(cursor, "; ".join(statements), asked)
+        links, *more = results(cursor, "; ".join(statements), asked)
     older: dict[int, tuple[str, ...]] = {}
-    for newest, text in rows:
+    for newest, text in chain(*more):
         older[newest] = (*older.get(newest, ()), text)
     return older, links
 

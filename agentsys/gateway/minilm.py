@@ -13,7 +13,8 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ DIMENSIONS = 384
 TOKENS_MAX = 256  # of a text, as the model was meant for; what follows does not count
 STATE_BYTES = 64
 BATCH = 16  # texts of like length in one pass
+AT_ONCE = min(2, os.cpu_count() or 1)  # passes: a worker has neighbours
 FIRST_WORD = 1996  # ids below are special, unused, or single characters
 DATA = Path(__file__).parent / "data"
 SHA256 = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
@@ -51,10 +53,10 @@ class MiniLmEmbedder:
         if hashlib.sha256(model).hexdigest() != SHA256:
             reason = f"{_model_file()} is not the model that was tested (another sha256)"
             raise ServiceAway(service="embedder", where="minilm", reason=reason, way_out=WAY_OUT)
+        # A question is through before a second thread would be awake; batches run side by side instead.
         options = SessionOptions()
-        options.intra_op_num_threads = min(2, os.cpu_count() or 1)  # a worker has neighbours
+        options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session: Any = InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self._tokenizer: Any = BertWordPieceTokenizer(
             str(DATA / "minilm-vocab.txt"), lowercase=True
@@ -73,9 +75,9 @@ class MiniLmEmbedder:
         tokens: list[bytes | None] = [None] * len(texts)
         encodings = self._tokenizer.encode_batch([text or " " for text in texts])
         order = sorted(range(len(texts)), key=lambda i: len(encodings[i].ids))
-        for start in range(0, len(order), BATCH):
-            places = order[start : start + BATCH]
-            states = self._states([encodings[i].ids for i in places])
+        batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
+        given = [[encodings[i].ids for i in places] for places in batches]
+        for places, states in zip(batches, self._side_by_side(given), strict=True):
             for i, state in zip(places, states, strict=True):
                 if len(state) > 2:  # more than the marks of beginning and end
                     vectors[i] = state.mean(axis=0)
@@ -90,6 +92,13 @@ class MiniLmEmbedder:
         vector = unit(state.mean(axis=0, keepdims=True)).reshape(-1)
         weights = np.array([_rarity(token) for token in ids[1:-1]], np.float32)
         return Query(vector, self._cut(state), weights)
+
+    def _side_by_side(self, batches: Sequence[Sequence[Sequence[int]]]) -> Iterable[list[Vectors]]:
+        """The states of each batch, in order."""
+        if len(batches) < 2:
+            return map(self._states, batches)
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            return threads.map(self._states, batches)
 
     def _states(self, ids: Sequence[Sequence[int]]) -> list[Vectors]:
         longest = max(map(len, ids))
