@@ -151,6 +151,9 @@ def test_what_is_over_says_what_is_possible_still(plan: str):
     for verb in ("pause", "resume", "cancel", "retry"):
         with pytest.raises(IllegalMove, match=over.format(verb)):
             Said("goals", verb, str(goal.pk))
+    with pytest.raises(IllegalMove, match=over.format("budget")) as refused:
+        Said("goals", "budget", str(goal.pk), "--set", "calls=3")
+    assert refused.value.exit_code == ExitCode.CONFLICT
 
 
 def test_a_goal_is_shown_as_data_and_to_people(plan: str):
