@@ -149,7 +149,12 @@ class Limits(Body):
     cost_usd = serializers.FloatField(required=False, allow_null=True, min_value=0)
     calls = serializers.IntegerField(required=False, allow_null=True, min_value=0)
     seconds = serializers.FloatField(required=False, allow_null=True, min_value=0)
-    attempts = serializers.IntegerField(required=False, allow_null=True, min_value=0)
+    attempts = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        min_value=0,
+        help_text="Tries of all its tasks, first ones included; looked at before another try.",
+    )
 
 
 class ScheduleChange(Body):

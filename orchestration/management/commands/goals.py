@@ -139,7 +139,10 @@ class Command(Base):
         budget.add_argument("of", nargs="?", help="7, 7/KEY or task-9")
         budget.add_argument("--project", help="the budget of a project instead")
         add_limits(
-            budget, "--set", "a limit, or KIND=none for no limit; kinds: " + ", ".join(KINDS)
+            budget,
+            "--set",
+            f"a limit, or KIND=none for no limit; kinds: {', '.join(KINDS)}; attempts are all tries,"
+            " first ones included, and are looked at before another try",
         )
         add_json(budget)
 
