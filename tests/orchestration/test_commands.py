@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import io
 import json
+import re
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -193,6 +194,22 @@ def test_goals_are_listed(plan: str):
     assert "to test" in Said("goals", "list").out
     empty = Said("goals", "list", "--state", "failed")
     assert (empty.out, "no goal is like that" in empty.err) == ("", True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["goals list", "ledger show {}", "ledger show {} --follow", "schedules list", "token list"],
+)
+def test_every_time_in_a_table_says_its_zone(plan: str, words: str):
+    goal = goal_of(plan)
+    Said("goals", "cancel", str(goal.pk))
+    ann = User.objects.create_user("ann")
+    Said("token", "create", "--user", ann.username, "--ttl", "1", "--json")
+    Said("schedules", "set", "nightly", "--cron", "0 7 * * *", "--objective", "x", "--json")
+    shown = Said(*words.format(goal.pk).split()).out
+    zones = re.findall(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?(.{0,4})", shown)
+    assert zones, shown
+    assert set(zones) == {" UTC"}
 
 
 def test_a_list_of_none_says_that_there_are_no_goals_yet():
