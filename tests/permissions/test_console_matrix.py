@@ -122,7 +122,7 @@ MODELS = {
     f"{ORCHESTRATION}.approvalrequest": Pages("view"),
     f"{ORCHESTRATION}.artifact": Pages("view"),
     f"{ORCHESTRATION}.attempt": Pages("view"),
-    f"{ORCHESTRATION}.delivery": Pages("view"),
+    f"{ORCHESTRATION}.delivery": Pages("administer"),
     f"{ORCHESTRATION}.directive": Pages("view"),
     f"{ORCHESTRATION}.goal": Pages("view", "control", adds=HANDED_IN),
     f"{ORCHESTRATION}.ledgerentry": Pages("view"),
