@@ -62,6 +62,21 @@ def test_an_agents_task_is_not_begun_before_there_is_room() -> None:
         assert not hotpath.claim(book, owner=owner, lease_seconds=30, task_id=second.task_id)
 
 
+def test_a_cheap_task_that_ends_calls_the_agents_task_that_waits_for_its_place() -> None:
+    goal = submit(node("a"), node("b", agent="command", inputs={"argv": ["true"]}))
+    goal_concurrency(goal.pk, 1, actor="ada")
+    before = dict(doorbells().queues)["agents"]
+    assert serve() == 1
+    assert dict(doorbells().queues)["agents"] == before + 1
+
+
+def test_where_there_is_no_limit_nobody_is_called_twice() -> None:
+    submit(node("a"), node("b", agent="command", inputs={"argv": ["true"]}))
+    before = dict(doorbells().queues)["agents"]
+    assert serve() == 1
+    assert dict(doorbells().queues)["agents"] == before
+
+
 @pytest.mark.parametrize("most", [0, -1, 10_001])
 def test_a_limit_that_makes_no_sense_is_refused(most: int) -> None:
     goal = submit(node("a"))
