@@ -108,7 +108,7 @@ def test_a_parameter_has_the_type_of_what_fills_it(values: tuple[Any, Any], kind
 def record(*, inputs: dict[str, Any], objective: str = "to test", **more: Any) -> Record:
     tasks = [
         {"key": "a", "agent": "noop", "inputs": inputs, **more},
-        {"key": "b", "agent": "noop", "depends_on": ["a"]},
+        {"key": "b", "agent": "noop", "depends_on": ["a"], "inputs": {"of": 1}},
     ]
     return record_of(plan_from_json({"objective": objective, "tasks": tasks}))
 
