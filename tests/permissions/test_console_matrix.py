@@ -250,7 +250,7 @@ PAGES: dict[str, list[Page]] = {
 }
 # These lead elsewhere, sign in and out, or are asked for by machines: tests/api/test_probes.py.
 NO_PAGES = (
-    "", "healthz", "readyz", "metrics", "admin/login/", "admin/logout/",
+    "", "favicon.ico", "healthz", "readyz", "metrics", "admin/login/", "admin/logout/",
     "admin/r/<path:content_type_id>/<path:object_id>/", "admin/(?P<url>.*)$",
 )  # fmt: skip
 SLUGS = {
