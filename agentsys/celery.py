@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from pathlib import Path
 
 from celery import Celery
@@ -14,6 +15,9 @@ from agentsys import embedded
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentsys.settings")
 if "celery" in (Path(sys.argv[0]).name, Path(sys.argv[0]).parent.name):
     os.environ.setdefault("CONN_MAX_AGE", "600")  # threads that live long keep their connection
+    warnings.filterwarnings(
+        "ignore", message="You're running the worker with superuser"
+    )  # told once
     embedded.ensure_or_exit()  # `celery -A agentsys …` comes in here, past our own command line
 
 QUEUES = ("control", "agents", "verify", "memory")

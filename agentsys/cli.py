@@ -41,9 +41,9 @@ def run(words: list[str]) -> int:
     try:
         if _needs_servers(words):
             _servers(_command(words))
-        from django.core.management import execute_from_command_line
+        from agentsys import commands
 
-        execute_from_command_line(words)
+        commands.execute(words)
     except KeyboardInterrupt:
         return _say("interrupted", ExitCode.INTERRUPTED)
     except BrokenPipeError:

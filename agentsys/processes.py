@@ -20,7 +20,7 @@ def worker_argv(
 ) -> list[str]:
     """A Celery worker on a thread pool: agents wait for subprocesses and models, not for CPU."""
     return [
-        sys.executable, "-m", "celery", "-A", "agentsys", "worker",
+        sys.executable, "-m", "celery", "-A", "agentsys", "--quiet", "worker",
         "-P", "threads", "-c", str(concurrency), "-Q", queues, "-n", name,
         "-E", "--loglevel", "WARNING", "--without-mingle", "--without-gossip",
     ]  # fmt: skip

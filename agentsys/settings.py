@@ -40,7 +40,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "agentsys.static.StaticFiles",
     "orchestration.api.sound.sound_text",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "orchestration.reading.as_read",

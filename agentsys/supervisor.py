@@ -127,7 +127,7 @@ def services(
 ) -> list[Service]:
     """What a stack runs. Flower listens on loopback only and asks for a password."""
     python = sys.executable
-    celery = [python, "-m", "celery", "-A", "agentsys"]
+    celery = [python, "-m", "celery", "-A", "agentsys", "--quiet"]
     found = [
         Service(
             "web",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 from django.views.generic import RedirectView
 
@@ -17,11 +18,18 @@ from orchestration.admin.password import password_page
 from orchestration.admin.reading import reading_page
 from orchestration.admin.streams import goal_stream
 
+
+def no_icon(_request: HttpRequest) -> HttpResponse:
+    """Browsers ask for one whether or not a page names any."""
+    return HttpResponse(status=204, headers={"Cache-Control": "max-age=86400"})
+
+
 handler404 = "orchestration.api.problems.no_such_path"
 handler500 = "orchestration.api.problems.failed"
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="root"),
+    path("favicon.ico", no_icon),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),

@@ -1,4 +1,4 @@
-"""Journals and model calls as people read them: a stretch of a journal with its outcomes, and sums."""
+"""A journal as people read it: a stretch of it, with its outcomes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from django.db.models import Count, Q, Sum
-
-from workers.models import Blob, ModelCall, Step
+from workers.models import Blob, Step
 
 OUTCOME_BYTES_MAX = 200_000  # what is larger is left where it is
 
@@ -42,21 +40,3 @@ def _step(step: Step, kept: dict[str, Any]) -> dict[str, Any]:
         "started_at": step.started_at,
         "seconds": (ended - step.started_at).total_seconds() if ended else None,
     }
-
-
-def calls_of(goal_id: int, attempt_ids: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
-    """By attempt: what its model calls used, by role and model. Verifying is among them."""
-    rows = ModelCall.objects.filter(goal_id=goal_id, attempt_id__in=attempt_ids)
-    sums = rows.values("attempt_id", "role", "model").annotate(
-        calls=Count("pk"),
-        failed=Count("pk", filter=~Q(outcome="ok")),
-        input=Sum("input_tokens"),
-        output=Sum("output_tokens"),
-        cost_usd=Sum("cost_usd"),
-        latency_ms=Sum("latency_ms"),
-    )
-    found: dict[int, list[dict[str, Any]]] = {pk: [] for pk in attempt_ids}
-    for row in sums.order_by("role", "model"):
-        one: dict[str, Any] = dict(row)
-        found[one.pop("attempt_id")].append(one)
-    return found

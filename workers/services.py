@@ -21,7 +21,7 @@ from workers.micro import micro_agents
 from workers.models import Blob, DriftScore, Effect, EffectState, ModelCall, Step
 from workers.personas import bounded
 from workers.spending import call_lines as call_lines
-from workers.spending import calls_by as calls_by
+from workers.spending import calls_by_attempt as calls_by_attempt
 from workers.spending import calls_of as calls_of
 
 # --- Blobs ---------------------------------------------------------------------------------------

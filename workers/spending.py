@@ -1,11 +1,11 @@
-"""What models were asked for a goal: call by call, and what it came to."""
+"""What models were asked for a goal: call by call, and what it came to by attempt."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from django.db.models import Count, F, QuerySet, Sum
+from django.db.models import Count, Q, QuerySet, Sum
 
 from workers.models import ModelCall
 
@@ -34,22 +34,19 @@ def call_lines(calls: Sequence[ModelCall]) -> list[dict[str, Any]]:
     ]
 
 
-def calls_by(goal_id: int, column: str) -> list[dict[str, Any]]:
-    """Calls of a goal by `column` (model or role): how many, and what they came to; the dearest
-    first."""
-    rows = calls_of(goal_id).values(name=F(column)).order_by()
-    summed = rows.annotate(
+def calls_by_attempt(goal_id: int, attempt_ids: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
+    """By attempt: what its model calls used, by role and model. Verifying is among them."""
+    rows = calls_of(goal_id).filter(attempt_id__in=attempt_ids)
+    sums = rows.values("attempt_id", "role", "model").annotate(
         calls=Count("pk"),
-        tokens=Sum(F("input_tokens") + F("output_tokens")),
-        cost=Sum("cost_usd"),
+        failed=Count("pk", filter=~Q(outcome="ok")),
+        input=Sum("input_tokens"),
+        output=Sum("output_tokens"),
+        cost_usd=Sum("cost_usd"),
+        latency_ms=Sum("latency_ms"),
     )
-    found = summed.order_by("-cost", "-tokens", "name")
-    return [
-        {
-            "name": row["name"],
-            "calls": row["calls"],
-            "tokens": row["tokens"],
-            "cost_usd": float(row["cost"]),
-        }
-        for row in found
-    ]
+    found: dict[int, list[dict[str, Any]]] = {pk: [] for pk in attempt_ids}
+    for row in sums.order_by("role", "model"):
+        one: dict[str, Any] = dict(row)
+        found[one.pop("attempt_id")].append(one)
+    return found

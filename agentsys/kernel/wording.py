@@ -1,9 +1,10 @@
-"""Numbers in sentences, and names that were nearly right."""
+"""Numbers and times in sentences, and names that were nearly right."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from difflib import get_close_matches
 
 
@@ -27,3 +28,11 @@ def dollars(amount: float) -> str:
     """$5.00, and $0.00012 where two digits would say nothing."""
     digits = 2 if amount == 0 or abs(amount) >= 0.01 else 1 - math.floor(math.log10(abs(amount)))
     return f"${amount:.{digits}f}"
+
+
+def utc(at: datetime | str, *, seconds: bool = False) -> str:
+    """2026-11-24 18:00 UTC, as every table and sentence of the commands says a time; an ISO 8601 text
+    that names no zone is in UTC. With `seconds` to the second."""
+    moment = datetime.fromisoformat(at) if isinstance(at, str) else at
+    moment = moment.astimezone(UTC) if moment.tzinfo else moment
+    return f"{moment:%Y-%m-%d %H:%M:%S UTC}" if seconds else f"{moment:%Y-%m-%d %H:%M UTC}"

@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from agentsys.kernel.errors import BadInput
+from agentsys.kernel.wording import utc
 from memory import services
 from memory.cli.verbs import Options, Speech, Verbs, cell, memory_id, short
 from memory.domain.dates import EXPECTED, span_problems, when
@@ -110,7 +111,7 @@ def _explained(hit: services.Recalled) -> Iterator[str]:
     yield f"  {short(hit.text)}"
     for name, share in sorted(hit.signals.items(), key=lambda pair: -abs(pair[1])):
         yield f"  {share:+7.3f}  {name}"
-    yield f"  {hit.trust}, {hit.occurred_at:%Y-%m-%d %H:%M}, from {hit.source or 'nowhere named'}"
+    yield f"  {hit.trust}, {utc(hit.occurred_at)}, from {hit.source or 'nowhere named'}"
     for standing in hit.standing:
         yield f"  {standing}"
     for text in hit.superseded:

@@ -11,7 +11,10 @@ from orchestration.admin import (
     projects,
     proposals,
     schedules,
+    signing_in,
     tasks,
 )
 
-__all__ = ["approvals", "bus", "goals", "ledger", "projects", "proposals", "schedules", "tasks"]
+__all__ = [
+    "approvals", "bus", "goals", "ledger", "projects", "proposals", "schedules", "signing_in", "tasks",
+]  # fmt: skip

@@ -14,8 +14,8 @@ from orchestration.models import Attempt, Task
 from orchestration.services.why import why
 from orchestration.show import document, visible
 from verification.services import verdicts_of
-from workers.reading import calls_of, journal_page
-from workers.services import drift_of, effects_of
+from workers.reading import journal_page
+from workers.services import calls_by_attempt, drift_of, effects_of
 
 STEPS_MAX = 100
 CHECKPOINTS_MAX = 200
@@ -38,7 +38,7 @@ def attempt_page(row: Attempt, asked: Mapping[str, str]) -> dict[str, Any]:
         "steps": [_shown(each, row.pk) for each in roots],
         "sums": sums(roots) if roots else None,
         "whole": pages.left_out == 0,
-        "used": calls_of(row.goal_id, [row.pk])[row.pk],
+        "used": calls_by_attempt(row.goal_id, [row.pk])[row.pk],
         "drift": chart(checkpoints),
         "checkpoints": checkpoints[: -CHECKPOINTS_MAX - 1 : -1],
         "effects": effects_of(row.pk)[:NEIGHBOURS_MAX],
@@ -120,7 +120,7 @@ def task_page(row: Task) -> dict[str, Any]:
 def side_by_side(row: Task, tries: Sequence[Attempt]) -> dict[str, Any]:
     """What each attempt came to, a column each; a line for every verifier that any of them met."""
     ids = [each.pk for each in tries]
-    heard, calls = verdicts_of(ids), calls_of(row.goal_id, ids)
+    heard, calls = verdicts_of(ids), calls_by_attempt(row.goal_id, ids)
     names = list(dict.fromkeys(_name(v) for pk in ids for v in heard[pk]))
     return {
         "tries": tries,

@@ -25,7 +25,13 @@ from orchestration.admin.goal_new import projects_open_to
 from orchestration.admin.goalpage import shown_state
 from orchestration.admin.inbox import ASKS, age, due
 from orchestration.admin.sparklines import drawn
-from orchestration.api.access import is_member, scoped, visible_goals, visible_projects
+from orchestration.api.access import (
+    administered,
+    is_member,
+    scoped,
+    visible_goals,
+    visible_projects,
+)
 from orchestration.models import (
     ApprovalRequest,
     Budget,
@@ -178,7 +184,7 @@ def deliveries_given_up(user: Any) -> int:
     """Notifications of the last day that nobody took."""
     since = Now() - timedelta(days=1)
     rows = Delivery.objects.filter(state="given_up", finished_at__gt=since)
-    return scoped(rows, user, "goal__project").count()
+    return administered(rows, user, "goal__project").count()
 
 
 def providers_left_alone() -> list[Breaker]:

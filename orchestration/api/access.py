@@ -83,5 +83,21 @@ def scoped(rows: QuerySet[M], user: Visitor, path: str) -> QuerySet[M]:
     return rows.filter(**{f"{path}__in": visible_projects(user)})
 
 
+def administered_projects(user: Visitor) -> list[int]:
+    return [pk for pk, role in roles_of(user).items() if role == "admin"]
+
+
+def is_administrator(user: Visitor) -> bool:
+    """Whether there is any project that `user` administers."""
+    return bool(user.is_active and (user.is_superuser or administered_projects(user)))
+
+
+def administered(rows: QuerySet[M], user: Visitor, path: str) -> QuerySet[M]:
+    """Those of `rows` that hang off a project that `user` administers."""
+    if user.is_active and user.is_superuser:
+        return rows
+    return rows.filter(**{f"{path}__in": administered_projects(user)})
+
+
 def visible_goals(user: Visitor) -> QuerySet[Goal]:
     return scoped(Goal.objects.all(), user, "project")

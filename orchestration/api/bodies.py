@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rest_framework import serializers
 from rest_framework.request import Request
 
 from agentsys.kernel.errors import BadInput
+from orchestration.api.expected import refused_told
 from orchestration.models.control import DECISIONS
 from orchestration.services.steering import MODEL_CHARS_MAX, RUNNING_MAX
 
@@ -28,7 +30,13 @@ class Body(serializers.Serializer[Any]):
                         for name in unknown
                     }
                 )
-        return super().to_internal_value(data)
+        try:
+            return super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            if not isinstance(data, Mapping) or not isinstance(error.detail, dict):
+                raise
+            told = refused_told(self.fields, data, error.detail)
+            raise serializers.ValidationError(told) from error
 
 
 class Empty(Body):
@@ -149,7 +157,12 @@ class Limits(Body):
     cost_usd = serializers.FloatField(required=False, allow_null=True, min_value=0)
     calls = serializers.IntegerField(required=False, allow_null=True, min_value=0)
     seconds = serializers.FloatField(required=False, allow_null=True, min_value=0)
-    attempts = serializers.IntegerField(required=False, allow_null=True, min_value=0)
+    attempts = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        min_value=0,
+        help_text="Tries of all its tasks, first ones included; looked at before another try.",
+    )
 
 
 class ScheduleChange(Body):

@@ -311,10 +311,8 @@ def _standing(standing: pausing.Standing) -> Response:
 
 
 def _project(request: Request, name: str, act: Act = Act.CONTROL) -> int:
-    """The project's id, for whoever may do that to it; 0 where there is none of that name."""
+    """The project's id, for whoever may do that to it."""
     project = project_named(request.user, name)
-    if project is None:
-        return 0
     require(request.user, act, project.pk)
     return project.pk
 

@@ -1,4 +1,5 @@
-"""What subscribers were sent, and what each of them answered. What was given up can be sent again."""
+"""What subscribers were sent, and what each of them answered: for who may see the subscription, as an
+answer is another machine's. What was given up can be sent again."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from orchestration.api import bodies
-from orchestration.api.access import scoped
+from orchestration.api.access import administered
 from orchestration.api.documents import answers
 from orchestration.api.doors import enter
 from orchestration.api.filters import choice, of, project, since_until, words
@@ -41,12 +42,12 @@ DELIVERIES = Listing(
 @DELIVERIES.described(
     "deliveries_list",
     tags=["subscriptions"],
-    text="What subscribers were sent in the last 30 days.",
+    text="What subscribers were sent in the last 30 days, in projects that you administer.",
 )
 @api_view(["GET"])
 def deliveries_list(request: Request) -> Response:
-    rows = scoped(Delivery.objects.select_related("subscription"), request.user, "goal__project")
-    return DELIVERIES.page(request, rows, _lines)
+    rows = Delivery.objects.select_related("subscription")
+    return DELIVERIES.page(request, administered(rows, request.user, "goal__project"), _lines)
 
 
 @extend_schema(

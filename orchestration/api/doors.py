@@ -62,10 +62,10 @@ def refusal(act: Act) -> str:
     return f"this needs {' or '.join(ways)}"
 
 
-def project_named(user: Any, name: str) -> Project | None:
-    """The project, or NotFound; None when it does not exist yet and `user` may make any."""
+def project_named(user: Any, name: str) -> Project:
+    """The project that `user` sees by this name; NotFound."""
     project = scoped(Project.objects.filter(name=name), user, "pk").first()
-    if project is None and not user.is_superuser:
+    if project is None:
         raise NotFound(kind="project", id=name, listing="goals list")
     return project
 

@@ -24,9 +24,9 @@ from orchestration.api.rows import ArtifactRow, AttemptRow, CallRow, DecisionRow
 from orchestration.domain.lives import AttemptState, ProposalState
 from orchestration.models import Artifact, Attempt, Decision, Proposal
 from orchestration.models.control import DECISIONS, PROPOSAL_KINDS, REQUEST_KINDS
-from orchestration.services.costs import cost_view
 from orchestration.services.listings import artifact_line, decision_line, proposal_line
 from orchestration.services.reads import attempt_line
+from orchestration.services.spending import cost_view
 from workers.services import blob_get, call_lines, calls_of
 
 RISKS = ("read", "write", "irreversible")

@@ -140,8 +140,6 @@ def _places(request: Request) -> list[str]:
 def _add(request: Request) -> Response:
     values = bodies.parsed(bodies.MemoryText, request)
     home = project_named(request.user, values["project"])
-    if home is None:
-        raise BadInput(what="request", problems=[f"there is no project {values['project']}"])
     require(request.user, Act.CONTROL, home.pk)
     row_id = memory_add(request.user, home, values)
     if not row_id:
@@ -168,8 +166,7 @@ def times_of(given: Any) -> dict[str, datetime | None]:
 def namespaces(request: Request) -> list[str]:
     """Those of the project that is named, or of all that the caller may see."""
     if name := request.query_params.get("project"):
-        named = project_named(request.user, name)
-        return [named.namespace] if named else []
+        return [project_named(request.user, name).namespace]
     return namespaces_of(request.user)
 
 

@@ -10,7 +10,6 @@ from rest_framework.decorators import api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentsys.kernel.errors import NotFound
 from orchestration.api import bodies
 from orchestration.api.access import Act, scoped
 from orchestration.api.documents import (
@@ -142,8 +141,6 @@ def _add(request: Request) -> Response:
     values = bodies.parsed(bodies.NewSchedule, request)
     name, enabled, where = values.pop("name"), values.pop("enabled"), values.pop("project")
     home = project_named(request.user, where)
-    if home is None:
-        raise NotFound(kind="project", id=where, listing="goals list")
     require(request.user, Act.CONTROL, home.pk)
     row = schedules.schedule_add(
         home, name, values, enabled=enabled, actor=actor(request), idempotency_key=_key(request)

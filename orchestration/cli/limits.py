@@ -41,7 +41,7 @@ def _number(text: str) -> int | float:
 
 
 def moment_of(text: str) -> datetime:
-    """A date and time, in the server's time zone unless it says another, or a span from now on."""
+    """A date and time, in UTC unless it names another zone, or a span from now on."""
     span = _SPAN.fullmatch(text)
     if span:
         return timezone.now() + timedelta(**{UNITS[span[2]]: int(span[1])})

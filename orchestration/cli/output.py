@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agentsys.kernel.errors import NoSuchName
+from agentsys.kernel.wording import utc
 from orchestration.models import Project
 from orchestration.services.goals import project_join
 
@@ -159,7 +160,7 @@ def goal_table(goals: Sequence[Mapping[str, Any]]) -> Table:
                 _goal_state(g),
                 g["objective"][:80],
                 g["project"],
-                g["created_at"][:16],
+                utc(g["created_at"]),
                 f"`inbox list`: {g['asks']}" if g["asks"] else "",
             )
             for g in goals

@@ -21,6 +21,8 @@ from orchestration.domain.plan import PlanDraft
 from orchestration.domain.playbook import PlaybookDraft, compile_playbook, playbook_from_json
 
 TASKS_MIN, TASKS_MAX = 2, 200
+KINDS_MIN = 2  # of steps: one thing done over and over, any planner writes again
+JOINS = ("noop", "collect")  # no step where they are given nothing
 CHARS_MAX = 200_000  # of a playbook, as canonical JSON: what a person is still to look through
 SUPPORT_MAX = 20  # goals that a proposal rests on; the nearest ones
 NAME_WORDS_MAX = 5
@@ -86,6 +88,21 @@ def shape_of(record: Record) -> str:
     return digest(rows)
 
 
+def kinds_of(record: Record) -> set[tuple[str, ...]]:
+    """The kinds of its steps: agents, what they are given by name, and programs that commands run."""
+    given = [(task["agent"], task.get("inputs") or {}) for task in record.tasks]
+    return {
+        (agent, *sorted(inputs), _program(inputs))
+        for agent, inputs in given
+        if inputs or agent not in JOINS
+    }
+
+
+def _program(inputs: Mapping[str, Any]) -> str:
+    argv = inputs.get("argv")
+    return str(argv[0]) if isinstance(argv, list) and argv else ""
+
+
 def candidate_of(
     latest: Seen, others: Sequence[Seen], *, is_taken: Callable[[str], bool]
 ) -> Candidate | None:
@@ -95,6 +112,8 @@ def candidate_of(
     where that takes no more parameters. `is_taken` says which names it cannot have.
     """
     if not TASKS_MIN <= len(latest.record.tasks) <= TASKS_MAX or not latest.succeeded:
+        return None
+    if len(kinds_of(latest.record)) < KINDS_MIN:
         return None
     shape = shape_of(latest.record)
     alike = [one for one in others if one.succeeded and shape_of(one.record) == shape]
@@ -132,6 +151,8 @@ def _wider(seen: Sequence[Seen], *, than: Candidate | None) -> Candidate | None:
         return None
     if common.open > common.kept:
         return None  # more was filled in than was kept: no procedure that anybody would know again
+    if not words_of(common.objective):
+        return None  # they were not for the same
     if than is not None and len(common.parameters) > len(than.definition["parameters"]):
         return None
     definition = definition_of(common)
@@ -277,13 +298,17 @@ def renamed(definition: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str
     return {**definition, **said, "parameters": dict(zip(after, known.values(), strict=True))}
 
 
+def words_of(objective: str) -> list[str]:
+    """The words of an objective that say something, parameters aside; in small letters."""
+    text = re.sub(r"(?<!\$)\$*\{[^{}]*\}", " ", objective)
+    words = re.findall(r"[^\W_]+", text.lower())
+    return [word for word in words if word not in _COMMON and not word.isdigit()]
+
+
 def name_of(definition: Mapping[str, Any], is_taken: Callable[[str], bool]) -> str:
-    """From the words of the objective that all goals have in common, or its agents."""
-    text = re.sub(r"(?<!\$)\$*\{[^{}]*\}", " ", definition["objective"])
-    words = [w for w in re.findall(r"[a-z0-9]+", text.lower()) if w not in _COMMON]
-    agents = [task["agent"] for phase in definition["phases"] for task in phase["tasks"]]
-    stem = "-".join(words[:NAME_WORDS_MAX] or list(dict.fromkeys(agents))[:3])[:60].strip("-")
-    stem = re.sub(r"[^a-z0-9-]+", "-", stem.lower()).strip("-") or "learned"
+    """From the words of the objective that all goals have in common, in Latin letters."""
+    words = [re.sub(r"[^a-z0-9]+", "", word) for word in words_of(definition["objective"])]
+    stem = "-".join([word for word in words if word][:NAME_WORDS_MAX])[:60].strip("-") or "learned"
     name, n = stem, 1
     while is_taken(name):
         n += 1

@@ -8,7 +8,7 @@ from django.db.models import Q
 
 from orchestration.models.goals import Goal
 
-# What the owner of a goal is told of in the console; the index over them is small, and says so again.
+# What those are told of whom a goal concerns (`services.notices`); the index over them says so again.
 NOTABLE = (
     "goal.succeeded", "goal.failed", "goal.cancelled", "goal.paused", "goal.plan_held",
     "approval.requested", "approval.expired", "approval.escalated", "task.quarantined",

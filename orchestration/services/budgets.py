@@ -202,6 +202,10 @@ class Shortage:
     asked: float
 
     def __str__(self) -> str:
+        if self.kind == "attempts":
+            return (
+                f"{self.spent:.0f} were made, first ones included, and the limit is {self.most:.0f}"
+            )
         inflight = f" and {_amount(self.kind, self.reserved)} reserved" if self.reserved else ""
         return (
             f"{_amount(self.kind, self.spent)} of {_amount(self.kind, self.most)}"
@@ -232,6 +236,8 @@ class BudgetExceeded(AgentsysError):
 
 def exceeded(short: Shortage, goal_id: int) -> BudgetExceeded:
     more = f"{_amount(short.kind, short.asked)} more {NAMES[short.kind]}"
+    if short.kind == "attempts":
+        more = "another attempt"
     return BudgetExceeded(
         ref=short.ref,
         wanted=more if short.asked else "more time",

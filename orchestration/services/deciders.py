@@ -37,6 +37,11 @@ def decidable_by(user: Any) -> Q:
     return open_to_all & entitled
 
 
+def projects_decided(user: User) -> list[int] | None:
+    """The projects that this person decides in; None: in all of them."""
+    return None if user.is_superuser else list(_projects(user))
+
+
 def _projects(user: User) -> dict[int, str]:
     """The projects that this person decides in, each with the role there."""
     everywhere = user.has_perm("agentsys_orchestration.decide_approval")

@@ -17,6 +17,7 @@ from agentsys.kernel.errors import BadInput, NotFound
 from orchestration.models import Budget, Goal, Project, Task
 from orchestration.services.budgets import BUDGET, ELAPSED, MADE
 from orchestration.services.ledger import Book, goal_locked
+from orchestration.services.moves import goal_still_open
 
 log = structlog.get_logger(__name__)
 
@@ -56,21 +57,24 @@ def budget_set(ref: str, limits: Mapping[str, Any], *, actor: str) -> dict[str, 
     """Set limits of `project-N`, `goal-N` or `task-N`; returns all of its limits.
 
     `limits` are kinds (tokens, cost_usd or usd, calls, seconds, attempts) and numbers; None takes
-    a limit away. NotFound, BadInput with every problem. Work that was parked and now has room
-    goes on.
+    a limit away. NotFound, BadInput with every problem, IllegalMove of a goal that is over and of its
+    tasks. Work that was parked and now has room goes on.
     """
     from orchestration.services.parking import parked_resume
 
     level, pk = _parsed(ref)
     wanted = limits_checked(limits, level=level, what=f"budget of {ref}")
-    budget, goals = budget_of(level, pk), _goals_of(level, pk)
+    goals = _goals_of(level, pk)
     for goal_id in goals:
         with goal_locked(goal_id) as book:
-            limits_move(book, budget, wanted, actor=actor)
+            if level != "project":
+                goal_still_open(book, "budget")
+            limits_move(book, budget_of(level, pk), wanted, actor=actor)
     if not goals:
-        _write(budget, wanted)
+        _write(budget_of(level, pk), wanted)
+    budget = budget_of(level, pk)
     parked_resume(budget.pk, actor=actor)
-    return limits_of(budget_of(level, pk))
+    return limits_of(budget)
 
 
 def budget_view(ref: str) -> dict[str, Any]:

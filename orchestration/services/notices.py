@@ -1,4 +1,7 @@
-"""What a person is told in the console: what waits for them, and what became of their goals.
+"""What a person is told in the console: what waits for them, and what became of goals that concern them.
+
+One rule says which goals those are: the ones that they submitted, and every goal of the projects that
+they decide in (`deciders`), whoever handed it in, on the command line under whatever name.
 
 Nothing is stored but how far they have read: the ledger is the list. An entry that commits in the same
 moment behind one of a greater id can be passed over as read; it stands on the list all the same.
@@ -18,22 +21,26 @@ from django.db import connection
 from orchestration.domain.telling import told, tone_of
 from orchestration.models import ApprovalRequest, Reader
 from orchestration.models.ledger import NOTABLE
-from orchestration.services.deciders import decidable_by
+from orchestration.services.deciders import decidable_by, projects_decided
 
 DAYS = 30
-GOALS_MAX = 500  # the newest of the reader's that are looked at
+GOALS_MAX = 500  # the newest that the reader submitted, and as many that they decide in
 SHOWN_MAX = 100
 COUNTED_MAX = 100
 DRIFT_ROWS = 5000  # the newest checkpoints that are looked through
 
-# From the reader's goals to their entries, by two small indexes: what others' goals have does not matter.
-# A request tells of itself where it waits for the reader; of others' the owner hears only of money.
+# From the goals that concern the reader to their entries, by small indexes: what other goals have does
+# not matter. A request tells of itself where it waits for the reader; of others they hear only of money.
 _MINE = f"""
 FROM (
-    SELECT g.id, g.objective FROM agentsys_orchestration_goal g
-    WHERE g.created_by = %(name)s
-      AND (%(projects)s::bigint[] IS NULL OR g.project_id = ANY(%(projects)s))
-    ORDER BY g.id DESC LIMIT {GOALS_MAX}
+    (SELECT g.id, g.objective FROM agentsys_orchestration_goal g
+     WHERE g.created_by = %(name)s
+       AND (%(projects)s::bigint[] IS NULL OR g.project_id = ANY(%(projects)s))
+     ORDER BY g.id DESC LIMIT {GOALS_MAX})
+    UNION
+    (SELECT g.id, g.objective FROM agentsys_orchestration_goal g
+     WHERE %(decided)s::bigint[] IS NULL OR g.project_id = ANY(%(decided)s)
+     ORDER BY g.id DESC LIMIT {GOALS_MAX})
 ) g CROSS JOIN LATERAL (
     SELECT * FROM agentsys_orchestration_ledgerentry e
     WHERE e.goal_id = g.id AND e.id > {{after}}
@@ -50,7 +57,8 @@ JOIN agentsys_orchestration_attempt a ON a.id = d.attempt_id
 JOIN agentsys_orchestration_task t ON t.id = a.task_id
 JOIN agentsys_orchestration_goal g ON g.id = a.goal_id
 WHERE d.id > (SELECT max(id) FROM agentsys_workers_driftscore) - %(drift_rows)s
-  AND d.outcome = 'drifted' AND g.created_by = %(name)s
+  AND d.outcome = 'drifted'
+  AND (g.created_by = %(name)s OR %(decided)s::bigint[] IS NULL OR g.project_id = ANY(%(decided)s))
   AND d.created_at > clock_timestamp() - make_interval(days => %(days)s)
   AND (%(projects)s::bigint[] IS NULL OR g.project_id = ANY(%(projects)s))
 """
@@ -112,7 +120,7 @@ def unread_of(user: User, projects: Sequence[int] | None) -> Unread:
 
 
 def notices_of(user: User, projects: Sequence[int] | None) -> list[Notice]:
-    """What became of the reader's goals in the last `DAYS`, the newest first, at most `SHOWN_MAX`."""
+    """What became of goals that concern the reader in the last `DAYS`: the newest `SHOWN_MAX`."""
     reader = Reader.objects.filter(pk=user.pk).first() or Reader(user=user)
     asked = _asked(user, projects, SHOWN_MAX)
     with connection.cursor() as cursor:
@@ -136,6 +144,7 @@ def _asked(user: User, projects: Sequence[int] | None, limit: int) -> dict[str, 
     return {
         "name": user.get_username(),
         "projects": None if projects is None else list(projects),
+        "decided": projects_decided(user),
         "limit": limit,
         "days": DAYS,
         "drift_rows": DRIFT_ROWS,

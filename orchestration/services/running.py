@@ -79,9 +79,11 @@ def _serve_goal(goal_id: int, session: Session, size: int, deadline: float) -> t
     is left that was claimed with it.
     """
     config = settings.AGENTSYS
-    served, ahead = 0, _Ahead(session, goal_id)
+    served, ahead, limited = 0, _Ahead(session, goal_id), False
 
     def take(book: Book) -> tuple[list[Claimed], list[Brief | AgentsysError]]:
+        nonlocal limited
+        limited = book.running_max is not None
         claimed = _claim_cheap(book, session, max(size, AHEAD))
         return claimed, briefs_of(book, claimed)
 
@@ -108,6 +110,10 @@ def _serve_goal(goal_id: int, session: Session, size: int, deadline: float) -> t
                 after.publish(goal_id)
                 if looks:
                     advance(goal_id)  # at once: a message would come after this worker's turn
+    if limited and served:
+        dispatch.publish_next(
+            goal_id, min(served, dispatch.PUBLISHED_NEXT)
+        )  # there is room for others
     return served, size
 
 

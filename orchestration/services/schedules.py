@@ -114,7 +114,7 @@ def schedule_line(row: Schedule) -> dict[str, Any]:
 
 
 def schedule_save(row: Schedule) -> None:
-    """Write it with the next time from now on. BadInput names every problem."""
+    """Write it, with the next time from now on where its times are new. BadInput names every problem."""
     problems = list(cron_problems(row.cron, row.time_zone).values())
     if not row.objective.strip():
         problems.append("the objective is empty; say in a sentence what you want")
@@ -125,13 +125,20 @@ def schedule_save(row: Schedule) -> None:
     if problems:
         raise BadInput(what="schedule", problems=problems)
     row.params = plain(row.params)
-    row.due_at = next_time(row.cron, row.time_zone, _now()) if row.enabled else None
+    row.due_at = _due(row) if row.enabled else None
     try:
         with transaction.atomic():
             row.save()
     except IntegrityError as error:
         problem = f"a schedule `{row.name}` is there already in this project"
         raise BadInput(what="schedule", problems=[problem]) from error
+
+
+def _due(row: Schedule) -> datetime | None:
+    """The time that it waits for stays while its times do: it may be due this minute, and not be met yet."""
+    same = Schedule.objects.filter(pk=row.pk, cron=row.cron, time_zone=row.time_zone)
+    waits = same.values_list("due_at", flat=True).first()
+    return waits or next_time(row.cron, row.time_zone, _now())
 
 
 def _earlier(project: Project, key: str | None, asked: str) -> Schedule | None:

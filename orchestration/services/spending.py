@@ -13,13 +13,15 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
+from django.db.models import F, Sum
 
 from orchestration.domain.forecasting import Forecast, Sample, forecast, verdict
-from orchestration.models import Goal
+from orchestration.models import Attempt, Goal
 from orchestration.services.limits import budget_view
-from orchestration.services.reads import found, iso
+from orchestration.services.reads import found, goal_cost, iso
 
 TOP_TASKS = 15
+TASKS_MAX = 50  # in a document for programs
 BUCKETS = 60
 RECENT_SECONDS = 3600
 KINDS = ("tokens", "cost_usd")
@@ -96,6 +98,35 @@ def goal_spending(goal_id: int) -> dict[str, Any]:
         "outlook": _outlook(goal_id, budget, over=goal.finished_at is not None),
         "over_time": _over_time(goal_id, first, last),
     }
+
+
+def cost_view(goal_id: int) -> dict[str, Any]:
+    """For programs: totals of the goal's budget; calls by model and by role; attempts by agent and by
+    task (the dearest TASKS_MAX). What planning and verifying used is in no attempt, so that those sum
+    to less. NotFound when there is no such goal."""
+    found(Goal.objects, "goal", goal_id)
+    calls = _calls(goal_id)
+    return {
+        "goal": goal_id,
+        **goal_cost(goal_id),
+        "models": _short(_summed(calls, "model")),
+        "roles": _short(_summed(calls, "role")),
+        "agents": _attempts_by(goal_id, "task__agent"),
+        "tasks": _attempts_by(goal_id, "task__key")[:TASKS_MAX],
+    }
+
+
+def _short(sums: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: row[k] for k in ("name", "calls", "tokens", "cost_usd")} for row in sums]
+
+
+def _attempts_by(goal_id: int, column: str) -> list[dict[str, Any]]:
+    rows = Attempt.objects.filter(goal_id=goal_id, tokens__gt=0).values(name=F(column)).order_by()
+    summed = rows.annotate(used=Sum("tokens"), cost=Sum("cost_usd")).order_by("-cost", "-used")
+    return [
+        {"name": row["name"], "tokens": row["used"], "cost_usd": float(row["cost"])}
+        for row in summed
+    ]
 
 
 def _calls(goal_id: int) -> list[dict[str, Any]]:

@@ -5,33 +5,28 @@ let them say yes for good. A session remembers when its own password was last gi
 here. After `AGENTSYS_STEP_UP_MINUTES` it is asked for again. Tokens have scopes and no password: whoever
 serves them asks nothing here. Stopping something is never held up.
 
-At most `TRIES` passwords are tried for a person in `TRIES_MINUTES`, of all processes and sessions
-together; one that is right sets the count back.
+Of a person at most `TRIES` passwords are tried, in all processes and sessions together; one that is
+right sets the count back.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, MutableMapping
-from functools import cache, lru_cache
 from typing import Any
 
-import redis
 from django.conf import settings
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
 from django.http import HttpRequest
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage, RedisStorage
-from limits.strategies import FixedWindowRateLimiter
 
-from agentsys.gateway.shared import by_redis, key
+from agentsys.gateway.counting import Allowance
 from agentsys.kernel.errors import AgentsysError
 from orchestration.models import ApprovalRequest, Budget, Goal
 from orchestration.services import configuring
 
 GIVEN_AT = "agentsys_password_at"  # in the session: seconds since 1970
-TRIES, TRIES_MINUTES = 5, 15
+TRIES = Allowance("stepup", most=5, minutes=15)
 KINDS = ("effect", "verdict", "budget")  # of requests: yes to them is risky whatever the risk
 YES = ("approve", "edit")
 
@@ -114,47 +109,11 @@ def password_confirmed(request: HttpRequest, user: User, password: str, *, what:
         return
     if not password:
         fresh_needed(request.session, what)
-    if not _may_try(user):
-        raise TooManyTries(tries=TRIES, minutes=TRIES_MINUTES)
+    if not TRIES.take(who := f"user-{user.pk}"):  # first, so that many at once are not more
+        raise TooManyTries(tries=TRIES.most, minutes=TRIES.minutes)
     found = authenticate(request, username=user.get_username(), password=password)
     if found is None or found.pk != user.pk:
         raise PasswordWrong
-    _tries_forget(user)
+    TRIES.forget(who)
     request.session.cycle_key()
     password_given(request.session)
-
-
-# --- How often -----------------------------------------------------------------------------------
-
-_ITEM = RateLimitItemPerMinute(TRIES, TRIES_MINUTES)
-
-
-def _may_try(user: User) -> bool:
-    """Counted before the password is looked at, so that many at once are not more."""
-    return by_redis(lambda ask: _shared(ask).hit(_ITEM, _name(user)), lambda: _hit(user))
-
-
-def _hit(user: User) -> bool:
-    return _own().hit(_ITEM, _name(user))
-
-
-def _tries_forget(user: User) -> None:
-    by_redis(
-        lambda ask: _shared(ask).clear(_ITEM, _name(user)),
-        lambda: _own().clear(_ITEM, _name(user)),
-    )
-
-
-def _name(user: User) -> str:
-    return f"user-{user.pk}"
-
-
-@lru_cache(8)
-def _shared(ask: redis.Redis) -> FixedWindowRateLimiter:
-    pool, prefix = ask.connection_pool, key("stepup")
-    return FixedWindowRateLimiter(RedisStorage("redis://", connection_pool=pool, key_prefix=prefix))
-
-
-@cache
-def _own() -> FixedWindowRateLimiter:
-    return FixedWindowRateLimiter(MemoryStorage())

@@ -78,7 +78,7 @@ def test_nothing_of_another_project_is_seen(nests: dict[str, Stock], cell: tuple
 
 def test_the_canary_sings_where_it_may_be_heard(nests: dict[str, Stock]) -> None:
     """Else nothing above would say anything."""
-    client = api(person("vera", "viewer", where=THEIRS))
+    client = api(person("vera", "admin", where=THEIRS))
     reads = [cell for cell in CELLS if cell[0] == "GET" and cell[1] not in SILENT]
     silent = [cell for cell in reads if canary(THEIRS) not in asked(client, cell, nests[THEIRS])]
     figures = {"goals/<int:goal_id>/budget", "tasks/<int:task_id>/budget", "memory/stats"}

@@ -7,6 +7,8 @@ from django.contrib.auth.models import Permission, User
 
 from agentsys.gateway import roles
 from agentsys.gateway.models import Profile
+from orchestration.api import bodies
+from orchestration.api.expected import expected
 from orchestration.models import Goal, LedgerEntry, Project, Standstill, Task
 from tests.api.people import api, person
 
@@ -129,6 +131,65 @@ def test_budgets_are_read_and_set(operator, goal):
     ):
         assert operator.patch(path, wrong, format="json").status_code == status
     assert operator.get("/api/v1/projects/nowhere/budget").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "says"),
+    [
+        ("goals/{}/priority", {"priority": "high"},
+         '`priority`: A valid integer is required: given "high", expected a whole number'
+         " from -100 to 100, such as 5"),
+        ("goals/{}/priority", {"priority": 400}, "given 400, expected a whole number from -100"),
+        ("goals/{}/priority", {}, "`priority`: This field is required: expected a whole number"),
+        ("goals/{}/direct", {"text": ["a"]}, 'given ["a"], expected a text that is not empty'),
+        ("goals", {"plan": 5}, 'given 5, expected an object, such as {"name": "value"}'),
+        ("goals", {"objective": "x", "review": "perhaps"}, 'given "perhaps", expected true or false'),
+        ("goals", {"objective": "x", "deadline_at": "soon"}, "a moment, such as"),
+        ("goals", {"objective": "x", "project": "a b"}, 'given "a b", expected at most 80 letters'),
+        ("goals/bulk", {"act": "pause", "goals": [1, "x"]},
+         '`goals.1`: A valid integer is required: given "x", expected a whole number from 1'),
+        ("goals/bulk", {"act": "sing", "goals": [1]}, 'given "sing", expected one of pause, resume'),
+    ],
+)  # fmt: skip
+def test_what_is_refused_is_named_with_what_is_expected(operator, goal, path, body, says):
+    told = post(operator, path.format(goal.pk), body, status=400)
+    assert says in told["detail"]
+    assert says in "; ".join(told["problems"])
+
+
+def test_a_number_that_is_none_is_shown_with_one_that_is(operator, goal):
+    path = f"/api/v1/goals/{goal.pk}/budget"
+    told = operator.patch(path, {"cost_usd": "abc"}, format="json").json()["detail"]
+    assert told == (
+        '`cost_usd`: A valid number is required: given "abc", expected a number from 0, such as 2.5'
+    )
+    long = operator.patch(path, {"cost_usd": "9" * 5000 + "x"}, format="json").json()["detail"]
+    assert len(long) < 200
+
+
+def test_every_field_of_every_request_says_what_it_expects():
+    kinds = [kind for kind in vars(bodies).values() if isinstance(kind, type)]
+    fields = [
+        (kind.__name__, name, field)
+        for kind in kinds
+        if issubclass(kind, bodies.Body)
+        for name, field in kind().fields.items()
+    ]
+    assert len(fields) > 40
+    for kind, name, field in fields:
+        told = expected(field)
+        assert "None" not in told, (kind, name)
+        assert told != "JSON" or name == "payload", (kind, name)
+
+
+def test_the_budget_of_a_goal_that_is_over_is_read_and_not_set(operator, goal):
+    post(operator, f"goals/{goal.pk}/cancel")
+    path, length = f"/api/v1/goals/{goal.pk}/budget", goal.ledger.count()
+    refused = operator.patch(path, {"tokens": 5000}, format="json")
+    assert (refused.status_code, refused.json()["code"]) == (409, "illegal-move")
+    assert "is cancelled, where `budget` is not allowed; allowed: fork" in refused.json()["detail"]
+    assert operator.get(path).json()["limits"]["tokens"] == 2_000_000
+    assert goal.ledger.count() == length
 
 
 def test_a_viewer_reads_a_budget_and_does_not_set_it(goal):

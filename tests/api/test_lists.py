@@ -268,6 +268,20 @@ def test_an_artifact_is_saved_not_opened(stock: Stock, viewer: Any) -> None:
     assert viewer.get("/api/v1/artifacts/999999/content").status_code == 404
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["goals?", "approvals?", "proposals?", "schedules?", "deliveries?", "memory?", "memory/stats?",
+     "memory/search?q=port&"],
+)  # fmt: skip
+@pytest.mark.parametrize("who", [{}, {"is_superuser": True}])
+def test_a_project_that_is_not_there_is_not_found_in_any_list(path: str, who: Any) -> None:
+    client = api(person("pat", "viewer", **who))
+    assert client.get(f"/api/v1/{path}project=alpha").status_code == 200
+    answer = client.get(f"/api/v1/{path}project=nope")
+    assert (answer.status_code, answer["Content-Type"]) == (404, "application/problem+json")
+    assert answer.json()["detail"].startswith("no project nope")
+
+
 def test_costs_say_where_it_went(stock: Stock, viewer: Any) -> None:
     told = viewer.get(stock.path("goals/<int:goal_id>/cost")).json()
     assert told["models"] == [{"name": "Tidy up", "calls": 1, "tokens": 7, "cost_usd": 0.5}]

@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 from knox.models import AuthToken
 
-from agentsys.gateway import shared
+from agentsys.gateway import counting, shared
 from tests.api.people import api, person
 
 pytestmark = pytest.mark.django_db
@@ -23,10 +23,8 @@ def three(settings: Any) -> None:
     settings.AGENTSYS = replace(settings.AGENTSYS, api_per_minute=3)
     options = settings.CELERY_BROKER_TRANSPORT_OPTIONS
     settings.CELERY_BROKER_TRANSPORT_OPTIONS = {**options, "global_keyprefix": f"{uuid.uuid4()}:"}
-    from orchestration.api import throttling
-
-    throttling._shared.cache_clear()
-    throttling._own.cache_clear()
+    counting._by_redis.cache_clear()
+    counting._own.cache_clear()
 
 
 @pytest.mark.usefixtures("three")

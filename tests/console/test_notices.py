@@ -82,6 +82,43 @@ def test_what_i_did_what_is_of_others_and_what_is_usual_is_not_told(olga):
     assert notices_of(olga, None) == []
 
 
+@pytest.mark.parametrize(
+    ("role", "where", "told"),
+    [("approver", "alpha", 3), ("admin", "alpha", 3), ("operator", "alpha", 0),
+     ("viewer", "alpha", 0), ("admin", "beta", 0)],
+)  # fmt: skip
+def test_who_decides_in_a_project_hears_of_its_goals_whoever_handed_them_in(role, where, told):
+    user, row = person("ann", role, where=where, is_staff=True), goal(created_by="root")
+    tell(row, "goal.paused", by="deadline")
+    tell(row, "goal.failed", reason="the tests fail")
+    attempt = held(row).attempt
+    facts = dict.fromkeys(("coverage", "off_scope", "repeated", "far", "idle", "distance"), 0.5)
+    drift_record(
+        lineage=attempt.lineage, step=6, attempt_id=attempt.pk, score=0.9, limit=0.6,
+        outcome="drifted", reasons=[], **facts,
+    )  # fmt: skip
+    client = console(user)
+    assert ("3 new" in line(client)) == bool(told)
+    assert len(notices_of(user, None)) == told
+    page = client.get(reverse("console-notices")).content.decode()
+    assert ("the goal failed: the tests fail" in page) == bool(told)
+
+
+def test_a_superuser_hears_of_what_was_handed_in_on_the_command_line_and_not_of_own_deeds():
+    root = person("adm", is_superuser=True, is_staff=True)
+    row = goal(created_by="root")
+    tell(row, "goal.cancelled", actor="adm")
+    assert unread_of(root, None).new == 0
+    tell(row, "goal.failed", reason="no")
+    assert unread_of(root, None).new == 1
+
+
+def test_what_one_submitted_and_decides_is_told_once():
+    user, row = person("ann", "approver", is_staff=True), goal(created_by="ann")
+    tell(row, "goal.failed", reason="no")
+    assert unread_of(user, None).new == len(notices_of(user, None)) == 1
+
+
 def test_nothing_is_told_of_a_project_that_one_has_left(olga):
     row = goal("beta", created_by="olga", objective="canary")
     tell(row, "goal.failed", reason="canary")

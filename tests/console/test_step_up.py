@@ -247,7 +247,7 @@ def root() -> User:
     ("what", "method", "body"),
     [
         ("goals/{goal}/budget", "patch", {"tokens": 10**9}),
-        ("projects/default/budget", "patch", {"tokens": 5}),
+        ("projects/alpha/budget", "patch", {"tokens": 5}),
         ("tasks/{task}/override", "post", {"output": {"n": 1}, "reason": "x", "rerun": False}),
         (
             "attempts/{attempt}/overrule",

@@ -109,6 +109,7 @@ def test_it_serves_brings_back_what_dies_and_ends_in_order(stack: Stack) -> None
     assert found["servers"] == {"postgres": True, "valkey": True}
 
     serves_people_who_have_a_password(stack)
+    writes_nothing_where_nothing_is_wrong(stack)
     only_one_at_a_time(stack)
     brings_back_what_was_killed(stack)
 
@@ -133,6 +134,15 @@ def serves_people_who_have_a_password(stack: Stack) -> None:
     password = (stack.home / "flower_password").read_text().strip()
     basic = base64.b64encode(f"admin:{password}".encode()).decode()
     assert get(stack.flower_port, "/", Authorization=f"Basic {basic}") == 200
+
+
+def writes_nothing_where_nothing_is_wrong(stack: Stack) -> None:
+    """What stands in the logs, `stack up` repeats to the person who watches."""
+    assert get(stack.port, "/favicon.ico") == 204
+    logs = {p.stem: p.read_text() for p in (stack.home / "logs").glob("*.log")}
+    assert {name: logs[name] for name in ("web", "worker-1", "beat")} == {
+        "web": "", "worker-1": "", "beat": "",
+    }  # fmt: skip
 
 
 def only_one_at_a_time(stack: Stack) -> None:

@@ -262,6 +262,24 @@ def test_attempts_are_a_budget_too() -> None:
     assert [*fsck(goal.pk), *rebuild_check(goal.pk)] == []
 
 
+def test_first_tries_are_counted_and_never_held_back() -> None:
+    more = {"type": "object", "required": ["more"]}
+    goal = submit(node("a"), node("b"), node("c", output_schema=more, retry={"backoff_seconds": 0}))
+    budget_set(f"goal-{goal.pk}", {"attempts": 1}, actor="ada")
+    goal = pump(goal)
+    assert [task_named(goal, key).state for key in "abc"] == ["done", "done", "held"]
+    assert (
+        f"goal-{goal.pk} has no budget for another attempt: 3 were made, first ones included, and the"
+        " limit is 1." in asked_about(goal).question
+    )
+
+
+def test_one_attempt_of_a_task_is_one_try_and_no_retry() -> None:
+    more = {"type": "object", "required": ["more"]}
+    goal = pump(submit(node("a", output_schema=more, retry={"attempts_max": 1})))
+    assert (goal.state, task_named(goal, "a").attempts_count) == ("failed", 1)
+
+
 def test_wall_clock_is_a_budget_and_pauses_do_not_count() -> None:
     goal = given.goal(started_at=timezone.now() - timedelta(seconds=100))
     limit(goal, seconds_max=60.0)

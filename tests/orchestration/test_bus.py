@@ -274,6 +274,24 @@ def test_in_the_console_a_subscription_is_made_checked_and_its_secret_never_show
     assert Goal.objects.count() == 0
 
 
+def test_a_secret_that_is_made_for_a_new_subscription_is_shown_once(client: Client) -> None:
+    client.force_login(User.objects.create_superuser("ada"))
+    url = "/admin/agentsys_orchestration/subscription/"
+    form = {
+        "project": given.project().pk, "name": "ops", "target": "https://ops.example.org/hook",
+        "events": '["goal.*"]', "secret": "", "enabled": "on",
+    }  # fmt: skip
+    shown = client.post(f"{url}add/", form, follow=True).content.decode()
+    made = Subscription.objects.get()
+    assert len(made.secret) > 40
+    assert shown.count(made.secret) == 1
+    pages = ("", f"{made.pk}/change/", f"{made.pk}/history/", "?export=csv")
+    for again in pages:
+        response = client.get(url + again)
+        body = b"".join(response) if response.streaming else response.content
+        assert made.secret not in body.decode()
+
+
 def test_who_administers_no_project_sees_no_subscription(client: Client) -> None:
     client.force_login(given.person("bob", role="viewer", is_staff=True))
     assert client.get("/admin/agentsys_orchestration/subscription/").status_code == 403
@@ -285,7 +303,10 @@ def test_a_projects_administrator_sees_its_subscriptions_and_points_none_elsewhe
     made = subscribe("https://ops.example.org/hook")
     client.force_login(given.person("pam", role="admin", is_staff=True))
     url = f"/admin/agentsys_orchestration/subscription/{made.pk}/change/"
-    assert client.get(url).status_code == 200
+    shown = client.get(url)
+    assert shown.status_code == 200
+    assert "https://ops.example.org/hook" in shown.content.decode()
+    assert SECRET not in shown.content.decode()
     assert client.post(url, {"target": "http://127.0.0.1:1/"}).status_code == 403
     made.refresh_from_db()
     assert made.target == "https://ops.example.org/hook"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import io
 import json
+import re
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -151,6 +152,9 @@ def test_what_is_over_says_what_is_possible_still(plan: str):
     for verb in ("pause", "resume", "cancel", "retry"):
         with pytest.raises(IllegalMove, match=over.format(verb)):
             Said("goals", verb, str(goal.pk))
+    with pytest.raises(IllegalMove, match=over.format("budget")) as refused:
+        Said("goals", "budget", str(goal.pk), "--set", "calls=3")
+    assert refused.value.exit_code == ExitCode.CONFLICT
 
 
 def test_a_goal_is_shown_as_data_and_to_people(plan: str):
@@ -190,6 +194,22 @@ def test_goals_are_listed(plan: str):
     assert "to test" in Said("goals", "list").out
     empty = Said("goals", "list", "--state", "failed")
     assert (empty.out, "no goal is like that" in empty.err) == ("", True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["goals list", "ledger show {}", "ledger show {} --follow", "schedules list", "token list"],
+)
+def test_every_time_in_a_table_says_its_zone(plan: str, words: str):
+    goal = goal_of(plan)
+    Said("goals", "cancel", str(goal.pk))
+    ann = User.objects.create_user("ann")
+    Said("token", "create", "--user", ann.username, "--ttl", "1", "--json")
+    Said("schedules", "set", "nightly", "--cron", "0 7 * * *", "--objective", "x", "--json")
+    shown = Said(*words.format(goal.pk).split()).out
+    zones = re.findall(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?(.{0,4})", shown)
+    assert zones, shown
+    assert set(zones) == {" UTC"}
 
 
 def test_a_list_of_none_says_that_there_are_no_goals_yet():

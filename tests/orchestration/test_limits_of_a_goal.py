@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
+from agentsys.doorbells import doorbells
 from agentsys.kernel.errors import BadInput, IllegalMove
-from orchestration.models import Attempt, Goal, LedgerEntry, Recovery
+from orchestration.models import Attempt, Goal, LedgerEntry, Recovery, Task
 from orchestration.services import hotpath
 from orchestration.services.briefs import brief_build
 from orchestration.services.forks import goal_fork
-from orchestration.services.goals import goal_cancel
+from orchestration.services.goals import goal_cancel, goal_direct, goal_prioritise
 from orchestration.services.ledger import goal_locked
+from orchestration.services.limits import budget_set
+from orchestration.services.pausing import goal_pause, goal_resume, task_pause, task_resume
 from orchestration.services.rebuild import rebuild_check
+from orchestration.services.running import serve
 from orchestration.services.sessions import session_current
 from orchestration.services.steering import goal_concurrency, goal_model
 from orchestration.services.why import why
-from tests.orchestration.pump import node, pump, submit
+from tests import factories as given
+from tests.orchestration.pump import node, pump, row_counts, submit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -55,6 +62,21 @@ def test_an_agents_task_is_not_begun_before_there_is_room() -> None:
         assert not hotpath.claim(book, owner=owner, lease_seconds=30, task_id=second.task_id)
 
 
+def test_a_cheap_task_that_ends_calls_the_agents_task_that_waits_for_its_place() -> None:
+    goal = submit(node("a"), node("b", agent="command", inputs={"argv": ["true"]}))
+    goal_concurrency(goal.pk, 1, actor="ada")
+    before = dict(doorbells().queues)["agents"]
+    assert serve() == 1
+    assert dict(doorbells().queues)["agents"] == before + 1
+
+
+def test_where_there_is_no_limit_nobody_is_called_twice() -> None:
+    submit(node("a"), node("b", agent="command", inputs={"argv": ["true"]}))
+    before = dict(doorbells().queues)["agents"]
+    assert serve() == 1
+    assert dict(doorbells().queues)["agents"] == before
+
+
 @pytest.mark.parametrize("most", [0, -1, 10_001])
 def test_a_limit_that_makes_no_sense_is_refused(most: int) -> None:
     goal = submit(node("a"))
@@ -85,10 +107,36 @@ def test_both_are_on_record_and_a_fork_begins_with_them() -> None:
     assert "running_max 9; its ledger says 3" in " ".join(rebuild_check(goal.pk))
 
 
-def test_a_goal_that_is_over_is_left_alone() -> None:
-    goal = submit(node("a"))
-    goal_cancel(goal.pk, actor="ada")
-    for change in (lambda: goal_concurrency(goal.pk, 1, actor="ada"),
-                   lambda: goal_model(goal.pk, "ollama:m", actor="ada")):  # fmt: skip
-        with pytest.raises(IllegalMove):
-            change()
+DEEDS: dict[str, Callable[[Goal, Task], object]] = {
+    "budget": lambda goal, _: budget_set(f"goal-{goal.pk}", {"calls": 1}, actor="ada"),
+    "budget of a task": lambda _, task: budget_set(f"task-{task.pk}", {"calls": 1}, actor="ada"),
+    "concurrency": lambda goal, _: goal_concurrency(goal.pk, 1, actor="ada"),
+    "model": lambda goal, _: goal_model(goal.pk, "ollama:m", actor="ada"),
+    "priority": lambda goal, _: goal_prioritise(goal.pk, 1, actor="ada"),
+    "direct": lambda goal, _: goal_direct(goal.pk, "use tabs", actor="ada"),
+    "pause": lambda goal, _: goal_pause(goal.pk, actor="ada"),
+    "resume": lambda goal, _: goal_resume(goal.pk, actor="ada"),
+    "pause of a task": lambda _, task: task_pause(task.pk, actor="ada"),
+    "resume of a task": lambda _, task: task_resume(task.pk, actor="ada"),
+    "cancel": lambda goal, _: goal_cancel(goal.pk, actor="ada"),
+}
+
+
+@pytest.mark.parametrize("state", ["succeeded", "failed", "cancelled"])
+@pytest.mark.parametrize("deed", DEEDS)
+def test_a_goal_that_is_over_is_left_alone(state: str, deed: str) -> None:
+    goal = given.goal(state=state)
+    task = given.task(goal, "a", state="done")
+    before, length = row_counts(), goal.ledger.count()
+    with pytest.raises(
+        IllegalMove, match=f"is {state}, where `.*` is not allowed; allowed: .*fork"
+    ):
+        DEEDS[deed](goal, task)
+    assert (row_counts(), goal.ledger.count()) == (before, length)
+
+
+def test_a_project_has_a_budget_whatever_became_of_its_goals() -> None:
+    goal = given.goal(state="failed")
+    length = goal.ledger.count()
+    assert budget_set(f"project-{goal.project_id}", {"calls": 7}, actor="ada")["calls"] == 7
+    assert goal.ledger.count() == length

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.db.models import F
+from django.utils import timezone
 
 from agentsys.kernel import crashpoints
 from agentsys.kernel.errors import BadInput, NoSuchName
 from orchestration.domain.cron import cron_problems, explained, next_time
 from orchestration.models import Goal, Project, Schedule
 from orchestration.services.schedules import (
+    schedule_change,
     schedule_fire,
     schedule_run,
     schedule_set,
@@ -93,6 +95,30 @@ def test_what_is_due_becomes_one_goal_and_waits_for_its_next_time(row: Schedule)
     assert (row.last_goal, row.problem) == (goal, "")
     assert row.due_at is not None and row.due_at > row.created_at
     assert goal.ledger.order_by("seq").first().actor == "schedule:morning"
+
+
+@pytest.mark.parametrize("change", [{"priority": 5}, {"objective": "x"}, {"name": "early"}])
+def test_a_change_in_the_minute_that_is_due_does_not_skip_it(
+    row: Schedule, change: dict[str, Any]
+) -> None:
+    waits = due(row).due_at
+    assert schedule_change(row.pk, change).due_at == waits
+    assert schedules_due() == [row.pk]
+    schedule_fire(row.pk)
+    assert Goal.objects.count() == 1
+
+
+@pytest.mark.parametrize("change", [{"cron": "0 8 * * *"}, {"time_zone": "Europe/Berlin"}])
+def test_other_times_count_from_now_on(row: Schedule, change: dict[str, Any]) -> None:
+    due(row)
+    assert schedule_change(row.pk, change).due_at > timezone.now()
+    assert schedules_due() == []
+
+
+def test_what_was_off_counts_from_when_it_is_on_again(row: Schedule) -> None:
+    due(row)
+    assert schedule_change(row.pk, {"enabled": False}).due_at is None
+    assert schedule_change(row.pk, {"enabled": True}).due_at > timezone.now()
 
 
 def test_a_sweep_that_dies_after_submitting_submits_nothing_twice(row: Schedule) -> None:

@@ -122,7 +122,7 @@ MODELS = {
     f"{ORCHESTRATION}.approvalrequest": Pages("view"),
     f"{ORCHESTRATION}.artifact": Pages("view"),
     f"{ORCHESTRATION}.attempt": Pages("view"),
-    f"{ORCHESTRATION}.delivery": Pages("view"),
+    f"{ORCHESTRATION}.delivery": Pages("administer"),
     f"{ORCHESTRATION}.directive": Pages("view"),
     f"{ORCHESTRATION}.goal": Pages("view", "control", adds=HANDED_IN),
     f"{ORCHESTRATION}.ledgerentry": Pages("view"),
@@ -250,7 +250,7 @@ PAGES: dict[str, list[Page]] = {
 }
 # These lead elsewhere, sign in and out, or are asked for by machines: tests/api/test_probes.py.
 NO_PAGES = (
-    "", "healthz", "readyz", "metrics", "admin/login/", "admin/logout/",
+    "", "favicon.ico", "healthz", "readyz", "metrics", "admin/login/", "admin/logout/",
     "admin/r/<path:content_type_id>/<path:object_id>/", "admin/(?P<url>.*)$",
 )  # fmt: skip
 SLUGS = {

@@ -108,7 +108,7 @@ def test_a_parameter_has_the_type_of_what_fills_it(values: tuple[Any, Any], kind
 def record(*, inputs: dict[str, Any], objective: str = "to test", **more: Any) -> Record:
     tasks = [
         {"key": "a", "agent": "noop", "inputs": inputs, **more},
-        {"key": "b", "agent": "noop", "depends_on": ["a"]},
+        {"key": "b", "agent": "noop", "depends_on": ["a"], "inputs": {"of": 1}},
     ]
     return record_of(plan_from_json({"objective": objective, "tasks": tasks}))
 
@@ -180,6 +180,39 @@ def test_plans_that_share_little_but_their_shape_are_no_procedure() -> None:
         return record_of(plan_from_json({"objective": f"{a} and {b}", "tasks": tasks}))
 
     assert found(two("x", "y"), two("p", "q")) is None
+
+
+def commands(*programs: str, objective: str = "Wait {} for it", what: str = "1") -> Record:
+    """A command for each program, all alike but for their keys, and a join."""
+    tasks = [
+        {"key": f"t{n}", "agent": "command", "objective": "wait",
+         "inputs": {"argv": [program, what], "cwd": ".", "stdin": "", "allow_failure": False}}
+        for n, program in enumerate(programs)
+    ]  # fmt: skip
+    join = {"key": "all", "agent": "noop", "depends_on": [task["key"] for task in tasks]}
+    document = {"objective": objective.format(what), "tasks": [*tasks, join]}
+    return record_of(plan_from_json(document))
+
+
+def test_one_thing_done_over_and_over_is_no_procedure() -> None:
+    ten = ["sleep"] * 10
+    assert found(commands(*ten), commands(*ten)) is None
+    assert found(commands(*ten), commands(*ten, what="2")) is None
+    two = ["sleep"] * 9 + ["sync"]
+    assert made(commands(*two), commands(*two, what="2")).definition["name"] == "wait-it"
+
+
+@pytest.mark.parametrize("objectives", [("Wait", "Sleep"), ("Wait for 3", "Rest for 3")])
+def test_goals_that_were_for_different_things_teach_nothing_together(
+    objectives: tuple[str, str],
+) -> None:
+    pair = [commands("sleep", "sync", objective=objective) for objective in objectives]
+    assert found(*pair) is None
+
+
+def test_a_purpose_in_other_letters_is_a_purpose() -> None:
+    pair = [commands("sleep", "sync", objective="Подождать {}", what=what) for what in "12"]
+    assert made(*pair).definition["name"] == "learned"
 
 
 def test_a_goal_that_takes_more_parameters_stays_outside() -> None:

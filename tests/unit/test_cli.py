@@ -53,7 +53,7 @@ def test_what_goes_wrong_is_one_line_and_a_code(
     def break_off(_words: list[str]) -> None:
         raise raised
 
-    monkeypatch.setattr("django.core.management.execute_from_command_line", break_off)
+    monkeypatch.setattr("agentsys.commands.execute", break_off)
     assert cli.run(["manage.py", "help"]) == code
     said = capsys.readouterr()
     assert said.out == ""
@@ -65,7 +65,7 @@ def test_a_trace_is_shown_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch)
     def break_off(_words: list[str]) -> None:
         raise BadInput(what="plan", problems=["it has a cycle"])
 
-    monkeypatch.setattr("django.core.management.execute_from_command_line", break_off)
+    monkeypatch.setattr("agentsys.commands.execute", break_off)
     with pytest.raises(BadInput):
         cli.run(["manage.py", "help", "--traceback"])
 
@@ -78,7 +78,7 @@ def test_tables_of_another_version_are_said_to_be_that(
         with connection.cursor() as cursor:
             cursor.execute("SELECT a_column_to_come FROM agentsys_orchestration_goal")
 
-    monkeypatch.setattr("django.core.management.execute_from_command_line", read)
+    monkeypatch.setattr("agentsys.commands.execute", read)
     assert cli.run(["manage.py", "help"]) == 69
     said = capsys.readouterr().err
     assert "not that of this version" in said
@@ -95,7 +95,7 @@ def test_a_bug_is_not_taken_for_a_server_away(monkeypatch: pytest.MonkeyPatch) -
     def break_off(_words: list[str]) -> None:
         raise ValueError("ours")
 
-    monkeypatch.setattr("django.core.management.execute_from_command_line", break_off)
+    monkeypatch.setattr("agentsys.commands.execute", break_off)
     with pytest.raises(ValueError, match="ours"):
         cli.run(["manage.py", "help"])
 
@@ -103,3 +103,31 @@ def test_a_bug_is_not_taken_for_a_server_away(monkeypatch: pytest.MonkeyPatch) -
 def test_an_argument_that_is_no_text_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["manage.py", "goals", "show", "1/\udced\udca0"]) == 2
     assert "no UTF-8 text" in capsys.readouterr().err
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        ("gols list", "no `gols`; did you mean `goals`? `agentsys help`"),
+        ("goals pase 7", "no `goals pase`; did you mean `goals pause`? `agentsys goals --help`"),
+        ("memory serch x", "no `memory serch`; did you mean `memory search`?"),
+        ("help gols", "did you mean `goals`?"),
+        ("goals qqqq", "no `goals qqqq`; `agentsys goals --help` shows what there is"),
+        ("qqqq", "no `qqqq`; `agentsys help` shows what there is"),
+    ],
+)
+def test_what_was_mistyped_is_told_what_was_meant(
+    typed: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["agentsys", *typed.split()]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert says in said.err
+    assert len(said.err.splitlines()) == 1
+
+
+def test_a_verb_that_there_is_and_help_are_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    for typed in ("help goals", "goals pause --help", "goals --help"):
+        assert cli.run(["agentsys", *typed.split()]) == 0
+    assert "usage: agentsys goals pause" in capsys.readouterr().out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from agentsys.supervisor import Layout, Supervisor
 
 UP_SECONDS = 180.0  # the first time makes a database
 LISTEN_SECONDS = 30.0  # until web and Flower do, of a stack that is up
+AS_ROOT = "as root: workers have all rights here; an ordinary account is safer\n"
 NUMBERS = (
     ("--port", ports.PORTS["web"], "of the console and the API"),
     ("--flower-port", ports.PORTS["flower"], "of Flower"),
@@ -123,6 +125,7 @@ class Command(BaseCommand):
             f"Flower   http://127.0.0.1:{options['flower_port']}/  user admin, password in"
             f" {layout.home / 'flower_password'}\n"
             f"logs     {layout.logs}\n"
+            f"{AS_ROOT if os.geteuid() == 0 else ''}"
             "Ctrl-C stops"
         )
 

@@ -139,7 +139,10 @@ class Command(Base):
         budget.add_argument("of", nargs="?", help="7, 7/KEY or task-9")
         budget.add_argument("--project", help="the budget of a project instead")
         add_limits(
-            budget, "--set", "a limit, or KIND=none for no limit; kinds: " + ", ".join(KINDS)
+            budget,
+            "--set",
+            f"a limit, or KIND=none for no limit; kinds: {', '.join(KINDS)}; attempts are all tries,"
+            " first ones included, and are looked at before another try",
         )
         add_json(budget)
 
@@ -162,7 +165,8 @@ class Command(Base):
         )
         add_limits(parser, "--budget", "a limit for the goal, such as tokens=500000 or cost_usd=5")
         parser.add_argument(
-            "--deadline", help="when it is to be over: 2026-11-24T18:00, 30s, 90m, 3h, 2d"
+            "--deadline",
+            help="when it is to be over: 2026-11-24T18:00 (UTC), 2026-11-24T18:00+01:00, 30s, 90m, 3h, 2d",
         )
         parser.add_argument("--idempotency-key")
         add_wait(parser)

@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from agentsys.kernel.errors import ExitCode
-from agentsys.kernel.wording import counted
+from agentsys.kernel.wording import counted, utc
 from orchestration.cli import watch
 from orchestration.cli.output import Command as Base
 from orchestration.cli.output import add_json, add_jsonl, positive, safe, table
@@ -61,7 +61,7 @@ class Command(Base):
             return
         columns = ("seq", "at", "event", "actor", "task", "payload")
         cells = (
-            (r["seq"], r["at"][:19], r["event"], r["actor"], r["task_key"], _payload(r["payload"]))
+            (r["seq"], _at(r), r["event"], r["actor"], r["task_key"], _payload(r["payload"]))
             for r in rows
         )
         self.show(table(columns, cells))
@@ -114,9 +114,13 @@ def _line(row: Mapping[str, Any]) -> str:
 
 
 def _told(row: Mapping[str, Any]) -> str:
-    parts = (row["seq"], row["at"][:19], row["event"], row["actor"], row["task_key"])
+    parts = (row["seq"], _at(row), row["event"], row["actor"], row["task_key"])
     text = "  ".join(str(part) for part in parts if part is not None)
     return safe(f"{text}  {_payload(row['payload'])}".rstrip()).plain
+
+
+def _at(row: Mapping[str, Any]) -> str:
+    return utc(row["at"], seconds=True)
 
 
 def _payload(payload: Mapping[str, Any]) -> str:

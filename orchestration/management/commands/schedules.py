@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from agentsys.kernel.errors import NoSuchName
+from agentsys.kernel.wording import utc
 from orchestration.cli.output import Command as Base
 from orchestration.cli.output import actor, add_json, first_line, project_known, table
 from orchestration.domain.cron import explained
@@ -67,11 +68,12 @@ class Command(Base):
             self.emit({"schedules": [schedules.schedule_line(row) for row in rows]}, as_json=True)
             return
         lines = [
-            (row.name, row.project.name, explained(row.cron), row.time_zone, _time(row.due_at) or "off",
-             row.last_goal or "", first_line(row.problem or row.objective))
+            (row.name, row.project.name, explained(row.cron), row.time_zone,
+             utc(row.due_at) if row.due_at else "off", row.last_goal or "",
+             first_line(row.problem or row.objective))
             for row in rows
         ]  # fmt: skip
-        titles = ("name", "project", "when", "zone", "next, UTC", "last goal", "what")
+        titles = ("name", "project", "when", "zone", "next", "last goal", "what")
         self.show(
             table(titles, lines) if lines else "No schedules; `schedules set NAME …` makes one."
         )
@@ -87,13 +89,11 @@ class Command(Base):
         values = {name: value for name, value in given.items() if value is not None}
         project = project_known(options["project"]).name
         row = schedules.schedule_set(project, options["name"], values, actor=actor())
-        self._said(
-            options, row, f"{row.name} comes {_time(row.due_at)} UTC next: {explained(row.cron)}"
-        )
+        self._said(options, row, f"{_next(row)}: {explained(row.cron)}")
 
     def _on(self, options: Mapping[str, Any]) -> None:
         row = schedules.schedule_change(_found(options).pk, {"enabled": True})
-        self._said(options, row, f"{row.name} comes {_time(row.due_at)} UTC next")
+        self._said(options, row, _next(row))
 
     def _off(self, options: Mapping[str, Any]) -> None:
         row = schedules.schedule_change(_found(options).pk, {"enabled": False})
@@ -130,5 +130,5 @@ def _found(options: Mapping[str, Any]) -> Schedule:
     return row
 
 
-def _time(at: Any) -> str:
-    return f"{at:%Y-%m-%d %H:%M}" if at else ""
+def _next(row: Schedule) -> str:
+    return f"{row.name} comes {utc(row.due_at)} next" if row.due_at else f"{row.name} is off"

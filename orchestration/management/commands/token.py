@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from knox.models import AuthToken
 
 from agentsys.kernel.errors import ExitCode
+from agentsys.kernel.wording import utc
 
 
 class Command(BaseCommand):
@@ -43,9 +44,7 @@ class Command(BaseCommand):
         facts = {**_facts(row), "token": token}
         self._say(options, facts, token)
         if not options["json"]:
-            until = (
-                f"until {row.expiry:%Y-%m-%d %H:%M} UTC" if row.expiry else "until it is revoked"
-            )
+            until = f"until {utc(row.expiry)}" if row.expiry else "until it is revoked"
             self.stderr.write(f"for {user.get_username()}, {until}; it is not shown again")
 
     def _list(self, options: dict[str, Any]) -> None:
@@ -53,7 +52,7 @@ class Command(BaseCommand):
         if options["user"]:
             rows = rows.filter(user=self._user(options["user"]))
         facts = [_facts(row) for row in rows]
-        lines = [f"{f['key']}  {f['user']}  {f['expires_at'] or 'no expiry'}" for f in facts]
+        lines = [f"{f['key']}  {f['user']}  {_until(f)}" for f in facts]
         self._say(options, {"tokens": facts}, "\n".join(lines) or "no tokens")
 
     def _revoke(self, options: dict[str, Any]) -> None:
@@ -88,3 +87,7 @@ def _facts(row: Any) -> dict[str, Any]:
         "created_at": row.created.isoformat(),
         "expires_at": row.expiry.isoformat() if row.expiry else None,
     }
+
+
+def _until(facts: dict[str, Any]) -> str:
+    return f"until {utc(facts['expires_at'])}" if facts["expires_at"] else "no expiry"
