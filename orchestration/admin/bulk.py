@@ -7,8 +7,8 @@ refusal does not keep the others. What cannot be undone is approved one by one, 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import QuerySet
@@ -19,6 +19,7 @@ from orchestration.admin.base import signed_in
 from orchestration.admin.consequences import consequences
 from orchestration.admin.inbox import ASKS
 from orchestration.admin.password import confirmed
+from orchestration.admin.several import DECIDED, PICKED_MAX, REFUSED, WAITS, Result
 from orchestration.api.access import Act, may
 from orchestration.models import ApprovalRequest
 from orchestration.services.approvals import approval_decide
@@ -26,33 +27,12 @@ from orchestration.services.configuring import KIND
 from orchestration.services.stepup import decision_is_risky
 from orchestration.show import argv, brief, chip, document
 
-PICKED_MAX = 100
 REASON_MAX = 2000
 DECISIONS = {
     "approve": "What follows is said beside each. Irreversible ones are left out: approve those one by one.",
     "reject": "What follows is said beside each; your reason goes with it.",
     "respond": "Nothing is done yet; each goes on or is tried again with what you say.",
 }
-DECIDED, WAITS, REFUSED = "decided", "waits", "refused"
-SIGNS = {DECIDED: ("✓", "good"), WAITS: ("◔", "wait"), REFUSED: ("✕", "bad")}
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What became of one request; `row` is None for one that is not there for the visitor."""
-
-    request_id: int
-    row: ApprovalRequest | None
-    outcome: str
-    said: str
-
-    @property
-    def mark(self) -> str:
-        return SIGNS[self.outcome][0]
-
-    @property
-    def tone(self) -> str:
-        return SIGNS[self.outcome][1]
 
 
 def picked(request: HttpRequest) -> list[int]:
@@ -141,24 +121,33 @@ def decided(
 
 
 def _one(request: HttpRequest, pk: int, row: ApprovalRequest | None) -> Result:
+    name = f"approval-{pk}"
     if row is None:
         said = "there is no such request here, or it is not yours to see"
-        return Result(pk, None, REFUSED, said)
+        return Result(name, None, REFUSED, said)
     decision, reason = request.POST["decision"], request.POST.get("reason", "")
     project = row.goal.project
     if not may(request.user, Act.DECIDE, project.pk):
         said = f"deciding needs the role approver or admin in {project.name}"
-        return Result(pk, row, REFUSED, said)
+        return Result(name, row, REFUSED, said)
     if decision == "approve" and is_alone(row):
         said = f"{row.risk}: it is approved by itself, on its own page"
-        return Result(pk, row, REFUSED, said)
+        return Result(name, row, REFUSED, said)
     try:
         after = approval_decide(pk, user=signed_in(request), decision=decision, reason=reason)
     except AgentsysError as error:
-        return Result(pk, row, REFUSED, str(error))
+        return Result(name, row, REFUSED, str(error))
     row.state = after.state
     if after.state != "open":
-        return Result(pk, row, DECIDED, f"it is {after.state}")
+        return Result(name, row, DECIDED, f"it is {after.state}")
     agreed = after.decisions.filter(decision__in=("approve", "edit")).count()
     said = f"recorded: {agreed} of {after.quorum} agree, {after.quorum - agreed} more must"
-    return Result(pk, row, WAITS, said)
+    return Result(name, row, WAITS, said)
+
+
+def summary(results: Sequence[Result]) -> str:
+    counts = Counter(result.outcome for result in results)
+    return (
+        f"{counts[DECIDED]} decided, {counts[WAITS]} recorded and waiting for others,"
+        f" {counts[REFUSED]} left as they are."
+    )

@@ -17,6 +17,7 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.functional import Promise
+from django.utils.translation import gettext
 
 from agentsys.kernel.errors import AgentsysError, BadInput
 from agentsys.kernel.hashing import digest
@@ -174,5 +175,5 @@ def typed(value: Any) -> str:
 
 
 def keys_said(keys: Sequence[str]) -> str:
-    more = f" and {len(keys) - KEYS_SHOWN_MAX} more" if len(keys) > KEYS_SHOWN_MAX else ""
-    return ", ".join(keys[:KEYS_SHOWN_MAX]) + more
+    named, left = ", ".join(keys[:KEYS_SHOWN_MAX]), len(keys) - KEYS_SHOWN_MAX
+    return gettext("%(keys)s and %(n)s more") % {"keys": named, "n": left} if left > 0 else named

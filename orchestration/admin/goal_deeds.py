@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db.models import Count
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
@@ -22,12 +20,12 @@ from orchestration.admin.deeds import (
     reason_field,
     reason_parsed,
 )
+from orchestration.admin.goal_facts import facts_of
 from orchestration.admin.goal_steering import STEERING_DEEDS
 from orchestration.api import bodies
-from orchestration.models import ApprovalRequest, Goal, LedgerEntry, Task
+from orchestration.models import ApprovalRequest, Goal, LedgerEntry
 from orchestration.services import forks, goals
 from orchestration.services.limits import KINDS, budget_set, budget_view
-from orchestration.services.reviving import failures_of
 from orchestration.services.stepup import budget_is_risky
 from orchestration.show import moment_text
 
@@ -40,20 +38,12 @@ UNITS = {
 }
 
 
-def _counts(goal: Goal) -> Counter[str]:
-    rows = Task.objects.filter(goal=goal).exclude(state="superseded").values_list("state")
-    return Counter(dict(rows.annotate(n=Count("id"))))
-
-
-def _open_questions(goal: Goal) -> int:
-    return ApprovalRequest.objects.filter(goal=goal, state="open").count()
-
-
 # --- Cancel --------------------------------------------------------------------------------------
 
 
 def _cancel_follows(goal: Goal) -> list[str]:
-    counts = _counts(goal)
+    facts = facts_of(goal)
+    counts = facts.states
     runs = counts["running"] + counts["verifying"]
     rest = sum(counts[state] for state in ("blocked", "ready", "held"))
     return [
@@ -61,7 +51,7 @@ def _cancel_follows(goal: Goal) -> list[str]:
         " for nothing, and no effect begins after this.",
         f"{counted(rest, 'task')} will not be done, {counted(counts['done'], 'result')} accepted so far"
         " stays, on its branch and in memory.",
-        f"{counted(_open_questions(goal), 'open question')} will be withdrawn.",
+        f"{counted(facts.questions, 'open question')} will be withdrawn.",
         "It cannot be undone. A fork can begin where it stood; to stop for a while, pause it instead.",
     ]
 
@@ -75,9 +65,8 @@ def _cancel(goal: Goal, values: Mapping[str, Any], user: User) -> Done:
 
 
 def _retry_follows(goal: Goal) -> list[str]:
-    rows = Task.objects.filter(pk__in=failures_of(goal.pk)).order_by("pk")
-    keys = list(rows.values_list("key", flat=True))
-    done = _counts(goal)["done"]
+    facts = facts_of(goal)
+    keys, done = facts.failed, facts.states["done"]
     return [
         f"{counted(len(keys), 'failed task')} will be tried again, with all its patience:"
         f" {keys_said(keys)}." if keys else "There is no failed task to try again.",
@@ -96,7 +85,7 @@ def _retry(goal: Goal, _values: Mapping[str, Any], user: User) -> Done:
 
 
 def _fork_follows(goal: Goal) -> list[str]:
-    counts = _counts(goal)
+    counts = facts_of(goal).states
     left = sum(counts.values()) - counts["done"]
     branch = f", its branch as {goal.branch} is" if goal.branch else ""
     return [

@@ -19,20 +19,13 @@ from orchestration.admin.deeds import (
     reason_field,
     reason_parsed,
 )
+from orchestration.admin.goal_facts import facts_of
 from orchestration.api import bodies
-from orchestration.models import Attempt, Goal, Recovery, Task
+from orchestration.models import Goal, Recovery, Task
 from orchestration.services import goals, pausing, steering
 from workers.services import agent_thinks
 
 LATER = "What runs goes on as it began; it holds from the next task that is begun."
-
-
-def _running(goal: Goal) -> int:
-    return Attempt.objects.filter(goal=goal, state="running").count()
-
-
-def _unfinished(goal: Goal) -> int:
-    return Task.objects.filter(goal=goal, finished_at__isnull=True).count()
 
 
 # --- Pause and resume ----------------------------------------------------------------------------
@@ -40,8 +33,8 @@ def _unfinished(goal: Goal) -> int:
 
 def _pause_follows(goal: Goal) -> list[str]:
     return [
-        f"{counted(_unfinished(goal), 'unfinished task')} will stand still: nothing new is begun.",
-        f"{counted(_running(goal), 'attempt')} under way will end the step they are at.",
+        f"{counted(facts_of(goal).unfinished, 'unfinished task')} will stand still: nothing new is begun.",
+        f"{counted(facts_of(goal).running, 'attempt')} under way will end the step they are at.",
         "Its clocks stop: the deadline, waits, and the time that people have for its questions.",
         "Nothing is lost by it, and Resume goes on where it stood.",
     ]
@@ -53,9 +46,8 @@ def _pause(goal: Goal, values: Mapping[str, Any], user: User) -> Done:
 
 
 def _resume_follows(goal: Goal) -> list[str]:
-    lines = [
-        f"{counted(_unfinished(goal), 'unfinished task')} may go on; the clocks go on where they stood."
-    ]
+    tasks = counted(facts_of(goal).unfinished, "unfinished task")
+    lines = [f"{tasks} may go on; the clocks go on where they stood."]
     match goal.paused_by:
         case "deadline":
             lines.append("It was paused because its deadline had passed: this lifts the deadline.")
@@ -74,16 +66,10 @@ def _resume(goal: Goal, _values: Mapping[str, Any], user: User) -> Done:
 # --- Priority ------------------------------------------------------------------------------------
 
 
-def _rivals(goal: Goal) -> Any:
-    """Other goals of the project that are under way; those of other projects are not this one's to know."""
-    rows = Goal.objects.filter(project=goal.project_id, state="running", paused_at__isnull=True)
-    return rows.exclude(pk=goal.pk)
-
-
 def _priority_follows(goal: Goal) -> list[str]:
+    rivals = facts_of(goal).rivals
     return [
-        f"It has {goal.priority} now. {counted(_rivals(goal).count(), 'other goal')} of its project under"
-        " way.",
+        f"It has {goal.priority} now. {counted(rivals.total(), 'other goal')} of its project under way.",
         "Workers serve the highest priority that has something ready, of all projects; among equals, who"
         " waited longest.",
         "Nothing that runs is taken away from anybody.",
@@ -104,12 +90,13 @@ def _priority_parse(goal: Goal, posted: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _priority_preview(goal: Goal, values: Mapping[str, Any], _user: User) -> Sequence[str]:
-    asked, rivals = values["priority"], _rivals(goal)
-    before, level = rivals.filter(priority__gt=asked).count(), rivals.filter(priority=asked).count()
+    asked, rivals = values["priority"], facts_of(goal).rivals
+    before = sum(number for priority, number in rivals.items() if priority > asked)
+    level = rivals[asked]
     return [
         f"{goal.priority} becomes {asked}.",
         f"Of the other goals of its project, {before} would be served before it, {level} in turn with it"
-        f" and {rivals.count() - before - level} after it.",
+        f" and {rivals.total() - before - level} after it.",
     ]
 
 
@@ -157,7 +144,7 @@ def _most(running_max: int | None) -> str:
 def _concurrency_follows(goal: Goal) -> list[str]:
     ready = Task.objects.filter(goal=goal, state="ready", paused_at__isnull=True).count()
     return [
-        f"Of its tasks {_running(goal)} run now, and {ready} are ready and wait for a worker; it has"
+        f"Of its tasks {facts_of(goal).running} run now, and {ready} are ready and wait for a worker; it has"
         f" {_most(goal.running_max)}.",
         "A limit leaves workers to other goals and spends more slowly. It makes the goal take longer.",
         "A swarm counts as one task. " + LATER,
@@ -180,7 +167,7 @@ def _concurrency_parse(goal: Goal, posted: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _concurrency_preview(goal: Goal, values: Mapping[str, Any], _user: User) -> Sequence[str]:
-    most, running = values["running_max"], _running(goal)
+    most, running = values["running_max"], facts_of(goal).running
     lines = [f"It had {_most(goal.running_max)}, and would have {_most(most)}."]
     if most is not None and running >= most:
         lines.append(f"{running} run now: nothing is begun until fewer than {most} do.")
