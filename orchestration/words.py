@@ -21,7 +21,7 @@ KINDS = (
     _("prompt"),
 )  # fmt: skip
 LISTS = (
-    _("approval requests"), _("artifacts"), _("attempts"), _("goals"), _("proposals"), _("tasks"),
+    _("inbox"), _("artifacts"), _("attempts"), _("goals"), _("proposals"), _("tasks"),
 )  # fmt: skip
 TITLES = (_("Inbox"), _("Decide together"), _("Decided together"), _("Notifications"))
 TABS = (
