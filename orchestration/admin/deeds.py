@@ -154,7 +154,7 @@ def body_values(kind: type[Body], data: Mapping[str, Any], what: str) -> dict[st
 
 
 def reason_field(_row: Any) -> list[Field]:
-    return [Field("reason", "Reason", help="It is kept in the ledger.")]
+    return [Field("reason", gettext("Reason"), help=gettext("It is kept in the ledger."))]
 
 
 def reason_parsed(row: Any, posted: Mapping[str, str]) -> dict[str, Any]:
@@ -172,6 +172,11 @@ def json_value(text: str, what: str) -> Any:
 def typed(value: Any) -> str:
     """A value for a field in which JSON is typed."""
     return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True, default=str)
+
+
+def numbered(text: str, number: int, **facts: Any) -> str:
+    """`text`, as ngettext gave it for `number`, which it has as `%(n)s`."""
+    return text % {"n": f"{number:,}", **facts}
 
 
 def keys_said(keys: Sequence[str]) -> str:
