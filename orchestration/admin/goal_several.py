@@ -91,22 +91,30 @@ def several_page(
             if not problem:
                 results = [_result(deed, each, user, log) for each in picked]
                 return results_page(request, results, _summary(results), _titled(context, name))
-    for each in picked:
-        each.follows = () if each.left else deed.follows(each.goal)
-    typed = [replace(one, value=request.POST.get(one.name, "")) for one in deed.fields(goals[0])]
     shown = {
         **_titled(context, name),
-        "deed": deed,
-        "picked": picked,
-        "fields": typed,
+        **_asking(request, deed, picked),
         "seal": seal,
         "problem": problem,
-        "password": deed.danger and asked(request),
         "sure": bool(seal) or deed.preview is None,
         "possible": possible,
         "left_out": rows.count() - PICKED_MAX,
     }
     return TemplateResponse(request, "console/goals_several.html", shown)
+
+
+def _asking(request: HttpRequest, deed: Deed, picked: Sequence[Picked]) -> dict[str, Any]:
+    """What follows for each, and the deed's fields with what was typed: what they hold now differs from
+    goal to goal."""
+    for each in picked:
+        each.follows = () if each.left else deed.follows(each.goal)
+    fields = deed.fields(picked[0].goal)
+    return {
+        "deed": deed,
+        "picked": picked,
+        "fields": [replace(one, value=request.POST.get(one.name, "")) for one in fields],
+        "password": deed.danger and asked(request),
+    }
 
 
 def _titled(context: Mapping[str, Any], name: str) -> dict[str, Any]:
