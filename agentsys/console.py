@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin
 from django.db.models import Model
 from django.forms import PasswordInput
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from agentsys.exports import Exported
@@ -46,6 +46,24 @@ class ModelAdmin(Exported, Themed):
         return super().changelist_view(
             request, {"list_note": self.list_note, **(extra_context or {})}
         )
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        own = self.row_page(request, object_id, extra_context or {})
+        if own is not None:
+            return own
+        return super().change_view(request, object_id, form_url, extra_context)
+
+    def row_page(
+        self, request: HttpRequest, object_id: str, more: dict[str, Any]
+    ) -> HttpResponse | None:
+        """What answers instead of Django's form for a row, `more` for its template; None: the form does."""
+        return None
 
     def construct_change_message(
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False

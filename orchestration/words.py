@@ -21,9 +21,18 @@ KINDS = (
     _("prompt"),
 )  # fmt: skip
 LISTS = (
-    _("approval requests"), _("artifacts"), _("attempts"), _("goals"), _("proposals"), _("tasks"),
+    _("inbox"), _("artifacts"), _("attempts"), _("goals"), _("proposals"), _("tasks"),
 )  # fmt: skip
 TITLES = (_("Inbox"), _("Decide together"), _("Decided together"), _("Notifications"))
+RESULTS = (_("decided"), _("waits"), _("refused"))
+FIGURES = (
+    _("Token usage"), _("Execution latency"), _("Error rate"), _("Hallucination"), _("Completion quality"),
+    _("tokens of attempts"), _("tokens of model calls"), _("median time of attempts"),
+    _("median time of model calls"), _("attempts that failed, of all that ended"),
+    _("model calls that failed, of all that ended"),
+    _("claims whose evidence the grounding verifier did not find, of all it looked at"),
+    _("accepted attempts that were the first at their task, of all accepted"), _("agent"), _("model"),
+)  # fmt: skip
 TABS = (
     _("Tasks"), _("Timeline"), _("Grid"), _("Log"), _("Ledger"), _("Cost"), _("Contract and plan"),
     _("Claims"), _("Board"), _("Memory"), _("Proposals"), _("Artifacts"), _("Decisions"),

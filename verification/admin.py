@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from agentsys.console import ModelAdmin, SuperuserOnlyAdmin
 from verification import policies, scoreboard
 from verification.models import Baseline, Panel, PolicyVersion, Scorecard, Standing, Verdict
+from verification.policyform import PolicyForm, begun_from, fieldsets
 
 
 @admin.register(Verdict)
@@ -117,34 +120,10 @@ class StandingAdmin(ModelAdmin):
         obj.pk = scoreboard.standing_set(obj.verifier, obj.state, by=name, reason=obj.reason).pk
 
 
-if TYPE_CHECKING:
-    PolicyBase = forms.ModelForm[PolicyVersion]
-else:
-    PolicyBase = forms.ModelForm
-
-
-class PolicyForm(PolicyBase):
-    """A new version begins with what is in force."""
-
-    class Meta:
-        model = PolicyVersion
-        fields = ("document", "reason")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if self.instance._state.adding:
-            self.initial.setdefault("document", policies.policy_in_force().document)
-
-    def clean_document(self) -> Any:
-        document = self.cleaned_data["document"]
-        if problems := policies.policy_document_problems(document):
-            raise forms.ValidationError(problems)
-        return document
-
-
 @admin.register(PolicyVersion)
 class PolicyAdmin(SuperuserOnlyAdmin):
-    """The latest is in force. What is there is never edited: a change is a new version."""
+    """The latest is in force. What is there is never edited: a change is a new version, by fields or as
+    JSON."""
 
     form = PolicyForm
     export_also = ("document",)
@@ -153,6 +132,29 @@ class PolicyAdmin(SuperuserOnlyAdmin):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        if obj is None:
+            return fieldsets(begun_from(request.POST))
+        return [
+            (None, {"fields": ("version", "made_by", "made_at", "reason", "changed", "document")})
+        ]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("version", "made_by", "made_at", "changed") if obj else ()
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        """The form makes the fields of rules itself."""
+        return super().get_form(
+            request, obj, change, **{**kwargs, "fields": PolicyForm.Meta.fields}
+        )
+
+    @admin.display(description="what it changed")
+    def changed(self, row: PolicyVersion) -> SafeString:
+        lines = policies.policy_changed(row.version)
+        return format_html("<pre>{}</pre>", "\n".join(lines) or "nothing")
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         by = request.user.get_username()

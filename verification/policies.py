@@ -7,7 +7,9 @@ version that was in force where it was judged: that number stands with the attem
 
 from __future__ import annotations
 
+import json
 import time
+from difflib import unified_diff
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -76,6 +78,19 @@ def _version(version: int) -> Stored:
     if found is None:
         raise NotFound(kind="policy", id=version, listing="the console's policies")
     return Stored(version, found)
+
+
+def policy_changed(version: int) -> list[str]:
+    """Lines that this version took out of the one before it (`-`) and put in (`+`)."""
+    before = PolicyVersion.objects.filter(version__lt=version).order_by("-version")
+    old = before.values_list("document", flat=True).first() or EMPTY
+    new = policy_version(version).document
+    lines = unified_diff(_text(old).splitlines(), _text(new).splitlines(), lineterm="", n=2)
+    return [line for line in list(lines)[2:] if not line.startswith("@@")]
+
+
+def _text(document: Document) -> str:
+    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)
 
 
 def policies_forget() -> None:

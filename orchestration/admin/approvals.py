@@ -8,7 +8,6 @@ POST that goes through the same service as the API. Once decided, who and when s
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,6 +32,7 @@ from orchestration.admin.base import Window, allowed, attempted, said, signed_in
 from orchestration.admin.consequences import consequences
 from orchestration.admin.evidence import evidence, stale
 from orchestration.admin.password import asked, confirmed
+from orchestration.admin.several import PICKED_MAX, REFUSED, Result, results_page
 from orchestration.api.access import Act, may
 from orchestration.api.bodies import DecisionBody
 from orchestration.models import ApprovalRequest
@@ -42,6 +42,8 @@ from orchestration.services.stepup import decision_is_risky
 
 @admin.register(ApprovalRequest)
 class ApprovalAdmin(Window):
+    row_template = "console/approval.html"
+
     def changelist_view(  # type: ignore[override]  # a file is streamed
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponseBase:
@@ -53,7 +55,6 @@ class ApprovalAdmin(Window):
         context = {
             **self.admin_site.each_context(request),
             "title": "Inbox",
-            "opts": self.opts,
             **inbox.page(request, self.get_queryset(request)),
         }
         return TemplateResponse(request, "console/inbox.html", context)
@@ -69,23 +70,10 @@ class ApprovalAdmin(Window):
             *super().get_urls(),
         ]
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        row = self.get_object(request, object_id)
-        if row is None:
-            return self.gone(request, object_id)
+    def shown(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         decisions = list(row.decisions.select_related("user").order_by("at"))
         agreed = sum(each.decision in ("approve", "edit") for each in decisions)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": str(row),
-            "opts": self.opts,
-            "row": row,
+        return {
             "decisions": decisions,
             "agreed": agreed,
             "asks": inbox.ASKS.get(row.kind, row.kind),
@@ -99,9 +87,7 @@ class ApprovalAdmin(Window):
             "decided_already": any(d.user_id == request.user.pk for d in decisions),
             **inbox.neighbours(self.get_queryset(request), row, request.user),
             **evidence(row),
-            **(extra_context or {}),
         }
-        return TemplateResponse(request, "console/approval.html", context)
 
     def _refusal(self, request: HttpRequest, row: ApprovalRequest) -> str:
         """Why the visitor is not asked to decide, "" when they are."""
@@ -166,22 +152,21 @@ class ApprovalAdmin(Window):
         if sent and not problems:
             results = bulk.decided(request, rows, ids)
             self._logged(request, results)
-            counts = Counter(result.outcome for result in results)
-            context |= {"title": "Decided together", "results": results, "counts": dict(counts)}
-            return TemplateResponse(request, "console/inbox_results.html", context)
+            context |= {"title": "Decided together"}
+            return results_page(request, results, bulk.summary(results), context)
         context |= {
             "title": "Decide together",
             "problems": problems,
             "rows": bulk.preview(rows, ids),
             "password": asked(request) and bulk.is_risky(rows, ids),
-            "left_out": len(ids) - bulk.PICKED_MAX,
+            "left_out": len(ids) - PICKED_MAX,
         }
         return TemplateResponse(request, "console/inbox_several.html", context)
 
-    def _logged(self, request: HttpRequest, results: Sequence[bulk.Result]) -> None:
+    def _logged(self, request: HttpRequest, results: Sequence[Result]) -> None:
         said = f"{request.POST['decision']}: {request.POST.get('reason', '')}"
         for result in results:
-            if result.row is not None and result.outcome != bulk.REFUSED:
+            if result.row is not None and result.outcome != REFUSED:
                 self.log_change(request, result.row, said)
 
 

@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from agentsys.console import ModelAdmin, ReadOnlyAdmin, TabularInline
@@ -20,9 +21,12 @@ __all__ = ["ModelAdmin", "TabularInline", "Window", "allowed", "attempted", "sai
 
 
 class Window(ReadOnlyAdmin):
-    """Read-only rows, those of the visitor's projects. `project_path` leads from a row to one."""
+    """Read-only rows, those of the visitor's projects. `project_path` leads from a row to one.
+
+    Where there is a `row_template` it is the page of a row, with `row` and what `shown` gives."""
 
     project_path = "goal__project"
+    row_template = ""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return scoped(super().get_queryset(request), request.user, self.project_path)
@@ -32,6 +36,28 @@ class Window(ReadOnlyAdmin):
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return is_member(request.user)
+
+    def row_page(
+        self, request: HttpRequest, object_id: str, more: dict[str, Any]
+    ) -> HttpResponse | None:
+        if not self.row_template:
+            return None
+        row = self.get_object(request, object_id)
+        if row is None:
+            return self.gone(request, object_id)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": str(row),
+            "opts": self.opts,
+            "row": row,
+            **self.shown(request, row),
+            **more,
+        }
+        return TemplateResponse(request, self.row_template, context)
+
+    def shown(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """What the page of a row says beside the row itself."""
+        return {}
 
     def gone(self, request: HttpRequest, object_id: object) -> HttpResponse:
         """Where a row is not, or not for this visitor: the same answer for both."""

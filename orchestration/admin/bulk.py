@@ -7,18 +7,21 @@ refusal does not keep the others. What cannot be undone is approved one by one, 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from agentsys.kernel.errors import AgentsysError
 from orchestration.admin.base import signed_in
 from orchestration.admin.consequences import consequences
 from orchestration.admin.inbox import ASKS
 from orchestration.admin.password import confirmed
+from orchestration.admin.several import DECIDED, PICKED_MAX, REFUSED, WAITS, Result
 from orchestration.api.access import Act, may
 from orchestration.models import ApprovalRequest
 from orchestration.services.approvals import approval_decide
@@ -26,33 +29,14 @@ from orchestration.services.configuring import KIND
 from orchestration.services.stepup import decision_is_risky
 from orchestration.show import argv, brief, chip, document
 
-PICKED_MAX = 100
 REASON_MAX = 2000
 DECISIONS = {
-    "approve": "What follows is said beside each. Irreversible ones are left out: approve those one by one.",
-    "reject": "What follows is said beside each; your reason goes with it.",
-    "respond": "Nothing is done yet; each goes on or is tried again with what you say.",
+    "approve": _(
+        "What follows is said beside each. Irreversible ones are left out: approve those one by one."
+    ),
+    "reject": _("What follows is said beside each; your reason goes with it."),
+    "respond": _("Nothing is done yet; each goes on or is tried again with what you say."),
 }
-DECIDED, WAITS, REFUSED = "decided", "waits", "refused"
-SIGNS = {DECIDED: ("✓", "good"), WAITS: ("◔", "wait"), REFUSED: ("✕", "bad")}
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What became of one request; `row` is None for one that is not there for the visitor."""
-
-    request_id: int
-    row: ApprovalRequest | None
-    outcome: str
-    said: str
-
-    @property
-    def mark(self) -> str:
-        return SIGNS[self.outcome][0]
-
-    @property
-    def tone(self) -> str:
-        return SIGNS[self.outcome][1]
 
 
 def picked(request: HttpRequest) -> list[int]:
@@ -95,15 +79,18 @@ def problems(request: HttpRequest, ids: Sequence[int]) -> list[str]:
     decision, reason = request.POST.get("decision", ""), request.POST.get("reason", "")
     found = []
     if not ids:
-        found.append("No request was chosen: tick those that you mean.")
+        found.append(gettext("No request was chosen: tick those that you mean."))
     if len(ids) > PICKED_MAX:
-        found.append(f"{len(ids)} requests were chosen; at most {PICKED_MAX} are decided at once.")
+        said = gettext("%(n)s requests were chosen; at most %(most)s are decided at once.")
+        found.append(said % {"n": len(ids), "most": PICKED_MAX})
     if decision not in DECISIONS:
-        found.append(f"Choose one of {', '.join(DECISIONS)}.")
+        known = ", ".join(map(gettext, DECISIONS))
+        found.append(gettext("Choose one of %(known)s.") % {"known": known})
     if decision in ("reject", "respond") and not reason.strip():
-        found.append("A rejection needs a reason, and a response a text.")
+        found.append(gettext("A rejection needs a reason, and a response a text."))
     if len(reason) > REASON_MAX:
-        found.append(f"The reason has {len(reason)} characters; at most {REASON_MAX} are kept.")
+        said = gettext("The reason has %(n)s characters; at most %(most)s are kept.")
+        found.append(said % {"n": len(reason), "most": REASON_MAX})
     return found
 
 
@@ -141,24 +128,43 @@ def decided(
 
 
 def _one(request: HttpRequest, pk: int, row: ApprovalRequest | None) -> Result:
+    name = f"approval-{pk}"
     if row is None:
-        said = "there is no such request here, or it is not yours to see"
-        return Result(pk, None, REFUSED, said)
+        said = gettext("there is no such request here, or it is not yours to see")
+        return Result(name, None, REFUSED, said)
     decision, reason = request.POST["decision"], request.POST.get("reason", "")
     project = row.goal.project
     if not may(request.user, Act.DECIDE, project.pk):
-        said = f"deciding needs the role approver or admin in {project.name}"
-        return Result(pk, row, REFUSED, said)
+        said = gettext("deciding needs the role approver or admin in %(project)s") % {
+            "project": project.name
+        }
+        return Result(name, row, REFUSED, said)
     if decision == "approve" and is_alone(row):
-        said = f"{row.risk}: it is approved by itself, on its own page"
-        return Result(pk, row, REFUSED, said)
+        said = gettext("%(risk)s: it is approved by itself, on its own page") % {
+            "risk": gettext(row.risk)
+        }
+        return Result(name, row, REFUSED, said)
     try:
         after = approval_decide(pk, user=signed_in(request), decision=decision, reason=reason)
     except AgentsysError as error:
-        return Result(pk, row, REFUSED, str(error))
+        return Result(name, row, REFUSED, str(error))
     row.state = after.state
     if after.state != "open":
-        return Result(pk, row, DECIDED, f"it is {after.state}")
+        said = gettext("it is %(state)s") % {"state": gettext(after.state.replace("_", " "))}
+        return Result(name, row, DECIDED, said)
     agreed = after.decisions.filter(decision__in=("approve", "edit")).count()
-    said = f"recorded: {agreed} of {after.quorum} agree, {after.quorum - agreed} more must"
-    return Result(pk, row, WAITS, said)
+    said = gettext("recorded: %(agreed)s of %(quorum)s agree, %(left)s more must") % {
+        "agreed": agreed,
+        "quorum": after.quorum,
+        "left": after.quorum - agreed,
+    }
+    return Result(name, row, WAITS, said)
+
+
+def summary(results: Sequence[Result]) -> str:
+    counts = Counter(result.outcome for result in results)
+    facts = {"decided": counts[DECIDED], "waits": counts[WAITS], "left": counts[REFUSED]}
+    said = gettext(
+        "%(decided)s decided, %(waits)s recorded and waiting for others, %(left)s left as they are."
+    )
+    return said % facts

@@ -17,6 +17,7 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.functional import Promise
+from django.utils.translation import gettext
 
 from agentsys.kernel.errors import AgentsysError, BadInput
 from agentsys.kernel.hashing import digest
@@ -153,7 +154,7 @@ def body_values(kind: type[Body], data: Mapping[str, Any], what: str) -> dict[st
 
 
 def reason_field(_row: Any) -> list[Field]:
-    return [Field("reason", "Reason", help="It is kept in the ledger.")]
+    return [Field("reason", gettext("Reason"), help=gettext("It is kept in the ledger."))]
 
 
 def reason_parsed(row: Any, posted: Mapping[str, str]) -> dict[str, Any]:
@@ -173,6 +174,11 @@ def typed(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True, default=str)
 
 
+def numbered(text: str, number: int, **facts: Any) -> str:
+    """`text`, as ngettext gave it for `number`, which it has as `%(n)s`."""
+    return text % {"n": f"{number:,}", **facts}
+
+
 def keys_said(keys: Sequence[str]) -> str:
-    more = f" and {len(keys) - KEYS_SHOWN_MAX} more" if len(keys) > KEYS_SHOWN_MAX else ""
-    return ", ".join(keys[:KEYS_SHOWN_MAX]) + more
+    named, left = ", ".join(keys[:KEYS_SHOWN_MAX]), len(keys) - KEYS_SHOWN_MAX
+    return gettext("%(keys)s and %(n)s more") % {"keys": named, "n": left} if left > 0 else named

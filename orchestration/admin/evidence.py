@@ -9,6 +9,7 @@ from typing import Any
 from agentsys.kernel.errors import AgentsysError
 from agentsys.kernel.hashing import digest
 from orchestration.admin.diffview import review
+from orchestration.admin.learned import learned
 from orchestration.models import ApprovalRequest, Attempt, Proposal
 from orchestration.services import reads
 from orchestration.services.configuring import KIND, present
@@ -23,6 +24,7 @@ def evidence(row: ApprovalRequest) -> dict[str, Any]:
     attempt = attempts.defer("report").first()
     return {
         "question": visible(row.question),
+        "learned": learned(row),
         "context_shown": document(row.context) if row.context else "",
         "bytes": canonical(row.proposal) if row.proposal else _prompt(row),
         "editable_json": json.dumps(_editable(row), indent=2),

@@ -2,115 +2,156 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db.models import Count
 from django.urls import reverse
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from agentsys.kernel.errors import BadInput
-from agentsys.kernel.wording import counted
 from orchestration.admin.deeds import (
     Deed,
     Done,
     Field,
     body_values,
     keys_said,
+    numbered,
     reason_field,
     reason_parsed,
 )
+from orchestration.admin.goal_facts import facts_of
 from orchestration.admin.goal_steering import STEERING_DEEDS
 from orchestration.api import bodies
-from orchestration.models import ApprovalRequest, Goal, LedgerEntry, Task
+from orchestration.models import ApprovalRequest, Goal, LedgerEntry
 from orchestration.services import forks, goals
 from orchestration.services.limits import KINDS, budget_set, budget_view
-from orchestration.services.reviving import failures_of
 from orchestration.services.stepup import budget_is_risky
 from orchestration.show import moment_text
 
 UNITS = {
-    "tokens": "tokens",
-    "cost_usd": "US dollars",
-    "calls": "model calls",
-    "seconds": "seconds since the start, pauses left out",
-    "attempts": "attempts",
+    "tokens": _("tokens"),
+    "cost_usd": _("US dollars"),
+    "calls": _("model calls"),
+    "seconds": _("seconds"),
+    "attempts": _("attempts"),
 }
-
-
-def _counts(goal: Goal) -> Counter[str]:
-    rows = Task.objects.filter(goal=goal).exclude(state="superseded").values_list("state")
-    return Counter(dict(rows.annotate(n=Count("id"))))
-
-
-def _open_questions(goal: Goal) -> int:
-    return ApprovalRequest.objects.filter(goal=goal, state="open").count()
 
 
 # --- Cancel --------------------------------------------------------------------------------------
 
 
 def _cancel_follows(goal: Goal) -> list[str]:
-    counts = _counts(goal)
+    facts = facts_of(goal)
+    counts = facts.states
     runs = counts["running"] + counts["verifying"]
     rest = sum(counts[state] for state in ("blocked", "ready", "held"))
+    under_way = ngettext(
+        "%(n)s task under way: what it hands in counts for nothing, and no effect begins after this.",
+        "%(n)s tasks under way: what they hand in counts for nothing, and no effect begins after this.",
+        runs,
+    )
+    undone = ngettext(
+        "%(n)s task will not be done.",
+        "%(n)s tasks will not be done.",
+        rest,
+    )
+    stays = ngettext(
+        "%(n)s result that was accepted stays, on its branch and in memory.",
+        "%(n)s results that were accepted stay, on its branch and in memory.",
+        counts["done"],
+    )
+    asks = ngettext(
+        "%(n)s open question will be withdrawn.",
+        "%(n)s open questions will be withdrawn.",
+        facts.questions,
+    )
     return [
-        f"{counted(runs, 'task')} under way: what {'it hands' if runs == 1 else 'they hand'} in counts"
-        " for nothing, and no effect begins after this.",
-        f"{counted(rest, 'task')} will not be done, {counted(counts['done'], 'result')} accepted so far"
-        " stays, on its branch and in memory.",
-        f"{counted(_open_questions(goal), 'open question')} will be withdrawn.",
-        "It cannot be undone. A fork can begin where it stood; to stop for a while, pause it instead.",
+        numbered(under_way, runs),
+        numbered(undone, rest),
+        numbered(stays, counts["done"]),
+        numbered(asks, facts.questions),
+        gettext(
+            "It cannot be undone. A fork can begin where it stood; to stop for a while, pause it instead."
+        ),
     ]
 
 
 def _cancel(goal: Goal, values: Mapping[str, Any], user: User) -> Done:
     goals.goal_cancel(goal.pk, actor=user.get_username(), reason=values["reason"])
-    return Done(f"{goal} is cancelled")
+    return Done(gettext("%(goal)s is cancelled") % {"goal": goal})
 
 
 # --- Retry ---------------------------------------------------------------------------------------
 
 
 def _retry_follows(goal: Goal) -> list[str]:
-    rows = Task.objects.filter(pk__in=failures_of(goal.pk)).order_by("pk")
-    keys = list(rows.values_list("key", flat=True))
-    done = _counts(goal)["done"]
+    facts = facts_of(goal)
+    keys, done = facts.failed, facts.states["done"]
+    again = ngettext(
+        "%(n)s failed task will be tried again, with all its patience: %(keys)s.",
+        "%(n)s failed tasks will be tried again, with all their patience: %(keys)s.",
+        len(keys),
+    )
+    kept = ngettext(
+        "%(n)s task is done and kept; what needs the failed ones runs after them.",
+        "%(n)s tasks are done and kept; what needs the failed ones runs after them.",
+        done,
+    )
     return [
-        f"{counted(len(keys), 'failed task')} will be tried again, with all its patience:"
-        f" {keys_said(keys)}." if keys else "There is no failed task to try again.",
-        f"{counted(done, 'task that is', 'tasks that are')} done and kept; what needs the failed ones"
-        " runs after them.",
-        "If the same will fail for the same reason, edit the task or override its output instead.",
-    ]  # fmt: skip
+        numbered(again, len(keys), keys=keys_said(keys))
+        if keys
+        else gettext("There is no failed task to try again."),
+        numbered(kept, done),
+        gettext(
+            "If the same will fail for the same reason, edit the task or override its output instead."
+        ),
+    ]
 
 
 def _retry(goal: Goal, _values: Mapping[str, Any], user: User) -> Done:
     number = goals.goal_retry(goal.pk, actor=user.get_username())
-    return Done(f"{goal} goes on: {counted(number, 'task')} revived")
+    said = ngettext(
+        "%(goal)s goes on: %(n)s task revived", "%(goal)s goes on: %(n)s tasks revived", number
+    )
+    return Done(numbered(said, number, goal=goal))
 
 
 # --- Fork ----------------------------------------------------------------------------------------
 
 
 def _fork_follows(goal: Goal) -> list[str]:
-    counts = _counts(goal)
+    counts = facts_of(goal).states
     left = sum(counts.values()) - counts["done"]
-    branch = f", its branch as {goal.branch} is" if goal.branch else ""
+    begins = [
+        gettext(
+            "A new goal begins with the same contract, plan, limits and directives. %(goal)s goes on as"
+            " it is."
+        )
+        % {"goal": goal}
+    ]
+    if goal.branch:
+        begins.append(gettext("Its branch begins as %(branch)s is.") % {"branch": goal.branch})
+    taken = ngettext(
+        "As of now, %(n)s task that is done would be taken over and not run again.",
+        "As of now, %(n)s tasks that are done would be taken over and not run again.",
+        counts["done"],
+    )
+    runs = ngettext("%(n)s task would run there.", "%(n)s tasks would run there.", left)
     return [
-        f"A new goal begins with the same contract, plan, limits and directives{branch}. {goal} goes on"
-        " as it is.",
-        f"As of now, {counted(counts['done'], 'task that is', 'tasks that are')} done would be taken over"
-        f" and not run again; {counted(left, 'task')} would run there.",
-        "Its budget begins with nothing spent. Open questions and pauses stay behind.",
+        *begins,
+        numbered(taken, counts["done"]),
+        numbered(runs, left),
+        gettext("Its budget begins with nothing spent. Open questions and pauses stay behind."),
     ]
 
 
 def _fork_fields(goal: Goal) -> list[Field]:
-    help_ = f"From 1 to {goal.ledger_seq}: the log and the ledger number what happened. Empty: now."
-    return [Field("at_seq", "After which entry of the ledger", "", "number", help_)]
+    help_ = gettext(
+        "From 1 to %(last)s: the log and the ledger number what happened. Empty: now."
+    ) % {"last": goal.ledger_seq}
+    return [Field("at_seq", gettext("After which entry of the ledger"), "", "number", help_)]
 
 
 def _fork_parse(goal: Goal, posted: Mapping[str, str]) -> dict[str, Any]:
@@ -118,7 +159,8 @@ def _fork_parse(goal: Goal, posted: Mapping[str, str]) -> dict[str, Any]:
     values = body_values(bodies.Fork, given, f"fork of {goal}")
     seq = values["at_seq"]
     if seq is not None and not 1 <= seq <= goal.ledger_seq:
-        raise BadInput(what=str(goal), problems=[f"its ledger has entries 1 … {goal.ledger_seq}"])
+        said = gettext("its ledger has entries 1 … %(last)s") % {"last": goal.ledger_seq}
+        raise BadInput(what=str(goal), problems=[said])
     return values
 
 
@@ -127,18 +169,24 @@ def _fork_preview(goal: Goal, values: Mapping[str, Any], _user: User) -> list[st
     entry = LedgerEntry.objects.filter(goal=goal, seq=seq).first()
     done = LedgerEntry.objects.filter(goal=goal, seq__lte=seq, event="task.accepted")
     number = done.values("task_id").distinct().count()
-    when = f", {moment_text(entry.at, 's')}, {entry.event} by {entry.actor}" if entry else ""
+    when = f", {moment_text(entry.at, 's')}, {entry.event}, {entry.actor}" if entry else ""
+    accepted = ngettext(
+        "%(n)s task had been accepted by then; what a later plan has taken out or a person has replaced"
+        " is not taken over.",
+        "%(n)s tasks had been accepted by then; what a later plan has taken out or a person has replaced"
+        " is not taken over.",
+        number,
+    )
     return [
-        f"It begins after entry {seq}{when}.",
-        f"{counted(number, 'task')} had been accepted by then; what a later plan has taken out or a"
-        " person has replaced is not taken over.",
+        gettext("It begins after entry %(seq)s%(when)s.") % {"seq": seq, "when": when},
+        numbered(accepted, number),
     ]
 
 
 def _fork(goal: Goal, values: Mapping[str, Any], user: User) -> Done:
     made = forks.goal_fork(goal.pk, at_seq=values["at_seq"], actor=user.get_username())
     url = reverse("admin:agentsys_orchestration_goal_change", args=[made.pk])
-    return Done(f"{made} began where {goal} stood", url)
+    return Done(gettext("%(made)s began where %(goal)s stood") % {"made": made, "goal": goal}, url)
 
 
 # --- Budget --------------------------------------------------------------------------------------
@@ -146,38 +194,46 @@ def _fork(goal: Goal, values: Mapping[str, Any], user: User) -> Done:
 
 def amount(kind: str, value: Any) -> str:
     if value is None:
-        return "no limit"
+        return gettext("no limit")
     if kind == "cost_usd":
         return f"${float(value):,.2f}"
-    return f"{float(value):,.0f} {UNITS[kind].split(' since')[0]}"
+    return f"{float(value):,.0f} {UNITS[kind]}"
 
 
 def _budget_follows(goal: Goal) -> list[str]:
     view = budget_view(f"goal-{goal.pk}")
     waiting = ApprovalRequest.objects.filter(goal=goal, state="open", kind="budget").count()
     lines = [_used(kind, view) for kind in KINDS]
-    rest = (
-        f"{counted(waiting, 'question')} about the budget {'is' if waiting == 1 else 'are'} open: what"
-        " waits for room goes on as soon as there is some."
-        if waiting
-        else "Nothing waits for room now."
+    asked = ngettext(
+        "%(n)s question about the budget is open: what waits for room goes on as soon as there is some.",
+        "%(n)s questions about the budget are open: what waits for room goes on as soon as there is some.",
+        waiting,
     )
-    return [*lines, rest, "Every change of a limit is in the ledger, with your name."]
+    rest = numbered(asked, waiting) if waiting else gettext("Nothing waits for room now.")
+    return [*lines, rest, gettext("Every change of a limit is in the ledger, with your name.")]
 
 
 def _used(kind: str, view: Mapping[str, Any]) -> str:
     used, most = view["spent"].get(kind) or 0, view["limits"].get(kind)
     held = view["reserved"].get(kind)
-    aside = f", {amount(kind, held)} set aside for calls under way" if held else ""
     share = f" ({100 * used / most:.0f} %)" if most else ""
-    return f"{amount(kind, used)} used of {amount(kind, most)}{share}{aside}."
+    facts = {"used": amount(kind, used), "most": amount(kind, most) + share}
+    if not held:
+        return gettext("%(used)s used of %(most)s.") % facts
+    said = gettext("%(used)s used of %(most)s, %(held)s set aside for calls under way.")
+    return said % {**facts, "held": amount(kind, held)}
 
 
 def _budget_fields(goal: Goal) -> list[Field]:
-    limits = budget_view(f"goal-{goal.pk}")["limits"]
+    limits, empty = budget_view(f"goal-{goal.pk}")["limits"], gettext("Empty: no limit.")
+    told = {"seconds": gettext("Since the start, pauses left out.") + f" {empty}"}
     return [
         Field(
-            kind, f"Limit of {UNITS[kind]}", _plain(limits.get(kind)), "decimal", "Empty: no limit."
+            kind,
+            gettext("Limit of %(unit)s") % {"unit": UNITS[kind]},
+            _plain(limits.get(kind)),
+            "decimal",
+            told.get(kind, empty),
         )
         for kind in KINDS
     ]
@@ -194,7 +250,8 @@ def _budget_parse(goal: Goal, posted: Mapping[str, str]) -> dict[str, Any]:
     limits = budget_view(f"goal-{goal.pk}")["limits"]
     changed = {kind: value for kind, value in wanted.items() if value != limits.get(kind)}
     if not changed:
-        raise BadInput(what=f"budget of {goal}", problems=["no limit differs from what it is now"])
+        said = gettext("no limit differs from what it is now")
+        raise BadInput(what=f"budget of {goal}", problems=[said])
     return changed
 
 
@@ -205,18 +262,22 @@ def _budget_preview(goal: Goal, values: Mapping[str, Any], _user: User) -> Seque
 
 def _moved(kind: str, most: Any, view: Mapping[str, Any]) -> str:
     used = (view["spent"].get(kind) or 0) + (view["reserved"].get(kind) or 0)
-    head = f"{amount(kind, view['limits'].get(kind))} becomes {amount(kind, most)}"
+    facts = {"old": amount(kind, view["limits"].get(kind)), "new": amount(kind, most)}
     if most is None:
-        return f"{head}: nothing holds it back there any more."
+        return gettext("%(old)s becomes %(new)s: nothing holds it back there any more.") % facts
     if most <= used:
-        return f"{head}, and {amount(kind, used)} are used or set aside: no call will be made."
-    return f"{head}: {amount(kind, most - used)} more can be used."
+        said = gettext(
+            "%(old)s becomes %(new)s, and %(used)s are used or set aside: no call will be made."
+        )
+        return said % {**facts, "used": amount(kind, used)}
+    said = gettext("%(old)s becomes %(new)s: %(left)s more can be used.")
+    return said % {**facts, "left": amount(kind, most - used)}
 
 
 def _budget(goal: Goal, values: Mapping[str, Any], user: User) -> Done:
     limits = budget_set(f"goal-{goal.pk}", values, actor=user.get_username())
     told = "; ".join(amount(kind, limits[kind]) for kind in values)
-    return Done(f"The limits of {goal} are {told}")
+    return Done(gettext("The limits of %(goal)s are %(told)s") % {"goal": goal, "told": told})
 
 
 GOAL_DEEDS = {

@@ -30,6 +30,7 @@ from orchestration.show import duration, sign
 ROWS_MAX = 100
 FOLDED_FROM = 60  # tasks; what is over is folded from here on
 CHAIN_SHOWN_MAX = 12
+WAITS_SHOWN_MAX = 3
 QUERY_MAX = 100
 
 Edges = Sequence[tuple[int, int]]
@@ -60,9 +61,11 @@ def shown_of(goal: Goal, asked: Mapping[str, str]) -> Shown:
 
 def facts(goal: Goal) -> list[TaskFact]:
     rows = Task.objects.filter(goal=goal).exclude(state="superseded").order_by("id")
-    fields = ("id", "key", "agent", "state", "phase", "attempts_count", "started_at", "finished_at")
+    fields = (
+        "id", "key", "agent", "state", "phase", "attempts_count", "started_at", "finished_at", "optional",
+    )  # fmt: skip
     return [
-        TaskFact(*row[:6], _seconds(*row[6:]))  # type: ignore[call-arg]
+        TaskFact(*row[:6], _seconds(*row[6:8]), row[8])  # type: ignore[call-arg]
         for row in rows.values_list(*fields)
     ]
 
@@ -93,6 +96,7 @@ def tasks_tab(goal: Goal, asked: Mapping[str, str]) -> dict[str, Any]:
     pages = paged(ordered, asked, ROWS_MAX)
     about = Task.objects.in_bulk([task.id for task in pages.rows])
     swarms = swarms_progress([task.id for task in pages.rows if task.agent == "swarm"])
+    waits = waits_of(seen)
     narrowed = any(asked.get(name) for name in ("q", "state", "group"))
     return {
         "picture": drawn,
@@ -101,7 +105,12 @@ def tasks_tab(goal: Goal, asked: Mapping[str, str]) -> dict[str, Any]:
         "chain": _chain(chain, seen.every),
         "on_chain": frozenset(chain.ids),
         "rows": [
-            (about[task.id], seen.depth[task.id], _swarm(swarms.get(task.id)))
+            (
+                about[task.id],
+                seen.depth[task.id],
+                _swarm(swarms.get(task.id)),
+                waits.get(task.id, ""),
+            )
             for task in pages.rows
             if task.id in about
         ],
@@ -117,6 +126,26 @@ def tasks_tab(goal: Goal, asked: Mapping[str, str]) -> dict[str, Any]:
         "link_unfold": link(asked, fold="no"),
         "link_fold": link(asked, fold=None),
     }
+
+
+def waits_of(seen: Shown) -> dict[int, str]:
+    """Of each blocked task, keys of what it needs and what is not done: `a, b, c +2`."""
+    named = {task.id: task for task in seen.every}
+    left: dict[int, list[str]] = {}
+    for task_id, needs_id in seen.edges:
+        task, need = named.get(task_id), named.get(needs_id)
+        if task and need and task.state == "blocked" and not _is_settled(need):
+            left.setdefault(task_id, []).append(need.key)
+    return {task_id: _few(keys) for task_id, keys in left.items()}
+
+
+def _few(keys: Sequence[str]) -> str:
+    more = len(keys) - WAITS_SHOWN_MAX
+    return ", ".join(keys[:WAITS_SHOWN_MAX]) + (f" +{more}" if more > 0 else "")
+
+
+def _is_settled(need: TaskFact) -> bool:
+    return need.state == "done" or (need.state == "failed" and need.optional)
 
 
 def _swarm(seen: dict[str, Any] | None) -> str:
@@ -166,6 +195,7 @@ def live_nodes(seen: Shown) -> list[dict[str, Any]]:
     """The picture's nodes as they are now."""
     groups = nodes(seen.tasks, seen.depth, fold=seen.fold)
     found = [node(name, members, seen.depth) for name, members in groups.items()]
+    waits = waits_of(seen)
     return [
         {
             "name": each.name,
@@ -174,6 +204,7 @@ def live_nodes(seen: Shown) -> list[dict[str, Any]]:
             "mark": sign(each.state)[0],
             "tone": sign(each.state)[1],
             "badge": each.badge,
+            "waits": waits.get(each.task_id or 0, ""),
         }
         for each in found
     ]

@@ -64,10 +64,16 @@ def page(goal: Goal, asked: Mapping[str, str]) -> dict[str, Any]:
         "forms": {"csv": "CSV", "jsonl": gettext("JSON lines")},
         "query": link(asked),
         "refreshes": tab in REFRESHED,
-        "words": {state: gettext(state.replace("_", " ")) for state in SIGNS},  # for the script
+        "words": words(),
         "as_usual": not any(asked.get(name) for name in ("q", "state", "group", "fold")),
     }
     return {**header(goal), **own, **CONTENTS[tab](goal, asked)}
+
+
+def words() -> dict[str, str]:
+    """For the script, which patches what the page says: a state by its name, and what is waited for."""
+    states = {state: gettext(state.replace("_", " ")) for state in SIGNS}
+    return {**states, "waits": gettext("waits for %(keys)s")}
 
 
 def header(goal: Goal) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Goals in the console: the list, its actions, a goal's page, and what is done to a goal there.
 
-A change is a POST with a token against forgery that goes through the same verbs as the API
-(`orchestration.api.steering`), so everything works without a script; the script only refreshes.
+A change is a POST with a token against forgery that goes through the same services as the API (`goal_deeds`,
+for several at once `goal_several`), so everything works without a script; the script only refreshes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from orchestration.admin.base import Window, attempted
+from orchestration.admin import goal_several
+from orchestration.admin.base import Window
 from orchestration.admin.deeds import deed_page
 from orchestration.admin.filters import OwnProjects, by
 from orchestration.admin.goal_deeds import GOAL_DEEDS
@@ -26,18 +27,9 @@ from orchestration.admin.goal_log import tail
 from orchestration.admin.goal_new import GoalForm, projects_open_to
 from orchestration.admin.goalpage import MOVING, live, page, shown_state
 from orchestration.api.access import Act, may
-from orchestration.api.steering import VERBS
 from orchestration.domain.lives import GOAL
 from orchestration.models import ApprovalRequest, Goal, Task
 from orchestration.show import bar, brief, chip
-
-STEERING = {verb.name: verb for verb in VERBS}
-DONE = {
-    "pause": "is paused",
-    "resume": "goes on",
-    "cancel": "is cancelled",
-    "priority": "has a new priority",
-}
 
 
 class UnderWay(admin.SimpleListFilter):
@@ -87,6 +79,7 @@ class Counted:
 @admin.register(Goal)
 class GoalAdmin(Window):
     project_path = "project"
+    row_template = "console/goal.html"
     list_display = (
         "named", "what", "state_chip", "progress", "waiting", "project", "priority", "created_at",
     )  # fmt: skip
@@ -97,7 +90,7 @@ class GoalAdmin(Window):
     search_fields = ("objective", "created_by")
     search_help_text = "words of the objective, or who submitted it"
     ordering = ("-id",)
-    actions = ("pause", "resume", "cancel", "priority_high", "priority_normal")
+    actions = tuple(map(goal_several.action, goal_several.TITLES))
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return type("GoalList", (Counted, super().get_changelist(request, **kwargs)), {})
@@ -134,44 +127,16 @@ class GoalAdmin(Window):
             goal.waiting_count,
         )
 
-    # --- Actions: each goal on its own, so that one refusal does not keep the others -------------
+    # --- Actions ---------------------------------------------------------------------------------
 
     def has_control_permission(self, request: HttpRequest) -> bool:
+        """Of the list: which of the goals are whose to steer is said goal by goal."""
         return self.has_view_permission(request)
 
-    @admin.action(description="Pause: nothing new starts", permissions=["control"])
-    def pause(self, request: HttpRequest, queryset: QuerySet[Goal]) -> None:
-        self._each(request, queryset, "pause", {"reason": ""})
-
-    @admin.action(description="Resume", permissions=["control"])
-    def resume(self, request: HttpRequest, queryset: QuerySet[Goal]) -> None:
-        self._each(request, queryset, "resume", {})
-
-    @admin.action(description="Cancel for good: what was accepted stays", permissions=["control"])
-    def cancel(self, request: HttpRequest, queryset: QuerySet[Goal]) -> None:
-        self._each(request, queryset, "cancel", {"reason": ""})
-
-    @admin.action(description="Serve first: priority 10", permissions=["control"])
-    def priority_high(self, request: HttpRequest, queryset: QuerySet[Goal]) -> None:
-        self._each(request, queryset, "priority", {"priority": 10})
-
-    @admin.action(description="Serve as usual: priority 0", permissions=["control"])
-    def priority_normal(self, request: HttpRequest, queryset: QuerySet[Goal]) -> None:
-        self._each(request, queryset, "priority", {"priority": 0})
-
-    def _each(
-        self, request: HttpRequest, rows: QuerySet[Goal], verb: str, values: dict[str, Any]
-    ) -> None:
-        for goal in rows:
-            if may(request.user, Act.CONTROL, goal.project_id):
-                self._steer(request, goal, verb, values)
-            else:
-                messages.error(request, f"{goal}: you may not steer this project's goals")
-
-    def _steer(self, request: HttpRequest, goal: Goal, verb: str, values: dict[str, Any]) -> None:
-        do = partial(STEERING[verb].do, goal.pk, values, request.user.get_username())
-        if attempted(request, do, f"{goal} {DONE[verb]}"):
-            self.log_change(request, goal, f"{DONE[verb]} {values or ''}")
+    def several_view(self, request: HttpRequest, name: str, rows: QuerySet[Goal]) -> HttpResponse:
+        context = {**self.admin_site.each_context(request), "opts": self.opts}
+        log = partial(self.log_change, request)
+        return goal_several.several_page(request, name, rows, context, log)
 
     # --- Pages -----------------------------------------------------------------------------------
 
@@ -213,24 +178,9 @@ class GoalAdmin(Window):
         }
         return TemplateResponse(request, "console/goal_new.html", context)
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        goal = self.get_object(request, object_id)
-        if goal is None:
-            return self.gone(request, object_id)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": str(goal),
-            "opts": self.opts,
-            "may_control": may(request.user, Act.CONTROL, goal.project_id),
-            **page(goal, request.GET.dict()),
-        }
-        return TemplateResponse(request, "console/goal.html", context)
+    def shown(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        rights = {"may_control": may(request.user, Act.CONTROL, row.project_id)}
+        return {**rights, **page(row, request.GET.dict())}
 
     def live_view(self, request: HttpRequest, goal_id: int) -> HttpResponse:
         goal = self.get_object(request, str(goal_id))

@@ -35,6 +35,7 @@ class TaskFact:
     phase: str = ""
     attempts: int = 0
     seconds: float | None = None  # from its start to its end
+    optional: bool = False  # what needs it goes on without it, once it has failed
 
 
 @dataclass(frozen=True, slots=True)

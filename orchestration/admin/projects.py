@@ -200,20 +200,14 @@ class BudgetAdmin(Owned):
         goal = obj.goal or (obj.task and obj.task.goal)
         return int(goal.project_id if goal else obj.project_id)
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        if request.method == "POST" and not stepup.is_fresh(request.session):
-            messages.error(
-                request, "To move limits needs your password once more; nothing was saved."
-            )
-            asked = urlencode({"next": request.get_full_path()})
-            return HttpResponseRedirect(f"{reverse('console-password')}?{asked}")
-        return super().change_view(request, object_id, form_url, extra_context)
+    def row_page(
+        self, request: HttpRequest, object_id: str, more: dict[str, Any]
+    ) -> HttpResponse | None:
+        if request.method != "POST" or stepup.is_fresh(request.session):
+            return None
+        messages.error(request, "To move limits needs your password once more; nothing was saved.")
+        asked = urlencode({"next": request.get_full_path()})
+        return HttpResponseRedirect(f"{reverse('console-password')}?{asked}")
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """By the service, so that the ledger says it and what was parked goes on."""

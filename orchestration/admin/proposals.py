@@ -7,7 +7,6 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -28,6 +27,7 @@ DECIDED = Decision.objects.select_related("user").order_by("at")
 
 @admin.register(Proposal)
 class ProposalAdmin(Window):
+    row_template = "console/proposal.html"
     list_display = ("named", "what", "kind", "risk_chip", "state_chip", "of_goal", "created_at")
     list_display_links = ("named", "what")
     list_filter = (by("state", PROPOSAL.states), by("kind", PROPOSAL_KINDS), by("risk", Risk))
@@ -65,23 +65,10 @@ class ProposalAdmin(Window):
             *super().get_urls(),
         ]
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        row = self.get_object(request, object_id)
-        if row is None:
-            return self.gone(request, object_id)
+    def shown(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         view = request.GET.get("view", "")
         asked = list(row.approvals.order_by("id").prefetch_related(Prefetch("decisions", DECIDED)))
-        context = {
-            **self.admin_site.each_context(request),
-            "title": str(row),
-            "opts": self.opts,
-            "row": row,
+        return {
             "bytes": canonical(row, view if view in VIEWS else VIEWS[0]),
             "views": VIEWS,
             "result": document(row.result) if row.result else "",
@@ -91,7 +78,6 @@ class ProposalAdmin(Window):
             "may_decide": may(request.user, Act.DECIDE, row.goal.project_id),
             "siblings": row.attempt.proposals.exclude(pk=row.pk).order_by("id")[:20],
         }
-        return TemplateResponse(request, "console/proposal.html", context)
 
     def diff_view(self, request: HttpRequest, proposal_id: int) -> HttpResponse:
         row = self.get_object(request, str(proposal_id))

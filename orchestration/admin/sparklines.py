@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.utils.translation import gettext
+
 from orchestration.services.trends import Chart, Series, Trends
 from orchestration.show import moment_text
 
@@ -45,7 +47,7 @@ def drawn(seen: Trends) -> list[Drawn]:
 
 
 def _drawn(chart: Chart, seen: Trends) -> Drawn:
-    names = tuple(series.name or "all" for series in chart.series)
+    names = tuple(series.name or gettext("all") for series in chart.series)
     columns = [series.values for series in chart.series]
     table = tuple(
         (_moment(seen.since_at, seen.seconds, at), tuple(said(v, chart.unit) for v in row))
@@ -64,12 +66,17 @@ def _spark(series: Series, unit: str) -> Spark:
     known = [value for value in series.values if value is not None]
     top = 1.0 if unit == "share" else (max(known) or 1.0)
     stretches = _stretches(series.values, top)
-    name, whole, peak = series.name or "all", said(series.whole, unit), said(max(known), unit)
+    name, whole, peak = (
+        series.name or gettext("all"),
+        said(series.whole, unit),
+        said(max(known), unit),
+    )
+    label = gettext("%(name)s: %(whole)s over the whole time, between %(least)s and %(most)s")
     return Spark(
         name=name,
         whole=whole,
         peak=peak,
-        label=f"{name}: {whole} over the whole time, between {said(min(known), unit)} and {peak}",
+        label=label % {"name": name, "whole": whole, "least": said(min(known), unit), "most": peak},
         lines=tuple(
             " ".join(f"{x},{y}" for x, y in points) for points in stretches if len(points) > 1
         ),

@@ -7,10 +7,10 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.urls import reverse
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from agentsys.kernel.errors import BadInput, NotFound
-from agentsys.kernel.wording import counted
 from orchestration.admin.deeds import (
     Deed,
     Done,
@@ -18,6 +18,7 @@ from orchestration.admin.deeds import (
     body_values,
     json_value,
     keys_said,
+    numbered,
     reason_field,
     reason_parsed,
     typed,
@@ -48,37 +49,56 @@ def _pause_follows(task: Task) -> list[str]:
     going = [(key, state) for key, state, paused in _following(task) if not paused]
     running = Attempt.objects.filter(task__goal=task.goal_id, state="running")
     flight = running.filter(task_id__in=pausing.downstream(task.pk)).count()
+    stands = ngettext(
+        "%(n)s task will stand still: %(keys)s.",
+        "%(n)s tasks will stand still: %(keys)s.",
+        len(going),
+    )
+    ends = ngettext(
+        "%(n)s attempt under way will end the step they are at.",
+        "%(n)s attempts under way will end the step they are at.",
+        flight,
+    )
     return [
-        f"{counted(len(going), 'task')} will stand still: {keys_said([key for key, _ in going])}."
+        numbered(stands, len(going), keys=keys_said([key for key, _ in going]))
         if going
-        else "Nothing of it is left to pause.",
-        f"{counted(flight, 'attempt')} under way will end the step they are at.",
-        "Their clocks stop: waits, and the time that people have for questions about them.",
-        "The rest of the goal goes on, and is not done before they are.",
+        else gettext("Nothing of it is left to pause."),
+        numbered(ends, flight),
+        gettext(
+            "Their clocks stop: waits, and the time that people have for questions about them."
+        ),
+        gettext("The rest of the goal goes on, and is not done before they are."),
     ]
 
 
 def _pause(task: Task, values: Mapping[str, Any], user: User) -> Done:
     told = pausing.task_pause(task.pk, actor=user.get_username(), reason=values["reason"])
-    return Done(
-        f"{counted(len(told.tasks), 'task')} paused; {told.in_flight} under way end their step"
+    said = ngettext(
+        "%(n)s task paused; %(flight)s under way end their step",
+        "%(n)s tasks paused; %(flight)s under way end their step",
+        len(told.tasks),
     )
+    return Done(numbered(said, len(told.tasks), flight=told.in_flight))
 
 
 def _resume_follows(task: Task) -> list[str]:
     paused = [key for key, _, is_paused in _following(task) if is_paused]
+    goes_on = ngettext(
+        "%(n)s task will go on: %(keys)s.", "%(n)s tasks will go on: %(keys)s.", len(paused)
+    )
     return [
-        f"{counted(len(paused), 'task')} will go on: {keys_said(paused)}."
+        numbered(goes_on, len(paused), keys=keys_said(paused))
         if paused
-        else "Nothing of it is paused.",
-        "Their clocks go on where they stood.",
+        else gettext("Nothing of it is paused."),
+        gettext("Their clocks go on where they stood."),
     ]
 
 
 def _resume(task: Task, _values: Mapping[str, Any], user: User) -> Done:
     told = pausing.task_resume(task.pk, actor=user.get_username())
-    left = f"; still paused: {keys_said(told.left)}" if told.left else ""
-    return Done(f"{counted(len(told.tasks), 'task')} resumed{left}")
+    said = ngettext("%(n)s task resumed", "%(n)s tasks resumed", len(told.tasks))
+    left = gettext("; still paused: %(keys)s") % {"keys": keys_said(told.left)} if told.left else ""
+    return Done(numbered(said, len(told.tasks)) + left)
 
 
 # --- Edit ----------------------------------------------------------------------------------------
@@ -86,15 +106,21 @@ def _resume(task: Task, _values: Mapping[str, Any], user: User) -> Done:
 
 def _edit_follows(task: Task) -> list[str]:
     after = _after(task)
-    built = (
-        f"so does what was built on it, of {keys_said(after)}"
+    anew = (
+        gettext(
+            "The task gets another definition and runs again, and so does what was built on it, of"
+            " %(keys)s."
+        )
         if after
-        else "nothing is built on it"
+        else gettext("The task gets another definition and runs again, and nothing is built on it.")
     )
     return [
-        f"The task gets another definition and runs again, and {built}.",
-        "What is under way of these stops. The old definition, its attempts and its output stay on record.",
-        "What would run again is shown before anything is changed.",
+        anew % {"keys": keys_said(after)},
+        gettext(
+            "What is under way of these stops. The old definition, its attempts and its output stay on"
+            " record."
+        ),
+        gettext("What would run again is shown before anything is changed."),
     ]
 
 
@@ -108,13 +134,13 @@ def _edit_fields(task: Task) -> list[Field]:
     rest = {name: task.definition[name] for name in EDITABLE if name in task.definition}
     rest = {name: value for name, value in rest.items() if name not in APART}
     known = ", ".join(name for name in EDITABLE if name not in APART)
-    help_ = f"Each is replaced as a whole: {known}."
+    help_ = gettext("Each is replaced as a whole: %(fields)s.") % {"fields": known}
+    objective = str(task.definition.get("objective", ""))
+    inputs = typed(task.definition.get("inputs") or {})
     return [
-        Field("objective", "Objective", str(task.definition.get("objective", "")), "area"),
-        Field(
-            "inputs", "Inputs, as JSON", typed(task.definition.get("inputs") or {}), "area", rows=6
-        ),
-        Field("rest", "The other fields, as JSON", typed(rest), "area", help_, rows=10),
+        Field("objective", gettext("Objective"), objective, "area"),
+        Field("inputs", gettext("Inputs, as JSON"), inputs, "area", rows=6),
+        Field("rest", gettext("The other fields, as JSON"), typed(rest), "area", help_, rows=10),
     ]
 
 
@@ -123,7 +149,7 @@ def _edit_parse(task: Task, posted: Mapping[str, str]) -> dict[str, Any]:
     rest = json_value(posted.get("rest", "") or "{}", "the other fields")
     if not isinstance(rest, dict):
         raise BadInput(
-            what="the other fields", problems=["expected an object of fields and values"]
+            what="the other fields", problems=[gettext("expected an object of fields and values")]
         )
     # A browser sends line breaks as CR LF.
     objective = posted.get("objective", "").replace("\r\n", "\n")
@@ -134,7 +160,7 @@ def _edit_parse(task: Task, posted: Mapping[str, str]) -> dict[str, Any]:
     }
     changes = {name: value for name, value in given.items() if value != _now(task, name)}
     if not changes:
-        raise BadInput(what=str(task), problems=["no field differs from what it is now"])
+        raise BadInput(what=str(task), problems=[gettext("no field differs from what it is now")])
     return body_values(bodies.TaskEdit, {"changes": changes}, str(task))["changes"]  # type: ignore[no-any-return]
 
 
@@ -147,7 +173,8 @@ def _edit_preview(task: Task, values: Mapping[str, Any], user: User) -> Sequence
     told = replan.task_edit(
         task.goal_id, _in_force(task).key, values, actor=user.get_username(), preview=True
     )
-    return [f"Changed: {', '.join(sorted(values))}.", *revision_text(told).split("\n")]
+    changed = gettext("Changed: %(fields)s.") % {"fields": ", ".join(sorted(values))}
+    return [changed, *revision_text(told).split("\n")]
 
 
 def _edit(task: Task, values: Mapping[str, Any], user: User) -> Done:
@@ -168,22 +195,34 @@ def _in_force(task: Task) -> Task:
 
 def _override_follows(task: Task) -> list[str]:
     after = _after(task)
-    built = f"What follows from it: {keys_said(after)}." if after else "Nothing is built on it."
+    built = (
+        gettext("What follows from it: %(keys)s.") % {"keys": keys_said(after)}
+        if after
+        else gettext("Nothing is built on it.")
+    )
     return [
-        "Your output counts as the task's, whatever verifiers other than the one for its form say.",
-        "The attempt that counted before stays on record, rejected, with your name and reason.",
-        f"{built} What ran on the old output stays, unless you let it run again; it is named before"
-        " anything is changed.",
+        gettext(
+            "Your output counts as the task's, whatever verifiers other than the one for its form say."
+        ),
+        gettext(
+            "The attempt that counted before stays on record, rejected, with your name and reason."
+        ),
+        f"{built} "
+        + gettext(
+            "What ran on the old output stays, unless you let it run again; it is named before anything"
+            " is changed."
+        ),
     ]
 
 
 def _override_fields(task: Task) -> list[Field]:
     accepted = task.accepted_attempt
     output = (accepted.report or {}).get("output") if accepted else {}
+    kept = gettext("It is kept in the ledger.")
     return [
-        Field("output", "The whole output, as JSON", typed(output or {}), "area", rows=10),
-        Field("reason", "Reason", help="It is kept in the ledger.", required=True),
-        Field("rerun", "Let what ran on the old output run again", "", "check"),
+        Field("output", gettext("The whole output, as JSON"), typed(output or {}), "area", rows=10),
+        Field("reason", gettext("Reason"), help=kept, required=True),
+        Field("rerun", gettext("Let what ran on the old output run again"), "", "check"),
     ]
 
 
@@ -198,25 +237,33 @@ def _override_parse(task: Task, posted: Mapping[str, str]) -> dict[str, Any]:
 
 def _override_preview(task: Task, values: Mapping[str, Any], user: User) -> Sequence[str]:
     told = _overridden(task, values, user, preview=True)
-    lines = [f"It would count for {told.goal}/{told.task}."]
+    named = {"goal": told.goal, "task": told.task}
+    lines = [gettext("It would count for %(goal)s/%(task)s.") % named]
     if told.stale:
-        lines.append(f"On the old output ran: {keys_said(told.stale)}.")
+        lines.append(gettext("On the old output ran: %(keys)s.") % {"keys": keys_said(told.stale)})
     if told.stale and not told.rerun:
-        lines.append("That stays as it is; tick the box above to let it run again.")
+        lines.append(gettext("That stays as it is; tick the box above to let it run again."))
+    again = ngettext(
+        "%(n)s task would run again: %(keys)s.",
+        "%(n)s tasks would run again: %(keys)s.",
+        len(told.again),
+    )
     lines.append(
-        f"{counted(len(told.again), 'task')} would run again: {keys_said(told.again)}."
+        numbered(again, len(told.again), keys=keys_said(told.again))
         if told.again
-        else "No task would run again."
+        else gettext("No task would run again.")
     )
     if told.revives:
-        lines.append(f"goal-{told.goal} had failed and would go on.")
+        lines.append(gettext("goal-%(goal)s had failed and would go on.") % named)
     return lines
 
 
 def _override(task: Task, values: Mapping[str, Any], user: User) -> Done:
     told = _overridden(task, values, user, preview=False)
-    again = f"; {keys_said(told.again)} run again" if told.again else ""
-    return Done(f"attempt-{told.attempt} counts for {told.goal}/{told.task}{again}")
+    facts = {"attempt": told.attempt, "goal": told.goal, "task": told.task}
+    said = gettext("attempt-%(attempt)s counts for %(goal)s/%(task)s") % facts
+    again = gettext("; %(keys)s run again") % {"keys": keys_said(told.again)} if told.again else ""
+    return Done(said + again)
 
 
 def _overridden(

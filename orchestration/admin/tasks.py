@@ -34,6 +34,7 @@ TEXTUAL = ("text/", "application/json", "application/x-diff", "application/yaml"
 
 @admin.register(Task)
 class TaskAdmin(Window):
+    row_template = "console/task.html"
     list_display = (
         "key",
         "agent",
@@ -104,23 +105,11 @@ class TaskAdmin(Window):
         }
         return TemplateResponse(request, "console/swarm.html", context)
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        row = self.get_object(request, object_id)
-        if row is None:
-            return self.gone(request, object_id)
+    def shown(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         project = row.goal.project_id
-        context = {
-            **self.admin_site.each_context(request),
+        return {
             "title": f"Task {row}",
             "swarm": swarms_progress([row.pk]).get(row.pk) if row.agent == "swarm" else None,
-            "opts": self.opts,
-            "row": row,
             "objective": visible(row.definition.get("objective", "")),
             "definition": document(row.definition),
             "deeds": deeds_for(
@@ -130,11 +119,11 @@ class TaskAdmin(Window):
             ),
             **task_page(row),
         }
-        return TemplateResponse(request, "console/task.html", context)
 
 
 @admin.register(Attempt)
 class AttemptAdmin(Window):
+    row_template = "console/attempt.html"
     list_display = (
         "named",
         "of_task",
@@ -172,26 +161,13 @@ class AttemptAdmin(Window):
             *super().get_urls(),
         ]
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        row = self.get_object(request, object_id)
-        if row is None:
-            return self.gone(request, object_id)
-        context = {
-            **self.admin_site.each_context(request),
+    def shown(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        return {
             "title": f"{row} of {row.task}",
-            "opts": self.opts,
-            "row": row,
             "may_overrule": may(request.user, Act.OVERRULE, row.goal.project_id),
             "password": asked(request),
             **attempt_page(row, request.GET.dict()),
         }
-        return TemplateResponse(request, "console/attempt.html", context)
 
     def overrule_view(self, request: HttpRequest, attempt_id: int) -> HttpResponse:
         row = self.get_object(request, str(attempt_id))
@@ -227,6 +203,7 @@ class AttemptAdmin(Window):
 class ArtifactAdmin(Window):
     """Artifacts are shown as text, never rendered: a report is an agent's words."""
 
+    row_template = "console/artifact.html"
     list_display = ("named", "kind", "media_type", "size", "goal")
     list_display_links = ("named",)
     list_filter = (by("kind", ("file", "diff", "report", "log", "data")),)
@@ -246,30 +223,17 @@ class ArtifactAdmin(Window):
             *super().get_urls(),
         ]
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        row = self.get_object(request, object_id)
-        if row is None:
-            return self.gone(request, object_id)
+    def shown(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         textual = row.media_type.startswith(TEXTUAL)
         text = (
             blob_get(row.sha256)[:PREVIEW_BYTES_MAX].decode("utf-8", "replace") if textual else ""
         )
-        context = {
-            **self.admin_site.each_context(request),
+        return {
             "title": f"artifact-{row.pk}",
-            "opts": self.opts,
-            "row": row,
             "text": visible(text),
             "textual": textual,
             "cut": textual and row.size > PREVIEW_BYTES_MAX,
         }
-        return TemplateResponse(request, "console/artifact.html", context)
 
     def download_view(self, request: HttpRequest, artifact_id: int) -> HttpResponse:
         row = self.get_object(request, str(artifact_id))

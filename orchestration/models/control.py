@@ -161,6 +161,7 @@ class ApprovalRequest(models.Model):
     decided_at = models.DateTimeField(null=True)
 
     class Meta:
+        verbose_name_plural = "inbox"
         constraints = [
             one_of("kind", REQUEST_KINDS, "approval_kind_is_known"),
             one_of("state", REQUEST_STATES, "approval_state_is_known"),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from orchestration.domain.lives import TaskEvent
 from orchestration.models import Dependency, Recovery, Task
@@ -25,13 +25,17 @@ WHERE t.id = ANY(%s)
 """
 
 
-def failures_of(goal_id: int) -> list[int]:
-    """What is to be tried again. An optional task that others went on without stays as it is: what
-    they made of its absence is accepted."""
-    ended = Task.objects.filter(goal_id=goal_id, state__in=("failed", "cancelled"))
+def failures(goal_ids: Collection[int]) -> QuerySet[Task]:
+    """What is to be tried again of these goals. An optional task that others went on without stays as
+    it is: what they made of its absence is accepted."""
+    ended = Task.objects.filter(goal__in=goal_ids, state__in=("failed", "cancelled"))
     went_on = Dependency.objects.filter(needs=OuterRef("pk"), task__state="done")
     settled = Q(optional=True, state="failed") & Exists(went_on)
-    return list(ended.exclude(settled).order_by("pk").values_list("pk", flat=True))
+    return ended.exclude(settled).order_by("pk")
+
+
+def failures_of(goal_id: int) -> list[int]:
+    return list(failures([goal_id]).values_list("pk", flat=True))
 
 
 def tasks_revive(book: Book, task_ids: Sequence[int], *, actor: str) -> list[int]:

@@ -41,14 +41,14 @@ def scopes_take(book: Book, task_id: int, scopes: Sequence[Mapping[str, Any]]) -
     )
     for lease in held:
         if resource := _clash(wanted, (lease.resource, lease.exclusive)):
-            return (
-                f"{WAITS}{resource}: {lease.resource} is held by"
-                f" {lease.task.goal_id}/{lease.task.key}"
-            )
+            holder = f"{lease.task.goal_id}/{lease.task.key}"
+            same = lease.resource == resource
+            return f"{WAITS}{resource}{', which' if same else f': {lease.resource}'} is held by {holder}"
     for name, wishes in _earlier(book, task_id, held):
         for wish in wishes:
             if resource := _clash(wanted, wish):
-                return f"{WAITS}{resource}: {name} wants {wish[0]} and was queued earlier"
+                also = "" if wish[0] == resource else f" wants {wish[0]} and"
+                return f"{WAITS}{resource}: {name}{also} was queued earlier"
     ScopeLease.objects.bulk_create(
         [
             ScopeLease(

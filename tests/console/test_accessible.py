@@ -8,13 +8,30 @@ from django.urls import reverse
 
 from memory import services as memory
 from orchestration.admin.goalpage import CONTENTS
-from orchestration.models import Attempt, Budget, Proposal, Task
+from orchestration.models import ApprovalRequest, Attempt, Budget, Proposal, Task
 from orchestration.services.schedules import schedule_set
 from tests.api.people import goal, held, person
 from tests.console.test_browser import browser, pytestmark  # noqa: F401 - a fixture, and marks
 from tests.console.test_pages import console
 
 GRAVE = ("serious", "critical")
+
+
+def learned(row):
+    """A request about a playbook."""
+    steps = [{"key": "a", "agent": "noop", "objective": "Greet", "verify": ["schema"]}]
+    went = {"goal": row.pk, "params": {"word": "hello"}, "tasks": 1, "attempts": 1, "tokens": 5,
+            "verdicts": {"pass": 1}, "cost_usd": 0.1, "seconds": 2.5}  # fmt: skip
+    playbook = {"name": "greet", "objective": "Greet ${params.word}", "phases": [{"tasks": steps}],
+                "parameters": {"word": {"type": "string", "description": "whom"}}}  # fmt: skip
+    context = {"playbook": playbook, "goals": [went], "form": "f"}
+    return ApprovalRequest.objects.create(
+        goal=row,
+        kind="playbook",
+        question="Keep it?",
+        context=context,
+        allowed=["approve", "reject"],
+    )
 
 
 def pages():
@@ -43,6 +60,9 @@ def pages():
     yield "project", admin("project", row.project_id)
     yield "budget", admin("budget", Budget.objects.get(goal=row).pk)
     yield "playbook list", reverse("admin:agentsys_memory_playbook_changelist")
+    yield "new policy", reverse("admin:agentsys_verification_policyversion_add")
+    yield "new goal", reverse("admin:agentsys_orchestration_goal_add")
+    yield "learned playbook", admin("approvalrequest", learned(row).pk)
     yield "reading", reverse("console-reading")
     yield "notifications", reverse("console-notices")
     yield "password", reverse("console-password")

@@ -78,23 +78,6 @@ def test_what_a_form_lacks_is_said():
     assert 'riority: A valid integer is required: given "high", expected a whole number' in told
 
 
-def test_list_actions_do_each_goal_on_its_own():
-    rows, client = [goal(), goal(), goal("beta")], staff("olga", "operator")
-    over = goal(state="cancelled", finished_at="2026-01-01T00:00:00Z")
-    client.post(
-        reverse(f"{ADMIN}goal_changelist"),
-        {"action": "pause", "_selected_action": [r.pk for r in [*rows, over]]},
-    )
-    paused = set(Goal.objects.filter(paused_at__isnull=False))
-    assert paused == set(rows[:2])
-    viewer = staff("vera", "viewer")
-    viewer.post(
-        reverse(f"{ADMIN}goal_changelist"), {"action": "cancel", "_selected_action": [rows[0].pk]}
-    )
-    rows[0].refresh_from_db()
-    assert rows[0].state == "running"
-
-
 def test_an_approver_decides_and_it_is_on_record_and_read_only_after():
     row, client = held(goal()), staff("ada", "approver")
     url = reverse(f"{ADMIN}approvalrequest_change", args=[row.pk])

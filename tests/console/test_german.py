@@ -13,9 +13,11 @@ import pytest
 from django.conf import settings
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from orchestration import reading
-from orchestration.models import Reader
+from orchestration.admin.goal_deeds import GOAL_DEEDS
+from orchestration.models import LedgerEntry, Reader
 from tests.api.people import goal, held, person
 from tests.console.test_inbox import asked
 from tests.console.test_pages import console
@@ -44,7 +46,7 @@ def client() -> Client:
 def words(client: Client, url: str) -> str:
     """What a person sees and hears of the console's own page: text and labels, without rows' JSON."""
     text = client.get(url).content.decode()
-    page = text[text.index('class="as-page"') :] if 'class="as-page"' in text else text
+    page = text[text.find('class="as-page') :].split('id="content-main"')[0]
     page = re.sub(r"<(script|style|pre|code)\b.*?</\1>", " ", page, flags=re.DOTALL)
     said = re.findall(r'(?:aria-label|placeholder|title)="([^"]*)"', page)
     shown = re.sub(r"<[^>]+>", "|", page)
@@ -68,19 +70,54 @@ def pages() -> dict[str, str]:
         "decided": reverse(f"{ADMIN}approvalrequest_changelist") + "?is=decided",
         "request": reverse(f"{ADMIN}approvalrequest_change", args=[request.pk]),
         "goal": goal_page,
-        "deed": reverse("admin:agentsys_goal_deed", args=[request.goal_id, "budget"]),
+        "home": reverse("admin:index"),
+        "task": reverse(f"{ADMIN}task_change", args=[request.task_id]),
         "notifications": reverse("console-notices"),
         "reading": reverse("console-reading"),
     }
 
 
+def deeds() -> dict[str, str]:
+    """What is done to a goal and to a task, with what follows from it."""
+    row = held(goal()).goal
+    task = row.tasks.order_by("pk")[0]
+    of_goal = dict.fromkeys(GOAL_DEEDS, ("goal", row.pk))
+    of_task = {f"task, {name}": ("task", task.pk) for name in ("pause", "resume", "edit")}
+    return {
+        name: reverse(f"admin:agentsys_{kind}_deed", args=[pk, name.removeprefix("task, ")])
+        for name, (kind, pk) in {**of_goal, **of_task}.items()
+    }
+
+
+def test_what_follows_from_each_deed_is_in_german(client):
+    for name, url in deeds().items():
+        text = words(client, url)
+        assert english_in(text) == [], name
+        follows = text.split("Was daraus folgt")[1]
+        assert not re.search(r"\b(the|will|are|its|which)\b", follows), f"{name}: {follows}"
+
+
+def test_several_goals_are_steered_in_german(client):
+    rows = [goal(tasks=1), goal(tasks=3), goal(state="succeeded", finished_at=timezone.now())]
+    sent = {"action": "cancel", "index": "0", "_selected_action": [row.pk for row in rows]}
+    url = reverse(f"{ADMIN}goal_changelist")
+    first = html.unescape(client.post(url, sent).content.decode())
+    for said in ("Die Ziele abbrechen", "1 Aufgabe wird nicht erledigt", "3 Aufgaben werden nicht erledigt",
+                 "Bleibt, wie es ist: Zustand: gelungen"):  # fmt: skip
+        assert said in first, said
+    done = client.post(url, {**sent, "shown": "1", "reason": "genug"}).content.decode()
+    assert "2 erledigt, 1 gelassen, wie sie sind." in done
+    events = LedgerEntry.objects.filter(event="goal.cancelled")
+    assert {entry.payload["reason"] for entry in events} == {"genug"}
+
+
 @pytest.mark.parametrize(
-    "name", ["inbox", "decided", "request", "goal", "notifications", "reading"]
+    "name", ["inbox", "decided", "request", "goal", "task", "home", "notifications", "reading"]
 )
 def test_a_german_page_has_no_english_of_the_catalogue(client, name):
     text = words(client, pages()[name])
     assert english_in(text) == []
-    assert "Konsole" in text
+    assert re.search("Konsole|Eingang", text)
 
 
 def test_the_german_inbox_says_what_it_asks_in_german(client):

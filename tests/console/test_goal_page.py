@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -171,6 +172,27 @@ def test_the_script_is_told_of_the_nodes_that_are_drawn(root):
         assert {each["name"] for each in nodes} == {
             part.split('"')[0] for part in text.split('data-node="')[1:]
         }
+
+
+def test_a_blocked_task_says_what_it_waits_for_in_no_more_statements(root):
+    row = make.goal()
+    done = make.task(row, "done-before", state="done")
+    given_up = make.task(row, "given-up", state="failed", optional=True)
+    left = [make.task(row, f"left-{number}", state="running") for number in range(5)]
+    one = make.task(row, "waits", needs=[done, given_up, left[0]])
+    many = make.task(row, "waits-long", needs=left)
+    make.task(row, "refused", state="blocked", needs=[left[0]], reason="a person said no")
+    text = page(root, row)
+    said = dict(re.findall(r'data-row="t(\d+)".*?data-part="waits">(.*?)<', text))
+    assert said[str(one.pk)] == "waits for left-0"
+    assert said[str(many.pk)] == "waits for left-0, left-1, left-2 +2"
+    assert said[str(left[0].pk)] == ""
+    assert "a person said no" in text
+    live = reverse("admin:agentsys_goal_live", args=[row.pk])
+    nodes = {each["name"]: each["waits"] for each in root.get(live).json()["nodes"]}
+    assert nodes[f"t{many.pk}"] == "left-0, left-1, left-2 +2"
+    Task.objects.filter(pk=one.pk).update(state="ready")
+    assert 'waits">waits for left-0<' not in page(root, row)
 
 
 # --- Timeline and grid ---------------------------------------------------------------------------

@@ -143,6 +143,19 @@ def test_a_cheap_task_that_writes_is_served_one_by_one_with_its_scopes() -> None
     assert pump(goal).state == "succeeded"
 
 
+def test_a_resource_that_is_held_as_it_is_wanted_is_named_once() -> None:
+    first, second, third = (submit(writer("a", "repo:x.py")) for _ in range(3))
+    assert take(first, "a")
+    assert not take(second, "a")
+    held = f"waits for repo:x.py, which is held by {first.pk}/a"
+    assert task_named(second, "a").reason == held
+    lost_take_back_now(first)
+    goal_cancel(first.pk, actor="tester")
+    assert not take(third, "a")
+    earlier = f"waits for repo:x.py: {second.pk}/a was queued earlier"
+    assert task_named(third, "a").reason == earlier
+
+
 def crossed(key: str, *resources: str) -> dict[str, Any]:
     return {**writer(key, ""), "scopes": [{"resource": resource} for resource in resources]}
 

@@ -153,8 +153,8 @@ ACTIONS = {
     ("agentsys_orchestration.goal", "pause"): "control",
     ("agentsys_orchestration.goal", "resume"): "control",
     ("agentsys_orchestration.goal", "cancel"): "control",
-    ("agentsys_orchestration.goal", "priority_high"): "control",
-    ("agentsys_orchestration.goal", "priority_normal"): "control",
+    ("agentsys_orchestration.goal", "retry"): "control",
+    ("agentsys_orchestration.goal", "priority"): "control",
     ("agentsys_orchestration.schedule", "run_now"): "control",
     ("agentsys_orchestration.schedule", "switch_on"): "control",
     ("agentsys_orchestration.schedule", "switch_off"): "control",
@@ -346,8 +346,11 @@ class Console:
         sent = {k: str(v).format(request_id=self.stock.ids["approval_id"]) if k == "pick" else v
                 for k, v in posts.items()}  # fmt: skip
         answer = client.post(url, sent)
-        shown = answer.context.get("page") if answer.context else None
-        if seal := getattr(shown, "seal", ""):  # what follows was shown; now it is meant
+        shown = answer.context or {}
+        page = shown.get("page")
+        if seal := shown.get("seal") or getattr(
+            page, "seal", ""
+        ):  # what follows was shown; now it is meant
             answer = client.post(url, {**sent, "seal": seal})
         return answer
 
@@ -456,8 +459,13 @@ def test_an_action_is_for_those_whom_the_matrix_says(
     console: Console, cell: tuple[str, str]
 ) -> None:
     label, action = cell
-    before = {"resume": goal_paused}.get(action, lambda _stock: None)
-    posts = {"action": action, "_selected_action": [console.keys[label]]}
+    before = {"resume": goal_paused, "retry": over}.get(action, lambda _stock: None)
+    posts = {
+        "action": action,
+        "_selected_action": [console.keys[label]],
+        "shown": "1",
+        "priority": "3",
+    }
     page = Page(ACTIONS[cell], posts, before)
     url = f"/admin/{label.replace('.', '/')}/"
     assert console.seen(url, page) == expected(page.need)

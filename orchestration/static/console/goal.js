@@ -8,7 +8,7 @@
   if (!root || "over" in root.dataset) return;
   const away = document.getElementById("as-away");
   const tab = document.getElementById("as-tab");
-  const words = JSON.parse(document.getElementById("as-words")?.textContent ?? "{}");  // by state
+  const words = JSON.parse(document.getElementById("as-words")?.textContent ?? "{}");  // by state, and what waits
   const PATCH_MS = 800;
   const POLL_MS = 3000;
   const RENEW_MS = 4000;
@@ -49,8 +49,12 @@
     drawn.querySelector(".as-badge").textContent = node.badge;
     const small = root.querySelector(`[data-mini="${CSS.escape(node.name)}"]`);
     if (small) toned(small, node.tone);
-    const row = root.querySelector(`[data-row="${CSS.escape(node.name)}"] [data-part="state"]`);
-    if (row) chip(row, node.state, node.mark, node.tone);
+    const row = root.querySelector(`[data-row="${CSS.escape(node.name)}"]`);
+    if (row) {
+      chip(row.querySelector('[data-part="state"]'), node.state, node.mark, node.tone);
+      const waits = row.querySelector('[data-part="waits"]');
+      if (waits) waits.textContent = node.waits && words.waits.replace("%(keys)s", () => node.waits);
+    }
     return true;
   }
 
