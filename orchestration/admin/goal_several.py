@@ -2,8 +2,8 @@
 
 The actions of the list lead here. It is the deed of a goal's own page (`goal_deeds`), with the same
 sentences, fields and preview; every goal is changed by itself. What makes no sense for a goal, or is
-not the visitor's to do, leaves it as it is and is said beforehand. To end several for good asks for the
-password, where it was not given lately; to pause them needs none.
+not the visitor's to do, leaves it as it is and is said beforehand. No password is
+asked for: stopping something is never held up.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from orchestration.admin.deeds import Deed
 from orchestration.admin.goal_deeds import GOAL_DEEDS
 from orchestration.admin.goal_facts import facts_read
 from orchestration.admin.goalpage import deeds, shown_state
-from orchestration.admin.password import asked, confirmed
 from orchestration.admin.several import DONE, PICKED_MAX, REFUSED, Result, results_page
 from orchestration.api.access import Act, may
 from orchestration.models import Goal
@@ -83,19 +82,16 @@ def several_page(
     facts_read(goals)
     picked = [Picked(goal, _left(user, name, goal)) for goal in goals]
     possible = any(not each.left for each in picked)
-    seal = problem = ""
+    seal = ""
     if "shown" in request.POST:
         seal = _told(deed, picked, request.POST.dict(), user)
         if request.POST.get("seal", "") == seal and any(not each.left for each in picked):
-            problem = _password_problem(request, name)
-            if not problem:
-                results = [_result(deed, each, user, log) for each in picked]
-                return results_page(request, results, _summary(results), _titled(context, name))
+            results = [_result(deed, each, user, log) for each in picked]
+            return results_page(request, results, _summary(results), _titled(context, name))
     shown = {
         **_titled(context, name),
         **_asking(request, deed, picked),
         "seal": seal,
-        "problem": problem,
         "sure": bool(seal) or deed.preview is None,
         "possible": possible,
         "left_out": rows.count() - PICKED_MAX,
@@ -113,7 +109,6 @@ def _asking(request: HttpRequest, deed: Deed, picked: Sequence[Picked]) -> dict[
         "deed": deed,
         "picked": picked,
         "fields": [replace(one, value=request.POST.get(one.name, "")) for one in fields],
-        "password": deed.danger and asked(request),
     }
 
 
@@ -143,15 +138,6 @@ def _told(deed: Deed, picked: Sequence[Picked], posted: Mapping[str, str], user:
             each.left = "; ".join(error.problems) if isinstance(error, BadInput) else str(error)
     doing = [(each.goal.pk, each.values) for each in picked if not each.left]
     return digest([deed.name, doing]) if deed.preview and doing else ""
-
-
-def _password_problem(request: HttpRequest, name: str) -> str:
-    try:
-        if GOAL_DEEDS[name].danger:
-            confirmed(request, f"“{TITLES[name]}”")
-    except AgentsysError as error:
-        return str(error)
-    return ""
 
 
 def _result(deed: Deed, each: Picked, user: User, log: Callable[[Goal, str], object]) -> Result:
