@@ -21,6 +21,7 @@ from django.db import connections
 
 from agentsys.celery import app
 from agentsys.garbage import collect_seldom
+from orchestration.hearing import Hearing
 from orchestration.services import sessions
 from orchestration.services.advance import advance
 from orchestration.services.bus import deliver as bus_deliver
@@ -140,16 +141,19 @@ def sweep() -> dict[str, int] | None:
 
 
 _sweeper: Sweeper | None = None
+_hearing: Hearing | None = None
 
 
 @worker_ready.connect
 def _ready(**_: Any) -> None:
     """Sweep from the main process of every worker, and open its session so that it is seen."""
-    global _sweeper
+    global _sweeper, _hearing
     collect_seldom()
     _edge("session", sessions.session_current)
     _sweeper = Sweeper()
     _sweeper.start()
+    _hearing = Hearing(app)
+    _hearing.start()
     from orchestration.services import dispatch
 
     dispatch.ring(1)
@@ -159,6 +163,8 @@ def _ready(**_: Any) -> None:
 @worker_shutting_down.connect
 def _stopping(**_: Any) -> None:
     """SIGTERM: Celery waits for what runs; what takes too long is given back meanwhile."""
+    if _hearing is not None:
+        _hearing.stop()
     _edge("drain", lambda: drain(sessions.session_current()))
 
 

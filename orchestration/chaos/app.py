@@ -2,16 +2,19 @@
 
 `CHAOS_MESSAGES=DROP:SEED` puts every message into its queue twice, drops each copy with the chance
 DROP, and counts both in Redis. `CHAOS_BEAT_SECONDS=S` lets beat ask for a sweep every S seconds.
+`CHAOS_DEAF_AFTER=S` lets a worker's consumer consume no more after S seconds, with its connection as it was.
 """
 
 from __future__ import annotations
 
 import os
 import random
+import threading
 import uuid
 from copy import deepcopy
 from typing import Any
 
+from celery.signals import worker_ready
 from kombu.transport.redis import Channel
 
 from agentsys.celery import QUEUES, app
@@ -21,6 +24,7 @@ __all__ = ["app"]
 MESSAGES = "CHAOS_MESSAGES"
 DROPPED, DELIVERED = "chaos-dropped", "chaos-delivered"
 BEAT_SECONDS = "CHAOS_BEAT_SECONDS"
+DEAF_AFTER = "CHAOS_DEAF_AFTER"
 
 
 def meddle(text: str) -> None:
@@ -52,3 +56,12 @@ if os.environ.get(BEAT_SECONDS):
     app.conf.beat_schedule = {
         "sweep": {"task": "orchestration.sweep", "schedule": float(os.environ[BEAT_SECONDS])}
     }
+
+
+if os.environ.get(DEAF_AFTER):
+
+    def deafened(sender: Any, **_: Any) -> None:
+        seconds, cancel = float(os.environ[DEAF_AFTER]), sender.task_consumer.cancel
+        threading.Timer(seconds, sender.call_soon, [cancel]).start()
+
+    worker_ready.connect(deafened, weak=False)

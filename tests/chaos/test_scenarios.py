@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
         ("zombie", 10, 1, 8),
         ("flush", 20, 1, 4),
         ("cut-commits", 10, 3, 6),
+        ("deaf", 10, 1, 4),
     ],
 )
 def test_nothing_is_lost_and_nothing_is_doubled_by(

@@ -8,6 +8,7 @@ import redis
 
 from orchestration.chaos import app, plans
 from orchestration.chaos.asking import ask
+from orchestration.chaos.crew import wait_for
 from orchestration.chaos.report import spread
 from orchestration.chaos.scenarios.base import scenario
 from orchestration.chaos.stage import Order, Stage
@@ -98,3 +99,21 @@ def doubled_and_dropped(stage: Stage) -> None:
     if not counts[0]:
         stage.wrong.append("no message was dropped: nothing was shown")
     stage.notes["goals"] = ask(Goal.objects.count)
+
+
+@scenario(
+    "deaf",
+    "a worker's consumer consumes no more, though it is connected: it ends, and is started again",
+    full=Order(tasks=200, faults=1, seconds=60),
+    quick=Order(tasks=20, faults=1, seconds=6),
+)
+def deaf(stage: Stage) -> None:
+    (worker,) = stage.workers(1, **{app.DEAF_AFTER: "2"})
+    stage.busy(2 * stage.crew.concurrency, steps=3, step_seconds=0.1)
+    stage.hurt_all("deaf")
+    began = time.monotonic()
+    if not wait_for(lambda: worker.poll() is not None, seconds=90):
+        stage.wrong.append("a worker that hears nothing goes on as if it did")
+    stage.notes["seconds until it ended"] = round(time.monotonic() - began, 1)
+    stage.workers(1)
+    stage.until_over()
