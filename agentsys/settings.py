@@ -130,7 +130,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_RENDERER_CLASSES": ["orchestration.api.rendering.LeanJSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["orchestration.api.sound.SoundJSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["orchestration.api.parsing.SoundJSONParser"],
     "DEFAULT_THROTTLE_CLASSES": ["orchestration.api.throttling.PerCaller"],
     "EXCEPTION_HANDLER": "orchestration.api.problems.handler",
 }

@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Iterator
-from io import BytesIO
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import sync_and_async_middleware
-from rest_framework.exceptions import ParseError
-from rest_framework.parsers import JSONParser
 
 from orchestration.api.problems import said
 
-_HALF = re.compile(rb"\\u[dD][89a-fA-F]")  # half of a pair, perhaps without its other half
 HEADERS = ("Idempotency-Key",)
-
-
-class SoundJSONParser(JSONParser):
-    """JSON whose strings are Unicode: no half of a surrogate pair stands alone."""
-
-    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
-        content = stream.read()
-        found = super().parse(BytesIO(content), media_type, parser_context)
-        if _HALF.search(content):
-            try:
-                json.dumps(found, ensure_ascii=False).encode()
-            except UnicodeEncodeError as error:
-                raise ParseError(
-                    f"half of a surrogate pair stands alone (\\u{ord(error.object[error.start]):04x})"
-                ) from None
-        return found
 
 
 @sync_and_async_middleware
