@@ -257,6 +257,12 @@ def test_an_override_of_what_failed_begins_with_the_form_of_what_was_handed_in(o
     assert "&quot;exit_code&quot;: 3" in text
 
 
+def test_a_deed_leads_back_to_what_it_is_about(client, row):
+    crumbs = shown(client, row, "pause").split('class="as-crumbs"')[1].split("</nav>")[0]
+    way = reverse("admin:agentsys_orchestration_goal_change", args=[row.pk])
+    assert f'<a href="{way}">{row}</a>' in crumbs
+
+
 def test_who_may_not_is_refused_at_the_door(row):
     vera = console(person("vera", "viewer", is_staff=True))
     eve = console(person("eve", "admin", where="beta", is_staff=True))
