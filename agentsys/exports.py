@@ -21,6 +21,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase, QueryDict, StreamingHttpResponse
 from django.utils import timezone
+from django.utils.text import capfirst
 
 ROWS_MAX = 50_000
 PAGE = 500
@@ -152,15 +153,16 @@ class Exported:
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponseBase:
         admin: Any = super()
+        this: Any = self
         given = request.GET.copy()
         form = (given.pop("export", None) or [""])[-1]
         if form not in FORMS:
+            title = capfirst(this.opts.verbose_name_plural)
             links = {name: f"?{_with(given, name)}" for name in FORMS}
             shown: HttpResponseBase = admin.changelist_view(
-                request, {**(extra_context or {}), "exports": links}
+                request, {"title": title, **(extra_context or {}), "exports": links}
             )
             return shown
-        this: Any = self
         if not this.has_view_permission(request):
             raise PermissionDenied("this needs the right to look at the list")
         request.GET = given  # type: ignore[assignment]

@@ -141,6 +141,15 @@ def visible(text: Any) -> SafeString:
     return mark_safe("".join(_shown(char) for char in raw))  # noqa: S308 - each part is escaped
 
 
+def coded(text: Any) -> SafeString:
+    """`visible`, with what stands between backticks as code; an odd backtick is left as it is."""
+    pieces = str(text).split("`")
+    if len(pieces) % 2 == 0:
+        return visible(text)
+    told = (f"<code>{visible(p)}</code>" if i % 2 else visible(p) for i, p in enumerate(pieces))
+    return mark_safe("".join(told))  # noqa: S308 - each part is escaped
+
+
 def _shown(char: str) -> str:
     if (char.isascii() and char.isprintable()) or char in PLAIN:
         return str(escape(char))

@@ -31,6 +31,7 @@ from orchestration.admin import bulk, inbox
 from orchestration.admin.base import Window, allowed, attempted, said, signed_in
 from orchestration.admin.consequences import consequences
 from orchestration.admin.evidence import evidence, stale
+from orchestration.admin.goal_plans import planned
 from orchestration.admin.password import asked, confirmed
 from orchestration.admin.several import PICKED_MAX, REFUSED, Result, results_page
 from orchestration.api.access import Act, may
@@ -87,6 +88,7 @@ class ApprovalAdmin(Window):
             "decided_already": any(d.user_id == request.user.pk for d in decisions),
             **inbox.neighbours(self.get_queryset(request), row, request.user),
             **evidence(row),
+            **(planned(row.goal_id) if row.kind == "plan" and row.state == "open" else {}),
         }
 
     def _refusal(self, request: HttpRequest, row: ApprovalRequest) -> str:

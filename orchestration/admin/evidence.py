@@ -120,5 +120,5 @@ def quote(row: ApprovalRequest) -> str:
     """The words of the agent itself: its title and its reason. Never what is decided on."""
     if row.proposal is None:
         return ""
-    why = row.proposal.payload.get("why", "")
-    return visible(f"{row.proposal.title}\n{why}".strip())
+    said = (row.proposal.title, str(row.proposal.payload.get("why", "")))
+    return visible("\n".join(dict.fromkeys(said)).strip())

@@ -41,9 +41,14 @@ def _who(goal: Goal) -> dict[int, tuple[str, int]]:
 def _chosen(goal: Goal, asked: Mapping[str, str]) -> dict[str, Any]:
     """The tasks of the version in force, or of the one that was asked for."""
     try:
-        found = plan_view(goal.pk, _whole(asked.get("version", "")))
+        return planned(goal.pk, _whole(asked.get("version", "")))
     except NotFound as error:
         return {"plan": None, "plan_missing": str(error) if asked.get("version") else ""}
+
+
+def planned(goal_id: int, version: int | None = None) -> dict[str, Any]:
+    """For `console/_plan.html`: every task of a version as it would run. Raises NotFound."""
+    found = plan_view(goal_id, version)
     tasks = found["tasks"]
     shown = [(task, document(task)) for task in tasks[:TASKS_MAX]]
     return {"plan": found, "plan_tasks": shown, "plan_left_out": len(tasks) - len(shown)}

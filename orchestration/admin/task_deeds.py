@@ -216,8 +216,8 @@ def _override_follows(task: Task) -> list[str]:
 
 
 def _override_fields(task: Task) -> list[Field]:
-    accepted = task.accepted_attempt
-    output = (accepted.report or {}).get("output") if accepted else {}
+    shape = task.accepted_attempt or task.attempts.exclude(report=None).order_by("-number").first()
+    output = (shape.report or {}).get("output") if shape else {}
     kept = gettext("It is kept in the ledger.")
     return [
         Field("output", gettext("The whole output, as JSON"), typed(output or {}), "area", rows=10),

@@ -1,4 +1,5 @@
-"""How a request's body is read: JSON whose texts UTF-8 has a form for."""
+"""The API's parser. A module of its own, named in the settings: REST framework loads it while it loads
+itself, so nothing here may import what imports REST framework's views."""
 
 from __future__ import annotations
 

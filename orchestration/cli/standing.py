@@ -27,7 +27,7 @@ def standing_text(standing: Standing, *, task: str | None, paused: bool) -> str:
 
 def standing_notes(standing: Standing, *, goal: int, paused: bool) -> Iterator[str]:
     """What is still under way, and what stays paused all the same, with what resumes it."""
-    if standing.in_flight:
+    if paused and standing.in_flight:
         flight = counted(standing.in_flight, "attempt is", "attempts are")
         own = "its end" if standing.in_flight == 1 else "their end"
         yield f"{flight} in flight and {'comes' if standing.in_flight == 1 else 'come'} to {own}"

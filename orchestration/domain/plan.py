@@ -121,6 +121,15 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "swarm": (dict,),
     "reuse": (str,),
 }
+_NOUNS: dict[type, str] = {
+    dict: "an object",
+    list: "a list",
+    str: "text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+}
+_EXAMPLES = {"approval": ', such as {"required": true}', "inputs": ": {NAME: VALUE, …}"}
 
 
 def as_json(document: Any, what: str) -> Any:
@@ -156,7 +165,7 @@ def plan_from_json(document: Any, *, objective: str = "") -> PlanDraft:
     document = as_json(document, "plan")
     if not isinstance(document, Mapping):
         raise BadInput(
-            what="plan", problems=[f"it is a {_name(document)}; expected an object with `tasks`"]
+            what="plan", problems=[f"it is {_name(document)}; expected an object with `tasks`"]
         )
     problems += [
         f"unknown field `{name}`{did_you_mean(str(name), PLAN_FIELDS)}"
@@ -185,7 +194,7 @@ def task_from_json(row: Any, where: str, problems: list[str]) -> TaskDraft | Non
     """One task, or None after adding to `problems` what is wrong with its form."""
     before = len(problems)
     if not isinstance(row, Mapping):
-        problems.append(f"{where} is a {_name(row)}; expected an object")
+        problems.append(f"{where} is {_name(row)}; expected an object")
         return None
     name = f"{where} ({row['key']})" if isinstance(row.get("key"), str) else where
     problems += [
@@ -195,7 +204,7 @@ def task_from_json(row: Any, where: str, problems: list[str]) -> TaskDraft | Non
     ]
     problems += [f"{name}: `{f}` is missing" for f in ("key", "agent") if not row.get(f)]
     problems += [
-        f"{name}: `{f}` is a {_name(row[f])}; expected {_KINDS[f][0].__name__}"
+        f"{name}: `{f}` is {_name(row[f])}; expected {_NOUNS[_KINDS[f][0]]}{_EXAMPLES.get(f, '')}"
         for f in row
         if f in _KINDS and row[f] is not None and not _is_kind(row[f], _KINDS[f])
     ]
@@ -206,7 +215,7 @@ def task_from_json(row: Any, where: str, problems: list[str]) -> TaskDraft | Non
             ("acceptance", "sentences", str),
             ("non_goals", "sentences", str),
             ("verify", "names of verifiers", str),
-            ("scopes", "objects with resource and mode", dict),
+            ("scopes", 'objects such as {"resource": "repo:src/**", "mode": "write"}', dict),
         )
         if isinstance(row.get(f), list) and not all(isinstance(x, test) for x in row[f])
     ]
@@ -227,8 +236,11 @@ def _is_kind(value: Any, kinds: tuple[type, ...]) -> bool:
 
 
 def _name(value: Any) -> str:
-    names = {"dict": "object", "list": "list", "str": "text", "NoneType": "null"}
-    return names.get(type(value).__name__, type(value).__name__)
+    """What a value of a plan file is, in JSON's words."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    nouns = (noun for kind, noun in _NOUNS.items() if isinstance(value, kind))
+    return next(nouns, f"a {type(value).__name__}")
 
 
 def capped(problems: Sequence[str]) -> list[str]:

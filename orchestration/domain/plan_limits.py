@@ -60,7 +60,8 @@ def _range_problems(
         if name in others:
             continue
         if name not in ranges:
-            hint = did_you_mean(str(name), (*ranges, *others))
+            known = (*ranges, *others)
+            hint = did_you_mean(str(name), known) or f"; there are {', '.join(known)}"
             problems.append(f"{where} `{name}` is unknown{hint}")
             continue
         low, high = ranges[name]

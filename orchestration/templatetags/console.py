@@ -40,6 +40,11 @@ def visible(text: Any) -> SafeString:
 
 
 @register.filter
+def coded(text: Any) -> SafeString:
+    return show.coded(text)
+
+
+@register.filter
 def document(value: Any) -> SafeString:
     return show.document(value)
 

@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from orchestration.models import ApprovalRequest, Decision, Directive, Goal, LedgerEntry, Proposal
-from tests.api.people import goal, held, person
+from tests.api.people import api, goal, held, person
 from tests.console.test_pages import ADMIN, console
 from verification.contracts import Kind, VerdictDraft, VerdictOutcome
 from verification.services import VerdictRow, verdicts_insert, verdicts_of
@@ -181,3 +181,38 @@ def test_a_veto_is_set_aside_by_a_person_with_a_reason_only():
     (verdict,) = verdicts_of([row.attempt_id])[row.attempt_id]
     assert (verdict.override.by, verdict.override.reason) == ("ada", "a test key")
     assert overrule(staff("abe", "admin"), row, outcome="pass", reason="x").status_code == 403
+
+
+def test_who_is_asked_about_a_plan_reads_what_would_run():
+    plan = {
+        "objective": "Tidy up",
+        "tasks": [
+            {
+                "key": "old",
+                "agent": "command",
+                "objective": "Remove what is old",
+                "inputs": {"argv": ["rm", "-r", "/srv/\u202eold"]},
+            },
+            {"key": "look", "agent": "noop", "objective": "Look", "depends_on": ["old"]},
+        ],
+    }
+    body = {"project": "alpha", "plan": plan, "review": True}
+    api(person("olga", "operator")).post("/api/v1/goals", body, format="json")
+    request = ApprovalRequest.objects.get(kind="plan")
+    url = reverse(f"{ADMIN}approvalrequest_change", args=[request.pk])
+    client = staff("amy", "admin")
+    asked_about = text(client.get(url)).split("What would run")[1].split("Decision")[0]
+    assert "Remove what is old" in asked_about and "needs old" in asked_about
+    assert "&quot;rm&quot;" in asked_about and "U+202E" in asked_about
+    decide(client, request, decision="approve")
+    assert "What would run" not in text(client.get(url))  # the plan may be another by now
+
+
+def test_what_was_decided_on_is_not_said_to_be_yet_to_come():
+    request = held(goal())
+    url = reverse(f"{ADMIN}approvalrequest_change", args=[request.pk])
+    client = staff("amy", "admin")
+    assert "What would be done" in text(client.get(url))
+    decide(client, request, decision="reject", reason="no")
+    page = text(client.get(url))
+    assert "What was proposed" in page and "What would be done" not in page

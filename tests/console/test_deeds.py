@@ -249,6 +249,20 @@ def test_an_output_is_overridden_after_what_ran_on_it_was_named(olga, row):
     assert "reason" in sent(client, first, "override", reason="").content.decode()
 
 
+def test_an_override_of_what_failed_begins_with_the_form_of_what_was_handed_in(olga, row):
+    olga.user_permissions.add(Permission.objects.get(codename="override_verdict"))
+    failed = make.task(make.goal(project=row.project), "a", state="failed")
+    make.attempt(failed, state="failed", report={"outcome": "failed", "output": {"exit_code": 3}})
+    text = console(User.objects.get(pk=olga.pk)).get(url(failed, "override")).content.decode()
+    assert "&quot;exit_code&quot;: 3" in text
+
+
+def test_a_deed_leads_back_to_what_it_is_about(client, row):
+    crumbs = shown(client, row, "pause").split('class="as-crumbs"')[1].split("</nav>")[0]
+    way = reverse("admin:agentsys_orchestration_goal_change", args=[row.pk])
+    assert f'<a href="{way}">{row}</a>' in crumbs
+
+
 def test_who_may_not_is_refused_at_the_door(row):
     vera = console(person("vera", "viewer", is_staff=True))
     eve = console(person("eve", "admin", where="beta", is_staff=True))

@@ -125,3 +125,9 @@ def test_a_goals_tab_leads_to_the_file_of_its_rows(root):
         assert len(rows) == count
         assert {one["goal"] for one in rows} == {str(row.pk)}
     assert other.pk != row.pk
+
+
+def test_a_list_is_named_as_it_is_everywhere_else(root):
+    page = root.get(listed("proposal")).content.decode()
+    assert re.search(r"<title>\s*Proposals \|", page)
+    assert "Select proposal" not in page

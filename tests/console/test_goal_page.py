@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from orchestration.admin.goalpage import CONTENTS
-from orchestration.models import Attempt, Dependency, Task
+from orchestration.models import Attempt, Dependency, Goal, Task
 from tests import factories as make
 from tests.api.people import goal, held, person
 from tests.console.test_pages import console
@@ -284,3 +284,11 @@ def test_the_grid_is_paged(root):
     text = page(root, big(tasks=250, done=250), "grid", p=3)
     assert text.count('class="as-cell') == 50
     assert "201–250 of 250" in text
+
+
+def test_commands_in_the_sentence_about_a_goal_are_told_apart_from_its_words(root):
+    row = make.goal(state="failed", reason="failed: lint")
+    make.task(row, "lint", state="failed", reason="broke")
+    assert f"<code>goals retry {row.pk}</code> tries the failed tasks again" in page(root, row)
+    Goal.objects.filter(pk=row.pk).update(reason="`<b>` and `")
+    assert "`&lt;b&gt;` and `" in page(root, Goal.objects.get())

@@ -40,6 +40,7 @@ def telephone(browser, live_server):  # noqa: F811
 
 
 def fits(tab: Any) -> None:
+    tab.wait_for_load_state()
     assert tab.evaluate("document.documentElement.scrollWidth") <= 360, tab.url
 
 
@@ -90,6 +91,15 @@ def test_keys_move_open_and_choose_and_decide_nothing(page, live_server):  # noq
     assert page.is_checked("input[value=respond]")
     assert page.evaluate("document.activeElement.name") == "reason"
     assert not Decision.objects.exists()
+
+
+def test_who_chooses_to_edit_sees_what_is_to_be_edited(page, live_server):  # noqa: F811
+    sign_in(page, live_server)
+    url = reverse(f"{ADMIN}approvalrequest_change", args=[asked().pk])
+    page.goto(live_server.url + url)
+    assert not page.is_visible("textarea[name=payload]")
+    page.click("label#as-do-edit")
+    page.wait_for_selector("textarea[name=payload]", state="visible")
 
 
 def test_keys_are_explained_and_can_be_switched_off(page, live_server):  # noqa: F811

@@ -113,6 +113,7 @@ def test_waiting_has_an_end_of_its_own(plan: str):
         (["--param", "novalue", "--playbook", "repo-care"], "`novalue` is not of the form"),
         (["--repo", "/etc", "x"], "repository"),
         ([""], "the objective is empty"),
+        (["nightly.json"], "is a file, no sentence; hand it in with --plan nightly.json"),
     ],
 )
 def test_bad_input_is_refused_and_leaves_no_row(words: list[str], part: str):
@@ -288,6 +289,12 @@ def test_the_inbox_lists_and_shows_the_exact_bytes(asked: ApprovalRequest):
     assert "\x1b" not in shown
     assert f"inbox approve {asked.pk}" in shown
     assert Said("inbox", "show", f"approval-{asked.pk}", "--json").data["proposal"]["diff"]
+
+
+def test_a_request_that_is_over_names_no_way_to_decide_it(asked: ApprovalRequest):
+    ApprovalRequest.objects.update(state="expired")
+    shown = Said("inbox", "show", str(asked.pk)).out
+    assert "is expired" in shown and "decide with" not in shown
 
 
 def test_an_empty_inbox_says_so_to_people_only():

@@ -22,6 +22,7 @@ from orchestration.services.pausing import (
 from orchestration.services.standstill import StandsStill
 from orchestration.services.sweep import sweep
 from orchestration.services.why import why
+from tests import factories as given
 from tests.orchestration.pump import events, node, pump, submit, task_named
 from tests.orchestration.test_commands import Said
 
@@ -55,6 +56,13 @@ def test_a_goal_handed_over_to_a_wider_pause_says_who_paused_that_and_why() -> N
     assert re.search(r"by ann since \S+ UTC \(audit\)", told(own))
     assert told(own).split("since")[1][:9] == told(swept).split("since")[1][:9]
     assert fsck(own.pk) == []
+
+
+def test_what_runs_is_said_to_end_by_who_pauses_and_not_by_who_resumes() -> None:
+    goal = given.goal()
+    given.task(goal, "a", state="running")
+    assert "1 attempt is in flight and comes to its end" in Said("goals", "pause", str(goal.pk)).err
+    assert "in flight" not in Said("goals", "resume", str(goal.pk)).err
 
 
 def test_a_goal_that_comes_into_a_pause_says_so_and_who_paused() -> None:

@@ -155,6 +155,11 @@ def test_a_goal_says_what_its_state_means(state: str, part: str):
     assert part in why(f"goal-{goal.pk}").sentence
 
 
+def test_that_a_goal_failed_is_said_once():
+    goal = given.goal(state="failed", reason="failed: lint, docs")
+    assert why(str(goal.pk)).sentence == f"goal-{goal.pk} failed: lint, docs"
+
+
 def test_where_no_task_failed_there_is_none_to_try_again():
     goal = given.goal(state="failed", reason="its plan was rejected")
     assert why(str(goal.pk)).sentence == f"goal-{goal.pk} failed: its plan was rejected"

@@ -67,18 +67,21 @@ def test_every_problem_of_form_is_named_at_once() -> None:
                 {"key": "e", "agent": "noop", "optional": "yes"},
                 {"key": "f", "agent": "noop", "depends_on": [1]},
                 {"key": "g", "agent": "noop", 1: "from YAML"},
+                {"key": "h", "agent": "noop", "approval": True, "scopes": ["db"]},
             ],
         }
     )
     for said in (
         "unknown field `task`; did you mean `tasks`?",
-        "tasks[0] is a int; expected an object",
+        "tasks[0] is a whole number; expected an object",
         "tasks[1]: `key` is missing",
         "tasks[2] (c): unknown field `dependson`; did you mean `depends_on`?",
-        "tasks[3] (d): `inputs` is a list; expected dict",
-        "tasks[4] (e): `optional` is a text; expected bool",
+        "tasks[3] (d): `inputs` is a list; expected an object: {NAME: VALUE, …}",
+        "tasks[4] (e): `optional` is text; expected true or false",
         "tasks[5] (f): `depends_on` must hold only task keys",
         "tasks[6] (g): unknown field `1`",
+        'tasks[7] (h): `approval` is true; expected an object, such as {"required": true}',
+        'tasks[7] (h): `scopes` must hold only objects such as {"resource": "repo:src/**", "mode": "write"}',
         "`objective` is missing; say in a sentence what the goal is",
     ):
         assert said in found
@@ -131,6 +134,7 @@ def fanned(template: dict[str, Any] | None = None, **rest: Any) -> list[Any]:
         ([task("a", approval={"quorum": 0})], "approval quorum is 0"),
         ([task("a", approval={"days": -1})], "approval days is -1"),
         ([task("a", approval={"required": "no"})], "approval required is 'no'"),
+        ([task("a", approval={"needed": True})], "`needed` is unknown; there are quorum, days"),
         ([task("a", approval={"four_eye": True})], "did you mean `four_eyes`?"),
         ([task("a", priority=40_000)], "priority 40000 is outside"),
         ([task("a", phase="p" * 81)], "`phase` is longer than 80"),

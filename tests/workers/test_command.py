@@ -49,6 +49,9 @@ def test_a_failing_command_is_a_failure_unless_allowed(ports: GivenPorts) -> Non
     assert report.failure is not None
     assert (report.outcome, report.failure.kind) == (Outcome.FAILED, FailureKind.BAD_OUTPUT)
     assert report.failure.message.endswith("exit code 4: broken")
+    silent = attempt_run(a_brief("command", {"argv": ["sh", "-c", "exit 4"]}), ports)
+    assert silent.failure is not None
+    assert silent.failure.message.endswith("exit code 4")
     allowed = attempt_run(a_brief("command", {**inputs, "allow_failure": True}), ports)
     assert (allowed.outcome, allowed.output["exit_code"]) == (Outcome.DONE, 4)
 

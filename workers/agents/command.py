@@ -100,5 +100,6 @@ def _report(inputs: Mapping[str, Any], ended: sandbox.SandboxResult) -> Report:
         message = f"`{command}` was ended after {ended.duration_seconds:.0f} s, its time limit"
         return failed(FailureKind.TIMEOUT, message, output=output)
     last = (ended.stderr.strip() or ended.stdout.strip()).splitlines()[-1:]
-    message = f"`{command}` ended with exit code {ended.exit_code}: {''.join(last)[:500]}"
+    said = f": {last[0][:500]}" if last else ""
+    message = f"`{command}` ended with exit code {ended.exit_code}{said}"
     return failed(FailureKind.BAD_OUTPUT, message, output=output)

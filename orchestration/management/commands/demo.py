@@ -94,8 +94,8 @@ class Command(Base):
             "",
             "next:",
             f"  git -C {repo} diff HEAD...{branch}",
-            f"  .venv/bin/python manage.py goals show {goal_id}",
-            f"  .venv/bin/python manage.py ledger show {goal_id}",
+            f"  .venv/bin/agentsys goals show {goal_id}",
+            f"  .venv/bin/agentsys ledger show {goal_id}",
             "  make up            # the console, the API and Flower",
         ]
         self.emit(view, as_json=False, text="\n".join(lines))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -56,6 +57,7 @@ SET_TO: dict[str, tuple[str, type, str]] = {
     "concurrency": ("number", int, "1 or more; 0 is no limit of its own"),
     "model": ("name", str, 'provider:model; "" is the configured ones'),
 }
+PLAN_FILES = (".json", ".yaml", ".yml")
 WAITING = ("resume", "retry", "fork")
 
 
@@ -151,15 +153,23 @@ class Command(Base):
         parser.add_argument("objective", nargs="?", default="", help="what you want, in a sentence")
         parser.add_argument("--playbook", help="a playbook's name; without one a model plans")
         parser.add_argument("--plan", help="a plan file (JSON), or - for standard input")
-        parser.add_argument("--param", action="append", default=[], metavar="K=V")
+        parser.add_argument(
+            "--param",
+            action="append",
+            default=[],
+            metavar="K=V",
+            help="a parameter of the playbook",
+        )
         parser.add_argument("--repo", default="", help="a git repository to work on")
         parser.add_argument(
             "--branch",
             default="",
             help="agentsys/NAME: share this branch with other goals of the project; else one of its own",
         )
-        parser.add_argument("--project", default="default")
-        parser.add_argument("--priority", type=int, default=0)
+        parser.add_argument("--project", default="default", help="whose it is (default: default)")
+        parser.add_argument(
+            "--priority", type=int, default=0, help="higher ones are served first (default: 0)"
+        )
         parser.add_argument(
             "--review", action="store_true", help="a person looks at the plan first"
         )
@@ -168,7 +178,9 @@ class Command(Base):
             "--deadline",
             help="when it is to be over: 2026-11-24T18:00 (UTC), 2026-11-24T18:00+01:00, 30s, 90m, 3h, 2d",
         )
-        parser.add_argument("--idempotency-key")
+        parser.add_argument(
+            "--idempotency-key", help="the same key hands the same goal in once, however often"
+        )
         add_wait(parser)
         add_json(parser)
 
@@ -176,6 +188,7 @@ class Command(Base):
         getattr(self, f"do_{verb}")(**options)
 
     def do_submit(self, **options: Any) -> None:
+        _is_a_sentence(options["objective"])
         params = params_of(options["param"])
         if options["repo"] and options["playbook"] and _takes_repo(options["playbook"]):
             params.setdefault("repo", options["repo"])
@@ -487,6 +500,13 @@ def params_of(pairs: list[str]) -> dict[str, Any]:
             what="--param", problems=[f"`{p}` is not of the form NAME=VALUE" for p in bad]
         )
     return dict(p.split("=", 1) for p in pairs)
+
+
+def _is_a_sentence(objective: str) -> None:
+    """Who forgot `--plan` is told, instead of a goal whose objective is the name of a file."""
+    if not any(map(str.isspace, objective)) and Path(objective).suffix in PLAN_FILES:
+        problem = f"`{objective}` is a file, no sentence; hand it in with --plan {objective}"
+        raise BadInput(what="goals submit", problems=[problem])
 
 
 def plan_of(path: str) -> Any:

@@ -74,8 +74,9 @@ class Command(Base):
             return
         lines = [why.why(f"approval-{view['id']}").sentence, f"risk: {view['risk']}"]
         lines += [*asked_lines(view), *verdict_lines(view["verdicts"])]
-        ways = (f"inbox {a} {view['id']}{NEEDS.get(a, '')}" for a in view["allowed"])
-        lines.append("decide with: " + ", ".join(ways))
+        if view["state"] == "open":
+            ways = (f"inbox {a} {view['id']}{NEEDS.get(a, '')}" for a in view["allowed"])
+            lines.append("decide with: " + ", ".join(ways))
         self.emit(view, as_json=False, text="\n".join(lines))
 
     def _decide(self, verb: str, **options: Any) -> None:

@@ -58,12 +58,20 @@
     return true;
   }
 
+  // As `show.coded`: what stands between backticks is code.
+  function coded(text) {
+    const pieces = text.split("`");
+    if (pieces.length % 2 === 0) return [text];
+    return pieces.map((piece, i) => i % 2
+      ? Object.assign(document.createElement("code"), { textContent: piece }) : piece);
+  }
+
   function patch(now) {
     chip(part("state"), now.state, now.mark, now.tone);
     part("bar").max = Math.max(now.total, 1);
     part("bar").value = now.done;
     part("count").textContent = `${now.done}/${now.total}`;
-    part("why").textContent = now.why;
+    part("why").replaceChildren(...coded(now.why));
     // A new question or the end change the page: load it again, unless somebody is typing.
     const asked = waiting !== null && waiting !== now.waiting;
     waiting = now.waiting;

@@ -67,6 +67,12 @@
     goal.scrollIntoView({ block: "center" });
   }
 
+  form?.addEventListener("change", (event) => {
+    if (!event.target.matches("input[name=decision][value=edit]")) return;
+    const folded = form.querySelector("textarea[name=payload]")?.closest("details");
+    if (folded) folded.open = true;
+  });
+
   const list = [
     ["j", "next request", () => move(1)],
     ["k", "the one before", () => move(-1)],
