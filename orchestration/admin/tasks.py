@@ -107,6 +107,7 @@ class TaskAdmin(Window):
 
     def shown(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         project = row.goal.project_id
+        control = may(request.user, Act.CONTROL, project)
         return {
             "title": f"Task {row}",
             "swarm": swarms_progress([row.pk]).get(row.pk) if row.agent == "swarm" else None,
@@ -114,9 +115,10 @@ class TaskAdmin(Window):
             "definition": document(row.definition),
             "deeds": deeds_for(
                 row,
-                control=may(request.user, Act.CONTROL, project),
+                control=control,
                 overrule=may(request.user, Act.OVERRULE, project),
             ),
+            "retriable": control and row.state == "failed" and row.goal.state == "failed",
             **task_page(row),
         }
 

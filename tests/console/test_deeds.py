@@ -14,7 +14,7 @@ from orchestration.admin.goal_deeds import GOAL_DEEDS
 from orchestration.models import Attempt, Budget, Goal, LedgerEntry, Task
 from tests import factories as make
 from tests.api.people import api, goal, held, person
-from tests.console.test_pages import console
+from tests.console.test_pages import ADMIN, console
 from tests.orchestration.pump import pump
 
 pytestmark = pytest.mark.django_db
@@ -255,6 +255,15 @@ def test_an_override_of_what_failed_begins_with_the_form_of_what_was_handed_in(o
     make.attempt(failed, state="failed", report={"outcome": "failed", "output": {"exit_code": 3}})
     text = console(User.objects.get(pk=olga.pk)).get(url(failed, "override")).content.decode()
     assert "&quot;exit_code&quot;: 3" in text
+
+
+def test_what_failed_is_tried_again_from_its_own_page_too(client, row):
+    broken = make.task(make.goal(project=row.project, state="failed"), "a", state="failed")
+    page = f"{ADMIN}task_change"
+    again = reverse("admin:agentsys_goal_deed", args=[broken.goal_id, "retry"])
+    assert again in client.get(reverse(page, args=[broken.pk])).content.decode()
+    vera = console(person("vera", "viewer", where=row.project.name, is_staff=True))
+    assert again not in vera.get(reverse(page, args=[broken.pk])).content.decode()
 
 
 def test_a_deed_leads_back_to_what_it_is_about(client, row):
