@@ -108,7 +108,7 @@ LOCKED := embedded code-tools embed properties openai anthropic google ollama co
 lock: ## write the locks anew (needs uv, or UV=/path/to/uv); UPGRADE=1 takes newer versions
 	$(COMPILE) $(if $(UPGRADE),--upgrade) $(foreach extra,$(LOCKED),--extra $(extra)) \
 		-o requirements/dev.lock
-	$(COMPILE) --extra embedded --extra code-tools -c requirements/dev.lock -o requirements/run.lock
+	$(COMPILE) --extra embedded --extra code-tools --extra console -c requirements/dev.lock -o requirements/run.lock
 	$(COMPILE) --extra embedded --extra code-tools --extra embed --extra console --extra openai --extra anthropic \
 		--extra google --extra ollama -c requirements/dev.lock -o requirements/server.lock
 
