@@ -159,6 +159,7 @@ def proven(place: Place, name: str, change: Callable[[str], str] = lambda text: 
 @pytest.mark.slow
 @pytest.mark.acceptance
 class TestBlocksRun:
+    @pytest.mark.timeout(400)  # a goal to its end and all that is shown after it
     def test_readme(self, place: Place) -> None:
         said = proven(place, "README.md")
         assert "valid: 2 tasks" in said
