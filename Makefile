@@ -18,9 +18,8 @@ up: $(VENV)/.run ## web, worker, beat and Flower under one supervisor
 down: $(VENV)/.run ## stop a detached stack and the embedded servers
 	@$(BIN)/python manage.py stack down
 
-# Three at once on two cores: tests wait for processes more than they compute.
 test: $(VENV)/.dev ## the tests, on real servers and real workers
-	@$(BIN)/python -m pytest -q -n 3 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 # Checks need no server: they are given addresses where there is none.
 NOWHERE := AGENTSYS_HOME=$(CURDIR)/.agentsys/check DATABASE_URL=postgresql://127.0.0.1:1/none \

@@ -109,6 +109,9 @@ class Tail:
         except (OperationalError, InterfaceError) as away:
             connection.close()  # a new one at the next look
             log.warning("events.database_away", reason=" ".join(str(away).split())[:200])
+        except Exception:  # the edge of the one thread that everybody's streams hang on
+            connection.close()
+            log.exception("events.not_looked")
 
     def _seen(self, goal_id: int, followed: _Followed, seq: int) -> None:
         moved = seq != followed.seq

@@ -2,7 +2,8 @@
 
 `CHAOS_MESSAGES=DROP:SEED` puts every message into its queue twice, drops each copy with the chance
 DROP, and counts both in Redis. `CHAOS_BEAT_SECONDS=S` lets beat ask for a sweep every S seconds.
-`CHAOS_DEAF_AFTER=S` lets a worker's consumer consume no more after S seconds, with its connection as it was.
+`CHAOS_DEAF_AFTER=S` lets a worker's consumer consume no more after S seconds, with its connection as it was;
+the worker looks every second whether it hears.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from celery.signals import worker_ready
 from kombu.transport.redis import Channel
 
 from agentsys.celery import QUEUES, app
+from orchestration import hearing
 
 __all__ = ["app"]
 
@@ -59,6 +61,7 @@ if os.environ.get(BEAT_SECONDS):
 
 
 if os.environ.get(DEAF_AFTER):
+    hearing.LOOK_SECONDS = 1.0
 
     def deafened(sender: Any, **_: Any) -> None:
         seconds, cancel = float(os.environ[DEAF_AFTER]), sender.task_consumer.cancel

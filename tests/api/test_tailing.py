@@ -94,3 +94,21 @@ def test_who_follows_a_goal_that_is_gone_is_told_that_it_is_over(tail: Tail) -> 
     with tail.follow(-1, woken.set, lambda _goal: Picture("never")):
         waited(woken)
         assert tail.picture(-1) == Picture(over=True)
+
+
+def test_a_look_that_goes_wrong_is_not_the_last(tail: Tail) -> None:
+    row = goal()
+    tried, woken = threading.Event(), threading.Event()
+
+    def gone() -> None:
+        tried.set()
+        raise RuntimeError("the loop is closed")
+
+    with tail.follow(row.pk, gone):
+        waited(tried)
+        with tail.follow(row.pk, woken.set):
+            waited(woken)
+            entries(row, 1)
+            waited(tried)
+    with tail.follow(row.pk, woken.set):
+        waited(woken)

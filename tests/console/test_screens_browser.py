@@ -14,13 +14,16 @@ from orchestration.models import ApprovalRequest, Decision, Goal
 from orchestration.services.pausing import task_pause, task_resume
 from tests.api.people import goal, held, person
 from tests.console.test_browser import browser, page, pytestmark, sign_in
+from tests.console.test_home_figures import checkout
 from tests.console.test_pages import ADMIN, console
 from tests.orchestration.pump import node, pump, submit, task_named
+from tests.orchestration.swarming import over, run
 from tests.permissions.console_stock import filled
 from tests.permissions.test_console_matrix import MODELS, PAGES, Console
 from verification import policies
+from workers.services import drift_record
 
-__all__ = ["browser", "page", "pytestmark"]
+__all__ = ["browser", "checkout", "page", "pytestmark"]
 
 # Not ours, or no page: the admin's own about itself, pieces and streams that scripts ask for, files.
 PIECES = re.compile(r"live/|tail/|stream/|jsi18n|autocomplete|/search/$|diff/|download/|swarm/")
@@ -192,3 +195,39 @@ def test_a_policy_is_changed_by_its_fields_without_a_script(browser, live_server
         {"kind": "plan", "person": True, "rounds_max": 3},
         {"kind": "change", "required": ["execution"]},
     ]
+
+
+def test_how_far_an_attempt_drifted_is_drawn_step_by_step(page, live_server):
+    attempt = held(goal()).attempt
+    facts = dict.fromkeys(("coverage", "off_scope", "repeated", "far", "idle", "distance"), 0.5)
+    for step, score, outcome in ((3, 0.2, "on"), (6, 0.5, "leaning"), (9, 0.9, "drifted")):
+        drift_record(
+            lineage=attempt.lineage, step=step, attempt_id=attempt.pk, score=score, limit=0.6,
+            outcome=outcome, reasons=[], **facts,
+        )  # fmt: skip
+    sign_in(page, live_server)
+    page.goto(live_server.url + reverse(f"{ADMIN}attempt_change", args=[attempt.pk]))
+    chart = page.locator("svg[aria-label='Drift score by step']")
+    assert chart.is_visible()
+    heights = [float(dot.get_attribute("cy")) for dot in chart.locator("circle").all()]
+    assert sorted(heights, reverse=True) == heights
+    assert len(heights) == 3
+    assert chart.locator(".as-drift-drifted").count() == 1
+
+
+def test_a_swarms_page_counts_what_its_items_came_to(page, live_server):
+    row = run(submit(over(["a", "b", "c"]), project="alpha"))
+    sign_in(page, live_server)
+    task = task_named(row, "map")
+    page.goto(live_server.url + reverse(f"{ADMIN}task_change", args=[task.pk]))
+    page.click("a[href$='/swarm/']")
+    page.wait_for_url("**/swarm/")
+    assert "3 of 3 items are accepted" in " ".join(page.inner_text("body").split())
+
+
+def test_whoever_has_no_goal_yet_begins_the_demo_by_a_button(page, live_server, checkout):
+    sign_in(page, live_server, "olga", "operator")
+    page.click("text=Start the demo goal")
+    page.wait_for_url("**/goal/*/change/")
+    (row,) = Goal.objects.all()
+    page.wait_for_selector(f"h1:has-text('goal-{row.pk}')")
