@@ -3,7 +3,8 @@
 After a broker has been restarted, Celery's consumer may be connected and consume nothing, for good
 (celery #8030, #8091, #10205). Such a worker beats and sweeps like any other, so nobody takes over what it
 does not do. It is deaf when messages wait in its queues, it works on nothing and receives none, at `LOOKS`
-looks in a row: half a minute. A broker that is away, or an empty queue, says nothing about it.
+looks in a row: a minute, longer than Celery waits before it connects anew. A broker that is away, or an
+empty queue, says nothing about it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from kombu.exceptions import OperationalError
 log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 5.0
-LOOKS = 6
+LOOKS = 12
 EXIT_CODE = 75  # EX_TEMPFAIL: try again
 
 

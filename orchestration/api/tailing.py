@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import structlog
-from django.db import InterfaceError, OperationalError, connection
+from django.db import Error, InterfaceError, OperationalError, connection
 
 from orchestration.models import Goal
 
@@ -106,12 +106,12 @@ class Tail:
                 self._seen(goal_id, goals.pop(goal_id), seq)
             for followed in goals.values():
                 self._gone(followed)
-        except (OperationalError, InterfaceError) as away:
+        except (
+            Error,
+            RuntimeError,
+        ) as error:  # RuntimeError: the loop of whoever follows is closed
             connection.close()  # a new one at the next look
-            log.warning("events.database_away", reason=" ".join(str(away).split())[:200])
-        except Exception:  # the edge of the one thread that everybody's streams hang on
-            connection.close()
-            log.exception("events.not_looked")
+            log.warning("events.not_looked", reason=" ".join(str(error).split())[:200])
 
     def _seen(self, goal_id: int, followed: _Followed, seq: int) -> None:
         moved = seq != followed.seq

@@ -50,10 +50,10 @@ def test_what_goes_wrong_is_one_line_and_a_code(
     raised: BaseException, code: int, says: str, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    def break_off(_words: list[str]) -> None:
+    def break_off(_utility: object) -> None:
         raise raised
 
-    monkeypatch.setattr("agentsys.commands.execute", break_off)
+    monkeypatch.setattr("django.core.management.ManagementUtility.execute", break_off)
     assert cli.run(["manage.py", "help"]) == code
     said = capsys.readouterr()
     assert said.out == ""
@@ -62,10 +62,10 @@ def test_what_goes_wrong_is_one_line_and_a_code(
 
 
 def test_a_trace_is_shown_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    def break_off(_words: list[str]) -> None:
+    def break_off(_utility: object) -> None:
         raise BadInput(what="plan", problems=["it has a cycle"])
 
-    monkeypatch.setattr("agentsys.commands.execute", break_off)
+    monkeypatch.setattr("django.core.management.ManagementUtility.execute", break_off)
     with pytest.raises(BadInput):
         cli.run(["manage.py", "help", "--traceback"])
 
@@ -74,11 +74,11 @@ def test_a_trace_is_shown_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch)
 def test_tables_of_another_version_are_said_to_be_that(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def read(_words: list[str]) -> None:
+    def read(_utility: object) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT a_column_to_come FROM agentsys_orchestration_goal")
 
-    monkeypatch.setattr("agentsys.commands.execute", read)
+    monkeypatch.setattr("django.core.management.ManagementUtility.execute", read)
     assert cli.run(["manage.py", "help"]) == 69
     said = capsys.readouterr().err
     assert "not that of this version" in said
@@ -92,10 +92,10 @@ def test_the_version_is_ours(word: str, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_a_bug_is_not_taken_for_a_server_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    def break_off(_words: list[str]) -> None:
+    def break_off(_utility: object) -> None:
         raise ValueError("ours")
 
-    monkeypatch.setattr("agentsys.commands.execute", break_off)
+    monkeypatch.setattr("django.core.management.ManagementUtility.execute", break_off)
     with pytest.raises(ValueError, match="ours"):
         cli.run(["manage.py", "help"])
 
