@@ -93,6 +93,7 @@ def test_a_cold_question_speaks_for_its_answer(talk: list[int]) -> None:
     assert asked.bm25 is not None
     assert (answer.faded, answer.found) == (False, True)
     best = rank(list(rows.values()), question)
+    assert asked.id not in [one.id for one in best]
     alone = rank([row for row in rows.values() if not row.faded], question)
     score = {one.id: one.signals.get("neighbours", 0.0) for one in best}
     assert (
