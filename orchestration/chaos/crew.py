@@ -14,6 +14,7 @@ from pathlib import Path
 from agentsys import processes
 from agentsys.kernel.errors import ServiceAway
 from orchestration.chaos.asking import ask
+from orchestration.hearing import EXIT_CODE
 from orchestration.models import WorkerSession
 from orchestration.services.sessions import sessions_alive
 
@@ -73,6 +74,14 @@ class Crew:
                         way_out=f"Read the logs in {self._logs}",
                     )
                 time.sleep(0.05)
+
+    def supervise(self) -> int:
+        """Start a worker for each that ended to be started again, as `stack up` would; how many."""
+        ended = [process for process in self.workers if process.poll() == EXIT_CODE]
+        for process in ended:
+            self.forget(process)
+            self.wait_up(self.worker())
+        return len(ended)
 
     def kill(self, process: Process) -> None:
         """kill -9 of the process and everything it started."""

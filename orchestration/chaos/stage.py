@@ -116,14 +116,22 @@ class Stage:
         return ask(self._none_open)
 
     def until_over(self, seconds: float = SETTLE_SECONDS) -> None:
-        """Wait for the end of all goals, for as long as tasks are being finished."""
+        """Wait for the end of all goals, for as long as tasks are being finished. A worker that heard
+        nothing has ended by then and is started again."""
         before = -1
         finished = Task.objects.filter(finished_at__isnull=False)
-        while (now := ask(finished.count)) != before:
+        while (now := ask(finished.count)) != before or self._supervised():
             before = now
             if wait_for(self._none_open, seconds=seconds):
                 return
         self.wrong.append(f"no task was finished for {seconds:.0f} s and goals are open")
+
+    def _supervised(self) -> bool:
+        started = self.crew.supervise()
+        if started:
+            told = "workers that heard nothing and were started again"
+            self.notes[told] = self.notes.get(told, 0) + started
+        return bool(started)
 
     def hurt(self, kind: str, *processes: Process) -> None:
         """Note the fault that is about to hit these processes."""
