@@ -14,7 +14,6 @@ from pathlib import Path
 from agentsys import processes
 from agentsys.kernel.errors import ServiceAway
 from orchestration.chaos.asking import ask
-from orchestration.hearing import EXIT_CODE
 from orchestration.models import WorkerSession
 from orchestration.services.sessions import sessions_alive
 
@@ -32,6 +31,7 @@ class Crew:
         self._logs = logs
         self._env = dict(env)
         self._all: list[Process] = []
+        self._given: dict[Process, tuple[str, dict[str, str]]] = {}  # pool and environment
         self.workers: list[Process] = []
 
     def worker(self, *, pool: str = "threads", **env: str) -> Process:
@@ -42,6 +42,7 @@ class Crew:
         argv[argv.index("threads")] = pool
         process = self._start(argv, f"worker-{number}", env)
         self.workers.append(process)
+        self._given[process] = pool, env
         return process
 
     def beat(self, **env: str) -> Process:
@@ -76,11 +77,12 @@ class Crew:
                 time.sleep(0.05)
 
     def supervise(self) -> int:
-        """Start a worker for each that ended to be started again, as `stack up` would; how many."""
-        ended = [process for process in self.workers if process.poll() == EXIT_CODE]
+        """Start anew, as `stack up` would, each worker that gave up by itself; how many."""
+        ended = [process for process in self.workers if (process.poll() or 0) > 0]
         for process in ended:
             self.forget(process)
-            self.wait_up(self.worker())
+            pool, env = self._given[process]
+            self.worker(pool=pool, **env)
         return len(ended)
 
     def kill(self, process: Process) -> None:
