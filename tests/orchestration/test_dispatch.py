@@ -148,7 +148,7 @@ def broker_away() -> Iterator[None]:
     url, options = app.conf.broker_url, app.conf.broker_transport_options
     app.conf.broker_url = "redis://127.0.0.1:1/0"
     app.conf.broker_transport_options = {**options, "max_retries": 1, "interval_start": 0}
-    app.pool.force_close_all()
+    app.pool.force_close_all(close_pool=False)  # closed for good, no later test could publish
     app.amqp._producer_pool = app._pool = None
     try:
         yield
@@ -209,3 +209,7 @@ def test_a_broker_that_is_away_is_no_error_and_the_row_stays_due(monkeypatch: An
         assert dispatch._away_until == found_out  # nobody else tried
     assert goal.state == "running"
     assert goal.attempts.filter(state="queued", publish_due_at__isnull=False).count() == 2
+    monkeypatch.setattr(dispatch, "_away_until", 0.0)
+    quiet = bells()
+    send("orchestration.work")
+    assert bells() == quiet + 1  # it is back
