@@ -148,7 +148,6 @@ def broker_away() -> Iterator[None]:
     url, options = app.conf.broker_url, app.conf.broker_transport_options
     app.conf.broker_url = "redis://127.0.0.1:1/0"
     app.conf.broker_transport_options = {**options, "max_retries": 1, "interval_start": 0}
-    app.pool.force_close_all(close_pool=False)  # closed for good, no later test could publish
     app.amqp._producer_pool = app._pool = None
     try:
         yield
