@@ -588,7 +588,9 @@ def test_limits_that_are_none_write_no_row(plan: str, words: tuple[str, str]) ->
 
 def test_budgets_are_shown_and_set_from_the_command_line(plan: str) -> None:
     goal = Said("goals", "submit", "--plan", plan, "--json").data["id"]
-    assert "2,000,000" in Said("goals", "budget", str(goal)).out
+    shown = Said("goals", "budget", str(goal)).out
+    assert re.search(r"tokens +2,000,000 +0 +0 *\n", shown)
+    assert re.search(r"cost_usd +\$20\.00 +\$0\.00 +\$0\.00 *\n", shown)
     set_to = Said("goals", "budget", f"{goal}/a", "--set", "calls=3", "--json").data
     assert set_to["limits"]["calls"] == 3
     spent = Said("goals", "budget", str(goal), "--json").data["spent"]
