@@ -24,6 +24,7 @@ from orchestration.cli.output import (
     person,
     positive,
     project_known,
+    spent,
     task_table,
 )
 from orchestration.cli.revising import add_dry_run, json_of, object_of, override_text, revision_text
@@ -214,11 +215,12 @@ class Command(Base):
         if not options["wait"]:
             self.note(f"`goals watch {goal.pk}` follows it")
             paused = goal.paused_at is not None
+            still = paused or goal.state == "plan_review"
             self.emit(
                 {"id": goal.pk, "state": goal.state, "paused": paused},
                 as_json=options["json"],
                 text=why.why(f"goal-{goal.pk}").sentence
-                if paused
+                if still
                 else f"goal-{goal.pk} {goal.state}",
             )
             return
@@ -263,11 +265,9 @@ class Command(Base):
             return
         seen = view["progress"]
         self.show(
-            f"goal-{view['id']}  {view['state']}{' (paused)' if view['paused'] else ''}",
-            view["objective"],
+            f"goal-{view['id']}: {view['objective']}",
             why.why(str(view["id"])).sentence,
-            f"{seen['done']} of {seen['total']} done, {seen['failed']} failed;"
-            f" {view['cost']['tokens']} tokens, ${view['cost']['cost_usd']:.4f}",
+            f"{seen['done']} of {seen['total']} done, {seen['failed']} failed; {spent(view['cost'])}",
             *([f"branch {view['branch']} in {view['repository']}"] if view["repository"] else []),
             *([f"report {view['report']}"] if view["report"] else []),
             *([f"claims {view['claims']}"] if view["claims"] else []),
