@@ -435,6 +435,40 @@ def test_a_plan_is_shown(plan: str):
     assert "by explicit" in Said("plans", "show", str(goal.pk)).out
 
 
+def test_a_playbook_is_shown_with_what_it_takes_and_what_it_does() -> None:
+    shown = Said("plans", "show", "repo-care").out
+    assert re.search(r"^repo +path +must be given", shown, re.MULTILINE)
+    shown = Said("plans", "show", "ops-checks").out
+    assert shown.startswith("playbook ops-checks, version 2\n")
+    assert re.search(
+        r"^min_free_mb +int +100 +free space that must be left *$", shown, re.MULTILINE
+    )
+    assert re.search(r"^action +list +touch,rotated +", shown, re.MULTILINE)
+    assert re.search(
+        r"^answers +check +collect +services +schema +Do the .*, once for each of",
+        shown,
+        re.MULTILINE,
+    )
+    assert re.search(
+        r"^act +act +devops +disk, tools, answers +schema safety .*, a person approves",
+        shown,
+        re.MULTILINE,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["ops-cheks"], "there is no playbook `ops-cheks`; did you mean `ops-checks`"),
+        (["ops-checks", "--file"], "--file and --version are of a goal's plan"),
+        (["ops-checks", "--version", "1"], "--file and --version are of a goal's plan"),
+    ],
+)
+def test_what_is_no_playbook_and_no_goal_is_said(words: list[str], part: str) -> None:
+    with pytest.raises(BadInput, match=part):
+        Said("plans", "show", *words)
+
+
 def test_the_playbooks_are_listed_with_their_parameters():
     books = {b["name"]: b for b in Said("plans", "playbooks", "--json").data}
     assert books["repo-care"]["parameters"]["repo"]["required"] is True
