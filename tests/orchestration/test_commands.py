@@ -24,8 +24,9 @@ from orchestration.models import ApprovalRequest, Directive, Goal, Membership, P
 from orchestration.services.approvals import AlreadyDecided, NotAllowed
 from orchestration.services.rebuild import rebuild_check
 from orchestration.services.replan import PlanMoved
+from orchestration.services.running import serve
 from tests import factories as given
-from tests.orchestration.pump import pump, row_counts, turn
+from tests.orchestration.pump import node, pump, row_counts, submit, turn
 from tests.workers.given import GivenRepository
 
 pytestmark = pytest.mark.django_db
@@ -433,6 +434,27 @@ def test_a_plan_is_shown(plan: str):
     view = Said("plans", "show", str(goal.pk), "--json").data
     assert [t["key"] for t in view["tasks"]] == ["a", "b"]
     assert "by explicit" in Said("plans", "show", str(goal.pk)).out
+
+
+@worked_on
+def test_an_override_begins_with_the_output_that_there_is(tmp_path: Path) -> None:
+    goal = submit(node("a"), node("later", "a", agent="command", inputs={"argv": ["true"]}))
+    serve()
+    User.objects.create_superuser(getpass.getuser())
+    words = ("goals", "override", f"{goal.pk}/a")
+    before = row_counts()
+    begun = Said(*words)
+    assert begun.data == {"echo": {}}
+    assert f"`goals override {goal.pk}/a --output @FILE --reason …` hands it in" in begun.err
+    assert row_counts() == before
+    edited = tmp_path / "output.json"
+    edited.write_text(begun.out.replace("{}", '{"by": "hand"}'))
+    handed_in = ("--output", f"@{edited}", "--reason", "looked at it")
+    assert "it would count" in Said(*words, *handed_in, "--dry-run").out
+    assert "counts for" in Said(*words, *handed_in).out
+    assert Said(*words).data == {"echo": {"by": "hand"}}
+    with pytest.raises(BadInput, match="there is no reason"):
+        Said(*words, "--output", "{}")
 
 
 def test_a_playbook_is_shown_with_what_it_takes_and_what_it_does() -> None:

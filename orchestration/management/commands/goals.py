@@ -124,8 +124,11 @@ class Command(Base):
         add_json(edit)
         override = verbs.add_parser("override", help="your output in the place of a task's")
         override.add_argument("task", help="7/KEY or task-9")
-        override.add_argument("--output", required=True, help="JSON, @FILE or -: an object")
-        override.add_argument("--reason", required=True)
+        override.add_argument(
+            "--output",
+            help="JSON, @FILE or -: the whole output; without it the present one is printed, to edit",
+        )
+        override.add_argument("--reason", default="", help="kept in the ledger; it must be given")
         override.add_argument(
             "--rerun", action="store_true", help="what ran on the old one runs again"
         )
@@ -413,8 +416,14 @@ class Command(Base):
         self.emit(revision.to_json(), as_json=options["json"], text=revision_text(revision))
 
     def do_override(self, **options: Any) -> None:
+        task = task_named(options["task"])
+        if options["output"] is None:
+            self.emit(overrides.output_to_edit(task.pk), as_json=True)
+            way = f"`goals override {task.goal_id}/{task.key} --output @FILE --reason …`"
+            self.note(f"nothing was changed; edited, {way} hands it in, and --dry-run looks first")
+            return
         told = overrides.output_override(
-            task_named(options["task"]).pk,
+            task.pk,
             json_of(options["output"], "--output"),
             user=person(options["user"]),
             reason=options["reason"],
