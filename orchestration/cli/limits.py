@@ -42,7 +42,8 @@ def _number(text: str) -> int | float:
 
 
 def moment_of(text: str) -> datetime:
-    """A date and time, in UTC unless it names another zone, or a span from now on."""
+    """A date and time, in the current zone (of commands UTC, of the console the reader's) unless it names
+    another, or a span from now on."""
     span = _SPAN.fullmatch(text)
     if span:
         return timezone.now() + timedelta(**{UNITS[span[2]]: int(span[1])})
