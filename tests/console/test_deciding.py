@@ -205,7 +205,12 @@ def test_who_is_asked_about_a_plan_reads_what_would_run():
     asked_about = text(client.get(url)).split("What would run")[1].split("Decision")[0]
     assert "Remove what is old" in asked_about and "needs old" in asked_about
     laid_out = re.sub(r"<pre.*?</pre>", "", asked_about, flags=re.DOTALL)
-    for fact in ("<dt>inputs.argv</dt>", "&quot;rm&quot;", "U+202E", "<dt>limits.tokens_max</dt><dd>900"):
+    for fact in (
+        "<dt>inputs.argv</dt>",
+        "&quot;rm&quot;",
+        "U+202E",
+        "<dt>limits.tokens_max</dt><dd>900",
+    ):
         assert fact in laid_out
     assert "{" not in laid_out, "nothing has to be read as JSON"
     held_to = text(client.get(url)).split("held to")[1].split("What would run")[0]
