@@ -457,6 +457,17 @@ def test_an_override_begins_with_the_output_that_there_is(tmp_path: Path) -> Non
         Said(*words, "--output", "{}")
 
 
+def test_who_is_recorded_can_be_said(plan: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    goal = goal_of(plan, "--review")
+    asked = ApprovalRequest.objects.get(goal=goal)
+    User.objects.create_superuser("bob")
+    monkeypatch.setenv("LOGNAME", "ann")
+    Said("goals", "pause", str(goal.pk))
+    Said("inbox", "reject", str(asked.pk), "--reason", "no", "--user", "bob")
+    told = dict(goal.ledger.values_list("event", "actor"))
+    assert (told["goal.paused"], told["approval.decided"]) == ("ann", "bob")
+
+
 def test_a_playbook_is_shown_with_what_it_takes_and_what_it_does() -> None:
     shown = Said("plans", "show", "repo-care").out
     assert re.search(r"^repo +path +must be given", shown, re.MULTILINE)
