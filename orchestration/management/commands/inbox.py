@@ -45,7 +45,7 @@ class Command(Base):
                 one.add_argument("--reason", "--text", default="", help=why_it_is)
                 one.add_argument(
                     "--user",
-                    help="the account that decides (default: yours by its name, else the first administrator's)",
+                    help="the account that decides (default: yours, else the first administrator's)",
                 )
                 add_wait(one)
             if verb == "edit":
