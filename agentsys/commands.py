@@ -1,16 +1,25 @@
-"""Django's commands, and what was meant where a command or its verb was mistyped."""
+"""Which commands there are, ours before Django's, and what was meant where one or its verb was mistyped."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from django.conf import settings
-from django.core.management import ManagementUtility, get_commands
+from django.core.management import ManagementUtility, get_commands, load_command_class
 from django.core.management.base import BaseCommand
 
 from agentsys.completing import verbs_of
 from agentsys.kernel.errors import AgentsysError, ExitCode
 from agentsys.kernel.wording import closest
+
+OURS = ("agentsys", "orchestration", "memory", "workers", "verification")
+DJANGOS = ("migrate", "createsuperuser", "changepassword", "check")  # those that people need here
+GROUPS = {
+    "Goals and people": ("goals", "inbox", "why", "brief", "plans", "schedules"),
+    "What is kept": ("ledger", "memory", "verifiers"),
+    "Running it": ("stack", "doctor", "fsck", "token", "completion"),
+    "Trying and measuring it": ("demo", "bench", "chaos", "console"),
+}
 
 
 class NoSuchCommand(AgentsysError):
@@ -27,6 +36,11 @@ def execute(words: Sequence[str]) -> None:
 
 
 class _Commands(ManagementUtility):
+    def main_help_text(self, commands_only: bool = False) -> str:
+        if commands_only or self.settings_exception is not None:
+            return super().main_help_text(commands_only)
+        return "\n".join(_listing(self.prog_name))
+
     def fetch_command(self, subcommand: str) -> BaseCommand:
         _ = settings.INSTALLED_APPS  # without settings most commands are missing: this says why
         _look_for(subcommand, get_commands(), listing="agentsys help")
@@ -40,6 +54,18 @@ class _Commands(ManagementUtility):
         given = self.argv[2] if len(self.argv) > 2 else ""
         if verbs and given and not given.startswith("-"):
             _look_for(given, verbs, listing=f"agentsys {name} --help", of=f"{name} ")
+
+
+def _listing(program: str) -> Iterator[str]:
+    """Ours by what they are for, each with its own line; Django's by name, in the last one."""
+    apps = get_commands()
+    for title, names in GROUPS.items():
+        yield f"{title}:"
+        for name in names:
+            yield f"  {name:10}  {load_command_class(apps[name], name).help}"
+    yield ""
+    yield f"`{program} help NAME` says what one takes, `{program} NAME VERB --help` what a verb does."
+    yield f"Django's: {', '.join(DJANGOS)}; `{program} help --commands` names the others, too."
 
 
 def _look_for(given: str, known: Iterable[str], *, listing: str, of: str = "") -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.urls import include, path
+from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
 from agentsys.health import healthz, readyz
@@ -55,6 +55,8 @@ urlpatterns = [
         admin.site.admin_view(goal_stream),
         name="console-goal-stream",
     ),
+    # Django's breadcrumbs name an app's page, a bare list of its tables: home has more.
+    re_path(r"^admin/agentsys_\w+/$", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
     path("api/v1/", include("orchestration.api.urls")),
 ]

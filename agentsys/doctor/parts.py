@@ -114,8 +114,7 @@ def _flower() -> Check:
     protected = os.environ.get("FLOWER_BASIC_AUTH") or os.environ.get("FLOWER_AUTH")
     where = os.environ.get("FLOWER_ADDRESS", "")
     unheard = os.environ.get("FLOWER_UNAUTHENTICATED_API", "").lower() in ("1", "true", "yes", "on")
-    number = os.environ.get("FLOWER_PORT", "")
-    port = int(number) if number.isdigit() else ports.PORTS["flower"]
+    port = _flower_port()
     lets_in = _flower_lets_in(port)
     fix = all_of(
         "unset FLOWER_UNAUTHENTICATED_API: whoever reaches it could revoke messages"
@@ -131,6 +130,15 @@ def _flower() -> Check:
     return Check(
         "flower", f"port {port}: {'open to all' if lets_in else 'asks, or is not there'}", fix
     )
+
+
+def _flower_port() -> int:
+    """The one that was set; else that of this home's stack; else the usual one."""
+    number = os.environ.get("FLOWER_PORT", "")
+    if number.isdigit():
+        return int(number)
+    running = supervisor.status(supervisor.Layout(settings.AGENTSYS.home))["services"]
+    return running["flower"]["port"] if "flower" in running else ports.PORTS["flower"]
 
 
 def _flower_lets_in(port: int) -> bool:

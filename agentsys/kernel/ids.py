@@ -34,6 +34,15 @@ def ref_of(text: str, kind: str, expected: str) -> int:
     return int(named[2])
 
 
+def is_ref(text: str) -> bool:
+    """Is it written as `parse_ref` takes it?"""
+    try:
+        parse_ref(text)
+    except BadInput:
+        return False
+    return True
+
+
 def parse_ref(text: str, *, default: str = "goal") -> Ref:
     """`7` (a `default`), `goal-7`, `task-31` or `7/KEY`; BadInput for anything else."""
     if text.isascii() and text.isdigit():

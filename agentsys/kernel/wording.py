@@ -25,9 +25,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def dollars(amount: float) -> str:
-    """$5.00, and $0.00012 where two digits would say nothing."""
+    """$5.00, $1,500.00, and $0.00012 where two digits would say nothing."""
     digits = 2 if amount == 0 or abs(amount) >= 0.01 else 1 - math.floor(math.log10(abs(amount)))
-    return f"${amount:.{digits}f}"
+    return f"${amount:,.{digits}f}"
 
 
 def utc(at: datetime | str, *, seconds: bool = False) -> str:

@@ -31,7 +31,7 @@ from orchestration.admin import bulk, inbox
 from orchestration.admin.base import Window, allowed, attempted, said, signed_in
 from orchestration.admin.consequences import consequences
 from orchestration.admin.evidence import evidence, stale
-from orchestration.admin.goal_plans import planned
+from orchestration.admin.goal_plans import contract_facts, planned
 from orchestration.admin.password import asked, confirmed
 from orchestration.admin.several import PICKED_MAX, REFUSED, Result, results_page
 from orchestration.api.access import Act, may
@@ -88,7 +88,7 @@ class ApprovalAdmin(Window):
             "decided_already": any(d.user_id == request.user.pk for d in decisions),
             **inbox.neighbours(self.get_queryset(request), row, request.user),
             **evidence(row),
-            **(planned(row.goal_id) if row.kind == "plan" and row.state == "open" else {}),
+            **(_of_plan(row) if row.kind == "plan" else {}),
         }
 
     def _refusal(self, request: HttpRequest, row: ApprovalRequest) -> str:
@@ -170,6 +170,12 @@ class ApprovalAdmin(Window):
         for result in results:
             if result.row is not None and result.outcome != REFUSED:
                 self.log_change(request, result.row, said)
+
+
+def _of_plan(row: ApprovalRequest) -> dict[str, Any]:
+    """The plan's tasks while it is asked about: afterwards it may be another."""
+    tasks = planned(row.goal_id) if row.state == "open" else {}
+    return {"contract_facts": contract_facts(row.goal), **tasks}
 
 
 def _given(request: HttpRequest) -> dict[str, Any]:

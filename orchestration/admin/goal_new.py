@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 from django import forms
 from django.http import QueryDict
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
-from agentsys.kernel.errors import AgentsysError
+from agentsys.kernel.errors import AgentsysError, BadInput
+from orchestration.admin.deeds import body_values
+from orchestration.admin.goal_deeds import UNITS, amount
+from orchestration.api import bodies
 from orchestration.api.access import Act, Visitor, may, visible_projects
-from orchestration.models import Goal, Project
+from orchestration.cli.limits import moment_of
+from orchestration.models import Budget, Goal, Project
 from orchestration.planners.playbooks import playbook_files, playbook_find, playbooks_usable
 from orchestration.services.goals import OBJECTIVE_CHARS_MAX, goal_submit
+from orchestration.services.limits import KINDS
+
+FURTHER = ("branch", "priority", "deadline", *KINDS)
 
 
 def projects_open_to(user: Visitor) -> list[str]:
@@ -59,13 +69,55 @@ class GoalForm(forms.Form):
     review = forms.BooleanField(
         required=False, label="A person looks at the plan before anything runs"
     )
+    branch = forms.CharField(
+        required=False,
+        max_length=120,
+        label=_("Branch"),
+        help_text=_(
+            "agentsys/NAME: share this branch with other goals of the project; empty: one of its own."
+        ),
+    )
+    priority = forms.IntegerField(
+        required=False,
+        min_value=-100,
+        max_value=100,
+        label=_("Priority"),
+        help_text=_("-100 to 100; higher ones are served first. Empty: 0."),
+    )
+    deadline = forms.CharField(
+        required=False,
+        max_length=40,
+        label=_("Deadline"),
+        help_text=_(
+            "In your time zone, such as 2026-11-24T18:00, or from now on: 90m, 3h, 2d. Past it the goal is"
+            " paused and you are asked. Empty: none."
+        ),
+    )
     key = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
 
     def __init__(self, user: Visitor, data: QueryDict | None = None) -> None:
         super().__init__(data, initial={"key": uuid4().hex})
+        self.fields |= {kind: _limit(kind) for kind in KINDS}
         projects = projects_open_to(user)
         self.fields["project"].choices = [(name, name) for name in projects]  # type: ignore[attr-defined]
         self.fields["playbook"].choices = [("", "none"), *_playbooks(projects)]  # type: ignore[attr-defined]
+
+    def usual(self) -> list[forms.BoundField]:
+        return [field for field in self.visible_fields() if field.name not in FURTHER]
+
+    def further(self) -> list[forms.BoundField]:
+        """What most goals do without."""
+        return [field for field in self.visible_fields() if field.name in FURTHER]
+
+    def further_given(self) -> bool:
+        return any(self.data.get(name) for name in FURTHER)
+
+    def clean_deadline(self) -> datetime | None:
+        given = self.cleaned_data["deadline"]
+        try:
+            return moment_of(given) if given else None
+        except BadInput as error:
+            raise forms.ValidationError(error.problems) from error
 
     def clean_params(self) -> dict[str, str]:
         lines = [line for line in self.cleaned_data["params"].splitlines() if line.strip()]
@@ -94,6 +146,7 @@ class GoalForm(forms.Form):
         """The goal; the same one where this very form was sent before. None where it is refused, and
         then the form says why."""
         given = self.cleaned_data
+        limits = {kind: given[kind] for kind in KINDS if given[kind]}
         try:
             return goal_submit(
                 objective=given["objective"],
@@ -102,6 +155,10 @@ class GoalForm(forms.Form):
                 document=given["plan"],
                 params=given["params"],
                 repository=given["repository"],
+                branch=given["branch"],
+                priority=given["priority"] or 0,
+                deadline_at=given["deadline"],
+                budget=body_values(bodies.Limits, limits, "budget"),
                 review=given["review"],
                 actor=actor,
                 idempotency_key=f"console-{given['key']}" if given["key"] else None,
@@ -109,6 +166,17 @@ class GoalForm(forms.Form):
         except AgentsysError as error:
             self.add_error(None, str(error))
             return None
+
+
+def _limit(kind: str) -> forms.CharField:
+    usual = amount(kind, getattr(Budget(), f"{kind}_max"))
+    return forms.CharField(
+        required=False,
+        max_length=20,
+        label=gettext("Limit of %(unit)s") % {"unit": UNITS[kind]},
+        widget=forms.TextInput(attrs={"inputmode": "decimal"}),
+        help_text=gettext("Empty: %(usual)s.") % {"usual": usual},
+    )
 
 
 def _playbooks(projects: list[str]) -> list[tuple[str, str]]:

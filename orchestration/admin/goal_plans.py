@@ -9,6 +9,7 @@ from agentsys.kernel.errors import NotFound
 from orchestration.admin.diffview import review
 from orchestration.admin.paging import paged
 from orchestration.admin.plandiff import difference
+from orchestration.admin.steps import IN_THE_LINE, facts, step
 from orchestration.models import Goal, LedgerEntry, Plan
 from orchestration.services.reads import plan_view
 from orchestration.show import document
@@ -23,12 +24,17 @@ def plan_tab(goal: Goal, asked: Mapping[str, str]) -> dict[str, Any]:
     who = _who(goal)
     return {
         "contract": document(goal.contract),
+        "contract_facts": contract_facts(goal),
         "pages": pages,
         "versions": [(row, *who.get(row.version, ("", 0))) for row in pages.rows],
         "version": _whole(asked.get("version", "")),
         **_chosen(goal, asked),
         **_compared(goal, asked, pages.total),
     }
+
+
+def contract_facts(goal: Goal) -> list[tuple[str, str]]:
+    return facts(goal.contract, without=("asked",))  # a hash, for the same goal handed in twice
 
 
 def _who(goal: Goal) -> dict[int, tuple[str, int]]:
@@ -47,10 +53,13 @@ def _chosen(goal: Goal, asked: Mapping[str, str]) -> dict[str, Any]:
 
 
 def planned(goal_id: int, version: int | None = None) -> dict[str, Any]:
-    """For `console/_plan.html`: every task of a version as it would run. Raises NotFound."""
+    """For `console/_plan.html`: every task of a version as it would run, laid out and word for word.
+    Raises NotFound."""
     found = plan_view(goal_id, version)
     tasks = found["tasks"]
-    shown = [(task, document(task)) for task in tasks[:TASKS_MAX]]
+    shown = [
+        (step(task), facts(task, without=IN_THE_LINE), document(task)) for task in tasks[:TASKS_MAX]
+    ]
     return {"plan": found, "plan_tasks": shown, "plan_left_out": len(tasks) - len(shown)}
 
 

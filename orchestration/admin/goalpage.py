@@ -18,6 +18,7 @@ from orchestration.admin.goal_memory import memory_tab
 from orchestration.admin.goal_plans import plan_tab
 from orchestration.admin.goal_timeline import grid_tab, timeline_tab
 from orchestration.admin.paging import link
+from orchestration.domain.telling import state_read
 from orchestration.models import (
     ApprovalRequest,
     Artifact,
@@ -43,13 +44,8 @@ MOVING = ("ready", "running", "verifying")  # states of tasks that go on without
 
 
 def shown_state(goal: Goal, *, waits: bool) -> str:
-    """The state as a person reads it: of what is not over, a pause or a wait for a person (`waits`: it
-    asks, and none of its tasks goes on meanwhile) is what matters."""
-    if goal.finished_at is not None:
-        return goal.state
-    if goal.paused_at is not None:
-        return "paused"
-    return "waiting" if waits else goal.state
+    over, paused = goal.finished_at is not None, goal.paused_at is not None
+    return state_read(goal.state, over=over, paused=paused, waits=waits)
 
 
 def page(goal: Goal, asked: Mapping[str, str]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from orchestration.admin.steps import step
 from orchestration.models import ApprovalRequest
 from orchestration.show import document
 
@@ -28,7 +29,7 @@ def learned(row: ApprovalRequest) -> dict[str, Any] | None:
         "ended": context.get("of_this_shape"),
         "parameters": [_parameter(*each) for each in playbook.get("parameters", {}).items()],
         "phases": [
-            {"name": phase.get("name", ""), "steps": [_step(task) for task in phase["tasks"]]}
+            {"name": phase.get("name", ""), "steps": [step(task) for task in phase["tasks"]]}
             for phase in playbook.get("phases", ())
         ],
         "text": document(playbook),
@@ -55,22 +56,6 @@ def _parameter(name: str, given: Any) -> dict[str, Any]:
     about = given if isinstance(given, Mapping) else {"default": given}
     default = _line(about["default"]) if "default" in about else ""
     return {**about, "name": name, "default": default}
-
-
-def _step(task: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "key": task.get("key", ""),
-        "agent": task.get("agent", ""),
-        "objective": task.get("objective", ""),
-        "after": ", ".join(task.get("depends_on", ())),
-        "verify": ", ".join(_verifiers(task.get("verify"))),
-        "each": bool(task.get("fan_out")),
-        "person": bool((task.get("approval") or {}).get("required")),
-    }
-
-
-def _verifiers(verify: Any) -> list[str]:
-    return list((verify.get("required") if isinstance(verify, Mapping) else verify) or ())
 
 
 def _line(value: Any) -> str:

@@ -216,11 +216,10 @@ def _override_follows(task: Task) -> list[str]:
 
 
 def _override_fields(task: Task) -> list[Field]:
-    shape = task.accepted_attempt or task.attempts.exclude(report=None).order_by("-number").first()
-    output = (shape.report or {}).get("output") if shape else {}
+    output = typed(overrides.output_to_edit(task.pk))
     kept = gettext("It is kept in the ledger.")
     return [
-        Field("output", gettext("The whole output, as JSON"), typed(output or {}), "area", rows=10),
+        Field("output", gettext("The whole output, as JSON"), output, "area", rows=10),
         Field("reason", gettext("Reason"), help=kept, required=True),
         Field("rerun", gettext("Let what ran on the old output run again"), "", "check"),
     ]

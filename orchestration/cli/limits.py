@@ -13,6 +13,7 @@ from django.utils.dateparse import parse_datetime
 from rich.table import Table
 
 from agentsys.kernel.errors import BadInput
+from agentsys.kernel.wording import dollars
 from orchestration.cli.output import table
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -41,7 +42,8 @@ def _number(text: str) -> int | float:
 
 
 def moment_of(text: str) -> datetime:
-    """A date and time, in UTC unless it names another zone, or a span from now on."""
+    """A date and time, in the current zone (of commands UTC, of the console the reader's) unless it names
+    another, or a span from now on."""
     span = _SPAN.fullmatch(text)
     if span:
         return timezone.now() + timedelta(**{UNITS[span[2]]: int(span[1])})
@@ -64,17 +66,20 @@ def budget_table(view: Mapping[str, Any]) -> Table:
     rows = [
         (
             kind,
-            "none" if most is None else f"{most:,}",
-            _amount(view["spent"], kind),
-            _amount(view["reserved"], kind),
+            "none" if most is None else _amount(kind, most),
+            *(
+                _amount(kind, of[kind]) if kind in of else ""
+                for of in (view["spent"], view["reserved"])
+            ),
         )
         for kind, most in view["limits"].items()
     ]
-    caption = ", ".join(f"{name} {most:,}" for name, most in (view.get("attempt") or {}).items())
+    each = (view.get("attempt") or {}).items()
+    caption = ", ".join(f"{name} {_amount(name, most)}" for name, most in each)
     shown = table(("kind", "limit", "spent", "set aside"), rows)
     shown.caption = caption and f"each attempt: {caption}"
     return shown
 
 
-def _amount(amounts: Mapping[str, Any], kind: str) -> str:
-    return f"{amounts[kind]:,}" if kind in amounts else ""
+def _amount(kind: str, number: float) -> str:
+    return dollars(number) if kind.startswith("cost_usd") else f"{number:,}"

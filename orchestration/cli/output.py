@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from agentsys.kernel.errors import NoSuchName
-from agentsys.kernel.wording import utc
+from agentsys.kernel.wording import counted, dollars, utc
+from orchestration.domain.telling import state_read
 from orchestration.models import Project
 from orchestration.services.goals import project_join
 
@@ -29,7 +30,7 @@ STATE_STYLE = {
 }  # fmt: skip
 STATE_MARK = {
     "done": "✓", "running": "▶", "verifying": "?", "held": "‖", "failed": "✗", "ready": "·",
-    "blocked": "…", "cancelled": "–", "paused": "‖",
+    "blocked": "…", "cancelled": "–", "paused": "‖", "waiting": "‖",
 }  # fmt: skip
 
 
@@ -151,6 +152,11 @@ def duration(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def spent(cost: Mapping[str, Any]) -> str:
+    """`1,234 tokens, $0.50`, of what has `tokens` and `cost_usd`."""
+    return f"{counted(cost['tokens'], 'token')}, {dollars(cost['cost_usd'])}"
+
+
 def goal_table(goals: Sequence[Mapping[str, Any]]) -> Table:
     return table(
         ("id", "state", "objective", "project", "created", "asks"),
@@ -169,11 +175,8 @@ def goal_table(goals: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _goal_state(g: Mapping[str, Any]) -> Text:
-    if g["finished_at"]:
-        return state(g["state"])
-    if g["paused"]:
-        return state("paused")
-    return Text("‖ waits for a person", style="yellow") if g["waits"] else state(g["state"])
+    over = g["finished_at"] is not None
+    return state(state_read(g["state"], over=over, paused=g["paused"], waits=g["waits"]))
 
 
 def _swarm(t: Mapping[str, Any]) -> str:

@@ -24,7 +24,8 @@ from rich.table import Table
 from rich.text import Text
 
 from agentsys.kernel.errors import ExitCode
-from orchestration.cli.output import duration, safe
+from orchestration.cli.output import duration, safe, spent
+from orchestration.domain.telling import state_read
 from orchestration.models import ApprovalRequest, Goal, LedgerEntry, ScopeLease, Task
 from orchestration.services.progress import Progress, progress_of, running_now
 from orchestration.services.reads import found, goal_cost
@@ -285,7 +286,7 @@ def line(glance: Glance) -> str:
     seen = glance.progress
     now = ", ".join(r["task__key"] for r in glance.running[:4])
     parts = [
-        f"goal-{glance.goal.pk} {'paused' if glance.goal.paused_at else glance.goal.state}",
+        f"goal-{glance.goal.pk} {_state(glance)}",
         f"{seen.done}/{seen.total} done",
         f"{seen.running} running" if seen.running else "",
         f"{seen.verifying} verifying" if seen.verifying else "",
@@ -298,6 +299,12 @@ def line(glance: Glance) -> str:
         glance.alone,
     ]
     return safe("  ".join(p for p in parts if p)).plain
+
+
+def _state(glance: Glance) -> str:
+    goal, waits = glance.goal, bool(glance.asks) and not glance.moving
+    over, paused = goal.finished_at is not None, goal.paused_at is not None
+    return state_read(goal.state, over=over, paused=paused, waits=waits)
 
 
 def picture(glance: Glance) -> Group:
@@ -318,5 +325,4 @@ def picture(glance: Glance) -> Group:
         rows.add_row(Text("…", style="yellow"), safe(sentence))
     for text in glance.last:
         rows.add_row(Text("·", style="dim"), safe(text))
-    spent = f"{glance.spent['tokens']} tokens, ${glance.spent['cost_usd']:.4f}"
-    return Group(head, bar, rows, Text(spent, style="dim"))
+    return Group(head, bar, rows, Text(spent(glance.spent), style="dim"))

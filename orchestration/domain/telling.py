@@ -1,4 +1,5 @@
-"""An entry of the ledger as a line that a person reads: what happened, to which tasks, how it went. Pure.
+"""An entry of the ledger as a line that a person reads: what happened, to which tasks, how it went; and
+a goal's state as one word. Pure.
 
 Who did it and when stands beside the sentence. What is said of a reason, a title or a text is the words
 of whoever wrote it, agents included, and is shown as such.
@@ -13,6 +14,17 @@ from typing import Any
 from orchestration.domain.fold import ids_of
 
 REASON_MAX = 300
+
+
+def state_read(state: str, *, over: bool, paused: bool, waits: bool) -> str:
+    """A goal's state as a person reads it: of what is not over, a pause or a wait for a person (`waits`:
+    it asks, and none of its tasks goes on meanwhile) is what matters."""
+    if over:
+        return state
+    if paused:
+        return "paused"
+    return "waiting" if waits else state
+
 
 # event → (tone, sentence); {name} is a field of the payload, and a `reason` comes behind by itself.
 SAID: Mapping[str, tuple[str, str]] = {

@@ -36,6 +36,11 @@ class AlreadyDecided(AgentsysError):
     exit_code = ExitCode.CONFLICT
 
 
+OVERRIDING = (  # why not, of who may not
+    "it needs the permission `override_verdict`, which superusers have; a command takes `--user NAME`"
+)
+
+
 class NotAllowed(AgentsysError):
     """This person may not do this."""
 

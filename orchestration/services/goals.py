@@ -96,7 +96,7 @@ def goal_submit(
             document=document,
             playbook=playbook,
             params=params or {},
-            namespace=_namespace(project),
+            namespace=namespace_of(project),
             owned=owners_named(project),
         )
         objective = objective or draft.objective
@@ -138,7 +138,7 @@ def goal_submit(
     return goal
 
 
-def _namespace(project: str) -> str:
+def namespace_of(project: str) -> str:
     """Where the project's own playbooks are; "" for a project that does not exist yet."""
     found = Project.objects.filter(name=project).first()
     return found.namespace if found else ""

@@ -9,6 +9,7 @@ run again on the new one.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -18,9 +19,10 @@ from django.contrib.auth.models import User
 
 from agentsys.kernel.errors import BadInput, IllegalMove, NotFound
 from agentsys.kernel.hashing import canonical, plain
+from orchestration.domain.example import example
 from orchestration.domain.lives import AttemptEvent, GoalEvent, TaskEvent
 from orchestration.models import Attempt, Dependency, Goal, Task
-from orchestration.services.approvals import NotAllowed
+from orchestration.services.approvals import OVERRIDING, NotAllowed
 from orchestration.services.ending import look_for_the_end
 from orchestration.services.followups import Followups
 from orchestration.services.handing_in import Taken, attempts_take
@@ -80,7 +82,7 @@ def output_override(
     """
     name = user.get_username()
     if not (user.is_active and user.has_perm("agentsys_orchestration.override_verdict")):
-        raise NotAllowed(user=name, what="override an output", why="not an overriding person")
+        raise NotAllowed(user=name, what="override an output", why=OVERRIDING)
     report = _report(output, name, reason)
     goal_id = Task.objects.filter(pk=task_id).values_list("goal_id", flat=True).first()
     if goal_id is None:
@@ -110,6 +112,17 @@ def output_override(
         look_for_the_end(book, after)
     after.publish(goal_id)
     return replace(told, attempt=taken.attempt_id)
+
+
+def output_to_edit(task_id: int) -> Any:
+    """What to begin from: the output that counts, else the last that was handed in, else an example of
+    the form. NotFound."""
+    task = Task.objects.filter(pk=task_id).select_related("accepted_attempt").first()
+    if task is None:
+        raise NotFound(kind="task", id=task_id, listing="goals show GOAL")
+    handed_in = task.attempts.exclude(report=None).order_by("-number")
+    made = task.accepted_attempt or handed_in.first()
+    return ((made.report or {}).get("output") if made else None) or _example(task)
 
 
 def _report(output: Any, name: str, reason: str) -> dict[str, Any]:
@@ -144,10 +157,28 @@ def _check_states(book: Book, task: Task) -> None:
 
 
 def _check_form(book: Book, task: Task, report: Mapping[str, Any]) -> None:
+    said = _form_judged(book, task, report)
+    if said.outcome is not VerdictOutcome.FAIL:
+        return
+    name, shape = f"{book.goal_id}/{task.key}", _example(task)
+    way = f"`goals override {name}` prints what there is, to edit"
+    judged = _form_judged(book, task, {**report, "output": shape})
+    if judged.outcome is VerdictOutcome.PASS:
+        way = f"a whole output looks like {json.dumps(shape, ensure_ascii=False)}; {way}"
+    raise BadInput(what=f"output of {task.key}", problems=[*said.reasons, way])
+
+
+def _form_judged(book: Book, task: Task, report: Mapping[str, Any]) -> VerdictDraft:
     case = _case(book, task, Taken(task.pk, 0, task.fence), report, artifact_hash(report))
-    said = verification.judge(case, "schema")
-    if said.outcome is VerdictOutcome.FAIL:
-        raise BadInput(what=f"output of {task.key}", problems=list(said.reasons))
+    return verification.judge(case, "schema")
+
+
+def _example(task: Task) -> Any:
+    own = task.definition.get("output_schema")
+    try:
+        return example(agent_output_schema(task.agent), own)
+    except NotFound:  # an agent of a package that is gone
+        return example(own)
 
 
 def _ran_already(task: Task) -> list[str]:

@@ -14,7 +14,7 @@ from django.db import connection
 from agentsys.kernel.crashpoints import crashpoint
 from agentsys.kernel.errors import IllegalMove
 from orchestration.models import Attempt
-from orchestration.services.approvals import NotAllowed
+from orchestration.services.approvals import OVERRIDING, NotAllowed
 from orchestration.services.cases import case_of_row
 from orchestration.services.followups import Followups
 from orchestration.services.ledger import goal_locked
@@ -93,7 +93,7 @@ def verdict_overrule(
     """
     name = user.get_username()
     if not (user.is_active and user.has_perm("agentsys_orchestration.override_verdict")):
-        raise NotAllowed(user=name, what="override a verdict", why="not an overriding person")
+        raise NotAllowed(user=name, what="override a verdict", why=OVERRIDING)
     goal_id = Attempt.objects.values_list("goal_id", flat=True).get(pk=attempt_id)
     after = Followups()
     with goal_locked(goal_id) as book:

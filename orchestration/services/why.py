@@ -93,7 +93,8 @@ def _goal(seen: SimpleNamespace) -> str:
     goal, name = seen.goal, f"goal-{seen.goal.id}"
     if goal.finished:
         comes = ", " if goal.state == "succeeded" else ": "
-        rest = f"{comes}{goal.reason.removeprefix('failed: ')}" if goal.reason else ""
+        said = goal.reason.removeprefix("failed: ") if goal.state == "failed" else goal.reason
+        rest = f"{comes}{said}" if said else ""
         again = goal.state == "failed" and _counts(seen).get("failed")
         way = (
             f"; `goals retry {goal.id}` tries the failed tasks again; `goals edit {goal.id}/KEY` and"

@@ -192,6 +192,7 @@ def test_who_is_asked_about_a_plan_reads_what_would_run():
                 "agent": "command",
                 "objective": "Remove what is old",
                 "inputs": {"argv": ["rm", "-r", "/srv/\u202eold"]},
+                "limits": {"tokens_max": 900},
             },
             {"key": "look", "agent": "noop", "objective": "Look", "depends_on": ["old"]},
         ],
@@ -203,9 +204,21 @@ def test_who_is_asked_about_a_plan_reads_what_would_run():
     client = staff("amy", "admin")
     asked_about = text(client.get(url)).split("What would run")[1].split("Decision")[0]
     assert "Remove what is old" in asked_about and "needs old" in asked_about
-    assert "&quot;rm&quot;" in asked_about and "U+202E" in asked_about
+    laid_out = re.sub(r"<pre.*?</pre>", "", asked_about, flags=re.DOTALL)
+    for fact in (
+        "<dt>inputs.argv</dt>",
+        "&quot;rm&quot;",
+        "U+202E",
+        "<dt>limits.tokens_max</dt><dd>900",
+    ):
+        assert fact in laid_out
+    assert "{" not in laid_out, "nothing has to be read as JSON"
+    held_to = text(client.get(url)).split("held to")[1].split("What would run")[0]
+    assert "<dt>objective</dt><dd>Tidy up</dd>" in held_to
     decide(client, request, decision="approve")
-    assert "What would run" not in text(client.get(url))  # the plan may be another by now
+    decided = text(client.get(url))
+    assert "What would run" not in decided  # the plan may be another by now
+    assert "{&quot;" not in decided
 
 
 def test_what_was_decided_on_is_not_said_to_be_yet_to_come():

@@ -257,6 +257,15 @@ def test_an_override_of_what_failed_begins_with_the_form_of_what_was_handed_in(o
     assert "&quot;exit_code&quot;: 3" in text
 
 
+def test_an_override_of_what_never_ran_begins_with_an_example_of_its_form(olga, row):
+    olga.user_permissions.add(Permission.objects.get(codename="override_verdict"))
+    failed = make.task(make.goal(project=row.project), "a", agent="command", state="failed")
+    text = console(User.objects.get(pk=olga.pk)).get(url(failed, "override")).content.decode()
+    assert "&quot;exit_code&quot;: 0" in text
+    gone = make.task(failed.goal, "b", agent="of-a-package-that-is-gone", state="failed")
+    assert console(User.objects.get(pk=olga.pk)).get(url(gone, "override")).status_code == 200
+
+
 def test_what_failed_is_tried_again_from_its_own_page_too(client, row):
     broken = make.task(make.goal(project=row.project, state="failed"), "a", state="failed")
     page = f"{ADMIN}task_change"

@@ -7,6 +7,7 @@ import re
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from orchestration.models import Goal
 from tests.api.people import person, project
@@ -53,6 +54,31 @@ def test_a_goal_is_handed_in_and_its_page_shown(fields, objective):
     assert objective is None or goal.objective == objective
 
 
+def test_it_takes_limits_with_their_units_a_deadline_in_the_readers_zone_and_a_priority():
+    client, summer = operator(), f"{timezone.now().year + 2}-07-01"
+    client.post(reverse("console-reading"), {"time_zone": "Europe/Berlin", "language": ""})
+    text = client.get(ADD).content.decode()
+    for label in ("Limit of tokens", "Limit of US dollars", "Priority", "Deadline", "Branch"):
+        assert label in text
+    assert "Empty: 2,000,000 tokens." in text
+    given = {"tokens": "500000", "cost_usd": "2.50", "deadline": f"{summer}T18:00"}
+    sent(client, plan=PLAN, priority="7", **given)
+    goal = Goal.objects.get()
+    assert (goal.priority, goal.budget.tokens_max, float(goal.budget.cost_usd_max)) == (
+        7,
+        500_000,
+        2.5,
+    )
+    assert f"{goal.deadline_at:%Y-%m-%d %H:%M}" == f"{summer} 16:00"
+    assert goal.budget.attempts_max is None
+
+
+def test_what_is_left_empty_is_as_it_is_for_a_goal_that_a_command_hands_in():
+    sent(operator(), plan=PLAN, priority="", tokens="", deadline="")
+    goal = Goal.objects.get()
+    assert (goal.priority, goal.deadline_at, goal.budget.tokens_max) == (0, None, 2_000_000)
+
+
 def test_the_same_form_sent_twice_is_one_goal():
     client = operator()
     sent(client, plan=PLAN)
@@ -71,6 +97,16 @@ def test_the_same_form_sent_twice_is_one_goal():
         ({"playbook": "ops-checks", "params": "fifty"}, "`fifty` is not of the form NAME=VALUE"),
         ({"playbook": "ops-checks", "params": "colour=red"}, "colour"),
         ({"plan": PLAN, "repository": "/no/such/place"}, "/no/such/place"),
+        ({"plan": PLAN, "tokens": "-5"}, "tokens"),
+        ({"plan": PLAN, "calls": "1.5"}, "calls"),
+        ({"plan": PLAN, "cost_usd": "much"}, "cost_usd"),
+        ({"plan": PLAN, "priority": "101"}, "100"),
+        ({"plan": PLAN, "deadline": "soon"}, "`soon` is no moment; expected"),
+        ({"plan": PLAN, "deadline": "2020-01-01T00:00"}, "is over; name a moment to come"),
+        (
+            {"plan": PLAN, "branch": "main"},
+            "`main` is a branch of a repository; name that one, too",
+        ),
         ({"plan": PLAN, "project": "beta"}, "Choose one of your projects"),
     ],
 )

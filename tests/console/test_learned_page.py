@@ -38,7 +38,7 @@ def test_what_two_goals_teach_is_laid_out_with_its_evidence(client):
         assert reverse(f"{ADMIN}goal_change", args=[each.pk]) in text
         assert word in said
     assert "Of goals of this shape 2 succeeded and 0 failed" in said
-    for step in ("one by noop", "two by noop, after one"):
+    for step in ("one by noop", "two by noop, needs one"):
         assert step in said, said
     for name in row.context["playbook"]["parameters"]:
         assert f"<code>{name}</code>" in text
@@ -101,6 +101,6 @@ def test_agents_words_are_quotes_and_show_what_cannot_be_seen(client):
     assert "<script>alert" not in text
     said = words(text)
     assert "It improves version 1: it took &lt;fewer&gt; steps." in said
-    assert "once for each of a list, after list, verified by schema, safety" in said
+    assert "once for each of a list, needs list, verified by schema, safety" in said
     assert "a person approves" in said
     assert "must be given" in said

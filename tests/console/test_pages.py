@@ -237,3 +237,12 @@ def test_a_goal_that_only_a_person_moves_says_so_wherever_its_state_stands(root,
     make.task(one, "beside", state="running")
     assert [says in root.get(page).content.decode() for page in pages] == [False] * 3
     assert root.get(live).json()["state"] == "running"
+
+
+def test_the_way_back_leads_over_the_console_and_never_to_a_bare_list_of_tables(root, request_row):
+    bare = reverse("admin:app_list", args=["agentsys_orchestration"])
+    for path in (reverse(f"{ADMIN}goal_changelist"), reverse(f"{ADMIN}schedule_add")):
+        header = root.get(path).content.decode().split("<h1", 1)[1].split("</h1>")[0]
+        assert f'href="{bare}"' not in header
+        assert f'href="{reverse("admin:index")}"' in header
+    assert root.get(bare).url == reverse("admin:index")  # where Django's own breadcrumbs lead

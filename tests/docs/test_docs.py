@@ -22,6 +22,7 @@ from django.core.management import get_commands, load_command_class
 from psycopg import sql
 
 from agentsys import celery, conf, processes
+from agentsys.commands import OURS
 from agentsys.kernel.errors import ExitCode
 from orchestration.domain.plan import PLAN_FIELDS, TASK_FIELDS
 from orchestration.domain.playbook import FIELDS as PLAYBOOK_FIELDS
@@ -34,7 +35,6 @@ from workers.registry import agents
 
 ROOT = conf.ROOT
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-OURS = {"agentsys", "orchestration", "memory", "workers", "verification"}
 RUN = re.compile(r"<!-- run -->\n```sh\n(.*?)```", re.DOTALL)
 SHELL = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")

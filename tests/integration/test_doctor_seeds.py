@@ -15,7 +15,7 @@ import pytest
 import redis
 from django.db import connection
 
-from agentsys import doctor, ports
+from agentsys import doctor, ports, supervisor
 from agentsys.doctor import Check
 from agentsys.embedded import valkey
 from tests.integration.servers import command
@@ -329,6 +329,17 @@ def test_each_is_found_with_its_fix(ground: Ground, name: str) -> None:
 def test_a_flower_that_lets_everybody_in_is_found(ground: Ground, open_flower: int) -> None:
     ground.env.setenv("FLOWER_PORT", str(open_flower))
     assert "asks nobody who they are" in found("flower").fix
+
+
+def test_flower_is_looked_for_where_this_home_s_stack_has_it(
+    ground: Ground, open_flower: int
+) -> None:
+    layout = supervisor.Layout(ground.settings.AGENTSYS.home)
+    flower = supervisor.Service("flower", ["true"], port=open_flower)
+    with supervisor.only_one(layout):
+        supervisor.Supervisor(layout, [flower], print)._write()
+        assert f"port {open_flower} asks nobody who they are" in found("flower").fix
+    assert f"port {ports.PORTS['flower']}" in found("flower").found
 
 
 def test_a_port_that_is_taken_is_named_with_the_way_out(ground: Ground) -> None:

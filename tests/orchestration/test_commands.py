@@ -24,8 +24,9 @@ from orchestration.models import ApprovalRequest, Directive, Goal, Membership, P
 from orchestration.services.approvals import AlreadyDecided, NotAllowed
 from orchestration.services.rebuild import rebuild_check
 from orchestration.services.replan import PlanMoved
+from orchestration.services.running import serve
 from tests import factories as given
-from tests.orchestration.pump import pump, row_counts, turn
+from tests.orchestration.pump import node, pump, row_counts, submit, turn
 from tests.workers.given import GivenRepository
 
 pytestmark = pytest.mark.django_db
@@ -435,6 +436,72 @@ def test_a_plan_is_shown(plan: str):
     assert "by explicit" in Said("plans", "show", str(goal.pk)).out
 
 
+@worked_on
+def test_an_override_begins_with_the_output_that_there_is(tmp_path: Path) -> None:
+    goal = submit(node("a"), node("later", "a", agent="command", inputs={"argv": ["true"]}))
+    serve()
+    User.objects.create_superuser(getpass.getuser())
+    words = ("goals", "override", f"{goal.pk}/a")
+    before = row_counts()
+    begun = Said(*words)
+    assert begun.data == {"echo": {}}
+    assert f"`goals override {goal.pk}/a --output @FILE --reason …` hands it in" in begun.err
+    assert row_counts() == before
+    edited = tmp_path / "output.json"
+    edited.write_text(begun.out.replace("{}", '{"by": "hand"}'))
+    handed_in = ("--output", f"@{edited}", "--reason", "looked at it")
+    assert "it would count" in Said(*words, *handed_in, "--dry-run").out
+    assert "counts for" in Said(*words, *handed_in).out
+    assert Said(*words).data == {"echo": {"by": "hand"}}
+    with pytest.raises(BadInput, match="there is no reason"):
+        Said(*words, "--output", "{}")
+
+
+def test_who_is_recorded_can_be_said(plan: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    goal = goal_of(plan, "--review")
+    asked = ApprovalRequest.objects.get(goal=goal)
+    User.objects.create_superuser("bob")
+    monkeypatch.setenv("LOGNAME", "ann")
+    Said("goals", "pause", str(goal.pk))
+    Said("inbox", "reject", str(asked.pk), "--reason", "no", "--user", "bob")
+    told = dict(goal.ledger.values_list("event", "actor"))
+    assert (told["goal.paused"], told["approval.decided"]) == ("ann", "bob")
+
+
+def test_a_playbook_is_shown_with_what_it_takes_and_what_it_does() -> None:
+    shown = Said("plans", "show", "repo-care").out
+    assert re.search(r"^repo +path +must be given", shown, re.MULTILINE)
+    shown = Said("plans", "show", "ops-checks").out
+    assert shown.startswith("playbook ops-checks, version 2\n")
+    assert re.search(
+        r"^min_free_mb +int +100 +free space that must be left *$", shown, re.MULTILINE
+    )
+    assert re.search(r"^action +list +touch,rotated +", shown, re.MULTILINE)
+    assert re.search(
+        r"^answers +check +collect +services +schema +Do the .*, once for each of",
+        shown,
+        re.MULTILINE,
+    )
+    assert re.search(
+        r"^act +act +devops +disk, tools, answers +schema safety .*, a person approves",
+        shown,
+        re.MULTILINE,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["ops-cheks"], "there is no playbook `ops-cheks`; did you mean `ops-checks`"),
+        (["ops-checks", "--file"], "--file and --version are of a goal's plan"),
+        (["ops-checks", "--version", "1"], "--file and --version are of a goal's plan"),
+    ],
+)
+def test_what_is_no_playbook_and_no_goal_is_said(words: list[str], part: str) -> None:
+    with pytest.raises(BadInput, match=part):
+        Said("plans", "show", *words)
+
+
 def test_the_playbooks_are_listed_with_their_parameters():
     books = {b["name"]: b for b in Said("plans", "playbooks", "--json").data}
     assert books["repo-care"]["parameters"]["repo"]["required"] is True
@@ -588,7 +655,9 @@ def test_limits_that_are_none_write_no_row(plan: str, words: tuple[str, str]) ->
 
 def test_budgets_are_shown_and_set_from_the_command_line(plan: str) -> None:
     goal = Said("goals", "submit", "--plan", plan, "--json").data["id"]
-    assert "2,000,000" in Said("goals", "budget", str(goal)).out
+    shown = Said("goals", "budget", str(goal)).out
+    assert re.search(r"tokens +2,000,000 +0 +0 *\n", shown)
+    assert re.search(r"cost_usd +\$20\.00 +\$0\.00 +\$0\.00 *\n", shown)
     set_to = Said("goals", "budget", f"{goal}/a", "--set", "calls=3", "--json").data
     assert set_to["limits"]["calls"] == 3
     spent = Said("goals", "budget", str(goal), "--json").data["spent"]

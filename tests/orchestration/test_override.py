@@ -13,7 +13,7 @@ from agentsys.kernel.errors import BadInput, IllegalMove, NotFound
 from orchestration.models import ApprovalRequest, Attempt, Goal, Proposal, Task
 from orchestration.services.approvals import NotAllowed
 from orchestration.services.fsck import fsck
-from orchestration.services.overrides import Override, output_override
+from orchestration.services.overrides import Override, output_override, output_to_edit
 from orchestration.services.running import serve, task_serve
 from tests.orchestration.pump import attempt_of, node, pump, row_counts, submit, task_named
 from tests.orchestration.test_approvals import held
@@ -181,6 +181,30 @@ def test_the_form_of_an_output_is_no_matter_of_authority(ann: User) -> None:
     whole(goal)
 
 
+def test_an_output_of_another_form_is_told_an_example_of_the_whole_one(ann: User) -> None:
+    goal = pump(submit(node("a", **NEVER), node("run", **COMMAND), node("b", "a")))
+    with pytest.raises(BadInput, match=r'a whole output looks like \{"echo": \{"more": "…"\}\}'):
+        override(goal, "a", ann)
+    with pytest.raises(BadInput, match=r'looks like \{"exit_code": 0, "stdout": "…"') as refused:
+        override(goal, "run", ann, output={"exit_code": 0})
+    assert f"`goals override {goal.pk}/run` prints" in refused.value.problems[-1]
+
+
+def test_an_override_begins_with_what_counts_else_with_what_was_handed_in_else_with_an_example(
+    ann: User,
+) -> None:
+    goal = submit(node("a", inputs={"n": 1}), node("b", "a", **NEVER), node("c", "b", **COMMAND))
+    assert output_to_edit(task_named(goal, "a").pk) == {"echo": {}}
+    pump(goal)
+    assert output_to_edit(task_named(goal, "a").pk) == {"echo": {"n": 1}}
+    assert output_to_edit(task_named(goal, "b").pk) == {"echo": {}}  # refused
+    assert output_to_edit(task_named(goal, "c").pk)["exit_code"] == 0  # never ran
+    override(goal, "b", ann, output=MORE)
+    assert output_to_edit(task_named(goal, "b").pk) == MORE
+    with pytest.raises(NotFound):
+        output_to_edit(999_999)
+
+
 def test_an_output_in_verification_is_overruled(ann: User) -> None:
     check: dict[str, Any] = {"verify": ["schema", "execution"], "check": {"argv": ["false"]}}
     goal = submit(node("a", **COMMAND, **check), node("b", "a"))
@@ -199,7 +223,7 @@ def test_an_override_needs_permission_a_reason_and_something_to_override(ann: Us
     task = task_named(goal, "a")
     bob = User.objects.create_user("bob")
     before = row_counts()
-    with pytest.raises(NotAllowed):
+    with pytest.raises(NotAllowed, match="permission `override_verdict`, which superusers have"):
         override(goal, "a", bob)
     with pytest.raises(BadInput, match="give one"):
         override(goal, "a", ann, reason=" ")

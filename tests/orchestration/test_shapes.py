@@ -40,6 +40,7 @@ WORDS = {
     "inbox list": "inbox list --json",
     "inbox show": "inbox show approval-{approval} --json",
     "plans show": "plans show {goal} --json",
+    "plans show NAME": "plans show ops-checks --json",
     "plans playbooks": "plans playbooks --json",
     "ledger show": "ledger show {goal} --json",
     "ledger verify": "ledger verify --json",

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.utils import timezone
 
 from agentsys.kernel.errors import BadInput, ExitCode, NotFound
 from agentsys.kernel.wording import counted
+from orchestration.admin.goalpage import page
 from orchestration.cli.limits import moment_of
 from orchestration.cli.output import verdict_word
+from orchestration.cli.watch import line, look
 from orchestration.domain.settling import Ask, dispose_failure
 from orchestration.models import Task
+from orchestration.services.goals import goal_cancel
 from orchestration.services.pausing import goal_pause
 from tests import factories as given
 from tests.orchestration.pump import node, pump, submit
@@ -35,7 +41,7 @@ def test_the_list_tells_a_goal_that_waits_for_a_person_from_one_that_works() -> 
     paused = submit(node("a"))
     goal_pause(paused.pk, actor="ann")
     listed = Said("goals", "list").out
-    assert "‖ waits for a person" in line_of(listed, asks.pk)
+    assert "‖ waiting" in line_of(listed, asks.pk)
     assert "`inbox list`: 1" in line_of(listed, asks.pk)
     assert "▶ running" in line_of(listed, works.pk)
     assert ("▶ running" in line_of(listed, both.pk), ": 1" in line_of(listed, both.pk)) == (
@@ -46,6 +52,34 @@ def test_the_list_tells_a_goal_that_waits_for_a_person_from_one_that_works() -> 
     assert (rows[asks.pk]["waits"], rows[asks.pk]["asks"], rows[works.pk]["waits"]) == (
         True, 1, False,
     )  # fmt: skip
+
+
+def test_a_goal_whose_plan_waits_for_a_person_is_waiting_in_the_terminal_as_in_the_console() -> (
+    None
+):
+    goal = submit(node("a"), review=True)
+    for told in (line_of(Said("goals", "list").out, goal.pk), line(look(goal.pk))):
+        assert page(goal, {})["shown_state"] == "waiting"
+        assert "waiting" in told
+        assert "plan_review" not in told
+    shown = Said("goals", "show", str(goal.pk)).out
+    assert "plan_review" not in shown
+    assert "waits for a person to look at its plan" in shown
+
+
+def test_what_was_handed_in_for_review_says_who_is_to_look_at_it(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.json"
+    plan.write_text(json.dumps({"objective": "to test", "tasks": [node("a")]}))
+    said = Said("goals", "submit", "--plan", str(plan), "--review").out
+    assert re.search(r"waits for a person to look at its plan .*`inbox show \d+`", said)
+
+
+def test_a_goal_s_state_stands_there_once() -> None:
+    goal = submit(node("a"))
+    goal_cancel(goal.pk, actor="ann", reason="no need")
+    shown = Said("goals", "show", str(goal.pk)).out
+    assert shown.startswith(f"goal-{goal.pk}: to test\n")
+    assert shown[: shown.index(" done, ")].count("cancelled") == 1
 
 
 def test_a_state_or_a_project_that_there_is_not_is_said() -> None:

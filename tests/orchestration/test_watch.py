@@ -213,7 +213,7 @@ def test_the_live_view_shows_what_runs_waits_and_costs():
     for part in (
         "Tidy [bold]up[/bold]\\x1b[31m", "0/3 done", "1 running", "1 held",
         "lint  50% reading 40 files", f"inbox show {asked.pk}", "is tried again in",
-        "#1 goal.submitted by tester", "0 tokens, $0.0000",
+        "#1 goal.submitted by tester", "0 tokens, $0.00",
     ):  # fmt: skip
         assert part in shown
 

@@ -160,6 +160,11 @@ def test_that_a_goal_failed_is_said_once():
     assert why(str(goal.pk)).sentence == f"goal-{goal.pk} failed: lint, docs"
 
 
+def test_why_a_person_cancelled_a_goal_is_told_in_their_words():
+    goal = given.goal(state="cancelled", reason="failed: twice already")
+    assert why(str(goal.pk)).sentence == f"goal-{goal.pk} cancelled: failed: twice already"
+
+
 def test_where_no_task_failed_there_is_none_to_try_again():
     goal = given.goal(state="failed", reason="its plan was rejected")
     assert why(str(goal.pk)).sentence == f"goal-{goal.pk} failed: its plan was rejected"

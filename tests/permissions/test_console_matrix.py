@@ -252,6 +252,7 @@ PAGES: dict[str, list[Page]] = {
 NO_PAGES = (
     "", "favicon.ico", "healthz", "readyz", "metrics", "admin/login/", "admin/logout/",
     "admin/r/<path:content_type_id>/<path:object_id>/", "admin/(?P<url>.*)$",
+    r"^admin/agentsys_\w+/$",  # leads home
 )  # fmt: skip
 SLUGS = {
     f"{ONE}<slug:verb>/": ("correct", "pin", "unpin", "forget"),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from importlib.metadata import version
 
 import pytest
+from django.core.management import get_commands
 from django.db import connection
 
 from agentsys import cli
+from agentsys.commands import OURS
 from agentsys.kernel.errors import BadInput, ServiceAway
 
 
@@ -125,6 +127,19 @@ def test_what_was_mistyped_is_told_what_was_meant(
     assert said.out == ""
     assert says in said.err
     assert len(said.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("typed", ["", "help"])
+def test_what_there_is_names_each_command_of_ours_with_a_line_and_django_s_in_the_last(
+    typed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["agentsys", *typed.split()]) == 0
+    lines = capsys.readouterr().out.rstrip().splitlines()
+    told = dict(line.split(maxsplit=1) for line in lines if line.startswith("  "))
+    assert set(told) == {name for name, app in get_commands().items() if app in OURS}
+    assert told["inbox"] == "See and decide what waits for a person."
+    assert all(len(line) <= 110 for line in lines)
+    assert [line for line in lines if "migrate" in line] == [lines[-1]]
 
 
 def test_a_verb_that_there_is_and_help_are_left_alone(capsys: pytest.CaptureFixture[str]) -> None:

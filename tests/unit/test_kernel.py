@@ -112,7 +112,14 @@ def test_what_has_no_json_form_is_named_by_its_place() -> None:
 
 @pytest.mark.parametrize(
     ("amount", "shown"),
-    [(5, "$5.00"), (0, "$0.00"), (0.004, "$0.0040"), (0.000012, "$0.000012"), (12.345, "$12.35")],
+    [
+        (5, "$5.00"),
+        (0, "$0.00"),
+        (0.004, "$0.0040"),
+        (0.000012, "$0.000012"),
+        (12.345, "$12.35"),
+        (1500, "$1,500.00"),
+    ],
 )
 def test_amounts_too_small_for_cents_are_still_told(amount: float, shown: str) -> None:
     assert dollars(amount) == shown

@@ -8,9 +8,7 @@ from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand, CommandParser
 
 from agentsys import completing
-
-OURS = ("agentsys", "orchestration", "memory", "workers", "verification")
-DJANGOS = ("migrate", "createsuperuser", "check")
+from agentsys.commands import DJANGOS, OURS
 
 
 class Command(BaseCommand):

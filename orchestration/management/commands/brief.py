@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from orchestration.cli.output import Command as Base
-from orchestration.cli.output import add_json
+from orchestration.cli.output import add_json, spent
 from orchestration.management.commands.goals import goal_id
 from orchestration.services.recap import recap
 
@@ -47,5 +47,5 @@ def _lines(r: dict[str, Any]) -> list[str]:
         f"proposals: {', '.join(f'{n} {s}' for s, n in sorted(r['proposals'].items()))}"
     ] * bool(r["proposals"])
     lines += [f"waits for you: inbox show {a['id']}: {a['question']}" for a in r["waits_for_you"]]
-    lines.append(f"spent: {r['spent']['tokens']} tokens, ${r['spent']['cost_usd']:.4f}")
+    lines.append(f"spent: {spent(r['spent'])}")
     return lines

@@ -24,6 +24,7 @@ from orchestration.cli.output import (
     person,
     positive,
     project_known,
+    spent,
     task_table,
 )
 from orchestration.cli.revising import add_dry_run, json_of, object_of, override_text, revision_text
@@ -123,8 +124,11 @@ class Command(Base):
         add_json(edit)
         override = verbs.add_parser("override", help="your output in the place of a task's")
         override.add_argument("task", help="7/KEY or task-9")
-        override.add_argument("--output", required=True, help="JSON, @FILE or -: an object")
-        override.add_argument("--reason", required=True)
+        override.add_argument(
+            "--output",
+            help="JSON, @FILE or -: the whole output; without it the present one is printed, to edit",
+        )
+        override.add_argument("--reason", default="", help="kept in the ledger; it must be given")
         override.add_argument(
             "--rerun", action="store_true", help="what ran on the old one runs again"
         )
@@ -214,11 +218,12 @@ class Command(Base):
         if not options["wait"]:
             self.note(f"`goals watch {goal.pk}` follows it")
             paused = goal.paused_at is not None
+            still = paused or goal.state == "plan_review"
             self.emit(
                 {"id": goal.pk, "state": goal.state, "paused": paused},
                 as_json=options["json"],
                 text=why.why(f"goal-{goal.pk}").sentence
-                if paused
+                if still
                 else f"goal-{goal.pk} {goal.state}",
             )
             return
@@ -263,11 +268,9 @@ class Command(Base):
             return
         seen = view["progress"]
         self.show(
-            f"goal-{view['id']}  {view['state']}{' (paused)' if view['paused'] else ''}",
-            view["objective"],
+            f"goal-{view['id']}: {view['objective']}",
             why.why(str(view["id"])).sentence,
-            f"{seen['done']} of {seen['total']} done, {seen['failed']} failed;"
-            f" {view['cost']['tokens']} tokens, ${view['cost']['cost_usd']:.4f}",
+            f"{seen['done']} of {seen['total']} done, {seen['failed']} failed; {spent(view['cost'])}",
             *([f"branch {view['branch']} in {view['repository']}"] if view["repository"] else []),
             *([f"report {view['report']}"] if view["report"] else []),
             *([f"claims {view['claims']}"] if view["claims"] else []),
@@ -413,8 +416,14 @@ class Command(Base):
         self.emit(revision.to_json(), as_json=options["json"], text=revision_text(revision))
 
     def do_override(self, **options: Any) -> None:
+        task = task_named(options["task"])
+        if options["output"] is None:
+            self.emit(overrides.output_to_edit(task.pk), as_json=True)
+            way = f"`goals override {task.goal_id}/{task.key} --output @FILE --reason …`"
+            self.note(f"nothing was changed; edited, {way} hands it in, and --dry-run looks first")
+            return
         told = overrides.output_override(
-            task_named(options["task"]).pk,
+            task.pk,
             json_of(options["output"], "--output"),
             user=person(options["user"]),
             reason=options["reason"],

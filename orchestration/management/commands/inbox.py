@@ -43,7 +43,10 @@ class Command(Base):
             if verb != "show":
                 why_it_is = "why; needed to reject and respond"
                 one.add_argument("--reason", "--text", default="", help=why_it_is)
-                one.add_argument("--user", help="who decides (default: you)")
+                one.add_argument(
+                    "--user",
+                    help="the account that decides (default: yours, else the first administrator's)",
+                )
                 add_wait(one)
             if verb == "edit":
                 one.add_argument("--payload", required=True, help="JSON object of what changes")

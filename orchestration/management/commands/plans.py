@@ -8,14 +8,22 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from agentsys.kernel.errors import BadInput
+from agentsys.kernel.ids import is_ref
 from agentsys.kernel.wording import counted
 from orchestration.cli.output import Command as Base
 from orchestration.cli.output import actor, add_json, safe, table
+from orchestration.cli.playbooks import (
+    parameters_json,
+    playbook_json,
+    playbook_shown,
+    verifiers,
+)
 from orchestration.cli.revising import add_dry_run, revision_text
 from orchestration.management.commands.goals import goal_id, params_of, plan_of
 from orchestration.planners import make_plan
-from orchestration.planners.playbooks import playbooks_usable
+from orchestration.planners.playbooks import playbook_find, playbooks_usable
 from orchestration.services import reads
+from orchestration.services.goals import namespace_of
 from orchestration.services.learned import learned_list
 from orchestration.services.planfile import plan_file
 from orchestration.services.plans import plan_document
@@ -27,8 +35,13 @@ class Command(Base):
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-        show = verbs.add_parser("show", help="a goal's plan")
-        show.add_argument("goal")
+        show = verbs.add_parser("show", help="a goal's plan, or a playbook: what it takes and does")
+        show.add_argument("goal", help="a goal's id, such as 7, or a playbook's name")
+        show.add_argument(
+            "--project",
+            default="default",
+            help="whose playbook, where it has its own (default: default)",
+        )
         one = show.add_mutually_exclusive_group()
         one.add_argument("--version", dest="plan_version", type=int)
         one.add_argument(
@@ -73,6 +86,9 @@ class Command(Base):
         getattr(self, f"do_{verb}")(**options)
 
     def do_show(self, **options: Any) -> None:
+        if not is_ref(options["goal"]):
+            self._show_playbook(options)
+            return
         if options["file"]:
             told = plan_file(goal_id(options["goal"]))
             self.emit(told.document, as_json=True)
@@ -85,7 +101,7 @@ class Command(Base):
             return
         columns = ("task", "agent", "needs", "verify")
         rows = (
-            (t["key"], t["agent"], ", ".join(t["depends_on"]), _verifiers(t.get("verify")))
+            (t["key"], t["agent"], ", ".join(t["depends_on"]), verifiers(t.get("verify")))
             for t in view["tasks"]
         )
         self.show(
@@ -93,6 +109,18 @@ class Command(Base):
             safe(view["rationale"]),
             table(columns, rows),
         )
+
+    def _show_playbook(self, options: dict[str, Any]) -> None:
+        if options["file"] or options["plan_version"]:
+            problem = f"--file and --version are of a goal's plan; `{options['goal']}` is no goal"
+            raise BadInput(what="plans show", problems=[problem])
+        playbook = playbook_find(options["goal"], namespace_of(options["project"]))
+        if options["json"]:
+            self.emit(playbook_json(playbook), as_json=True)
+            return
+        self.show(*playbook_shown(playbook))
+        given = "".join(f" --param {p.name}=…" for p in playbook.parameters.values() if p.required)
+        self.note(f"`goals submit --playbook {playbook.name}{given}` hands it in")
 
     def do_validate(self, **options: Any) -> None:
         try:
@@ -138,10 +166,7 @@ class Command(Base):
                 "from": source,
                 "version": p.version,
                 "description": p.description,
-                "parameters": {
-                    n: {"type": q.type, "default": q.default, "required": q.required}
-                    for n, q in p.parameters.items()
-                },
+                "parameters": parameters_json(p),
             }
             for source, p in playbooks_usable(options["project"])
         ]
@@ -153,6 +178,7 @@ class Command(Base):
                 (d["name"], d["from"], ", ".join(d["parameters"]), d["description"]) for d in data
             )
             self.show(table(columns, rows))
+            self.note("`plans show NAME` has one with its tasks")
 
     def do_learned(self, **options: Any) -> None:
         rows = learned_list(options["project"], decided=options["all"])
@@ -171,9 +197,3 @@ def _learned_cells(row: dict[str, Any], columns: tuple[str, ...]) -> list[Any]:
         ", ".join(map(str, value)) if isinstance(value := row[name], list) else value
         for name in columns
     ]
-
-
-def _verifiers(verify: Any) -> str:
-    """A task's own verification policy in a word or two; empty: its agent's."""
-    names = verify.get("required", []) if isinstance(verify, dict) else verify
-    return " ".join(names or ())
