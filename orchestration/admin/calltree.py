@@ -11,15 +11,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
+
 ABOUT = {
-    "prompt": "what it begins with",
-    "model": "the model was asked",
-    "tool": "a tool was called",
-    "approval": "people were asked",
-    "drift": "was it still at its task?",
-    "resume": "another process took over",
-    "profile": "which version of the agent",
-    "command": "a command was run",
+    "prompt": _("what it begins with"),
+    "model": _("the model was asked"),
+    "tool": _("a tool was called"),
+    "approval": _("people were asked"),
+    "drift": _("was it still at its task?"),
+    "resume": _("another process took over"),
+    "profile": _("which version of the agent"),
+    "command": _("a command was run"),
 }
 
 
@@ -77,7 +80,7 @@ def node(step: Mapping[str, Any]) -> Node:
     elif made.kind == "prompt":
         made.said = _pairs(outcome, first="text")
     else:
-        made.asked = [("asked", request)] if request else []
+        made.asked = [(gettext("asked"), request)] if request else []
         made.said = _pairs(outcome, first="text")
     return made
 
@@ -86,7 +89,7 @@ def _answer(made: Node, request: Any, outcome: Any) -> None:
     told = request.get("new") if isinstance(request, Mapping) else None
     made.asked = [(_who(message), _words(message)) for message in told or ()]
     if not isinstance(outcome, Mapping):
-        made.said = [("outcome", outcome)] if outcome is not None else []
+        made.said = [(gettext("outcome"), outcome)] if outcome is not None else []
         return
     made.tokens_in, made.tokens_out = (
         _whole(outcome, "input_tokens"),
@@ -97,7 +100,9 @@ def _answer(made: Node, request: Any, outcome: Any) -> None:
     made.model = str(outcome.get("model") or "")
     text, calls = outcome.get("text"), outcome.get("tool_calls") or ()
     made.said = [("text", text)] if text else []
-    made.said += [(f"calls {call.get('name')}", call.get("args")) for call in calls]
+    made.said += [
+        (gettext("calls %(tool)s") % {"tool": call.get("name")}, call.get("args")) for call in calls
+    ]
     rest = ("malformed", "cut_off", "overflow", "error", "directives")
     made.said += [(name.replace("_", " "), outcome[name]) for name in rest if outcome.get(name)]
 
