@@ -12,6 +12,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from agentsys.console import ModelAdmin, ReadOnlyAdmin, SuperuserOnlyAdmin
 from agentsys.kernel.errors import BadInput
@@ -25,7 +26,7 @@ class StepAdmin(SuperuserOnlyAdmin):
     list_display = ("lineage", "index", "kind", "name", "state", "started_at", "finished_at")
     list_filter = ("state", "kind")
     search_fields = ("lineage", "name")
-    search_help_text = "a lineage or the name of what was called"
+    search_help_text = _("a lineage or the name of what was called")
     ordering = ("-id",)
 
 
@@ -109,7 +110,7 @@ class AgentProfileAdmin(ModelAdmin):
         ("On record", {"fields": ("version", "changed_by", "changed_at")}),
     )
 
-    @admin.display(description="state")
+    @admin.display(description=_("state"))
     def state(self, row: AgentProfile) -> str:
         """What keeps it from running as it stands."""
         problems = problems_of(row.persona(), new=True)

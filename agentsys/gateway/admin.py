@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import Model
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from agentsys.console import ModelAdmin
 from agentsys.gateway import breakers, roles
@@ -27,11 +28,11 @@ class ProfileAdmin(ModelAdmin):
         ("Prices", {"fields": ("input_price", "output_price", "cached_price")}),
     )
 
-    @admin.display(description="fallbacks")
+    @admin.display(description=_("fallbacks"))
     def then(self, row: Profile) -> str:
         return ", ".join(row.fallbacks.split())
 
-    @admin.display(description="state")
+    @admin.display(description=_("state"))
     def state(self, row: Profile) -> str:
         """What each model lacks, or the state of its provider's breaker; and who is not there to ask."""
         try:

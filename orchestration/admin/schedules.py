@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from agentsys.console import ModelAdmin
 from orchestration.admin.base import attempted
@@ -56,7 +57,7 @@ class ScheduleAdmin(ModelAdmin):
     list_select_related = ("project", "last_goal")
     list_per_page = 50
     search_fields = ("name", "objective")
-    search_help_text = "words of the name or the objective"
+    search_help_text = _("words of the name or the objective")
     ordering = ("project", "name")
     readonly_fields = TOLD
     show_full_result_count = False
@@ -97,22 +98,22 @@ class ScheduleAdmin(ModelAdmin):
 
     # --- What is shown ---------------------------------------------------------------------------
 
-    @admin.display(description="when")
+    @admin.display(description=_("when"))
     def when(self, row: Schedule) -> str:
         return f"{explained(row.cron)} ({row.time_zone})"
 
-    @admin.display(description="objective")
+    @admin.display(description=_("objective"))
     def what(self, row: Schedule) -> SafeString:
         return brief(row.objective)
 
-    @admin.display(description="last goal")
+    @admin.display(description=_("last goal"))
     def last(self, row: Schedule) -> SafeString | str:
         if row.last_goal is None:
             return ""
         url = reverse("admin:agentsys_orchestration_goal_change", args=[row.last_goal_id])
         return format_html('<a href="{}">{}</a> {}', url, row.last_goal, row.last_goal.state)
 
-    @admin.display(description="problem")
+    @admin.display(description=_("problem"))
     def said(self, row: Schedule) -> SafeString:
         return visible(row.problem)
 
@@ -127,7 +128,7 @@ class ScheduleAdmin(ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         schedule_save(obj)
 
-    @admin.action(description="Submit a goal of it now", permissions=["change"])
+    @admin.action(description=_("Submit a goal of it now"), permissions=["change"])
     def run_now(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> None:
         for row in self._mine(request, queryset):
             attempted(
@@ -136,11 +137,11 @@ class ScheduleAdmin(ModelAdmin):
                 f"{row.name}: a goal was submitted",
             )
 
-    @admin.action(description="Switch on", permissions=["change"])
+    @admin.action(description=_("Switch on"), permissions=["change"])
     def switch_on(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> None:
         self._switch(request, queryset, enabled=True)
 
-    @admin.action(description="Switch off: nothing more comes of it", permissions=["change"])
+    @admin.action(description=_("Switch off: nothing more comes of it"), permissions=["change"])
     def switch_off(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> None:
         self._switch(request, queryset, enabled=False)
 

@@ -1,0 +1,31 @@
+"""Names of tables and columns in the reader's language: section names, titles of lists, labels of fields.
+
+Django takes them from the models, which are in English and of several packages, and asks for them at each
+page. Migrations know nothing of it: they are made from what models were given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.utils.translation import gettext_lazy
+
+OURS = "agentsys_"
+
+
+def names_translated() -> None:
+    """Once, when all models are there."""
+    for config in _ours():
+        config.verbose_name = gettext_lazy(str(config.verbose_name))
+        for model in config.get_models():
+            meta: Any = model._meta
+            meta.verbose_name = gettext_lazy(meta.verbose_name)
+            meta.verbose_name_plural = gettext_lazy(meta.verbose_name_plural)
+            for field in meta.local_fields:
+                field.verbose_name = gettext_lazy(field.verbose_name)
+
+
+def _ours() -> Iterator[AppConfig]:
+    return (config for config in apps.get_app_configs() if config.label.startswith(OURS))
