@@ -1,7 +1,8 @@
-"""Names of tables and columns in the reader's language: section names, titles of lists, labels of fields.
+"""Names of tables and columns in the reader's language: section names, titles of lists, labels of fields and
+what stands below them.
 
 Django takes them from the models, which are in English and of several packages, and asks for them at each
-page. Migrations know nothing of it: they are made from what models were given.
+page. For migrations nothing changes: without a language the names are what they were.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ def names_translated() -> None:
             meta.verbose_name_plural = gettext_lazy(meta.verbose_name_plural)
             for field in meta.local_fields:
                 field.verbose_name = gettext_lazy(field.verbose_name)
+                field.help_text = gettext_lazy(field.help_text) if field.help_text else ""
 
 
 def _ours() -> Iterator[AppConfig]:

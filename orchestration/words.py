@@ -52,6 +52,7 @@ BEFELL = (
     _("written"), _("written in place of"), _("superseded"), _("merged"), _("unpinned"), _("released"),
     _("pruned"), _("forgotten"), _("rolled back"), _("reopened"), _("consolidated"),
 )  # fmt: skip
+ANSWERS = (_("malformed"), _("cut off"), _("overflow"))
 DRIFT = (
     _("off scope"), _("repeated"), _("far"), _("idle"), _("distance"), _("coverage"),
 )  # fmt: skip
@@ -66,7 +67,9 @@ SECTIONS = (
 # Marked in other packages, which `makemessages` does not read.
 ELSEWHERE = (
     _("precision"), _("what it changed"), _("a lineage or the name of what was called"),
-    _("words of the text; for scores use the memory search page"), _("fallbacks"),
+    _("words of the text; for scores use the memory search page"), _("fallbacks"), _("What it does"),
+    _("Limits"), _("What goes in and comes out"), _("On record"), _("Place"), _("One call"),
+    _("All calls"), _("Prices"),
 )  # fmt: skip
 # Of tables and columns.
 NAMES = (
@@ -119,3 +122,49 @@ NAMES = (
     _("unmet"), _("valid from"), _("valid to"), _("verdict"), _("verdicts"), _("verified"), _("verifier"),
     _("version"), _("veto"), _("voter"), _("weights"), _("worker session"), _("worker sessions"),
 )  # fmt: skip
+# What stands below fields.
+HELP = (
+    _("An agent's name, such as `model`; `planner`; `verifier`."),
+    _("PROVIDER:NAME, as in openai:gpt-5-mini or ollama:llama3.2."),
+    _(
+        "One PROVIDER:NAME a line, in the order in which they are asked when those "
+        "before are away or rate limited; options as in AGENTSYS_MODEL."
+    ),
+    _("Otherwise AGENTSYS_MODEL serves."),
+    _("For a server of your own: https://…/v1."),
+    _("The environment variable that holds the key; keys are never stored here."),
+    _("Of all workers together."),
+    _("Calls at one time, of all."),
+    _("US dollars per million tokens."),
+    _("Of cached input tokens."),
+    _("What a plan calls it: lower-case letters, digits, - _."),
+    _("What it is good for, in a sentence: planners choose by it."),
+    _("Its instructions. They cannot widen what a task may do."),
+    _("All that it may call. A task may narrow this, never widen it."),
+    _(
+        "The role of a model profile, or PROVIDER:NAME. Empty: the model profile of the "
+        "agent's own name, else AGENTSYS_MODEL."
+    ),
+    _("Answers of the model."),
+    _("US dollars an attempt."),
+    _("A JSON Schema of a task's inputs; {} takes any object."),
+    _('A JSON Schema of what it hands in; {} is {"text": …}.'),
+    _("Otherwise plans that name it are refused, and its tasks fail."),
+    _("See docs/verification.md, Policy as data."),
+    _("Why: whoever looks later must know."),
+    _("A pattern, such as repo:src/auth/** or deploy:*"),
+    _("The name of an agent, or the role that agents have in common."),
+    _(
+        "Others need a person's approval. If not: they need none, but the owner's change "
+        "wins where two conflict."
+    ),
+    _(
+        "https://… or http://…, mailto:ADDRESS, or python:NAME of the entry points "
+        "agentsys.subscribers."
+    ),
+    _('Names with * for anything, such as ["goal.*", "approval.requested"].'),
+    _("What deliveries to a URL are signed with."),
+    _("Minute, hour, day, month, weekday: 0 7 * * 1-5"),
+    _("Parameters of the playbook."),
+    _("Begin even while the goal of the last time is under way."),
+)

@@ -104,10 +104,10 @@ class AgentProfileAdmin(ModelAdmin):
     ordering = ("name",)
     fieldsets = (
         (None, {"fields": ("name", "description", "enabled")}),
-        ("What it does", {"fields": ("prompt", "tools", "model")}),
-        ("Limits", {"fields": ("steps_max", "tokens_max", "cost_usd_max", "seconds_max")}),
-        ("What goes in and comes out", {"fields": ("inputs_schema", "output_schema")}),
-        ("On record", {"fields": ("version", "changed_by", "changed_at")}),
+        (_("What it does"), {"fields": ("prompt", "tools", "model")}),
+        (_("Limits"), {"fields": ("steps_max", "tokens_max", "cost_usd_max", "seconds_max")}),
+        (_("What goes in and comes out"), {"fields": ("inputs_schema", "output_schema")}),
+        (_("On record"), {"fields": ("version", "changed_by", "changed_at")}),
     )
 
     @admin.display(description=_("state"))

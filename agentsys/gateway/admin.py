@@ -22,10 +22,10 @@ class ProfileAdmin(ModelAdmin):
     ordering = ("role",)
     fieldsets = (
         (None, {"fields": ("role", "model", "fallbacks", "enabled", "note")}),
-        ("Place", {"fields": ("base_url", "key_env")}),
-        ("One call", {"fields": ("temperature", "max_tokens", "timeout_seconds")}),
-        ("All calls", {"fields": ("requests_per_minute", "tokens_per_minute", "concurrency")}),
-        ("Prices", {"fields": ("input_price", "output_price", "cached_price")}),
+        (_("Place"), {"fields": ("base_url", "key_env")}),
+        (_("One call"), {"fields": ("temperature", "max_tokens", "timeout_seconds")}),
+        (_("All calls"), {"fields": ("requests_per_minute", "tokens_per_minute", "concurrency")}),
+        (_("Prices"), {"fields": ("input_price", "output_price", "cached_price")}),
     )
 
     @admin.display(description=_("fallbacks"))

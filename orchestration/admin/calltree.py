@@ -99,16 +99,19 @@ def _answer(made: Node, request: Any, outcome: Any) -> None:
     made.cost_usd = float(cost) if isinstance(cost, int | float) else None
     made.model = str(outcome.get("model") or "")
     text, calls = outcome.get("text"), outcome.get("tool_calls") or ()
-    made.said = [("text", text)] if text else []
+    made.said = [(gettext("text"), text)] if text else []
     made.said += [
         (gettext("calls %(tool)s") % {"tool": call.get("name")}, call.get("args")) for call in calls
     ]
     rest = ("malformed", "cut_off", "overflow", "error", "directives")
-    made.said += [(name.replace("_", " "), outcome[name]) for name in rest if outcome.get(name)]
+    made.said += [
+        (gettext(name.replace("_", " ")), outcome[name]) for name in rest if outcome.get(name)
+    ]
 
 
 def _who(message: Any) -> str:
-    return str(message.get("role", "told")) if isinstance(message, Mapping) else "told"
+    role = message.get("role") if isinstance(message, Mapping) else None
+    return str(role or gettext("told"))
 
 
 def _words(message: Any) -> Any:
@@ -120,10 +123,10 @@ def _words(message: Any) -> Any:
 def _pairs(outcome: Any, *, first: str) -> list[tuple[str, Any]]:
     """A step's outcome: its text by itself, and the rest."""
     if not isinstance(outcome, Mapping):
-        return [] if outcome is None else [("outcome", outcome)]
+        return [] if outcome is None else [(gettext("outcome"), outcome)]
     rest = {name: value for name, value in outcome.items() if name != first and value}
-    pairs = [(first, outcome[first])] if outcome.get(first) else []
-    return [*pairs, *([("more", rest)] if rest else [])]
+    pairs = [(gettext(first), outcome[first])] if outcome.get(first) else []
+    return [*pairs, *([(gettext("more"), rest)] if rest else [])]
 
 
 def _whole(outcome: Mapping[str, Any], name: str) -> int | None:

@@ -78,7 +78,8 @@ def _worker(each: Worker, *, hosts: bool) -> dict[str, Any]:
 def _waiting(each: Waiting) -> dict[str, Any]:
     oldest = timesince(each.oldest_at, depth=1) if each.oldest_at else ""
     return {
-        "queue": gettext(each.queue) if each.queue == HELD_BACK else each.queue,
+        "queue": gettext("held back") if each.queue == HELD_BACK else each.queue,
+        "named": each.queue != HELD_BACK,
         "what": gettext(each.what),
         "count": each.count,
         "oldest": oldest,

@@ -72,6 +72,7 @@ def outlook(found: Mapping[str, Any], kind: str) -> dict[str, Any]:
 
 def _drawn(drawn: Any, kind: str) -> dict[str, Any]:
     return {
+        "name": NAMES[kind],
         "over_time": OVER_TIME[kind],
         "chart": drawn,
         "most": amount(kind, drawn.most),
