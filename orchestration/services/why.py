@@ -10,14 +10,16 @@ have it in English. `facts`, names, commands and reasons out of rows are as they
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
+from django.utils import translation
 from django.utils.translation import gettext, ngettext
 
-from agentsys.kernel.ids import parse_ref
+from agentsys.kernel.ids import Ref, parse_ref
 from orchestration.services.situation import NAMES_MAX, situation
 from orchestration.services.swarm_views import swarm_sentence, swarms_progress
 
@@ -34,7 +36,28 @@ class Why:
 def why(text: str) -> Why:
     """The answer for a goal, task, attempt, proposal or approval; NotFound for anything else."""
     ref = parse_ref(text)
+    return _answer(ref, _seen(ref))
+
+
+def why_in(text: str, languages: Iterable[str]) -> dict[str, str]:
+    """The sentence by language, all of one moment; NotFound as `why`."""
+    ref = parse_ref(text)
+    seen, told = _seen(ref), {}
+    for language in languages:
+        with translation.override(language):
+            told[language] = _answer(ref, seen).sentence
+    return told
+
+
+def _seen(ref: Ref) -> SimpleNamespace:
+    """The situation, and how far the swarm is where one is waited for."""
     seen = situation(ref)
+    if seen.swarm is not None:
+        seen.progress = swarms_progress([seen.task.id]).get(seen.task.id)
+    return seen
+
+
+def _answer(ref: Ref, seen: SimpleNamespace) -> Why:
     match ref.kind:
         case "task":
             return Why(f"task-{seen.task.id}", _task(seen), _task_facts(seen))
@@ -226,7 +249,7 @@ def _asked(need: SimpleNamespace) -> str:
 
 
 def _swarm(seen: SimpleNamespace) -> str:
-    counts = swarms_progress([seen.task.id]).get(seen.task.id)
+    counts = seen.progress
     if counts is None:
         return gettext("the orchestrator")
     far = swarm_sentence(counts)
