@@ -69,7 +69,8 @@ ELSEWHERE = (
     _("precision"), _("what it changed"), _("a lineage or the name of what was called"),
     _("words of the text; for scores use the memory search page"), _("fallbacks"), _("What it does"),
     _("Limits"), _("What goes in and comes out"), _("On record"), _("Place"), _("One call"),
-    _("All calls"), _("Prices"),
+    _("All calls"), _("Prices"), _("One of %(names)s."),
+    _("All that it may call; without any it can only finish, ask and hand back."),
 )  # fmt: skip
 # Of tables and columns.
 NAMES = (

@@ -60,7 +60,7 @@ class AgentForm(ProfileForm):
     tools = forms.MultipleChoiceField(
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text="All that it may call; without any it can only finish, ask and hand back.",
+        help_text=_("All that it may call; without any it can only finish, ask and hand back."),
         error_messages={
             "invalid_choice": "There is no tool `%(value)s` here: tick one of those shown, or"
             " install the package that brings it."

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import Model
 from django.http import HttpRequest
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from agentsys.console import ModelAdmin
@@ -47,7 +48,9 @@ class ProfileAdmin(ModelAdmin):
     ) -> Any:
         form = super().get_form(request, obj, change, **kwargs)
         if "role" in form.base_fields:
-            form.base_fields["role"].help_text = f"One of {', '.join(roles.asked_for())}."
+            form.base_fields["role"].help_text = gettext("One of %(names)s.") % {
+                "names": ", ".join(roles.asked_for())
+            }
         return form
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:

@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from agentsys.console import ModelAdmin
@@ -44,7 +45,9 @@ class ScheduleForm(ScheduleBase):
     def clean_params(self) -> dict[str, Any]:
         given = self.cleaned_data["params"]
         if not isinstance(given or {}, dict):
-            raise forms.ValidationError('Expected an object of names and values: {"path": "src"}')
+            raise forms.ValidationError(
+                gettext('Expected an object of names and values: {"path": "src"}')
+            )
         return given or {}
 
 
@@ -111,7 +114,12 @@ class ScheduleAdmin(ModelAdmin):
         if row.last_goal is None:
             return ""
         url = reverse("admin:agentsys_orchestration_goal_change", args=[row.last_goal_id])
-        return format_html('<a href="{}">{}</a> {}', url, row.last_goal, row.last_goal.state)
+        return format_html(
+            '<a href="{}">{}</a> {}',
+            url,
+            row.last_goal,
+            gettext(row.last_goal.state.replace("_", " ")),
+        )
 
     @admin.display(description=_("problem"))
     def said(self, row: Schedule) -> SafeString:
@@ -134,7 +142,7 @@ class ScheduleAdmin(ModelAdmin):
             attempted(
                 request,
                 partial(schedule_run, row.pk, actor=request.user.get_username()),
-                f"{row.name}: a goal was submitted",
+                gettext("%(name)s: a goal was submitted") % {"name": row.name},
             )
 
     @admin.action(description=_("Switch on"), permissions=["change"])
@@ -146,17 +154,16 @@ class ScheduleAdmin(ModelAdmin):
         self._switch(request, queryset, enabled=False)
 
     def _switch(self, request: HttpRequest, queryset: QuerySet[Schedule], *, enabled: bool) -> None:
+        done = gettext("%(name)s is on") if enabled else gettext("%(name)s is off")
         for row in self._mine(request, queryset):
-            attempted(
-                request,
-                partial(schedule_change, row.pk, {"enabled": enabled}),
-                f"{row.name} is {'on' if enabled else 'off'}",
-            )
+            change = partial(schedule_change, row.pk, {"enabled": enabled})
+            attempted(request, change, done % {"name": row.name})
 
     def _mine(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> list[Schedule]:
         """Those that the visitor may change; the others are named."""
         rows = list(queryset.select_related("project"))
         for row in rows:
             if not may(request.user, Act.CONTROL, row.project_id):
-                messages.error(request, f"{row.name}: you may not submit goals in {row.project}")
+                refusal = gettext("%(name)s: you may not submit goals in %(project)s")
+                messages.error(request, refusal % {"name": row.name, "project": row.project})
         return [row for row in rows if may(request.user, Act.CONTROL, row.project_id)]
