@@ -450,9 +450,11 @@ def test_an_override_begins_with_the_output_that_there_is(tmp_path: Path) -> Non
     edited = tmp_path / "output.json"
     edited.write_text(begun.out.replace("{}", '{"by": "hand"}'))
     handed_in = ("--output", f"@{edited}", "--reason", "looked at it")
-    assert "it would count" in Said(*words, *handed_in, "--dry-run").out
+    assert "your output would count for" in Said(*words, *handed_in, "--dry-run").out
     assert "counts for" in Said(*words, *handed_in).out
     assert Said(*words).data == {"echo": {"by": "hand"}}
+    shown = Said("goals", "show", f"{goal.pk}/a").out
+    assert f"(number 2): accepted, handed in by {getpass.getuser()}\n" in shown
     with pytest.raises(BadInput, match="there is no reason"):
         Said(*words, "--output", "{}")
 
