@@ -480,12 +480,12 @@ def test_a_playbook_is_shown_with_what_it_takes_and_what_it_does() -> None:
     )
     assert re.search(r"^action +list +touch,rotated +", shown, re.MULTILINE)
     assert re.search(
-        r"^answers +check +collect +services +schema +Do the .*, once for each of",
+        r"^answers +check +collect +services +schema +Do the .*; once for each of",
         shown,
         re.MULTILINE,
     )
     assert re.search(
-        r"^act +act +devops +disk, tools, answers +schema safety .*, a person approves",
+        r"^act +act +devops +disk, tools, answers +schema safety .*; a person approves",
         shown,
         re.MULTILINE,
     )
