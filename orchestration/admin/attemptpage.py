@@ -104,7 +104,9 @@ def _siblings(row: Attempt) -> dict[str, Any]:
 def task_page(row: Task) -> dict[str, Any]:
     latest = list(row.attempts.defer("report").order_by("-number")[: NEIGHBOURS_MAX + 1])
     needs = row.dependencies.select_related("needs").order_by("id")
-    dependents = row.dependents.select_related("task").order_by("id")
+    dependents = (
+        row.dependents.exclude(task__state="superseded").select_related("task").order_by("id")
+    )
     accepted = row.accepted_attempt
     output = (accepted.report or {}).get("output") if accepted else None
     return {
@@ -153,15 +155,17 @@ def _said(views: Sequence[Any]) -> dict[str, Any] | None:
     if not views:
         return None
     view = views[0]
+    outcome = str(view.outcome or "queued")
+    said_otherwise = view.override is not None and str(view.override.outcome) != outcome
     return {
-        "outcome": str(view.outcome or "queued"),
-        "override": str(view.override.outcome) if view.override else "",
+        "outcome": outcome,
+        "override": str(view.override.outcome) if said_otherwise else "",
         "reasons": list(view.reasons)[:3],
     }
 
 
 def _between(start: Any, end: Any) -> str:
-    return seconds((end - start).total_seconds()) if start and end else ""
+    return seconds(max((end - start).total_seconds(), 0.0)) if start and end else ""
 
 
 def _models(calls: Sequence[Mapping[str, Any]]) -> str:

@@ -9,7 +9,7 @@ from agentsys.kernel.errors import NotFound
 from orchestration.admin.diffview import review
 from orchestration.admin.paging import paged
 from orchestration.admin.plandiff import difference
-from orchestration.admin.steps import IN_THE_LINE, facts, step
+from orchestration.admin.steps import facts, step, task_facts
 from orchestration.models import Goal, LedgerEntry, Plan
 from orchestration.services.reads import plan_view
 from orchestration.show import document
@@ -57,9 +57,7 @@ def planned(goal_id: int, version: int | None = None) -> dict[str, Any]:
     Raises NotFound."""
     found = plan_view(goal_id, version)
     tasks = found["tasks"]
-    shown = [
-        (step(task), facts(task, without=IN_THE_LINE), document(task)) for task in tasks[:TASKS_MAX]
-    ]
+    shown = [(step(task), task_facts(task), document(task)) for task in tasks[:TASKS_MAX]]
     return {"plan": found, "plan_tasks": shown, "plan_left_out": len(tasks) - len(shown)}
 
 

@@ -7,8 +7,11 @@ from typing import Any
 
 from orchestration.cli.showing import laid_out
 
-IN_THE_LINE = ("key", "agent", "objective", "depends_on", "verify", "fan_out", "approval")
-EXPANDED = ("inputs", "params", "limits", "retry")  # a line for each of their fields
+IN_THE_LINE = ("key", "agent", "objective", "depends_on")
+FIRST = ("objective", "phase", "inputs")  # the others follow as they are
+EXPANDED = (  # a line for each of their fields
+    "inputs", "params", "limits", "retry", "approval", "fan_out",
+)  # fmt: skip
 PROSE = ("acceptance", "non_goals")  # a line for each of their texts
 TOLD_MAX = 4000  # characters of one value; the exact text has all of it
 
@@ -26,6 +29,12 @@ def step(task: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def task_facts(task: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the line does not say, or not all of it."""
+    named = isinstance(task.get("verify"), list)
+    return facts(task, without=(*IN_THE_LINE, *(("verify",) if named else ())))
+
+
 def facts(document: Mapping[str, Any], without: tuple[str, ...] = ()) -> list[tuple[str, str]]:
     """Name and value of each field that says something, for people."""
     return [(name, _told(value)) for name, value in _fields(document, without)]
@@ -37,7 +46,9 @@ def _told(value: Any) -> str:
 
 
 def _fields(document: Mapping[str, Any], without: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    for name, value in document.items():
+    first = [name for name in FIRST if name in document]
+    for name in dict.fromkeys([*first, *document]):
+        value = document[name]
         if name in without or value in (None, "", [], {}, False):
             continue
         if name in EXPANDED and isinstance(value, Mapping):

@@ -209,9 +209,13 @@ def task_table(tasks: Sequence[Mapping[str, Any]], goal: int) -> Table:
 
 
 def verdict_word(v: Mapping[str, Any]) -> str:
-    """`semantic:fail`, and where a person said otherwise `semantic:fail→pass (ann)`."""
+    """`semantic:fail`; overruled `semantic:fail→pass (ann)`, and where it comes to the same
+    `semantic:fail (ann)`."""
     said = f"{v['verifier']}:{v['outcome'] or '…'}"
-    return f"{said}→{v['override_outcome']} ({v['overridden_by']})" if v["overridden_by"] else said
+    if not v["overridden_by"]:
+        return said
+    otherwise = "" if v["override_outcome"] == v["outcome"] else f"→{v['override_outcome']}"
+    return f"{said}{otherwise} ({v['overridden_by']})"
 
 
 def _why(t: Mapping[str, Any], paused: Set[str], goal: int) -> str:

@@ -88,4 +88,4 @@ def _does(task: Mapping[str, Any]) -> str:
         parts.append(f"once for each of {fan_out.get('over', 'a list')}")
     if (task.get("approval") or {}).get("required"):
         parts.append("a person approves")
-    return ", ".join(part for part in parts if part)
+    return "; ".join(part for part in parts if part)

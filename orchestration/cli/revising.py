@@ -81,7 +81,7 @@ def override_text(told: Override) -> str:
     """What an override does, or would do, in a sentence or a few."""
     what = f"{told.goal}/{told.task}"
     head = (
-        f"it would count for {what}"
+        f"your output would count for {what}"
         if told.preview
         else f"attempt-{told.attempt} counts for {what}"
     )

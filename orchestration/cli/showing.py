@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from difflib import unified_diff
 from typing import Any
 
+from orchestration.services.overrides import BY_HAND
+
 # Its fields in the order in which they are read; a database keeps none.
 PLAYBOOK = ("name", "version", "description", "objective", "repository", "parameters", "phases")
 LINE = 96  # columns
@@ -26,7 +28,8 @@ def _task_lines(view: Mapping[str, Any], sentence: str) -> Iterator[str]:
         yield f"inputs: {value_text(definition['inputs'])}"
     for row in view["attempts"]:
         because = f": {row['reason']}" if row["reason"] else ""
-        yield f"attempt-{row['id']} (number {row['number']}): {row['state']}{because}"
+        hand = f", {row['note']}" if row["note"].startswith(BY_HAND) else ""
+        yield f"attempt-{row['id']} (number {row['number']}): {row['state']}{hand}{because}"
     for row in view["proposals"]:
         because = f": {row['reason']}" if row["reason"] else ""
         yield f"proposal-{row['id']} ({row['title']}): {row['state']}{because}"

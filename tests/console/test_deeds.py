@@ -247,6 +247,13 @@ def test_an_output_is_overridden_after_what_ran_on_it_was_named(olga, row):
         "echo": {"mine": 1}
     }
     assert "reason" in sent(client, first, "override", reason="").content.decode()
+    page = client.get(reverse(f"{ADMIN}task_change", args=[first.pk])).content.decode()
+    assert page.split("Needed by")[1].split("</dd>")[0].count(">b</a>") == 1  # the one in force
+    by_hand = re.search(r"<th scope=\"row\">schema.*?</tr>", page, re.DOTALL)[0].rpartition("<td>")[
+        2
+    ]
+    assert "pass" in by_hand and "overruled" not in by_hand  # nobody said otherwise
+    assert "-0.0 s" not in page
 
 
 def test_an_override_of_what_failed_begins_with_the_form_of_what_was_handed_in(olga, row):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestration.admin.plandiff import SHOWN_MAX, difference
+from orchestration.admin.steps import task_facts
 from orchestration.models import Goal, Task
 from orchestration.services.replan import task_edit
 from tests import factories as make
@@ -88,3 +89,17 @@ def test_a_difference_of_very_many_tasks_is_cut_and_says_so():
     found = difference([], new)
     assert (len(found.new), found.left_out) == (SHOWN_MAX + 30, 30)
     assert found.text.count("+++ b/t") == SHOWN_MAX
+
+
+def test_what_a_fan_out_runs_and_how_votes_are_taken_is_laid_out_too():
+    voted = {"required": ["consensus"], "voters": {"consensus": 3}}
+    child = {"over": "${tasks.a.output}", "task": {"agent": "command"}}
+    task = {"key": "b", "agent": "collect", "fan_out": child, "verify": voted, "inputs": {"n": 0},
+            "approval": {"quorum": 2}}  # fmt: skip
+    told = task_facts(task)
+    names = ["inputs.n", "fan_out.over", "fan_out.task", "verify", "approval.quorum"]
+    assert [name for name, _ in told] == names
+    assert dict(told)["fan_out.task"] == '{"agent": "command"}'
+    assert (
+        task_facts({"key": "b", "agent": "noop", "verify": ["schema"]}) == []
+    )  # it is in the line

@@ -450,9 +450,11 @@ def test_an_override_begins_with_the_output_that_there_is(tmp_path: Path) -> Non
     edited = tmp_path / "output.json"
     edited.write_text(begun.out.replace("{}", '{"by": "hand"}'))
     handed_in = ("--output", f"@{edited}", "--reason", "looked at it")
-    assert "it would count" in Said(*words, *handed_in, "--dry-run").out
+    assert "your output would count for" in Said(*words, *handed_in, "--dry-run").out
     assert "counts for" in Said(*words, *handed_in).out
     assert Said(*words).data == {"echo": {"by": "hand"}}
+    shown = Said("goals", "show", f"{goal.pk}/a").out
+    assert f"(number 2): accepted, handed in by {getpass.getuser()}\n" in shown
     with pytest.raises(BadInput, match="there is no reason"):
         Said(*words, "--output", "{}")
 
@@ -478,12 +480,12 @@ def test_a_playbook_is_shown_with_what_it_takes_and_what_it_does() -> None:
     )
     assert re.search(r"^action +list +touch,rotated +", shown, re.MULTILINE)
     assert re.search(
-        r"^answers +check +collect +services +schema +Do the .*, once for each of",
+        r"^answers +check +collect +services +schema +Do the .*; once for each of",
         shown,
         re.MULTILINE,
     )
     assert re.search(
-        r"^act +act +devops +disk, tools, answers +schema safety .*, a person approves",
+        r"^act +act +devops +disk, tools, answers +schema safety .*; a person approves",
         shown,
         re.MULTILINE,
     )

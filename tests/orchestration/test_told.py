@@ -160,6 +160,7 @@ def test_a_verdict_that_a_person_overruled_is_marked() -> None:
     assert verdict_word(said) == "semantic:fail"
     said |= {"overridden_by": "ann", "override_outcome": "pass"}
     assert verdict_word(said) == "semantic:fail→pass (ann)"
+    assert verdict_word({**said, "override_outcome": "fail"}) == "semantic:fail (ann)"
 
 
 def test_a_failed_goal_names_every_way_that_lets_it_go_on() -> None:

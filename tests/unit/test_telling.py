@@ -50,3 +50,8 @@ def test_one_task_is_not_many():
 
 def test_families_are_beginnings_of_events():
     assert all(any(name.startswith(family) for name in EVENTS) for family in FAMILIES)
+
+
+def test_a_task_that_a_newer_plan_does_anew_is_not_said_to_have_no_place_there():
+    assert told("task.superseded", {}) == "gives way to the newer plan"
+    assert told("task.replaced", {}) == "had ended, and gives way to the newer plan"
