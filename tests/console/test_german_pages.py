@@ -252,6 +252,27 @@ def test_a_memory_with_a_past_has_no_english(root: Client) -> None:
     assert english_on(root, pages) == []
 
 
+def test_a_picture_is_drawn_at_the_same_places_in_any_language(root: Client) -> None:
+    """In German a number has a comma, which no picture may have."""
+    row = make.goal(objective=MARK, finished_at=timezone.now(), state="succeeded")
+    attempt = make.task(row, MARK, state="done").attempts.get()
+    worked(attempt)
+    urls = [one("attempt", attempt.pk)[1], reverse("admin:index")]
+    urls += [
+        url for name, url in tabs(row) if name in ("goal, timeline", "goal, cost", "goal, tasks")
+    ]
+    german = [places(root, url) for url in urls]
+    root.post(reverse("console-reading"), {"time_zone": "", "language": "en"})
+    assert german == [places(root, url) for url in urls]
+    assert any("." in place for found in german for place in found), "numbers that have a part"
+
+
+def places(client: Client, url: str) -> list[str]:
+    page = client.get(url).content.decode()
+    drawn = "".join(re.findall(r"<svg\b.*?</svg>", page, re.DOTALL))
+    return re.findall(r'\s((?:x|y|cx|cy|r|d|points|width|height|viewBox)="[^"]*")', drawn)
+
+
 # --- Lists and forms of Django's own -----------------------------------------------------------------
 
 
