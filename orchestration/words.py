@@ -53,6 +53,7 @@ BEFELL = (
     _("pruned"), _("forgotten"), _("rolled back"), _("reopened"), _("consolidated"),
 )  # fmt: skip
 ANSWERS = (_("malformed"), _("cut off"), _("overflow"))
+BREAKERS = (_("closed"), _("half-open"))
 DRIFT = (
     _("off scope"), _("repeated"), _("far"), _("idle"), _("distance"), _("coverage"),
 )  # fmt: skip

@@ -15,7 +15,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone, translation
 
+from agentsys.gateway import roles
 from agentsys.gateway.metering import Spent
+from agentsys.gateway.models import Profile
 from memory import services as memory
 from orchestration.admin.goalpage import CONTENTS
 from orchestration.models import Attempt, Goal, Swarm, SwarmItem
@@ -64,6 +66,15 @@ def root() -> Client:
     client = console(person("root", is_staff=True, is_superuser=True))
     client.post(reverse("console-reading"), {"time_zone": "", "language": "de"})
     return client
+
+
+@pytest.fixture
+def model() -> Iterator[None]:
+    """A model that needs no key."""
+    Profile.objects.create(role="planner", model=f"ollama:{MARK}", requests_per_minute=7)
+    roles.forget()
+    yield
+    roles.forget()
 
 
 def own_pages(stock: Stock) -> Iterator[tuple[str, str]]:
@@ -217,7 +228,7 @@ def test_a_proposal_in_any_state_has_no_english(root: Client, state: str) -> Non
     )
 
 
-def test_workers_in_any_state_have_no_english(root: Client) -> None:
+def test_workers_in_any_state_have_no_english(root: Client, model: None) -> None:
     then = timezone.now()
     runs(worker(), goal(objective=MARK), note=MARK)
     worker(seen_at=then - timedelta(hours=1))
