@@ -22,6 +22,7 @@ from memory import services as memory
 from orchestration.admin.goalpage import CONTENTS
 from orchestration.models import Attempt, Goal, Swarm, SwarmItem
 from orchestration.models.recovery import Outage
+from orchestration.naming import SAID
 from tests import factories as make
 from tests.api.people import goal, person
 from tests.api.stocked import Stock
@@ -317,12 +318,14 @@ def test_every_name_of_a_table_or_column_is_in_the_catalogue() -> None:
 
 
 def own_names() -> Iterator[Any]:
-    """Of our apps, of the models that have pages, and of their fields with what stands below them."""
+    """Of our apps, of the models that have pages, and of their fields with what stands below them and
+    states."""
     yield from (each.verbose_name for each in apps.get_app_configs() if ours(each.label))
     for meta in (model._meta for model in site._registry if ours(model._meta.app_label)):
         yield from (meta.verbose_name, meta.verbose_name_plural)
         for field in meta.local_fields:
             yield from filter(None, (field.verbose_name, field.help_text))
+            yield from (word for _, word in field.choices or () if field.name in SAID)
 
 
 def ours(label: str) -> bool:
