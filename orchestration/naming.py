@@ -1,5 +1,5 @@
 """Names of tables and columns in the reader's language: section names, titles of lists, labels of fields and
-what stands below them.
+what stands below them, states.
 
 Django takes them from the models, which are in English and of several packages, and asks for them at each
 page. For migrations nothing changes: without a language the names are what they were.
@@ -14,6 +14,7 @@ from django.apps import AppConfig, apps
 from django.utils.translation import gettext_lazy
 
 OURS = "agentsys_"
+SAID = ("state", "outcome")  # fields whose choices are words; those of others are names
 
 
 def names_translated() -> None:
@@ -27,6 +28,8 @@ def names_translated() -> None:
             for field in meta.local_fields:
                 field.verbose_name = gettext_lazy(field.verbose_name)
                 field.help_text = gettext_lazy(field.help_text) if field.help_text else ""
+                if field.choices and field.name in SAID:
+                    field.choices = [(value, gettext_lazy(word)) for value, word in field.choices]
 
 
 def _ours() -> Iterator[AppConfig]:

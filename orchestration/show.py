@@ -131,7 +131,7 @@ def length(seconds: float) -> str:
     if seconds < 90:
         return f"{max(round(seconds), 1)} s"
     minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+    return f"{minutes} min" if minutes < 90 else f"{number(minutes / 60, 1)} h"
 
 
 def number(value: float | Decimal, decimals: int = 0) -> str:

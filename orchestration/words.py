@@ -42,6 +42,8 @@ MORE_STATES = (
     _("waiting"), _("unsampled"), _("pinned"), _("active"), _("candidate"), _("retired"),
     _("quarantined"), _("cold"), _("gone"), _("live"), _("delivered"), _("given up"),
     _("intent"), _("doubtful"), _("on"), _("confirmed"), _("trusted"), _("advisory"),
+    _("Intent"), _("Done"), _("Confirmed"), _("Doubtful"), _("Refused"), _("Queued"), _("Trusted"),
+    _("Advisory"),
 )  # fmt: skip
 SORTS = (
     _("change"), _("action"), _("configuration"), _("file"), _("diff"), _("report"), _("log"), _("data"),
@@ -53,6 +55,7 @@ BEFELL = (
     _("pruned"), _("forgotten"), _("rolled back"), _("reopened"), _("consolidated"),
 )  # fmt: skip
 ANSWERS = (_("malformed"), _("cut off"), _("overflow"))
+BREAKERS = (_("closed"), _("half-open"))
 DRIFT = (
     _("off scope"), _("repeated"), _("far"), _("idle"), _("distance"), _("coverage"),
 )  # fmt: skip

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from agentsys.doorbells import doorbells
 from agentsys.gateway import GatewayError, breakers, roles
+from agentsys.gateway.breakers import Breaker
 from agentsys.gateway.profiles import ModelProfile
 from agentsys.gateway.providers import problem_of
 from orchestration.api.access import is_member, visible_projects
@@ -137,9 +138,17 @@ def _provider(role: str, model: ModelProfile, place: int) -> Provider:
         model=str(model),
         place=gettext("fallback %(n)s") % {"n": place} if place else gettext("first"),
         limits=limits or gettext("none set"),
-        state=problem or breaker.shown,
+        state=problem or breaker_told(breaker),
         good=not problem and breaker.state == "closed",
     )
+
+
+def breaker_told(seen: Breaker) -> str:
+    """`Breaker.shown` in the reader's language."""
+    if seen.state != "open":
+        return gettext(seen.state)
+    said = gettext("open: %(n)s outages, tried again in %(seconds)s s")
+    return said % {"n": seen.outages, "seconds": f"{seen.seconds_left:.0f}"}
 
 
 def _outages() -> list[dict[str, Any]]:

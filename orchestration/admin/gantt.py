@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_noop as _
 
-from orchestration.show import moment_text
+from orchestration.show import moment_text, number
 
 WIDTH, LEFT, RIGHT, TOP = 1080, 190, 24, 26
 LANE, PAD, BAR = 12, 7, 9
@@ -257,13 +257,13 @@ def clock(at: float) -> str:
     return moment_text(datetime.fromtimestamp(at, UTC), "s")
 
 
-def seconds(number: float) -> str:
+def seconds(length: float) -> str:
     """A length of time as it was measured."""
-    if number < 10:
-        return f"{number:.1f} s"
-    if number < MINUTE:
-        return f"{number:.0f} s"
-    minutes, rest = divmod(round(number), MINUTE)
+    if length < 10:
+        return f"{number(length, 1)} s"
+    if length < MINUTE:
+        return f"{length:.0f} s"
+    minutes, rest = divmod(round(length), MINUTE)
     if minutes < 60:
         return f"{minutes} min {rest} s" if minutes < 10 else f"{minutes} min"
     hours, minutes = divmod(minutes, 60)

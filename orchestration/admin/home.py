@@ -17,10 +17,10 @@ from django.utils.translation import gettext
 
 from agentsys.console import HAS_SIDEBAR
 from agentsys.gateway import GatewayError, breakers, roles
-from agentsys.gateway.breakers import Breaker
 from agentsys.health import readiness
 from agentsys.kernel.errors import AgentsysError
 from agentsys.kernel.wording import dollars
+from orchestration.admin.fleet import breaker_told
 from orchestration.admin.goal_new import projects_open_to
 from orchestration.admin.goalpage import shown_state
 from orchestration.admin.inbox import ASKS, age, due
@@ -197,15 +197,16 @@ def deliveries_given_up(user: Any) -> int:
     return administered(rows, user, "goal__project").count()
 
 
-def providers_left_alone() -> list[Breaker]:
-    """Providers of configured models that are not asked for a while, since they were away. Where models
-    are is for superusers, as are model profiles."""
+def providers_left_alone() -> list[tuple[str, str]]:
+    """Providers of configured models that are not asked for a while, since they were away, and the state
+    of each. Where models are is for superusers, as are model profiles."""
     try:
         chains = roles.profiles()
     except GatewayError:
         return []  # a name that cannot be used: `doctor` says which
     sources = sorted({model.source for chain in chains.values() for model in chain})
-    return [seen for seen in map(breakers.state_of, sources) if seen.state != "closed"]
+    states = map(breakers.state_of, sources)
+    return [(seen.source, breaker_told(seen)) for seen in states if seen.state != "closed"]
 
 
 def workers_alive() -> int:

@@ -15,11 +15,14 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone, translation
 
+from agentsys.gateway import roles
 from agentsys.gateway.metering import Spent
+from agentsys.gateway.models import Profile
 from memory import services as memory
 from orchestration.admin.goalpage import CONTENTS
 from orchestration.models import Attempt, Goal, Swarm, SwarmItem
 from orchestration.models.recovery import Outage
+from orchestration.naming import SAID
 from tests import factories as make
 from tests.api.people import goal, person
 from tests.api.stocked import Stock
@@ -64,6 +67,15 @@ def root() -> Client:
     client = console(person("root", is_staff=True, is_superuser=True))
     client.post(reverse("console-reading"), {"time_zone": "", "language": "de"})
     return client
+
+
+@pytest.fixture
+def model() -> Iterator[None]:
+    """A model that needs no key."""
+    Profile.objects.create(role="planner", model=f"ollama:{MARK}", requests_per_minute=7)
+    roles.forget()
+    yield
+    roles.forget()
 
 
 def own_pages(stock: Stock) -> Iterator[tuple[str, str]]:
@@ -217,7 +229,7 @@ def test_a_proposal_in_any_state_has_no_english(root: Client, state: str) -> Non
     )
 
 
-def test_workers_in_any_state_have_no_english(root: Client) -> None:
+def test_workers_in_any_state_have_no_english(root: Client, model: None) -> None:
     then = timezone.now()
     runs(worker(), goal(objective=MARK), note=MARK)
     worker(seen_at=then - timedelta(hours=1))
@@ -250,6 +262,27 @@ def test_a_memory_with_a_past_has_no_english(root: Client) -> None:
     assert english_on(root, pages) == []
     memory.forget(second, MARK, MARK)
     assert english_on(root, pages) == []
+
+
+def test_a_picture_is_drawn_at_the_same_places_in_any_language(root: Client) -> None:
+    """In German a number has a comma, which no picture may have."""
+    row = make.goal(objective=MARK, finished_at=timezone.now(), state="succeeded")
+    attempt = make.task(row, MARK, state="done").attempts.get()
+    worked(attempt)
+    urls = [one("attempt", attempt.pk)[1], reverse("admin:index")]
+    urls += [
+        url for name, url in tabs(row) if name in ("goal, timeline", "goal, cost", "goal, tasks")
+    ]
+    german = [places(root, url) for url in urls]
+    root.post(reverse("console-reading"), {"time_zone": "", "language": "en"})
+    assert german == [places(root, url) for url in urls]
+    assert any("." in place for found in german for place in found), "numbers that have a part"
+
+
+def places(client: Client, url: str) -> list[str]:
+    page = client.get(url).content.decode()
+    drawn = "".join(re.findall(r"<svg\b.*?</svg>", page, re.DOTALL))
+    return re.findall(r'\s((?:x|y|cx|cy|r|d|points|width|height|viewBox)="[^"]*")', drawn)
 
 
 # --- Lists and forms of Django's own -----------------------------------------------------------------
@@ -285,12 +318,14 @@ def test_every_name_of_a_table_or_column_is_in_the_catalogue() -> None:
 
 
 def own_names() -> Iterator[Any]:
-    """Of our apps, of the models that have pages, and of their fields with what stands below them."""
+    """Of our apps, of the models that have pages, and of their fields with what stands below them and
+    states."""
     yield from (each.verbose_name for each in apps.get_app_configs() if ours(each.label))
     for meta in (model._meta for model in site._registry if ours(model._meta.app_label)):
         yield from (meta.verbose_name, meta.verbose_name_plural)
         for field in meta.local_fields:
             yield from filter(None, (field.verbose_name, field.help_text))
+            yield from (word for _, word in field.choices or () if field.name in SAID)
 
 
 def ours(label: str) -> bool:
