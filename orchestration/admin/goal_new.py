@@ -44,30 +44,40 @@ class GoalForm(forms.Form):
         required=False,
         max_length=OBJECTIVE_CHARS_MAX,
         widget=forms.Textarea(attrs={"rows": 2}),
-        help_text="What you want, in a sentence. Alone, it needs a configured model to plan it, or a"
-        " playbook that fits; with a playbook or a plan it may be left out.",
+        label=_("Objective"),
+        help_text=_(
+            "What you want, in a sentence. Alone, it needs a configured model to plan it, or a playbook that"
+            " fits; with a playbook or a plan it may be left out."
+        ),
     )
-    playbook = forms.ChoiceField(required=False, help_text="A plan with parameters.")
+    playbook = forms.ChoiceField(
+        required=False, label=_("Playbook"), help_text=_("A plan with parameters.")
+    )
     params = forms.CharField(
         required=False,
-        label="Parameters",
+        label=_("Parameters"),
         widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false"}),
-        help_text="Of the playbook: NAME=VALUE, one a line.",
+        help_text=_("Of the playbook: NAME=VALUE, one a line."),
     )
     plan = forms.CharField(
         required=False,
-        label="Or a plan",
+        label=_("Or a plan"),
         widget=forms.Textarea(attrs={"rows": 8, "spellcheck": "false"}),
-        help_text='A plan file\'s JSON: {"objective": "…", "tasks": […]}.',
+        help_text=_('A plan file\'s JSON: {"objective": "…", "tasks": […]}.'),
     )
     repository = forms.CharField(
         required=False,
         max_length=4096,
-        help_text="Path of a git repository on the machine of the workers, where the goal works on one.",
+        label=_("Repository"),
+        help_text=_(
+            "Path of a git repository on the machine of the workers, where the goal works on one."
+        ),
     )
-    project = forms.ChoiceField(error_messages={"invalid_choice": "Choose one of your projects."})
+    project = forms.ChoiceField(
+        label=_("Project"), error_messages={"invalid_choice": _("Choose one of your projects.")}
+    )
     review = forms.BooleanField(
-        required=False, label="A person looks at the plan before anything runs"
+        required=False, label=_("A person looks at the plan before anything runs")
     )
     branch = forms.CharField(
         required=False,
@@ -100,7 +110,7 @@ class GoalForm(forms.Form):
         self.fields |= {kind: _limit(kind) for kind in KINDS}
         projects = projects_open_to(user)
         self.fields["project"].choices = [(name, name) for name in projects]  # type: ignore[attr-defined]
-        self.fields["playbook"].choices = [("", "none"), *_playbooks(projects)]  # type: ignore[attr-defined]
+        self.fields["playbook"].choices = [("", gettext("none")), *_playbooks(projects)]  # type: ignore[attr-defined]
 
     def usual(self) -> list[forms.BoundField]:
         return [field for field in self.visible_fields() if field.name not in FURTHER]
@@ -123,7 +133,8 @@ class GoalForm(forms.Form):
         lines = [line for line in self.cleaned_data["params"].splitlines() if line.strip()]
         bad = [line for line in lines if "=" not in line]
         if bad:
-            raise forms.ValidationError(f"`{bad[0]}` is not of the form NAME=VALUE")
+            said = gettext("`%(line)s` is not of the form NAME=VALUE")
+            raise forms.ValidationError(said % {"line": bad[0]})
         pairs = (line.split("=", 1) for line in lines)
         return {name.strip(): value.strip() for name, value in pairs}
 
@@ -131,16 +142,19 @@ class GoalForm(forms.Form):
         try:
             return json.loads(self.cleaned_data["plan"] or "null")
         except (ValueError, RecursionError) as error:
-            raise forms.ValidationError(f"This is not JSON: {error}") from error
+            said = gettext("This is not JSON: %(problem)s")
+            raise forms.ValidationError(said % {"problem": error}) from error
 
     def clean(self) -> None:
         given = self.cleaned_data
         if {"plan", "params"} & set(self.errors):
             return
         if given.get("plan") is not None and given.get("playbook"):
-            raise forms.ValidationError("Choose a playbook or give a plan, not both.")
+            raise forms.ValidationError(gettext("Choose a playbook or give a plan, not both."))
         if not (given.get("objective") or given.get("playbook") or given.get("plan") is not None):
-            raise forms.ValidationError("Say what you want, choose a playbook, or give a plan.")
+            raise forms.ValidationError(
+                gettext("Say what you want, choose a playbook, or give a plan.")
+            )
 
     def submit(self, actor: str) -> Goal | None:
         """The goal; the same one where this very form was sent before. None where it is refused, and
