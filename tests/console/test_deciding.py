@@ -206,10 +206,10 @@ def test_who_is_asked_about_a_plan_reads_what_would_run():
     assert "Remove what is old" in asked_about and "needs old" in asked_about
     laid_out = re.sub(r"<pre.*?</pre>", "", asked_about, flags=re.DOTALL)
     for fact in (
-        "<dt>inputs.argv</dt>",
+        "<dt><code>inputs.argv</code></dt>",
         "&quot;rm&quot;",
         "U+202E",
-        "<dt>limits.tokens_max</dt><dd>900",
+        "<dt><code>limits.tokens_max</code></dt><dd>900",
     ):
         assert fact in laid_out
     assert "{" not in laid_out, "nothing has to be read as JSON"
