@@ -214,7 +214,7 @@ def test_who_is_asked_about_a_plan_reads_what_would_run():
         assert fact in laid_out
     assert "{" not in laid_out, "nothing has to be read as JSON"
     held_to = text(client.get(url)).split("held to")[1].split("What would run")[0]
-    assert "<dt>objective</dt><dd>Tidy up</dd>" in held_to
+    assert "<dt><code>objective</code></dt><dd>Tidy up</dd>" in held_to
     decide(client, request, decision="approve")
     decided = text(client.get(url))
     assert "What would run" not in decided  # the plan may be another by now
