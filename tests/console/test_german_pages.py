@@ -53,7 +53,7 @@ LEFT_OUT = (
     "option",
     "textarea",
 )  # by others
-AGENTS = ("model", "swarm")  # what rows call them
+NAMES = ("model", "swarm", "objective")  # of agents, and of fields of a plan file
 HEARD = ("aria-label", "placeholder", "title")
 
 
@@ -131,7 +131,7 @@ def english_on(client: Client, urls: Iterable[tuple[str, str]]) -> list[str]:
         pieces = Said(response.content.decode()).pieces
         assert pieces, name
         ours = [
-            piece.replace(KEPT, MARK).replace(MARK, "") for piece in pieces if piece not in AGENTS
+            piece.replace(KEPT, MARK).replace(MARK, "") for piece in pieces if piece not in NAMES
         ]
         found += [f"{name}: {piece}" for piece in ours if ENGLISH.search(piece)]
         found += [f"{name}: {piece}" for piece in english_in("|".join(ours))]
