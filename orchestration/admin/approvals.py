@@ -24,6 +24,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from agentsys.exports import FORMS, streamed
@@ -94,7 +95,8 @@ class ApprovalAdmin(Window):
     def _refusal(self, request: HttpRequest, row: ApprovalRequest) -> str:
         """Why the visitor is not asked to decide, "" when they are."""
         if not may(request.user, Act.DECIDE, row.goal.project_id):
-            return f"it needs the role approver or admin in {row.goal.project}"
+            said = gettext("it needs the role approver or admin in %(project)s")
+            return said % {"project": row.goal.project}
         return decider_refusal(row, signed_in(request))
 
     def decide_view(self, request: HttpRequest, request_id: int) -> HttpResponse:
@@ -110,7 +112,7 @@ class ApprovalAdmin(Window):
         done = attempted(
             request,
             lambda: self._decide(request, row, values),
-            f"{row}: {values['decision']} is recorded",
+            _recorded(row, values["decision"]),
         )
         if not done:
             return self.change_view(request, str(request_id), extra_context={"given": request.POST})
@@ -130,8 +132,9 @@ class ApprovalAdmin(Window):
         found = inbox.neighbours(self.get_queryset(request), row, request.user)
         if (other := found["after"] or found["before"]) is not None:
             url = reverse("admin:agentsys_orchestration_approvalrequest_change", args=[other.pk])
-            text = format_html('Next that you may decide: <a href="{}">{}</a>', url, other)
-            messages.info(request, text)
+            next_one = format_html('<a href="{}">{}</a>', url, other)
+            text = gettext("Next that you may decide: %(request)s")
+            messages.info(request, format_html(text.replace("%(request)s", "{}"), next_one))
 
     def live_view(self, request: HttpRequest) -> HttpResponse:
         return JsonResponse(inbox.live(self.get_queryset(request)))
@@ -154,10 +157,10 @@ class ApprovalAdmin(Window):
         if sent and not problems:
             results = bulk.decided(request, rows, ids)
             self._logged(request, results)
-            context |= {"title": "Decided together"}
+            context |= {"title": gettext("Decided together")}
             return results_page(request, results, bulk.summary(results), context)
         context |= {
-            "title": "Decide together",
+            "title": gettext("Decide together"),
             "problems": problems,
             "rows": bulk.preview(rows, ids),
             "password": asked(request) and bulk.is_risky(rows, ids),
@@ -170,6 +173,11 @@ class ApprovalAdmin(Window):
         for result in results:
             if result.row is not None and result.outcome != REFUSED:
                 self.log_change(request, result.row, said)
+
+
+def _recorded(row: ApprovalRequest, decision: str) -> str:
+    said = gettext("%(request)s: %(decision)s is recorded")
+    return said % {"request": row, "decision": gettext(decision)}
 
 
 def _of_plan(row: ApprovalRequest) -> dict[str, Any]:

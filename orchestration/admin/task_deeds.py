@@ -252,6 +252,13 @@ def _override_preview(task: Task, values: Mapping[str, Any], user: User) -> Sequ
         if told.again
         else gettext("No task would run again.")
     )
+    if told.withdrawn:
+        gone = ngettext(
+            "%(n)s open question will be withdrawn.",
+            "%(n)s open questions will be withdrawn.",
+            len(told.withdrawn),
+        )
+        lines.append(numbered(gone, len(told.withdrawn)))
     if told.revives:
         lines.append(gettext("goal-%(goal)s had failed and would go on.") % named)
     return lines

@@ -199,6 +199,9 @@ class OverrideDocument(Shape):
     again = serializers.ListField(
         child=serializers.CharField(), help_text="Keys of all that runs again."
     )
+    withdrawn = serializers.ListField(
+        child=serializers.IntegerField(), help_text="Open requests about these tasks."
+    )
     revives = serializers.BooleanField(help_text="The goal had failed, and goes on.")
     preview = serializers.BooleanField()
 

@@ -91,6 +91,9 @@ def override_text(told: Override) -> str:
     if told.again:
         would = "would run again" if told.preview else "run again"
         parts.append(f"{_keys(told.again)} {would}")
+    if told.withdrawn:
+        would = "would be withdrawn" if told.preview else "withdrawn"
+        parts.append(f"{_keys(tuple(f'approval-{pk}' for pk in told.withdrawn))} {would}")
     if told.revives:
         goes_on = "would go on" if told.preview else "goes on"
         parts.append(f"goal-{told.goal} had failed and {goes_on}")

@@ -21,7 +21,7 @@ from agentsys.kernel.errors import BadInput, IllegalMove, NotFound
 from agentsys.kernel.hashing import canonical, plain
 from orchestration.domain.example import example
 from orchestration.domain.lives import AttemptEvent, GoalEvent, TaskEvent
-from orchestration.models import Attempt, Dependency, Goal, Task
+from orchestration.models import ApprovalRequest, Attempt, Dependency, Goal, Task
 from orchestration.services.approvals import OVERRIDING, NotAllowed
 from orchestration.services.ending import look_for_the_end
 from orchestration.services.followups import Followups
@@ -50,7 +50,8 @@ BY_HAND = "handed in by "  # how the note of a person's attempt begins
 class Override:
     """`stale` are tasks that have begun or ended with what was there before; with `rerun` they run
     again. `again` are all that do: those with what was built on them, and what had failed in a goal
-    that goes on. With `preview` nothing was done, and there is no attempt (0)."""
+    that goes on. `withdrawn` are ids of open requests of all of these. With `preview` nothing was done, and
+    there is no attempt (0)."""
 
     goal: int
     task: str
@@ -60,6 +61,7 @@ class Override:
     again: tuple[str, ...] = ()
     revives: bool = False  # the goal had failed, and goes on
     preview: bool = False
+    withdrawn: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -96,7 +98,8 @@ def output_override(
         begun_refuse([task.pk])
         stale, revives = _ran_already(task), book.goal_state == "failed"
         again = _runs_again(book, task, stale if rerun else [])
-        told = Override(goal_id, task.key, 0, tuple(stale), rerun, again, revives, preview)
+        asked = _asked(goal_id, (task.key, *again))
+        told = Override(goal_id, task.key, 0, tuple(stale), rerun, again, revives, preview, asked)
         if preview:
             return told
         _give_way(book, task, name, reason, after)
@@ -198,6 +201,11 @@ def _runs_again(book: Book, task: Task, stale: Sequence[str]) -> tuple[str, ...]
         failed = Task.objects.filter(pk__in=failures_of(book.goal_id)).exclude(pk=task.pk)
         found += failed.order_by("pk").values_list("key", flat=True)
     return tuple(dict.fromkeys(found))
+
+
+def _asked(goal_id: int, keys: Sequence[str]) -> tuple[int, ...]:
+    rows = ApprovalRequest.objects.filter(goal_id=goal_id, state="open", task__key__in=keys)
+    return tuple(rows.order_by("pk").values_list("pk", flat=True))
 
 
 def _give_way(book: Book, task: Task, name: str, reason: str, after: Followups) -> None:

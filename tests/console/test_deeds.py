@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 
 import pytest
@@ -12,6 +13,7 @@ from django.urls import reverse
 
 from orchestration.admin.goal_deeds import GOAL_DEEDS
 from orchestration.models import Attempt, Budget, Goal, LedgerEntry, Task
+from orchestration.services.overrides import output_to_edit
 from tests import factories as make
 from tests.api.people import api, goal, held, person
 from tests.console.test_pages import ADMIN, console
@@ -254,6 +256,15 @@ def test_an_output_is_overridden_after_what_ran_on_it_was_named(olga, row):
     ]
     assert "pass" in by_hand and "overruled" not in by_hand  # nobody said otherwise
     assert "-0.0 s" not in page
+
+
+def test_an_override_says_which_questions_it_takes_back(olga):
+    olga.user_permissions.add(Permission.objects.get(codename="override_verdict"))
+    asked = held(goal())
+    output = json.dumps(output_to_edit(asked.task_id))
+    client = console(User.objects.get(pk=olga.pk))
+    answer = client.post(url(asked.task, "override"), {"output": output, "reason": "by hand"})
+    assert "1 open question will be withdrawn." in answer.content.decode()
 
 
 def test_an_override_of_what_failed_begins_with_the_form_of_what_was_handed_in(olga, row):

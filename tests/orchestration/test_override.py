@@ -10,6 +10,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 
 from agentsys.kernel.errors import BadInput, IllegalMove, NotFound
+from orchestration.cli.revising import override_text
 from orchestration.models import ApprovalRequest, Attempt, Goal, Proposal, Task
 from orchestration.services.approvals import NotAllowed
 from orchestration.services.fsck import fsck
@@ -162,7 +163,11 @@ def test_an_optional_task_that_had_failed_is_made_up_for(ann: User) -> None:
 def test_what_was_held_for_a_person_is_void(ann: User, tmp_path: Path) -> None:
     goal, request = held(tmp_path / "w")
     key = request.task.key  # type: ignore[union-attr]
-    override(goal, key, ann, output={"results": [], "ok": True, "failed": []})
+    output = {"results": [], "ok": True, "failed": []}
+    would = override(goal, key, ann, output=output, preview=True)
+    assert would.withdrawn == (request.pk,)
+    assert f"approval-{request.pk} would be withdrawn" in override_text(would)
+    assert override(goal, key, ann, output=output).withdrawn == (request.pk,)
     assert ApprovalRequest.objects.get(pk=request.pk).state == "withdrawn"
     assert Proposal.objects.get(goal=goal).state == "withdrawn"
     assert pump(goal).state == "succeeded"
