@@ -13,6 +13,7 @@ from django.db.models import Model
 from django.forms import PasswordInput
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.utils import translation
 
 from agentsys.exports import Exported
 
@@ -69,7 +70,8 @@ class ModelAdmin(Exported, Themed):
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
     ) -> Any:
         told = super().construct_change_message(request, form, formsets, add)
-        changed = [] if add else changes_told(form)
+        with translation.override(None):  # what is kept is in English, as Django keeps it
+            changed = [] if add else changes_told(form)
         for each in told:
             if changed and set(each) == {"changed"} and set(each["changed"]) == {"fields"}:
                 each["changed"]["fields"] = changed

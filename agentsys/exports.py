@@ -18,9 +18,9 @@ from asgiref.sync import sync_to_async
 from django.core.exceptions import PermissionDenied
 from django.core.handlers.asgi import ASGIRequest
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponseBase, QueryDict, StreamingHttpResponse
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.text import capfirst
 
 ROWS_MAX = 50_000
@@ -176,11 +176,17 @@ class Exported:
             or (field.get_internal_type() in PLAIN and field.name not in self.export_left_out)
         ]
         return Export(
-            name=str(rows.model._meta.verbose_name_plural).replace(" ", "-"),
+            name=_file_name(rows.model),
             columns=[name for name, _ in read],
             rows=rows.select_related(None).only(*(name for name, _ in read)),
             line=lambda row: {name: getattr(row, attname) for name, attname in read},
         )
+
+
+def _file_name(model: type[Model]) -> str:
+    """In English, as what stands in the file."""
+    with translation.override(None):
+        return str(model._meta.verbose_name_plural).replace(" ", "-")
 
 
 def _with(given: QueryDict, form: str) -> str:

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from agentsys.console import SuperuserOnlyAdmin
 from memory.models import PLAYBOOK_STATES, Memory, Playbook
@@ -25,11 +26,11 @@ CHARS_SHOWN = 100
 class MemoryAdmin(SuperuserOnlyAdmin):
     list_display = ("what", "layer", "kind", "namespace", "trust", "pinned", "state", "occurred_at")
     search_fields = ("text",)
-    search_help_text = "words of the text; for scores use the memory search page"
+    search_help_text = _("words of the text; for scores use the memory search page")
     ordering = ("-id",)
     list_per_page = 50
 
-    @admin.display(description="text")
+    @admin.display(description=_("text"))
     def what(self, row: Memory) -> str:
         text = " ".join(row.text.split()) or "(forgotten)"
         return text if len(text) <= CHARS_SHOWN else text[: CHARS_SHOWN - 1] + "…"

@@ -24,6 +24,9 @@ class OrchestrationConfig(AppConfig):
     def ready(self) -> None:
         from django.contrib.auth.signals import user_logged_in
 
+        from orchestration.naming import names_translated
+
+        names_translated()
         user_logged_in.connect(_signed_in, dispatch_uid="agentsys_password_given")
 
     def model_roles(self) -> set[str]:

@@ -11,10 +11,11 @@ import json
 import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.formats import date_format, number_format
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
@@ -130,7 +131,12 @@ def length(seconds: float) -> str:
     if seconds < 90:
         return f"{max(round(seconds), 1)} s"
     minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+    return f"{minutes} min" if minutes < 90 else f"{number(minutes / 60, 1)} h"
+
+
+def number(value: float | Decimal, decimals: int = 0) -> str:
+    """A figure as the reader writes it: 12,345.60 or 12.345,60."""
+    return number_format(Decimal(f"{value:.{decimals}f}"), decimals, force_grouping=True)
 
 
 def visible(text: Any) -> SafeString:

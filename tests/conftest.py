@@ -46,6 +46,18 @@ def _uncatalogued() -> list[str]:
     return [problem for event, payload in rows for problem in written_problems(event, payload)]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _emptied_by_rows() -> Iterator[None]:
+    """Thousands of tests have transactions of their own: what they wrote goes quickly."""
+    from django.test import TransactionTestCase
+
+    from tests.emptying import emptied
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", emptied)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path: Path, settings: Any) -> None:
     """Files that a test makes go to a folder of its own."""

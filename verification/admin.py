@@ -14,6 +14,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from agentsys.console import ModelAdmin, SuperuserOnlyAdmin
 from verification import policies, scoreboard
@@ -45,7 +46,7 @@ class ScorecardAdmin(SuperuserOnlyAdmin):
     search_fields = ("verifier",)
     ordering = ("verifier", "-id")
 
-    @admin.display(description="precision")
+    @admin.display(description=_("precision"))
     def right(self, card: Scorecard) -> str:
         return _percent(card.precision)
 
@@ -151,7 +152,7 @@ class PolicyAdmin(SuperuserOnlyAdmin):
             request, obj, change, **{**kwargs, "fields": PolicyForm.Meta.fields}
         )
 
-    @admin.display(description="what it changed")
+    @admin.display(description=_("what it changed"))
     def changed(self, row: PolicyVersion) -> SafeString:
         lines = policies.policy_changed(row.version)
         return format_html("<pre>{}</pre>", "\n".join(lines) or "nothing")

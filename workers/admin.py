@@ -12,6 +12,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from agentsys.console import ModelAdmin, ReadOnlyAdmin, SuperuserOnlyAdmin
 from agentsys.kernel.errors import BadInput
@@ -25,7 +26,7 @@ class StepAdmin(SuperuserOnlyAdmin):
     list_display = ("lineage", "index", "kind", "name", "state", "started_at", "finished_at")
     list_filter = ("state", "kind")
     search_fields = ("lineage", "name")
-    search_help_text = "a lineage or the name of what was called"
+    search_help_text = _("a lineage or the name of what was called")
     ordering = ("-id",)
 
 
@@ -59,7 +60,7 @@ class AgentForm(ProfileForm):
     tools = forms.MultipleChoiceField(
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text="All that it may call; without any it can only finish, ask and hand back.",
+        help_text=_("All that it may call; without any it can only finish, ask and hand back."),
         error_messages={
             "invalid_choice": "There is no tool `%(value)s` here: tick one of those shown, or"
             " install the package that brings it."
@@ -103,13 +104,13 @@ class AgentProfileAdmin(ModelAdmin):
     ordering = ("name",)
     fieldsets = (
         (None, {"fields": ("name", "description", "enabled")}),
-        ("What it does", {"fields": ("prompt", "tools", "model")}),
-        ("Limits", {"fields": ("steps_max", "tokens_max", "cost_usd_max", "seconds_max")}),
-        ("What goes in and comes out", {"fields": ("inputs_schema", "output_schema")}),
-        ("On record", {"fields": ("version", "changed_by", "changed_at")}),
+        (_("What it does"), {"fields": ("prompt", "tools", "model")}),
+        (_("Limits"), {"fields": ("steps_max", "tokens_max", "cost_usd_max", "seconds_max")}),
+        (_("What goes in and comes out"), {"fields": ("inputs_schema", "output_schema")}),
+        (_("On record"), {"fields": ("version", "changed_by", "changed_at")}),
     )
 
-    @admin.display(description="state")
+    @admin.display(description=_("state"))
     def state(self, row: AgentProfile) -> str:
         """What keeps it from running as it stands."""
         problems = problems_of(row.persona(), new=True)

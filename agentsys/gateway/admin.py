@@ -7,6 +7,8 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import Model
 from django.http import HttpRequest
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from agentsys.console import ModelAdmin
 from agentsys.gateway import breakers, roles
@@ -21,17 +23,17 @@ class ProfileAdmin(ModelAdmin):
     ordering = ("role",)
     fieldsets = (
         (None, {"fields": ("role", "model", "fallbacks", "enabled", "note")}),
-        ("Place", {"fields": ("base_url", "key_env")}),
-        ("One call", {"fields": ("temperature", "max_tokens", "timeout_seconds")}),
-        ("All calls", {"fields": ("requests_per_minute", "tokens_per_minute", "concurrency")}),
-        ("Prices", {"fields": ("input_price", "output_price", "cached_price")}),
+        (_("Place"), {"fields": ("base_url", "key_env")}),
+        (_("One call"), {"fields": ("temperature", "max_tokens", "timeout_seconds")}),
+        (_("All calls"), {"fields": ("requests_per_minute", "tokens_per_minute", "concurrency")}),
+        (_("Prices"), {"fields": ("input_price", "output_price", "cached_price")}),
     )
 
-    @admin.display(description="fallbacks")
+    @admin.display(description=_("fallbacks"))
     def then(self, row: Profile) -> str:
         return ", ".join(row.fallbacks.split())
 
-    @admin.display(description="state")
+    @admin.display(description=_("state"))
     def state(self, row: Profile) -> str:
         """What each model lacks, or the state of its provider's breaker; and who is not there to ask."""
         try:
@@ -46,7 +48,9 @@ class ProfileAdmin(ModelAdmin):
     ) -> Any:
         form = super().get_form(request, obj, change, **kwargs)
         if "role" in form.base_fields:
-            form.base_fields["role"].help_text = f"One of {', '.join(roles.asked_for())}."
+            form.base_fields["role"].help_text = gettext("One of %(names)s.") % {
+                "names": ", ".join(roles.asked_for())
+            }
         return form
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:

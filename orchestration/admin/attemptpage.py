@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.utils.translation import gettext
+
 from orchestration.admin.calltree import Node, sums, tree
 from orchestration.admin.driftchart import chart
 from orchestration.admin.evidence import verdicts
@@ -12,7 +14,7 @@ from orchestration.admin.gantt import seconds
 from orchestration.admin.paging import Paged, paged
 from orchestration.models import Attempt, Task
 from orchestration.services.why import why
-from orchestration.show import document, visible
+from orchestration.show import document, number, visible
 from verification.services import verdicts_of
 from workers.reading import journal_page
 from workers.services import calls_by_attempt, drift_of, effects_of
@@ -84,8 +86,9 @@ def _text(value: Any) -> Any:
     """Words as words, anything else as JSON; both as nobody may trust them."""
     if not isinstance(value, str):
         return document(value)
-    more = f"\n… {len(value) - TEXT_CHARS_MAX} more characters, in the API"
-    return visible(value[:TEXT_CHARS_MAX] + (more if len(value) > TEXT_CHARS_MAX else ""))
+    left = len(value) - TEXT_CHARS_MAX
+    more = gettext("%(n)s more characters, in the API") % {"n": left}
+    return visible(value[:TEXT_CHARS_MAX] + (f"\n… {more}" if left > 0 else ""))
 
 
 def _siblings(row: Attempt) -> dict[str, Any]:
@@ -127,12 +130,15 @@ def side_by_side(row: Task, tries: Sequence[Attempt]) -> dict[str, Any]:
     return {
         "tries": tries,
         "rows": [
-            ("In the queue", [_between(t.created_at, t.started_at) for t in tries]),
-            ("Ran", [_between(t.started_at, t.reported_at or t.finished_at) for t in tries]),
-            ("Was verified", [_between(t.reported_at, t.finished_at) for t in tries]),
-            ("Tokens", [f"{t.tokens:,}" for t in tries]),
-            ("Cost", [f"${t.cost_usd:.4f}" for t in tries]),
-            ("Models", [_models(calls[pk]) for pk in ids]),
+            (gettext("In the queue"), [_between(t.created_at, t.started_at) for t in tries]),
+            (
+                gettext("Ran"),
+                [_between(t.started_at, t.reported_at or t.finished_at) for t in tries],
+            ),
+            (gettext("Was verified"), [_between(t.reported_at, t.finished_at) for t in tries]),
+            (gettext("Tokens"), [number(t.tokens) for t in tries]),
+            (gettext("Cost"), [f"${number(t.cost_usd, 4)}" for t in tries]),
+            (gettext("Models"), [_models(calls[pk]) for pk in ids]),
         ],
         "verdicts": [
             (name, [_said([v for v in heard[pk] if _name(v) == name]) for pk in ids])

@@ -18,6 +18,8 @@ from django.http import HttpRequest, HttpResponseBase
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from agentsys.exports import FORMS, ROWS_MAX, Export, streamed
 from orchestration.api.access import role_in
@@ -36,7 +38,7 @@ from orchestration.services.auditing import (
 from orchestration.show import brief, document
 
 AUDITORS = ("auditor", "admin")
-WHAT = {"ledger": "the ledger", "decisions": "decisions"}
+WHAT = {"ledger": _("the ledger"), "decisions": _("decisions")}
 PAGE = 100
 DEFAULT = timedelta(days=1)
 
@@ -59,7 +61,7 @@ class Asked:
 def audit_page(request: HttpRequest) -> HttpResponseBase:
     projects = audited(request.user)
     if projects is not None and not projects:
-        raise PermissionDenied("the audit needs the role auditor or admin in a project")
+        raise PermissionDenied(gettext("the audit needs the role auditor or admin in a project"))
     asked = read(request.GET, projects)
     ledger = asked.what == "ledger"
     form = request.GET.get("export", "")
@@ -73,7 +75,7 @@ def audit_page(request: HttpRequest) -> HttpResponseBase:
     more = len(found) > PAGE
     context = {
         **admin.site.each_context(request),
-        "title": "Audit",
+        "title": gettext("Audit"),
         "asked": asked,
         "what": WHAT,
         "ledger": ledger,
@@ -106,10 +108,11 @@ def read(form: Mapping[str, Any], projects: list[int] | None) -> Asked:
     since = _moment(given["since"], "since", problems) or now - DEFAULT
     until = _moment(given["until"], "until", problems, last=True) or now + timedelta(minutes=1)
     if until <= since:
-        problems.append("`until` is not after `since`: nothing lies between them")
+        problems.append(gettext("`until` is not after `since`: nothing lies between them"))
     goal = given["goal"].removeprefix("goal-")
     if goal and not _is_id(goal):
-        problems.append(f"`goal={goal[:40]}`: expected a goal's number")
+        said = gettext("`goal=%(goal)s`: expected a goal's number")
+        problems.append(said % {"goal": goal[:40]})
     before = str(form.get("before", ""))
     stretch = Stretch(
         since=since,
@@ -142,7 +145,8 @@ def _moment(text: str, name: str, problems: list[str], *, last: bool = False) ->
             return start + timedelta(days=1) if last else start
     except (ValueError, OverflowError):
         pass
-    problems.append(f"`{name}={text[:40]}`: expected 2026-01-31 or 2026-01-31T12:00, in {here}")
+    said = gettext("`%(given)s`: expected 2026-01-31 or 2026-01-31T12:00, in %(zone)s")
+    problems.append(said % {"given": f"{name}={text[:40]}", "zone": here})
     return None
 
 

@@ -12,6 +12,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from agentsys.console import ModelAdmin, ReadOnlyAdmin, TabularInline
 from agentsys.kernel.errors import AgentsysError
@@ -62,9 +63,8 @@ class Window(ReadOnlyAdmin):
     def gone(self, request: HttpRequest, object_id: object) -> HttpResponse:
         """Where a row is not, or not for this visitor: the same answer for both."""
         name = self.opts.verbose_name
-        messages.warning(
-            request, f"There is no {name} {object_id} here, or it is not yours to see."
-        )
+        said = gettext("There is no %(name)s %(id)s here, or it is not yours to see.")
+        messages.warning(request, said % {"name": name, "id": object_id})
         return HttpResponseRedirect(reverse("admin:index"))
 
 

@@ -9,6 +9,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from orchestration.admin.base import Window
 from orchestration.admin.filters import OwnProjects
@@ -32,8 +33,10 @@ class SubscriptionForm(SubscriptionBase):
     secret = forms.CharField(
         required=False,
         widget=forms.PasswordInput,
-        help_text="What deliveries to a URL are signed with. Empty: as it is; of a new subscription:"
-        " made for you, and shown once.",
+        help_text=_(
+            "What deliveries to a URL are signed with. Empty: as it is; of a new subscription: made for"
+            " you, and shown once."
+        ),
     )
 
     class Meta:
@@ -88,8 +91,8 @@ class SubscriptionAdmin(Owned):
         if not change:
             subscription_begin(obj)
         if form.made:
-            told = f"Deliveries are signed with {form.made}, which is not shown again."
-            messages.warning(request, told)
+            told = _("Deliveries are signed with %(secret)s, which is not shown again.")
+            messages.warning(request, told % {"secret": form.made})
 
 
 @admin.register(Delivery)
@@ -114,6 +117,7 @@ class DeliveryAdmin(Window):
     def has_resend_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_active and request.user.is_superuser)
 
-    @admin.action(description="Deliver again", permissions=["resend"])
+    @admin.action(description=_("Deliver again"), permissions=["resend"])
     def again(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
-        messages.success(request, f"{deliveries_again(queryset)} will be delivered again")
+        told = _("%(n)s will be delivered again")
+        messages.success(request, told % {"n": deliveries_again(queryset)})

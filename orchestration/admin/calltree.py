@@ -11,15 +11,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
+
 ABOUT = {
-    "prompt": "what it begins with",
-    "model": "the model was asked",
-    "tool": "a tool was called",
-    "approval": "people were asked",
-    "drift": "was it still at its task?",
-    "resume": "another process took over",
-    "profile": "which version of the agent",
-    "command": "a command was run",
+    "prompt": _("what it begins with"),
+    "model": _("the model was asked"),
+    "tool": _("a tool was called"),
+    "approval": _("people were asked"),
+    "drift": _("was it still at its task?"),
+    "resume": _("another process took over"),
+    "profile": _("which version of the agent"),
+    "command": _("a command was run"),
 }
 
 
@@ -77,7 +80,7 @@ def node(step: Mapping[str, Any]) -> Node:
     elif made.kind == "prompt":
         made.said = _pairs(outcome, first="text")
     else:
-        made.asked = [("asked", request)] if request else []
+        made.asked = [(gettext("asked"), request)] if request else []
         made.said = _pairs(outcome, first="text")
     return made
 
@@ -86,7 +89,7 @@ def _answer(made: Node, request: Any, outcome: Any) -> None:
     told = request.get("new") if isinstance(request, Mapping) else None
     made.asked = [(_who(message), _words(message)) for message in told or ()]
     if not isinstance(outcome, Mapping):
-        made.said = [("outcome", outcome)] if outcome is not None else []
+        made.said = [(gettext("outcome"), outcome)] if outcome is not None else []
         return
     made.tokens_in, made.tokens_out = (
         _whole(outcome, "input_tokens"),
@@ -96,14 +99,19 @@ def _answer(made: Node, request: Any, outcome: Any) -> None:
     made.cost_usd = float(cost) if isinstance(cost, int | float) else None
     made.model = str(outcome.get("model") or "")
     text, calls = outcome.get("text"), outcome.get("tool_calls") or ()
-    made.said = [("text", text)] if text else []
-    made.said += [(f"calls {call.get('name')}", call.get("args")) for call in calls]
+    made.said = [(gettext("text"), text)] if text else []
+    made.said += [
+        (gettext("calls %(tool)s") % {"tool": call.get("name")}, call.get("args")) for call in calls
+    ]
     rest = ("malformed", "cut_off", "overflow", "error", "directives")
-    made.said += [(name.replace("_", " "), outcome[name]) for name in rest if outcome.get(name)]
+    made.said += [
+        (gettext(name.replace("_", " ")), outcome[name]) for name in rest if outcome.get(name)
+    ]
 
 
 def _who(message: Any) -> str:
-    return str(message.get("role", "told")) if isinstance(message, Mapping) else "told"
+    role = message.get("role") if isinstance(message, Mapping) else None
+    return str(role or gettext("told"))
 
 
 def _words(message: Any) -> Any:
@@ -115,10 +123,10 @@ def _words(message: Any) -> Any:
 def _pairs(outcome: Any, *, first: str) -> list[tuple[str, Any]]:
     """A step's outcome: its text by itself, and the rest."""
     if not isinstance(outcome, Mapping):
-        return [] if outcome is None else [("outcome", outcome)]
+        return [] if outcome is None else [(gettext("outcome"), outcome)]
     rest = {name: value for name, value in outcome.items() if name != first and value}
-    pairs = [(first, outcome[first])] if outcome.get(first) else []
-    return [*pairs, *([("more", rest)] if rest else [])]
+    pairs = [(gettext(first), outcome[first])] if outcome.get(first) else []
+    return [*pairs, *([(gettext("more"), rest)] if rest else [])]
 
 
 def _whole(outcome: Mapping[str, Any], name: str) -> int | None:

@@ -16,6 +16,7 @@ from django.contrib import messages
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.utils import translation
 from django.utils.functional import Promise
 from django.utils.translation import gettext
 
@@ -133,9 +134,15 @@ def _posted(
     except AgentsysError as error:
         messages.error(request, str(error))
         return ""
-    log(f"{deed.title}: {done.said}")
+    log(kept(deed))
     messages.success(request, done.said)
     return done.url or "-"
+
+
+def kept(deed: Deed) -> str:
+    """What a row's history says of it, in English, whoever did it; the ledger has the rest."""
+    with translation.override(None):
+        return str(deed.title)
 
 
 def _filled(each: Field, value: str) -> Field:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext
 
 from orchestration.domain.diffing import (
     ADDED,
@@ -79,7 +80,7 @@ def _files(files: Sequence[FileDiff], view: str) -> Iterator[Shown]:
         anchor = f"f{number}"
         yield Shown(
             anchor=anchor,
-            path=visible(file.path or "about this diff"),
+            path=visible(file.path or gettext("about this diff")),
             headers=tuple(visible(line) for line in file.headers[:50]),
             added=file.added,
             removed=file.removed,
@@ -170,5 +171,5 @@ def _number(number: int | None, anchor: str) -> SafeString:
 def _text(text: str) -> SafeString:
     if len(text) <= LINE_CHARS_MAX:
         return visible(text)
-    more = f" … {len(text) - LINE_CHARS_MAX:,} more characters in this line"
-    return format_html("{}<strong>{}</strong>", visible(text[:LINE_CHARS_MAX]), more)
+    more = gettext("%(n)s more characters in this line") % {"n": len(text) - LINE_CHARS_MAX}
+    return format_html("{}<strong> … {}</strong>", visible(text[:LINE_CHARS_MAX]), more)

@@ -6,6 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext
+
+from orchestration.show import number
+
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM, RIGHT = 640, 160, 34, 10, 22, 10
 POINTS_MAX = 400  # of more checkpoints, the worst of each stretch is drawn
 
@@ -76,8 +80,15 @@ def _thinned(rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
 
 def _title(row: Mapping[str, Any]) -> str:
     shares = ("off_scope", "repeated", "far", "idle", "distance", "coverage")
-    facts = ", ".join(f"{name.replace('_', ' ')} {row[name]:.2f}" for name in shares)
-    return f"step {row['step']}: {row['score']:.2f}, {row['outcome']} ({facts})"
+    facts = ", ".join(
+        f"{gettext(name.replace('_', ' '))} {number(row[name], 2)}" for name in shares
+    )
+    said = {
+        "step": row["step"],
+        "score": number(row["score"], 2),
+        "outcome": gettext(row["outcome"]),
+    }
+    return gettext("step %(step)s: %(score)s, %(outcome)s (%(facts)s)") % {**said, "facts": facts}
 
 
 def _x(step: int, first: int, last: int) -> float:

@@ -6,6 +6,8 @@ import json
 import math
 from typing import Any
 
+from django.utils.translation import gettext
+
 from agentsys.kernel.errors import AgentsysError
 from agentsys.kernel.hashing import digest
 from orchestration.admin.diffview import review
@@ -80,12 +82,15 @@ def stale(proposal: Proposal | None) -> str:
     if proposal is None or proposal.state not in ("open", "in_review", "approved", "stale"):
         return ""
     if proposal.state == "stale":
-        return f"Its base moved, and it was not applied: {proposal.reason or 'no reason is kept'}"
+        why = proposal.reason or gettext("no reason is kept")
+        return gettext("Its base moved, and it was not applied: %(why)s") % {"why": why}
     if proposal.kind == KIND:
         name = str(proposal.payload["setting"])
         moved = digest(present(proposal.goal.project_id, name)) != proposal.base_hash
-        said = f"{name} was changed since this was made: approved as it is, it would begin anew."
-        return said if moved else ""
+        said = gettext(
+            "%(name)s was changed since this was made: approved as it is, it would begin anew."
+        )
+        return said % {"name": name} if moved else ""
     return _branch_moved(proposal) if proposal.kind == "change" else ""
 
 
@@ -97,10 +102,11 @@ def _branch_moved(proposal: Proposal) -> str:
         return ""  # what git cannot show is said where the diff stands
     if not base or tip == base:
         return ""
-    return (
-        f"{goal.branch} has moved since this was made ({base[:12]} → {tip[:12]}): it is merged into"
-        " what is there now and tested again; where the two conflict it goes stale and is redone."
+    said = gettext(
+        "%(branch)s has moved since this was made (%(base)s → %(tip)s): it is merged into what is there"
+        " now and tested again; where the two conflict it goes stale and is redone."
     )
+    return said % {"branch": goal.branch, "base": base[:12], "tip": tip[:12]}
 
 
 def verdicts(attempt_id: int) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy
 
 from orchestration.api.access import scoped
 from orchestration.models import Project
@@ -19,13 +20,13 @@ from orchestration.models import Project
 
 def by(field: str, values: Iterable[str]) -> type[admin.SimpleListFilter]:
     """A filter on `field` with these values."""
-    known = [(str(value), str(value).replace("_", " ")) for value in values]
+    known = [(str(value), gettext_lazy(str(value).replace("_", " "))) for value in values]
 
     class Known(admin.SimpleListFilter):
-        title = field
+        title = gettext_lazy(field)
         parameter_name = field
 
-        def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        def lookups(self, request: HttpRequest, model_admin: Any) -> list[Any]:
             return known
 
         def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:

@@ -12,37 +12,42 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.timesince import timesince
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from agentsys.doorbells import doorbells
 from agentsys.gateway import GatewayError, breakers, roles
+from agentsys.gateway.breakers import Breaker
 from agentsys.gateway.profiles import ModelProfile
 from agentsys.gateway.providers import problem_of
 from orchestration.api.access import is_member, visible_projects
 from orchestration.models.recovery import Outage, Recovery
 from orchestration.services import fleet
 from orchestration.services.fleet import Waiting, Worker
+from orchestration.show import number
 
 STATES = {
-    "working": ("▶", "live", "works"),
-    "idle": ("✓", "good", "idle"),
-    "silent": ("!", "bad", "silent: not heard for a lease; its work is taken back"),
-    "lost": ("↯", "bad", "gone without a word; its work is taken back"),
-    "ended": ("⊘", "off", "ended"),
+    "working": ("▶", "live", _("works")),
+    "idle": ("✓", "good", _("idle")),
+    "silent": ("!", "bad", _("silent: not heard for a lease; its work is taken back")),
+    "lost": ("↯", "bad", _("gone without a word; its work is taken back")),
+    "ended": ("⊘", "off", _("ended")),
 }
 SHOWN_EACH = 20
+HELD_BACK = "held back"  # no queue of the broker, and so it has words
 
 
 def workers_page(request: HttpRequest) -> HttpResponse:
     user: Any = request.user
     if not is_member(user):
-        raise PermissionDenied("this needs a role in a project")
+        raise PermissionDenied(gettext("this needs a role in a project"))
     projects = None if user.is_superuser else visible_projects(user)
     found = fleet.workers(projects)
     waiting = fleet.queues(projects)
     bells = doorbells()
     context = {
         **admin.site.each_context(request),
-        "title": "Workers and queues",
+        "title": gettext("Workers and queues"),
         "workers": [_worker(each, hosts=user.is_superuser) for each in found],
         "alive": sum(each.state in ("working", "idle") for each in found),
         "waiting": [_waiting(each) for each in waiting if each.count],
@@ -61,7 +66,7 @@ def _worker(each: Worker, *, hosts: bool) -> dict[str, Any]:
     mark, tone, text = STATES[each.state]
     return {
         "session": each.session,
-        "name": str(each.session) if hosts else f"worker {each.session.pk}",
+        "name": str(each.session) if hosts else gettext("worker %(n)s") % {"n": each.session.pk},
         "mark": mark,
         "tone": tone,
         "text": text,
@@ -73,14 +78,27 @@ def _worker(each: Worker, *, hosts: bool) -> dict[str, Any]:
 
 def _waiting(each: Waiting) -> dict[str, Any]:
     oldest = timesince(each.oldest_at, depth=1) if each.oldest_at else ""
-    return {"queue": each.queue, "what": each.what, "count": each.count, "oldest": oldest}
+    return {
+        "queue": gettext("held back") if each.queue == HELD_BACK else each.queue,
+        "named": each.queue != HELD_BACK,
+        "what": gettext(each.what),
+        "count": each.count,
+        "oldest": oldest,
+    }
 
 
 def _stuck(found: list[Worker], waiting: list[Waiting]) -> str:
     """What a person on call should know first."""
-    due = sum(each.count for each in waiting if each.queue != "held back")
+    due = sum(each.count for each in waiting if each.queue != HELD_BACK)
     alive = any(each.state in ("working", "idle") for each in found)
-    return "" if alive or not due else f"{due:,} wait and no worker is alive: start one, `make up`"
+    if alive or not due:
+        return ""
+    said = ngettext(
+        "%(n)s waits and no worker is alive: start one, `make up`",
+        "%(n)s wait and no worker is alive: start one, `make up`",
+        due,
+    )
+    return said % {"n": number(due)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,21 +126,29 @@ def _providers() -> list[Provider] | str:
 
 def _provider(role: str, model: ModelProfile, place: int) -> Provider:
     kinds = (
-        ("requests a minute", model.requests_per_minute),
-        ("tokens a minute", model.tokens_per_minute),
-        ("calls at once", model.concurrency),
+        (gettext("requests a minute"), model.requests_per_minute),
+        (gettext("tokens a minute"), model.tokens_per_minute),
+        (gettext("calls at once"), model.concurrency),
     )
-    limits = ", ".join(f"{most:,} {name}" for name, most in kinds if most is not None)
+    limits = ", ".join(f"{number(most)} {name}" for name, most in kinds if most is not None)
     breaker = breakers.state_of(model.source)
     problem = problem_of(model)
     return Provider(
         role=role,
         model=str(model),
-        place="first" if place == 0 else f"fallback {place}",
-        limits=limits or "none set",
-        state=problem or breaker.shown,
+        place=gettext("fallback %(n)s") % {"n": place} if place else gettext("first"),
+        limits=limits or gettext("none set"),
+        state=problem or breaker_told(breaker),
         good=not problem and breaker.state == "closed",
     )
+
+
+def breaker_told(seen: Breaker) -> str:
+    """`Breaker.shown` in the reader's language."""
+    if seen.state != "open":
+        return gettext(seen.state)
+    said = gettext("open: %(n)s outages, tried again in %(seconds)s s")
+    return said % {"n": seen.outages, "seconds": f"{seen.seconds_left:.0f}"}
 
 
 def _outages() -> list[dict[str, Any]]:

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_noop as _
 
-from orchestration.show import moment_text
+from orchestration.show import moment_text, number
 
 WIDTH, LEFT, RIGHT, TOP = 1080, 190, 24, 26
 LANE, PAD, BAR = 12, 7, 9
@@ -26,11 +28,11 @@ STEPS = (
     2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY, 14 * DAY, 28 * DAY,
 )  # fmt: skip
 SAID = {
-    "backoff": "waited before it was tried again",
-    "queued": "waited for a worker",
-    "held": "waited for a person",
-    "run": "ran",
-    "verify": "was verified",
+    "backoff": _("waited before it was tried again"),
+    "queued": _("waited for a worker"),
+    "held": _("waited for a person"),
+    "run": _("ran"),
+    "verify": _("was verified"),
 }
 
 
@@ -188,10 +190,22 @@ class _Frame:
 
 def _row(line: Line, y: float, lanes: int) -> Row:
     label = line.key if len(line.key) <= LABEL_MAX else line.key[: LABEL_MAX - 1] + "…"
-    more = f"; {line.left_out} earlier ones are not drawn" if line.left_out else ""
-    tries = f"{len(line.tries) + line.left_out} attempts{more}"
-    return Row(line.task_id, label, f"{line.key}: {line.state}, {tries}", line.state, y,
+    return Row(line.task_id, label, _row_title(line), line.state, y,
                round(y + (lanes * LANE + PAD) / 2 + 4, 1))  # fmt: skip
+
+
+def _row_title(line: Line) -> str:
+    number = len(line.tries) + line.left_out
+    said = ngettext(
+        "%(key)s: %(state)s, %(n)s attempt", "%(key)s: %(state)s, %(n)s attempts", number
+    )
+    told = said % {"key": line.key, "state": gettext(line.state), "n": number}
+    if not line.left_out:
+        return told
+    left = ngettext(
+        "%(n)s earlier one is not drawn", "%(n)s earlier ones are not drawn", line.left_out
+    )
+    return f"{told}; {left % {'n': line.left_out}}"
 
 
 def _bars(line: Line, lane: int, one: Try, y: float, frame: _Frame, now: float) -> Iterator[Bar]:
@@ -223,11 +237,19 @@ def _held(line: Line, lane: int, now: float) -> Iterator[Part]:
 
 def title(line: Line, one: Try, part: Part) -> str:
     """A bar in a sentence."""
-    going = " and goes on" if part.open else ""
-    return (
-        f"{line.key}, attempt {one.number} ({one.state}): {SAID[part.kind]} {seconds(part.seconds)}"
-        f"{going}, from {clock(part.start)}"
+    said = (
+        gettext("%(key)s, attempt %(n)s (%(state)s): %(did)s %(long)s and goes on, from %(start)s")
+        if part.open
+        else gettext("%(key)s, attempt %(n)s (%(state)s): %(did)s %(long)s, from %(start)s")
     )
+    return said % {
+        "key": line.key,
+        "n": one.number,
+        "state": gettext(one.state),
+        "did": gettext(SAID[part.kind]),
+        "long": seconds(part.seconds),
+        "start": clock(part.start),
+    }
 
 
 def clock(at: float) -> str:
@@ -235,13 +257,13 @@ def clock(at: float) -> str:
     return moment_text(datetime.fromtimestamp(at, UTC), "s")
 
 
-def seconds(number: float) -> str:
+def seconds(length: float) -> str:
     """A length of time as it was measured."""
-    if number < 10:
-        return f"{number:.1f} s"
-    if number < MINUTE:
-        return f"{number:.0f} s"
-    minutes, rest = divmod(round(number), MINUTE)
+    if length < 10:
+        return f"{number(length, 1)} s"
+    if length < MINUTE:
+        return f"{length:.0f} s"
+    minutes, rest = divmod(round(length), MINUTE)
     if minutes < 60:
         return f"{minutes} min {rest} s" if minutes < 10 else f"{minutes} min"
     hours, minutes = divmod(minutes, 60)

@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from orchestration import show
 from orchestration.admin.gantt import seconds
 from orchestration.admin.spendchart import chart
 from orchestration.models import Goal
 from orchestration.services.spending import KINDS, goal_spending
 
-NAMES = {"tokens": "tokens", "cost_usd": "dollars"}
+NAMES = {"tokens": _("tokens"), "cost_usd": _("dollars")}
+OVER_TIME = {"tokens": _("Tokens over time"), "cost_usd": _("Dollars over time")}
 SAYS = {
-    "learning": "still learning: a forecast needs five tasks that are done",
-    "no limit": "there is no limit",
-    "enough": "the budget is enough",
-    "unsure": "the budget may not be enough",
-    "short": "the budget will not be enough",
-    "used up": "the budget is used up",
-    "over": "the goal is over",
+    "learning": _("still learning: a forecast needs five tasks that are done"),
+    "no limit": _("there is no limit"),
+    "enough": _("the budget is enough"),
+    "unsure": _("the budget may not be enough"),
+    "short": _("the budget will not be enough"),
+    "used up": _("the budget is used up"),
+    "over": _("the goal is over"),
 }
 TONES = {"enough": "good", "unsure": "wait", "short": "bad", "used up": "bad"}
 
@@ -26,17 +31,15 @@ TONES = {"enough": "good", "unsure": "wait", "short": "bad", "used up": "bad"}
 def cost_tab(goal: Goal, _asked: Mapping[str, str]) -> dict[str, Any]:
     found = goal_spending(goal.pk)
     limits = found["budget"]["limits"]
-    charts = [
-        (NAMES[kind], chart(found["over_time"], kind, limits.get(kind)), kind) for kind in KINDS
-    ]
+    charts = [(chart(found["over_time"], kind, limits.get(kind)), kind) for kind in KINDS]
     return {
         "cost": found,
         "outlook": [outlook(found, kind) for kind in KINDS],
         "other_limits": [
-            (kind, found["budget"]["spent"].get(kind), limits.get(kind))
+            (gettext(kind), found["budget"]["spent"].get(kind), limits.get(kind))
             for kind in ("calls", "seconds", "attempts")
         ],
-        "charts": [_drawn(name, drawn, kind) for name, drawn, kind in charts if drawn],
+        "charts": [_drawn(drawn, kind) for drawn, kind in charts if drawn],
         "unlike": _unlike(found),
     }
 
@@ -44,7 +47,7 @@ def cost_tab(goal: Goal, _asked: Mapping[str, str]) -> dict[str, Any]:
 def amount(kind: str, number: float | None) -> str:
     if number is None:
         return ""
-    return f"${number:,.2f}" if kind == "cost_usd" else f"{number:,.0f}"
+    return f"${show.number(number, 2)}" if kind == "cost_usd" else show.number(number)
 
 
 def outlook(found: Mapping[str, Any], kind: str) -> dict[str, Any]:
@@ -55,9 +58,11 @@ def outlook(found: Mapping[str, Any], kind: str) -> dict[str, Any]:
     return {
         "name": NAMES[kind],
         "spent": amount(kind, told["spent"]),
-        "limit": amount(kind, told["limit"]) or "no limit",
+        "limit": amount(kind, told["limit"]) or gettext("no limit"),
         "reserved": amount(kind, found["budget"]["reserved"].get(kind) or None),
-        "rate": f"{amount(kind, rate)} an hour" if rate is not None else "",
+        "rate": gettext("%(amount)s an hour") % {"amount": amount(kind, rate)}
+        if rate is not None
+        else "",
         "lasts": seconds(lasts) if lasts else "",
         "range": [amount(kind, end) for end in told["forecast"] or ()],
         "says": SAYS[told["says"]],
@@ -65,9 +70,10 @@ def outlook(found: Mapping[str, Any], kind: str) -> dict[str, Any]:
     }
 
 
-def _drawn(name: str, drawn: Any, kind: str) -> dict[str, Any]:
+def _drawn(drawn: Any, kind: str) -> dict[str, Any]:
     return {
-        "name": name,
+        "name": NAMES[kind],
+        "over_time": OVER_TIME[kind],
         "chart": drawn,
         "most": amount(kind, drawn.most),
         "total": amount(kind, drawn.total),

@@ -28,7 +28,7 @@ from orchestration.models import ApprovalRequest, Goal, LedgerEntry
 from orchestration.services import forks, goals
 from orchestration.services.limits import KINDS, budget_set, budget_view
 from orchestration.services.stepup import budget_is_risky
-from orchestration.show import moment_text
+from orchestration.show import moment_text, number
 
 UNITS = {
     "tokens": _("tokens"),
@@ -196,8 +196,8 @@ def amount(kind: str, value: Any) -> str:
     if value is None:
         return gettext("no limit")
     if kind == "cost_usd":
-        return f"${float(value):,.2f}"
-    return f"{float(value):,.0f} {UNITS[kind]}"
+        return f"${number(float(value), 2)}"
+    return f"{number(float(value))} {UNITS[kind]}"
 
 
 def _budget_follows(goal: Goal) -> list[str]:

@@ -199,7 +199,10 @@ def live_nodes(seen: Shown) -> list[dict[str, Any]]:
     return [
         {
             "name": each.name,
-            "title": each.title,
+            "head": each.head,
+            "states": each.states,
+            "again": each.again,
+            "alone": each.task_id is not None,
             "state": each.state,
             "mark": sign(each.state)[0],
             "tone": sign(each.state)[1],

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db.models import BooleanField, Q, QuerySet
 from django.db.models.expressions import RawSQL
+from django.utils.translation import gettext
 
 from orchestration.admin.paging import link
 from orchestration.domain.telling import FAMILIES, MARKS, OTHER, tasks_of, told, tone_of
@@ -32,7 +33,10 @@ def log_tab(goal: Goal, asked: Mapping[str, str]) -> dict[str, Any]:
         "tail_query": link({k: v for k, v in asked.items() if k in ("family", "task", "actor")}),
         "problem": problem,
         "asked": {name: asked.get(name, "")[:TEXT_MAX] for name in ("family", "task", "actor")},
-        "families": [*FAMILIES.items(), (OTHER, "anything else")],
+        "families": [
+            *((name, gettext(text)) for name, text in FAMILIES.items()),
+            (OTHER, gettext("anything else")),
+        ],
         "link_older": older,
         "link_newest": link(asked, before=None),
     }
@@ -80,7 +84,7 @@ def narrowed(goal: Goal, asked: Mapping[str, str]) -> tuple[QuerySet[LedgerEntry
         return rows, ""
     ids = list(Task.objects.filter(goal=goal, key=named).values_list("pk", flat=True)[:20])
     if not ids:
-        return rows.none(), f"There is no task {named!r} in this goal."
+        return rows.none(), gettext("There is no task “%(key)s” in this goal.") % {"key": named}
     about = Q(task_id__in=ids)
     for pk in ids:
         about |= _among(pk)
@@ -139,7 +143,7 @@ def _line(entry: LedgerEntry, about: Sequence[int], keys: Mapping[int, str]) -> 
         "mark": MARKS[tone],
         "tasks": [(pk, keys.get(pk, f"task-{pk}")) for pk in ids[:NAMES_MAX]],
         "more": max(len(ids) - NAMES_MAX, 0),
-        "said": told(entry.event, entry.payload),
+        "said": told(entry.event, entry.payload, gettext),
         "actor": entry.actor,
         "attempt_id": entry.attempt_id,
     }

@@ -25,7 +25,7 @@ from django.utils.translation import gettext_lazy as _
 from agentsys.kernel.errors import AgentsysError, BadInput
 from agentsys.kernel.hashing import digest
 from orchestration.admin.base import signed_in
-from orchestration.admin.deeds import Deed
+from orchestration.admin.deeds import Deed, kept
 from orchestration.admin.goal_deeds import GOAL_DEEDS
 from orchestration.admin.goal_facts import facts_read
 from orchestration.admin.goalpage import deeds, shown_state
@@ -148,7 +148,7 @@ def _result(deed: Deed, each: Picked, user: User, log: Callable[[Goal, str], obj
         done = deed.do(goal, each.values, user)
     except AgentsysError as error:
         return Result(name, goal, REFUSED, str(error))
-    log(goal, f"{deed.title}: {done.said}")
+    log(goal, kept(deed))
     return Result(name, goal, DONE, done.said)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from orchestration.admin.gantt import DAY, HOUR, Line, Try, chart, clock, parts, seconds
 from orchestration.admin.paging import paged
@@ -17,12 +18,22 @@ from orchestration.show import sign
 
 ROWS_MAX = 50
 LANES_MAX = 6  # attempts of a task that are drawn, the latest
-WINDOWS = {"": "all of it", "1h": "the last hour", "6h": "the last 6 hours", "1d": "the last day"}
+WINDOWS = {
+    "": _("all of it"),
+    "1h": _("the last hour"),
+    "6h": _("the last 6 hours"),
+    "1d": _("the last day"),
+}
 SECONDS = {"1h": HOUR, "6h": 6 * HOUR, "1d": DAY}
 PAUSES_MAX = 1000
 
 GRID_ROWS_MAX, GRID_COLUMNS_MAX = 100, 12
-ONLY = {"": "all tasks", "retried": "tried more than once", "failed": "failed", "open": "not over"}
+ONLY = {
+    "": _("all tasks"),
+    "retried": _("tried more than once"),
+    "failed": _("failed"),
+    "open": _("not over"),
+}
 
 
 # --- Timeline ------------------------------------------------------------------------------------

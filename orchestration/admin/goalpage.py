@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Count
 from django.utils.translation import gettext
 
@@ -31,7 +32,7 @@ from orchestration.models import (
 )
 from orchestration.services.claims import claims_view, rate_sentence
 from orchestration.services.progress import progress_of
-from orchestration.services.why import why
+from orchestration.services.why import why, why_in
 from orchestration.show import SIGNS, duration, sign
 
 ROWS_MAX = 500
@@ -67,9 +68,14 @@ def page(goal: Goal, asked: Mapping[str, str]) -> dict[str, Any]:
 
 
 def words() -> dict[str, str]:
-    """For the script, which patches what the page says: a state by its name, and what is waited for."""
+    """For the script, which patches what the page says: a state by its name, and parts of sentences."""
     states = {state: gettext(state.replace("_", " ")) for state in SIGNS}
-    return {**states, "waits": gettext("waits for %(keys)s")}
+    return {
+        **states,
+        "waits": gettext("waits for %(keys)s"),
+        "attempts": gettext("%(n)s attempts"),
+        "again": gettext("%(n)s tried more than once"),
+    }
 
 
 def header(goal: Goal) -> dict[str, Any]:
@@ -187,7 +193,8 @@ REFRESHED = ("timeline", "grid", "cost")
 
 
 def live(goal: Goal, asked: Mapping[str, str]) -> dict[str, Any]:
-    """States as they are now, for a page that stands open: the script patches them in."""
+    """States as they are now, for a page that stands open: the script patches them in. Drawn once for all
+    who look, it is of no language: the sentence is there in each."""
     seen = shown_of(goal, asked)
     asks = ApprovalRequest.objects.filter(goal=goal, state="open").count()
     waits = bool(asks) and not any(task.state in MOVING for task in seen.every)
@@ -200,7 +207,7 @@ def live(goal: Goal, asked: Mapping[str, str]) -> dict[str, Any]:
         "done": sum(task.state == "done" for task in seen.every),
         "total": len(seen.every),
         "over": goal.finished_at is not None,
-        "why": sentence(goal),
+        "why": why_in(f"goal-{goal.pk}", dict(settings.LANGUAGES)),
         "waiting": asks,
         "nodes": live_nodes(seen),
     }

@@ -17,6 +17,8 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from orchestration.admin import goal_several
 from orchestration.admin.base import Window
@@ -33,11 +35,15 @@ from orchestration.show import bar, brief, chip
 
 
 class UnderWay(admin.SimpleListFilter):
-    title = "what it does"
+    title = _("what it does")
     parameter_name = "is"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("open", "under way"), ("paused", "paused"), ("over", "over")]
+        return [
+            ("open", gettext("under way")),
+            ("paused", gettext("paused")),
+            ("over", gettext("over")),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Goal]) -> QuerySet[Goal]:
         match self.value():
@@ -88,7 +94,7 @@ class GoalAdmin(Window):
     list_select_related = ("project",)
     list_per_page = 50
     search_fields = ("objective", "created_by")
-    search_help_text = "words of the objective, or who submitted it"
+    search_help_text = _("words of the objective, or who submitted it")
     ordering = ("-id",)
     actions = tuple(map(goal_several.action, goal_several.TITLES))
 
@@ -98,24 +104,24 @@ class GoalAdmin(Window):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).defer("contract")
 
-    @admin.display(description="goal", ordering="id")
+    @admin.display(description=_("goal"), ordering="id")
     def named(self, goal: Goal) -> str:
         return str(goal)
 
-    @admin.display(description="objective")
+    @admin.display(description=_("objective"))
     def what(self, goal: Goal) -> SafeString:
         return brief(goal.objective)
 
-    @admin.display(description="state", ordering="state")
+    @admin.display(description=_("state"), ordering="state")
     def state_chip(self, goal: Any) -> SafeString:
         waits = bool(goal.waiting_count) and not goal.tasks_moving
         return chip(shown_state(goal, waits=waits))
 
-    @admin.display(description="progress")
+    @admin.display(description=_("progress"))
     def progress(self, goal: Any) -> SafeString:
         return bar(goal.tasks_done, goal.tasks_all)
 
-    @admin.display(description="waits for a person")
+    @admin.display(description=_("waits for a person"))
     def waiting(self, goal: Any) -> SafeString | str:
         if not goal.waiting_count:
             return ""
@@ -162,17 +168,17 @@ class GoalAdmin(Window):
     ) -> HttpResponse:
         """A form that hands in a goal and leads to its page."""
         if not self.has_add_permission(request):
-            raise PermissionDenied("this needs the role operator or admin in a project")
+            raise PermissionDenied(gettext("this needs the role operator or admin in a project"))
         form = GoalForm(request.user, request.POST if request.method == "POST" else None)
         if form.is_valid():
             goal = form.submit(request.user.get_username())
             if goal is not None:
-                messages.success(request, f"{goal} is handed in")
+                messages.success(request, gettext("%(goal)s is handed in") % {"goal": goal})
                 shown = reverse("admin:agentsys_orchestration_goal_change", args=[goal.pk])
                 return HttpResponseRedirect(shown)
         context = {
             **self.admin_site.each_context(request),
-            "title": "New goal",
+            "title": gettext("New goal"),
             "opts": self.opts,
             "form": form,
         }

@@ -12,6 +12,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from django.utils.translation import gettext
+
 NODES_MAX = 250
 MAP_FROM = 100  # nodes, from which on there is an overview of at most so many pixels:
 MAP_WIDTH, MAP_HEIGHT, MAP_LEAST = 480, 140, 28
@@ -40,19 +42,36 @@ class TaskFact:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A task (`task_id`) or a group of `count` tasks; `badge` is how often a task was tried."""
+    """A task (`task_id`) or a group of `count` tasks: `states` in the order of their urgency, each with how
+    many are in it. `again` is how often a task was tried, or how many of a group were more than once."""
 
     name: str
     label: str
-    title: str
+    head: str
+    states: tuple[tuple[str, int], ...]
+    again: int
     state: str
     task_id: int | None
     count: int
     layer: int
-    badge: str = ""
     critical: bool = False
     x: int = 0
     y: int = 0
+
+    @property
+    def badge(self) -> str:
+        return str(self.again) if self.task_id and self.again else ""
+
+    @property
+    def title(self) -> str:
+        """The whole of it in the reader's language. The script says it the same way (`goal.js`)."""
+        again = {"n": self.again}
+        if self.task_id is not None:
+            tried = [gettext("%(n)s attempts") % again] if self.again else []
+            return " · ".join([self.head, gettext(self.state), *tried])
+        tried = [gettext("%(n)s tried more than once") % again] if self.again else []
+        parts = [f"{number} {gettext(state)}" for state, number in self.states]
+        return f"{self.head}: {', '.join([*parts, *tried])}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,15 +153,12 @@ def node(name: str, members: Sequence[TaskFact], depth: Mapping[int, int]) -> No
     layer = min(depth[task.id] for task in members)
     if len(members) == 1 and name == f"t{members[0].id}":
         only = members[0]
-        tries = f" · {only.attempts} attempts" if only.attempts > 1 else ""
-        badge = str(only.attempts) if only.attempts > 1 else ""
-        title = f"{only.key} · {only.agent} · {only.state}{tries}"
-        return Node(name, _short(only.key), title, only.state, only.id, 1, layer, badge)
-    parts = ", ".join(f"{states[s]} {s}" for s in URGENCY if states[s])
+        again, head = only.attempts if only.attempts > 1 else 0, f"{only.key} · {only.agent}"
+        return Node(name, _short(only.key), head, (), again, only.state, only.id, 1, layer)
+    counted = tuple((s, states[s]) for s in URGENCY if states[s])
     again = sum(task.attempts > 1 for task in members)
-    tries = f", {again} tried more than once" if again else ""
     label = f"{_short(name)} ({len(members)})"
-    return Node(name, label, f"{name}: {parts}{tries}", state, None, len(members), layer)
+    return Node(name, label, name, counted, again, state, None, len(members), layer)
 
 
 def picture(

@@ -17,10 +17,10 @@ from django.utils.translation import gettext
 
 from agentsys.console import HAS_SIDEBAR
 from agentsys.gateway import GatewayError, breakers, roles
-from agentsys.gateway.breakers import Breaker
 from agentsys.health import readiness
 from agentsys.kernel.errors import AgentsysError
 from agentsys.kernel.wording import dollars
+from orchestration.admin.fleet import breaker_told
 from orchestration.admin.goal_new import projects_open_to
 from orchestration.admin.goalpage import shown_state
 from orchestration.admin.inbox import ASKS, age, due
@@ -46,7 +46,7 @@ from orchestration.services.forecasts import Forecast, forecasts
 from orchestration.services.goals import goal_submit
 from orchestration.services.reads import goals_asked
 from orchestration.services.trends import SPANS, WAYS, failures, trends
-from orchestration.show import bar, chip, duration, length
+from orchestration.show import bar, chip, duration, length, number
 
 SHOWN_MAX = 10
 SEEN_SECONDS = 30
@@ -145,8 +145,13 @@ def spent(budget: Budget | None) -> str:
         return ""
     most = budget.cost_usd_max
     money = dollars(float(budget.cost_usd_spent))
-    limit = "" if most is None else f" of {dollars(float(most))}"
-    return f"{budget.tokens_spent:,} tokens, {money}{limit}"
+    facts = {"tokens": number(budget.tokens_spent), "money": money}
+    if most is None:
+        return gettext("%(tokens)s tokens, %(money)s") % facts
+    return gettext("%(tokens)s tokens, %(money)s of %(most)s") % {
+        **facts,
+        "most": dollars(float(most)),
+    }
 
 
 def figures(request: HttpRequest) -> dict[str, Any]:
@@ -171,12 +176,17 @@ def standing_still(user: Any) -> list[str]:
     found = []
     if (row := Standstill.objects.first()) is not None:
         why = f": {row.reason}" if row.reason else ""
-        found.append(f"Everything is paused by {row.actor}{why}; `goals resume --everything`")
+        said = gettext("Everything is paused by %(who)s%(why)s; `goals resume --everything`")
+        found.append(said % {"who": row.actor, "why": why})
     paused = scoped(Project.objects.filter(paused_at__isnull=False), user, "pk")
     for project in paused.order_by("name")[:5]:
-        who = f" by {project.paused_actor}" if project.paused_actor else ""
         why = f": {project.paused_reason}" if project.paused_reason else ""
-        found.append(f"Project {project.name} is paused{who}{why}")
+        said = (
+            gettext("Project %(name)s is paused by %(who)s")
+            if project.paused_actor
+            else gettext("Project %(name)s is paused")
+        )
+        found.append(said % {"name": project.name, "who": project.paused_actor} + why)
     return found
 
 
@@ -187,15 +197,16 @@ def deliveries_given_up(user: Any) -> int:
     return administered(rows, user, "goal__project").count()
 
 
-def providers_left_alone() -> list[Breaker]:
-    """Providers of configured models that are not asked for a while, since they were away. Where models
-    are is for superusers, as are model profiles."""
+def providers_left_alone() -> list[tuple[str, str]]:
+    """Providers of configured models that are not asked for a while, since they were away, and the state
+    of each. Where models are is for superusers, as are model profiles."""
     try:
         chains = roles.profiles()
     except GatewayError:
         return []  # a name that cannot be used: `doctor` says which
     sources = sorted({model.source for chain in chains.values() for model in chain})
-    return [seen for seen in map(breakers.state_of, sources) if seen.state != "closed"]
+    states = map(breakers.state_of, sources)
+    return [(seen.source, breaker_told(seen)) for seen in states if seen.state != "closed"]
 
 
 def workers_alive() -> int:
@@ -215,7 +226,7 @@ def demo_begin(request: HttpRequest) -> HttpResponse:
     """Hand in the demo goal, as `demo` does; once: pressed twice, it leads to the same goal."""
     project = demo_project(request.user) if is_member(request.user) else ""
     if not project:
-        raise PermissionDenied("this needs the role operator or admin in a project")
+        raise PermissionDenied(gettext("this needs the role operator or admin in a project"))
     try:
         goal = goal_submit(
             objective="",
@@ -226,7 +237,8 @@ def demo_begin(request: HttpRequest) -> HttpResponse:
             idempotency_key="console-demo",
         )
     except AgentsysError as error:
-        messages.error(request, f"The demo cannot begin: {error}")
+        messages.error(request, gettext("The demo cannot begin: %(why)s") % {"why": error})
         return HttpResponseRedirect(reverse("admin:index"))
-    messages.success(request, f"{goal} is handed in: it takes care of {settings.BASE_DIR}")
+    said = gettext("%(goal)s is handed in: it takes care of %(folder)s")
+    messages.success(request, said % {"goal": goal, "folder": settings.BASE_DIR})
     return HttpResponseRedirect(reverse("admin:agentsys_orchestration_goal_change", args=[goal.pk]))

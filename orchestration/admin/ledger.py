@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from orchestration.admin.base import Window
 from orchestration.models import LedgerEntry
@@ -19,13 +20,13 @@ class LedgerAdmin(Window):
     list_select_related = ("goal",)
     list_per_page = 50
     search_fields = ("event", "actor")
-    search_help_text = "an event or an actor"
+    search_help_text = _("an event or an actor")
     ordering = ("-id",)
     fields = (
         "goal", "seq", "event", "actor", "at", "task_id", "attempt_id", "payload_shown", "hash",
     )  # fmt: skip
     readonly_fields = ("payload_shown",)
 
-    @admin.display(description="payload")
+    @admin.display(description=_("payload"))
     def payload_shown(self, row: LedgerEntry) -> SafeString:
         return format_html('<pre class="as-pre">{}</pre>', document(row.payload))

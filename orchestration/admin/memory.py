@@ -11,6 +11,8 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from agentsys.kernel.errors import BadInput, NotFound
@@ -38,21 +40,26 @@ from orchestration.show import document, visible
 
 HITS_MAX = 20
 TEXT_MAX, REASON_MAX = 20_000, 500
+WHEN = {
+    "since": _("What happened from then on."),
+    "until": _("What happened before then."),
+    "as_of": _("What held then, instead of what holds now."),
+}
 
 
 def memory_search(request: HttpRequest) -> HttpResponse:
     if not is_member(request.user):
-        raise PermissionDenied("memory belongs to projects, and you are a member of none")
+        raise PermissionDenied(gettext("memory belongs to projects, and you are a member of none"))
     projects = list(scoped(Project.objects.order_by("name"), request.user, "pk"))
     asked = _asked(request)
     context = {
         **admin.site.each_context(request),
-        "title": "Memory search",
+        "title": gettext("Memory search"),
         "query": asked["q"],
         "asked": asked,
         "projects": projects,
         "layers": LAYERS,
-        "times": [(name, text, asked[name]) for name, text in TIMES.items()],
+        "times": [(name, text, asked[name]) for name, text in WHEN.items()],
         "hits": _found(request, asked, projects) if asked["q"] else [],
     }
     return TemplateResponse(request, "console/memory.html", context)
@@ -103,17 +110,16 @@ def memory_page(request: HttpRequest, memory_id: int) -> HttpResponse:
     try:
         versions = memory_enter(request.user, memory_id)
     except NotFound:
-        messages.warning(
-            request, f"There is no memory {memory_id} here, or it is not yours to see."
-        )
+        said = gettext("There is no memory %(n)s here, or it is not yours to see.")
+        messages.warning(request, said % {"n": memory_id})
         return HttpResponseRedirect(reverse("admin:index"))
     row = next(version for version in versions if version["id"] == memory_id)
     context = {
         **admin.site.each_context(request),
-        "title": f"Memory {memory_id}",
+        "title": gettext("Memory %(n)s") % {"n": memory_id},
         "row": row,
         "versions": versions,
-        "events": memory.events_of(versions),
+        "events": [_befell(event) for event in memory.events_of(versions)],
         "standing": _standing(memory_id),
         "rights": rights(request.user, row["namespace"]),
         "current": row["state"] != "gone" and row["valid_to"] is None,
@@ -123,12 +129,18 @@ def memory_page(request: HttpRequest, memory_id: int) -> HttpResponse:
     return TemplateResponse(request, "console/memory_one.html", context)
 
 
+def _befell(event: Mapping[str, Any]) -> dict[str, Any]:
+    """What befell it in the reader's language, with the other memory that it names."""
+    what, _sep, other = event["what"].partition(" memory-")
+    return {**event, "what": gettext(what), "other": other}
+
+
 def _standing(memory_id: int) -> list[tuple[str, int, str]]:
     """How it stands to others of its namespace: in words, to which, and by which words of both."""
     found = memory.links_for([memory_id])[memory_id]
-    pairs = [("Out of date: newer is", found.outdated_by)] if found.outdated_by else []
-    pairs += [("Updates", other) for other in found.updates]
-    pairs += [("Contradicts", other) for other in found.conflicts_with]
+    pairs = [(gettext("Out of date: newer is"), found.outdated_by)] if found.outdated_by else []
+    pairs += [(gettext("Updates"), other) for other in found.updates]
+    pairs += [(gettext("Contradicts"), other) for other in found.conflicts_with]
     return [(words, other, found.reasons.get(other, "")) for words, other in pairs]
 
 
@@ -143,12 +155,15 @@ def memory_act(request: HttpRequest, memory_id: int, verb: str) -> HttpResponse:
         page = memory_correct(user, memory_id, _posted(request, "text", TEXT_MAX), "")
 
     verbs: dict[str, tuple[Callable[[], Any], str]] = {
-        "correct": (correct, "The newer version holds from now on."),
-        "pin": (lambda: memory_pin(user, memory_id, pinned=True), "It is pinned."),
-        "unpin": (lambda: memory_pin(user, memory_id, pinned=False), "It is not pinned any more."),
+        "correct": (correct, gettext("The newer version holds from now on.")),
+        "pin": (lambda: memory_pin(user, memory_id, pinned=True), gettext("It is pinned.")),
+        "unpin": (
+            lambda: memory_pin(user, memory_id, pinned=False),
+            gettext("It is not pinned any more."),
+        ),
         "forget": (
             lambda: memory_forget(user, memory_id, _posted(request, "reason", REASON_MAX)),
-            "It is forgotten; a tombstone says why.",
+            gettext("It is forgotten; a tombstone says why."),
         ),
     }
     if verb not in verbs:
@@ -162,5 +177,7 @@ def _posted(request: HttpRequest, name: str, most: int) -> str:
     """Of what was not named no word is lost: what is too long is refused, not cut."""
     text = request.POST.get(name, "").strip()
     if not text or len(text) > most:
-        raise BadInput(what=name, problems=[f"1 to {most} characters are needed"])
+        raise BadInput(
+            what=name, problems=[gettext("1 to %(most)s characters are needed") % {"most": most}]
+        )
     return text

@@ -12,6 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext
 
 from orchestration.admin.base import signed_in
 from orchestration.admin.inbox import ASKS, age, due
@@ -33,19 +34,19 @@ def notices_page(request: HttpRequest) -> HttpResponse:
     """GET shows the list; POST marks what stood on it as read."""
     user = signed_in(request)
     if not is_member(user):
-        raise PermissionDenied("this needs a role in a project")
+        raise PermissionDenied(gettext("this needs a role in a project"))
     if request.method == "POST":
         up_to, at = request.POST.get("up_to", ""), _moment(request.POST.get("at", ""))
         if up_to.isascii() and up_to.isdigit() and len(up_to) < 19 and at is not None:
             notices_read(user, int(up_to), min(at, timezone.now()))
-            messages.success(request, "What stood on the list is marked as read.")
+            messages.success(request, gettext("What stood on the list is marked as read."))
         return HttpResponseRedirect(reverse("console-notices"))
     found, now = notices_of(user, _projects(user)), timezone.now()
     rows = ApprovalRequest.objects.filter(decidable_by(user)).select_related("goal")
     waiting = list(rows.defer("context", "goal__contract").order_by("pk")[:WAITING_MAX])
     context = {
         **admin.site.each_context(request),
-        "title": "Notifications",
+        "title": gettext("Notifications"),
         "notices": found,
         "any_new": any(each.is_new for each in found),
         "up_to": max((each.entry_id for each in found), default=0),

@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 
 from agentsys.kernel.errors import AgentsysError
@@ -40,11 +41,11 @@ def password_page(request: HttpRequest) -> HttpResponse:
         except AgentsysError as error:
             messages.error(request, str(error))
         else:
-            messages.success(request, "Your password was given; go on.")
+            messages.success(request, _("Your password was given; go on."))
             return HttpResponseRedirect(onwards)
     context = {
         **admin.site.each_context(request),
-        "title": "Your password once more",
+        "title": _("Your password once more"),
         "next": onwards,
         "fresh": not asked(request),
     }

@@ -9,7 +9,10 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
+from orchestration.admin.goal_deeds import UNITS
 from orchestration.domain.configuration import CHOICES, POLICY, SWITCHES
 from orchestration.models import Project
 from orchestration.services.configuring import setting_problems
@@ -21,13 +24,15 @@ else:
     ProjectBase = forms.ModelForm
 
 HELP = {
-    "reflection": "Whether goals that are over are looked at for playbooks. As usual: yes.",
-    "prompt_reflection": "Whether refusals are looked at for better prompts. As usual: yes.",
-    "foreign_actions": "What follows when an action is on what another role owns. As usual: ask.",
-    "playbooks": "Which playbooks are used without being named. As usual: approved.",
+    "reflection": _("Whether goals that are over are looked at for playbooks. As usual: yes."),
+    "prompt_reflection": _("Whether refusals are looked at for better prompts. As usual: yes."),
+    "foreign_actions": _(
+        "What follows when an action is on what another role owns. As usual: ask."
+    ),
+    "playbooks": _("Which playbooks are used without being named. As usual: approved."),
 }
 LIMITS = {kind: f"budget_{kind}" for kind in OF_PROJECTS}
-USUAL = ("", "as usual")
+USUAL = ("", _("as usual"))
 
 
 class ProjectForm(ProjectBase):
@@ -37,10 +42,14 @@ class ProjectForm(ProjectBase):
         model = Project
         fields = ("name", "paused_at")
 
-    reflection = forms.TypedChoiceField(required=False, coerce=lambda text: text == "true")
-    prompt_reflection = forms.TypedChoiceField(required=False, coerce=lambda text: text == "true")
-    foreign_actions = forms.ChoiceField(required=False)
-    playbooks = forms.ChoiceField(required=False)
+    reflection = forms.TypedChoiceField(
+        label=_("Reflection"), required=False, coerce=lambda text: text == "true"
+    )
+    prompt_reflection = forms.TypedChoiceField(
+        label=_("Prompt reflection"), required=False, coerce=lambda text: text == "true"
+    )
+    foreign_actions = forms.ChoiceField(label=_("Foreign actions"), required=False)
+    playbooks = forms.ChoiceField(label=_("Playbooks"), required=False)
     budget_tokens = forms.IntegerField(required=False, min_value=0)
     budget_cost_usd = forms.FloatField(required=False, min_value=0)
     budget_calls = forms.IntegerField(required=False, min_value=0)
@@ -57,7 +66,7 @@ class ProjectForm(ProjectBase):
             if key in policy:
                 self.initial[key] = str(policy[key]).lower()
         for kind, name in LIMITS.items():
-            self.fields[name].label = f"Limit of {kind}"
+            self.fields[name].label = gettext("Limit of %(unit)s") % {"unit": UNITS[kind]}
             self.initial[name] = (policy.get("budget") or {}).get(kind)
 
     def clean(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from agentsys.console import ModelAdmin, ReadOnlyAdmin, TabularInline
 from agentsys.kernel.errors import BadInput
@@ -122,10 +123,13 @@ class ProjectAdmin(Owned):
     export_also = ("policy",)
     fieldsets = (
         (None, {"fields": ("name", "paused_at", "paused_actor", "paused_reason", "created_at")}),
-        ("Policy", {"fields": (*SWITCHES, *CHOICES)}),
+        (_("Policy"), {"fields": (*SWITCHES, *CHOICES)}),
         (
-            "Policy: what the project's budget is opened with",
-            {"fields": tuple(LIMITS.values()), "description": "Moved as a budget once it is open."},
+            _("Policy: what the project's budget is opened with"),
+            {
+                "fields": tuple(LIMITS.values()),
+                "description": _("Moved as a budget once it is open."),
+            },
         ),
     )
     list_display = ("name", "created_at")
@@ -205,7 +209,8 @@ class BudgetAdmin(Owned):
     ) -> HttpResponse | None:
         if request.method != "POST" or stepup.is_fresh(request.session):
             return None
-        messages.error(request, "To move limits needs your password once more; nothing was saved.")
+        said = _("To move limits needs your password once more; nothing was saved.")
+        messages.error(request, said)
         asked = urlencode({"next": request.get_full_path()})
         return HttpResponseRedirect(f"{reverse('console-password')}?{asked}")
 
@@ -231,7 +236,7 @@ class PlanAdmin(Window):
 
 @admin.register(Directive)
 class DirectiveAdmin(Window):
-    @admin.display(description="text")
+    @admin.display(description=_("text"))
     def said(self, row: Directive) -> SafeString:
         return brief(row.text)
 

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from orchestration.admin.base import Window
 from orchestration.admin.diffview import VIEWS
@@ -34,26 +35,26 @@ class ProposalAdmin(Window):
     list_select_related = ("goal",)
     list_per_page = 50
     search_fields = ("title",)
-    search_help_text = "words of the title"
+    search_help_text = _("words of the title")
     ordering = ("-id",)
 
-    @admin.display(description="proposal", ordering="id")
+    @admin.display(description=_("proposal"), ordering="id")
     def named(self, row: Proposal) -> str:
         return str(row)
 
-    @admin.display(description="title", ordering="title")
+    @admin.display(description=_("title"), ordering="title")
     def what(self, row: Proposal) -> SafeString:
         return brief(row.title)
 
-    @admin.display(description="risk", ordering="risk")
+    @admin.display(description=_("risk"), ordering="risk")
     def risk_chip(self, row: Proposal) -> SafeString:
         return chip(row.risk)
 
-    @admin.display(description="state", ordering="state")
+    @admin.display(description=_("state"), ordering="state")
     def state_chip(self, row: Proposal) -> SafeString:
         return chip(row.state)
 
-    @admin.display(description="goal", ordering="goal")
+    @admin.display(description=_("goal"), ordering="goal")
     def of_goal(self, row: Proposal) -> SafeString:
         url = reverse("admin:agentsys_orchestration_goal_change", args=[row.goal_id])
         return format_html('<a href="{}">{}</a>', url, row.goal)

@@ -12,6 +12,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from agentsys.console import ModelAdmin
 from orchestration.admin.base import attempted
@@ -43,7 +45,9 @@ class ScheduleForm(ScheduleBase):
     def clean_params(self) -> dict[str, Any]:
         given = self.cleaned_data["params"]
         if not isinstance(given or {}, dict):
-            raise forms.ValidationError('Expected an object of names and values: {"path": "src"}')
+            raise forms.ValidationError(
+                gettext('Expected an object of names and values: {"path": "src"}')
+            )
         return given or {}
 
 
@@ -56,7 +60,7 @@ class ScheduleAdmin(ModelAdmin):
     list_select_related = ("project", "last_goal")
     list_per_page = 50
     search_fields = ("name", "objective")
-    search_help_text = "words of the name or the objective"
+    search_help_text = _("words of the name or the objective")
     ordering = ("project", "name")
     readonly_fields = TOLD
     show_full_result_count = False
@@ -97,22 +101,27 @@ class ScheduleAdmin(ModelAdmin):
 
     # --- What is shown ---------------------------------------------------------------------------
 
-    @admin.display(description="when")
+    @admin.display(description=_("when"))
     def when(self, row: Schedule) -> str:
         return f"{explained(row.cron)} ({row.time_zone})"
 
-    @admin.display(description="objective")
+    @admin.display(description=_("objective"))
     def what(self, row: Schedule) -> SafeString:
         return brief(row.objective)
 
-    @admin.display(description="last goal")
+    @admin.display(description=_("last goal"))
     def last(self, row: Schedule) -> SafeString | str:
         if row.last_goal is None:
             return ""
         url = reverse("admin:agentsys_orchestration_goal_change", args=[row.last_goal_id])
-        return format_html('<a href="{}">{}</a> {}', url, row.last_goal, row.last_goal.state)
+        return format_html(
+            '<a href="{}">{}</a> {}',
+            url,
+            row.last_goal,
+            gettext(row.last_goal.state.replace("_", " ")),
+        )
 
-    @admin.display(description="problem")
+    @admin.display(description=_("problem"))
     def said(self, row: Schedule) -> SafeString:
         return visible(row.problem)
 
@@ -127,35 +136,34 @@ class ScheduleAdmin(ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         schedule_save(obj)
 
-    @admin.action(description="Submit a goal of it now", permissions=["change"])
+    @admin.action(description=_("Submit a goal of it now"), permissions=["change"])
     def run_now(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> None:
         for row in self._mine(request, queryset):
             attempted(
                 request,
                 partial(schedule_run, row.pk, actor=request.user.get_username()),
-                f"{row.name}: a goal was submitted",
+                gettext("%(name)s: a goal was submitted") % {"name": row.name},
             )
 
-    @admin.action(description="Switch on", permissions=["change"])
+    @admin.action(description=_("Switch on"), permissions=["change"])
     def switch_on(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> None:
         self._switch(request, queryset, enabled=True)
 
-    @admin.action(description="Switch off: nothing more comes of it", permissions=["change"])
+    @admin.action(description=_("Switch off: nothing more comes of it"), permissions=["change"])
     def switch_off(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> None:
         self._switch(request, queryset, enabled=False)
 
     def _switch(self, request: HttpRequest, queryset: QuerySet[Schedule], *, enabled: bool) -> None:
+        done = gettext("%(name)s is on") if enabled else gettext("%(name)s is off")
         for row in self._mine(request, queryset):
-            attempted(
-                request,
-                partial(schedule_change, row.pk, {"enabled": enabled}),
-                f"{row.name} is {'on' if enabled else 'off'}",
-            )
+            change = partial(schedule_change, row.pk, {"enabled": enabled})
+            attempted(request, change, done % {"name": row.name})
 
     def _mine(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> list[Schedule]:
         """Those that the visitor may change; the others are named."""
         rows = list(queryset.select_related("project"))
         for row in rows:
             if not may(request.user, Act.CONTROL, row.project_id):
-                messages.error(request, f"{row.name}: you may not submit goals in {row.project}")
+                refusal = gettext("%(name)s: you may not submit goals in %(project)s")
+                messages.error(request, refusal % {"name": row.name, "project": row.project})
         return [row for row in rows if may(request.user, Act.CONTROL, row.project_id)]

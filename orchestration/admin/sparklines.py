@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from django.utils.translation import gettext
 
 from orchestration.services.trends import Chart, Series, Trends
-from orchestration.show import moment_text
+from orchestration.show import moment_text, number
 
 WIDTH, HEIGHT, PAD = 180, 30, 3
 
@@ -102,7 +102,7 @@ def said(value: float | None, unit: str) -> str:
         return ""
     match unit:
         case "share":
-            return f"{value:.0%}" if value == 0 or value >= 0.1 else f"{value:.1%}"
+            return f"{number(100 * value, 0 if value == 0 or value >= 0.1 else 1)}%"
         case "seconds":
             return f"{value * 1000:.0f} ms" if value < 1 else _seconds(value)
     return _short(value)
@@ -110,12 +110,12 @@ def said(value: float | None, unit: str) -> str:
 
 def _seconds(value: float) -> str:
     if value < 120:
-        return f"{value:.1f} s"
-    return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
+        return f"{number(value, 1)} s"
+    return f"{value / 60:.0f} min" if value < 7200 else f"{number(value / 3600, 1)} h"
 
 
 def _short(value: float) -> str:
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= size:
-            return f"{value / size:.1f} {letter}"
+            return f"{number(value / size, 1)} {letter}"
     return f"{value:.0f}"

@@ -10,6 +10,8 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from orchestration.admin.attemptpage import attempt_page, task_page
@@ -48,17 +50,17 @@ class TaskAdmin(Window):
     list_select_related = ("goal",)
     list_per_page = 50
     search_fields = ("key", "phase", "=agent")
-    search_help_text = "words of the key or the phase, or an agent"
+    search_help_text = _("words of the key or the phase, or an agent")
     ordering = ("-id",)
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).defer("definition", "goal__contract")
 
-    @admin.display(description="state", ordering="state")
+    @admin.display(description=_("state"), ordering="state")
     def state_chip(self, row: Task) -> SafeString:
         return chip(row.state)
 
-    @admin.display(description="goal", ordering="goal")
+    @admin.display(description=_("goal"), ordering="goal")
     def of_goal(self, row: Task) -> SafeString:
         url = reverse("admin:agentsys_orchestration_goal_change", args=[row.goal_id])
         return format_html('<a href="{}">{}</a>', url, row.goal)
@@ -95,7 +97,7 @@ class TaskAdmin(Window):
             return self.gone(request, task_id)
         context = {
             **self.admin_site.each_context(request),
-            "title": f"Swarm of {row}",
+            "title": gettext("Swarm of %(key)s") % {"key": row},
             "opts": self.opts,
             "row": row,
             "swarm": found,
@@ -109,7 +111,7 @@ class TaskAdmin(Window):
         project = row.goal.project_id
         control = may(request.user, Act.CONTROL, project)
         return {
-            "title": f"Task {row}",
+            "title": gettext("Task %(key)s") % {"key": row},
             "swarm": swarms_progress([row.pk]).get(row.pk) if row.agent == "swarm" else None,
             "objective": visible(row.definition.get("objective", "")),
             "definition": document(row.definition),
@@ -143,16 +145,16 @@ class AttemptAdmin(Window):
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).defer("report", "task__definition")
 
-    @admin.display(description="attempt", ordering="id")
+    @admin.display(description=_("attempt"), ordering="id")
     def named(self, row: Attempt) -> str:
         return str(row)
 
-    @admin.display(description="task", ordering="task")
+    @admin.display(description=_("task"), ordering="task")
     def of_task(self, row: Attempt) -> SafeString:
         url = reverse("admin:agentsys_orchestration_task_change", args=[row.task_id])
         return format_html('<a href="{}">{}</a>', url, row.task)
 
-    @admin.display(description="state", ordering="state")
+    @admin.display(description=_("state"), ordering="state")
     def state_chip(self, row: Attempt) -> SafeString:
         return chip(row.state)
 
@@ -165,7 +167,7 @@ class AttemptAdmin(Window):
 
     def shown(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         return {
-            "title": f"{row} of {row.task}",
+            "title": gettext("%(attempt)s of %(task)s") % {"attempt": row, "task": row.task},
             "may_overrule": may(request.user, Act.OVERRULE, row.goal.project_id),
             "password": asked(request),
             **attempt_page(row, request.GET.dict()),
@@ -196,7 +198,8 @@ class AttemptAdmin(Window):
         if attempted(
             request,
             lambda: self._set_aside(request, row, verifier, voter, values),
-            f"{row}: your verdict stands instead of {verifier}'s",
+            gettext("%(attempt)s: your verdict stands instead of that of %(verifier)s")
+            % {"attempt": row, "verifier": verifier},
         ):
             self.log_change(request, row, f"{verifier} overruled: {values['reason']}")
 
@@ -214,7 +217,7 @@ class ArtifactAdmin(Window):
     search_fields = ("name",)
     ordering = ("-id",)
 
-    @admin.display(description="name", ordering="name")
+    @admin.display(description=_("name"), ordering="name")
     def named(self, row: Artifact) -> SafeString:
         return brief(row.name, 120)
 

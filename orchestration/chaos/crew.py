@@ -31,6 +31,7 @@ class Crew:
         self._logs = logs
         self._env = dict(env)
         self._all: list[Process] = []
+        self._given: dict[Process, tuple[str, dict[str, str]]] = {}  # pool and environment
         self.workers: list[Process] = []
 
     def worker(self, *, pool: str = "threads", **env: str) -> Process:
@@ -41,6 +42,7 @@ class Crew:
         argv[argv.index("threads")] = pool
         process = self._start(argv, f"worker-{number}", env)
         self.workers.append(process)
+        self._given[process] = pool, env
         return process
 
     def beat(self, **env: str) -> Process:
@@ -73,6 +75,15 @@ class Crew:
                         way_out=f"Read the logs in {self._logs}",
                     )
                 time.sleep(0.05)
+
+    def supervise(self) -> int:
+        """Start anew, as `stack up` would, each worker that gave up by itself; how many."""
+        ended = [process for process in self.workers if (process.poll() or 0) > 0]
+        for process in ended:
+            self.forget(process)
+            pool, env = self._given[process]
+            self.worker(pool=pool, **env)
+        return len(ended)
 
     def kill(self, process: Process) -> None:
         """kill -9 of the process and everything it started."""

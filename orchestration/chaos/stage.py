@@ -23,6 +23,7 @@ from orchestration.services.goals import goal_submit
 
 SETTLE_SECONDS = 90.0
 FEED_SECONDS = 0.5
+LOOK_SECONDS = 2.0
 TELL_SECONDS = 5.0
 PROGRESS = "progress.txt"  # in the folder of the scene: how far it is, for who waits
 Plan = Callable[..., Mapping[str, Any]]  # of lines, tasks in each, and what shapes them
@@ -82,6 +83,7 @@ class Stage:
     def _feed(self) -> None:
         """Another goal when few tasks are left."""
         self._tell()
+        self._supervise()
         if ask(self._unfinished) < LINE_TASKS * self._lines // 2:
             self.goals += 1
             ask(lambda: self.submit(self._plan(), key=f"goal {self.goals}"))
@@ -117,13 +119,19 @@ class Stage:
 
     def until_over(self, seconds: float = SETTLE_SECONDS) -> None:
         """Wait for the end of all goals, for as long as tasks are being finished."""
-        before = -1
-        finished = Task.objects.filter(finished_at__isnull=False)
-        while (now := ask(finished.count)) != before:
-            before = now
-            if wait_for(self._none_open, seconds=seconds):
+        finished, before, until = Task.objects.filter(finished_at__isnull=False), -1, 0.0
+        while not wait_for(self._none_open, seconds=LOOK_SECONDS):
+            self._supervise()
+            if (now := ask(finished.count)) != before:
+                before, until = now, time.monotonic() + seconds
+            elif time.monotonic() > until:
+                self.wrong.append(f"no task was finished for {seconds:.0f} s and goals are open")
                 return
-        self.wrong.append(f"no task was finished for {seconds:.0f} s and goals are open")
+
+    def _supervise(self) -> None:
+        if started := self.crew.supervise():
+            told = "workers that gave up and were started again"
+            self.notes[told] = self.notes.get(told, 0) + started
 
     def hurt(self, kind: str, *processes: Process) -> None:
         """Note the fault that is about to hit these processes."""

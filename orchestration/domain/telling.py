@@ -8,12 +8,18 @@ of whoever wrote it, agents included, and is shown as such.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from orchestration.domain.fold import ids_of
 
 REASON_MAX = 300
+NAMES = ("outcome", "decision", "kind", "risk")  # fields of payloads that hold a word of ours
+
+
+def _(text: str) -> str:
+    """Marks a sentence, which whoever shows it may have translated."""
+    return text
 
 
 def state_read(state: str, *, over: bool, paused: bool, waits: bool) -> str:
@@ -28,114 +34,114 @@ def state_read(state: str, *, over: bool, paused: bool, waits: bool) -> str:
 
 # event → (tone, sentence); {name} is a field of the payload, and a `reason` comes behind by itself.
 SAID: Mapping[str, tuple[str, str]] = {
-    "goal.submitted": ("idle", "the goal was submitted"),
-    "goal.planned": ("live", "the plan is in force; the goal runs"),
-    "goal.plan_held": ("wait", "a person must look at the plan first"),
-    "goal.plan_approved": ("live", "the plan was approved; the goal runs"),
-    "goal.succeeded": ("good", "the goal succeeded"),
-    "goal.failed": ("bad", "the goal failed"),
-    "goal.cancelled": ("off", "the goal was cancelled"),
-    "goal.revived": ("live", "the failed goal runs again"),
-    "goal.paused": ("wait", "the goal was paused"),
-    "goal.resumed": ("live", "the goal goes on, after {paused_seconds} s"),
-    "goal.prioritised": ("idle", "priority {from} became {to}"),
-    "goal.concurrency_set": ("idle", "how many tasks run at once was changed"),
-    "goal.model_set": ("idle", "which model agents ask was changed"),
-    "goal.directed": ("idle", "the goal was told: {text}"),
-    "goal.forked": ("idle", "it begins where goal-{from} stood after entry {seq}"),
-    "plan.accepted": ("idle", "version {version} of the plan is in force: {tasks} tasks, by {planner}"),
-    "budget.set": ("idle", "limits of {budget} are {is}; they were {was}"),
-    "playbook.offered": ("wait", "a playbook was learned: may {name} be kept? (approval-{approval})"),
-    "playbook.activated": ("good", "the playbook {name}, version {version}, is kept"),
-    "playbook.retired": ("off", "the playbook {name}, version {version}, is not used any more"),
-    "prompt.offered": ("wait", "more lines for the prompt of {agent} were found (approval-{approval})"),
-    "prompt.activated": ("good", "a new prompt of {agent} is in force"),
-    "fsck.repaired": ("idle", "fsck mended {ref}: {invariant}"),
-    "tasks.unblocked": ("ready", "need nothing more and are queued"),
-    "tasks.claimed": ("live", "were taken by a worker"),
-    "tasks.paused": ("wait", "were paused"),
-    "tasks.resumed": ("live", "go on"),
-    "task.expanded": ("idle", "fanned out into more tasks"),
-    "task.unblocked": ("ready", "is ready again: its output was overridden"),
-    "task.yielded": ("ready", "stopped at a step and waits, with its journal"),
-    "task.lost": ("bad", "lost its worker and is tried again in {delay_seconds} s"),
-    "task.reported": ("live", "handed in its report; verifiers look at it"),
-    "task.accepted": ("good", "was accepted"),
-    "task.held": ("wait", "waits for a person"),
-    "task.resumed": ("live", "does not wait for a person any more"),
-    "task.retried": ("wait", "is tried again"),
-    "task.exhausted": ("bad", "failed"),
-    "task.cancelled": ("off", "will not be done"),
-    "task.superseded": ("off", "gives way to the newer plan"),
-    "task.replaced": ("off", "had ended, and gives way to the newer plan"),
-    "task.revived": ("idle", "had ended, and is open again"),
-    "task.quarantined": ("bad", "was quarantined: it killed {losses} workers"),
-    "attempt.yielded": ("ready", "the attempt waits in the queue"),
-    "attempt.reported": ("live", "the attempt's report is in"),
-    "attempt.rejected": ("bad", "the attempt was rejected"),
-    "attempt.lost": ("bad", "the attempt's worker was lost"),
-    "attempt.failed": ("bad", "the attempt failed"),
-    "attempt.cancelled": ("off", "the attempt was withdrawn"),
-    "attempt.overruled": ("off", "the attempt had counted; a person's output does instead"),
-    "work.reused": ("good", "the same work was accepted in goal-{goal} (attempt-{attempt}) and is used"),
-    "output.overridden": ("wait", "a person's output counts"),
-    "replan.decided": ("idle", "may a planner divide it? {allowed} {why}"),
-    "proposal.opened": ("wait", "proposal-{proposal} was made"),
-    "proposal.review_asked": ("wait", "a person must decide on proposal-{proposal}"),
-    "proposal.approved": ("good", "proposal-{proposal} was approved and will be applied"),
-    "proposal.applied": ("good", "proposal-{proposal} was applied"),
-    "proposal.rejected": ("bad", "proposal-{proposal} was refused"),
-    "proposal.staled": ("bad", "proposal-{proposal} cannot be applied"),
-    "proposal.withdrawn": ("off", "proposal-{proposal} was withdrawn"),
-    "proposal.took_place": ("bad", "proposal-{proposal} was withdrawn while it took place"),
-    "approval.requested": ("wait", "a person is asked (approval-{approval}, {kind}, {risk})"),
-    "approval.decided": ("idle", "approval-{approval}: {decision}"),
-    "approval.expired": ("off", "nobody decided approval-{approval} in time"),
-    "approval.escalated": ("wait", "approval-{approval} goes to administrators: nobody decided in time"),
-    "approval.withdrawn": ("off", "approval-{approval} is void"),
-    "verdict.given": ("idle", "the verdict is {outcome}"),
-    "verdict.overruled": ("wait", "{verifier} was overruled: {outcome}"),
-    "verdict.appealed": ("wait", "appeals against {verifier}: {because}"),
-    "conflict.merge": ("bad", "proposal-{loser} lost against {winner} ({rule}), time {time}"),
-    "setting.changed": ("idle", "the setting {setting} is {new}; it was {old}"),
-    "conflict.owner": ("wait", "{winner}'s change won ({rule})"),
-    "conflict.ordered": ("wait", "runs alone over its repository"),
-    "swarm.opened": ("live", "a swarm of {items} items is open, for {micro}"),
-    "swarm.reopened": ("live", "what had failed of the swarm is tried again"),
-    "swarm.claimed": ("live", "a worker took items (shift {shift})"),
-    "swarm.settled": ("live", "a worker handed in items (shift {shift})"),
-    "swarm.given_back": ("wait", "a worker gave items back (shift {shift})"),
-    "swarm.inspected": ("live", "verifiers looked at {sampled} items and found {defects} defects"),
-    "swarm.failed": ("bad", "the swarm failed"),
-    "swarm.reduced": ("good", "the swarm is done: {accepted} of {count} items were accepted"),
+    "goal.submitted": ("idle", _("the goal was submitted")),
+    "goal.planned": ("live", _("the plan is in force; the goal runs")),
+    "goal.plan_held": ("wait", _("a person must look at the plan first")),
+    "goal.plan_approved": ("live", _("the plan was approved; the goal runs")),
+    "goal.succeeded": ("good", _("the goal succeeded")),
+    "goal.failed": ("bad", _("the goal failed")),
+    "goal.cancelled": ("off", _("the goal was cancelled")),
+    "goal.revived": ("live", _("the failed goal runs again")),
+    "goal.paused": ("wait", _("the goal was paused")),
+    "goal.resumed": ("live", _("the goal goes on, after {paused_seconds} s")),
+    "goal.prioritised": ("idle", _("priority {from} became {to}")),
+    "goal.concurrency_set": ("idle", _("how many tasks run at once was changed")),
+    "goal.model_set": ("idle", _("which model agents ask was changed")),
+    "goal.directed": ("idle", _("the goal was told: {text}")),
+    "goal.forked": ("idle", _("it begins where goal-{from} stood after entry {seq}")),
+    "plan.accepted": ("idle", _("version {version} of the plan is in force: {tasks} tasks, by {planner}")),
+    "budget.set": ("idle", _("limits of {budget} are {is}; they were {was}")),
+    "playbook.offered": ("wait", _("a playbook was learned: may {name} be kept? (approval-{approval})")),
+    "playbook.activated": ("good", _("the playbook {name}, version {version}, is kept")),
+    "playbook.retired": ("off", _("the playbook {name}, version {version}, is not used any more")),
+    "prompt.offered": ("wait", _("more lines for the prompt of {agent} were found (approval-{approval})")),
+    "prompt.activated": ("good", _("a new prompt of {agent} is in force")),
+    "fsck.repaired": ("idle", _("fsck mended {ref}: {invariant}")),
+    "tasks.unblocked": ("ready", _("need nothing more and are queued")),
+    "tasks.claimed": ("live", _("were taken by a worker")),
+    "tasks.paused": ("wait", _("were paused")),
+    "tasks.resumed": ("live", _("go on")),
+    "task.expanded": ("idle", _("fanned out into more tasks")),
+    "task.unblocked": ("ready", _("is ready again: its output was overridden")),
+    "task.yielded": ("ready", _("stopped at a step and waits, with its journal")),
+    "task.lost": ("bad", _("lost its worker and is tried again in {delay_seconds} s")),
+    "task.reported": ("live", _("handed in its report; verifiers look at it")),
+    "task.accepted": ("good", _("was accepted")),
+    "task.held": ("wait", _("waits for a person")),
+    "task.resumed": ("live", _("does not wait for a person any more")),
+    "task.retried": ("wait", _("is tried again")),
+    "task.exhausted": ("bad", _("failed")),
+    "task.cancelled": ("off", _("will not be done")),
+    "task.superseded": ("off", _("gives way to the newer plan")),
+    "task.replaced": ("off", _("had ended, and gives way to the newer plan")),
+    "task.revived": ("idle", _("had ended, and is open again")),
+    "task.quarantined": ("bad", _("was quarantined: it killed {losses} workers")),
+    "attempt.yielded": ("ready", _("the attempt waits in the queue")),
+    "attempt.reported": ("live", _("the attempt's report is in")),
+    "attempt.rejected": ("bad", _("the attempt was rejected")),
+    "attempt.lost": ("bad", _("the attempt's worker was lost")),
+    "attempt.failed": ("bad", _("the attempt failed")),
+    "attempt.cancelled": ("off", _("the attempt was withdrawn")),
+    "attempt.overruled": ("off", _("the attempt had counted; a person's output does instead")),
+    "work.reused": ("good", _("the same work was accepted in goal-{goal} (attempt-{attempt}) and is used")),
+    "output.overridden": ("wait", _("a person's output counts")),
+    "replan.decided": ("idle", _("may a planner divide it? {allowed} {why}")),
+    "proposal.opened": ("wait", _("proposal-{proposal} was made")),
+    "proposal.review_asked": ("wait", _("a person must decide on proposal-{proposal}")),
+    "proposal.approved": ("good", _("proposal-{proposal} was approved and will be applied")),
+    "proposal.applied": ("good", _("proposal-{proposal} was applied")),
+    "proposal.rejected": ("bad", _("proposal-{proposal} was refused")),
+    "proposal.staled": ("bad", _("proposal-{proposal} cannot be applied")),
+    "proposal.withdrawn": ("off", _("proposal-{proposal} was withdrawn")),
+    "proposal.took_place": ("bad", _("proposal-{proposal} was withdrawn while it took place")),
+    "approval.requested": ("wait", _("a person is asked (approval-{approval}, {kind}, {risk})")),
+    "approval.decided": ("idle", _("approval-{approval}: {decision}")),
+    "approval.expired": ("off", _("nobody decided approval-{approval} in time")),
+    "approval.escalated": ("wait", _("approval-{approval} goes to administrators: nobody decided in time")),
+    "approval.withdrawn": ("off", _("approval-{approval} is void")),
+    "verdict.given": ("idle", _("the verdict is {outcome}")),
+    "verdict.overruled": ("wait", _("{verifier} was overruled: {outcome}")),
+    "verdict.appealed": ("wait", _("appeals against {verifier}: {because}")),
+    "conflict.merge": ("bad", _("proposal-{loser} lost against {winner} ({rule}), time {time}")),
+    "setting.changed": ("idle", _("the setting {setting} is {new}; it was {old}")),
+    "conflict.owner": ("wait", _("{winner}'s change won ({rule})")),
+    "conflict.ordered": ("wait", _("runs alone over its repository")),
+    "swarm.opened": ("live", _("a swarm of {items} items is open, for {micro}")),
+    "swarm.reopened": ("live", _("what had failed of the swarm is tried again")),
+    "swarm.claimed": ("live", _("a worker took items (shift {shift})")),
+    "swarm.settled": ("live", _("a worker handed in items (shift {shift})")),
+    "swarm.given_back": ("wait", _("a worker gave items back (shift {shift})")),
+    "swarm.inspected": ("live", _("verifiers looked at {sampled} items and found {defects} defects")),
+    "swarm.failed": ("bad", _("the swarm failed")),
+    "swarm.reduced": ("good", _("the swarm is done: {accepted} of {count} items were accepted")),
 }  # fmt: skip
 ONE = {  # where an entry about many tasks is about one
-    "tasks.unblocked": "needs nothing more and is queued",
-    "tasks.claimed": "was taken by a worker",
-    "tasks.paused": "was paused",
-    "tasks.resumed": "goes on",
+    "tasks.unblocked": _("needs nothing more and is queued"),
+    "tasks.claimed": _("was taken by a worker"),
+    "tasks.paused": _("was paused"),
+    "tasks.resumed": _("goes on"),
 }
 WIDER = {
-    "project": " with its project",
-    "everything": " with everything",
-    "deadline": ": its deadline has passed",
-    "budget": ": its budget of seconds is used up",
+    "project": _(" with its project"),
+    "everything": _(" with everything"),
+    "deadline": _(": its deadline has passed"),
+    "budget": _(": its budget of seconds is used up"),
 }
-UNSET = {"goal.concurrency_set": "no limit", "goal.model_set": "as configured"}
+UNSET = {"goal.concurrency_set": _("no limit"), "goal.model_set": _("as configured")}
 MARKS = {"good": "✓", "bad": "✕", "wait": "?", "live": "▶", "ready": "◔", "off": "⊘", "idle": "·"}
 
 # What the lines can be narrowed to: a family is what an event's name begins with.
 FAMILIES = {
-    "goal": "the goal",
-    "plan": "plans",
-    "budget": "budgets",
-    "task": "tasks",
-    "attempt": "attempts",
-    "verdict": "verdicts",
-    "proposal": "proposals",
-    "approval": "approvals",
-    "conflict": "conflicts",
-    "swarm": "swarms",
+    "goal": _("the goal"),
+    "plan": _("plans"),
+    "budget": _("budgets"),
+    "task": _("tasks"),
+    "attempt": _("attempts"),
+    "verdict": _("verdicts"),
+    "proposal": _("proposals"),
+    "approval": _("approvals"),
+    "conflict": _("conflicts"),
+    "swarm": _("swarms"),
 }
 OTHER = "other"
 
@@ -146,26 +152,30 @@ def tone_of(event: str, payload: Mapping[str, Any]) -> str:
     return SAID.get(event, ("idle", ""))[0]
 
 
-def told(event: str, payload: Mapping[str, Any]) -> str:
-    """The sentence; the event's own name where the catalogue is newer than this."""
+def told(event: str, payload: Mapping[str, Any], say: Callable[[str], str] = str) -> str:
+    """The sentence, as `say` translates each part of it; the event's own name where the catalogue is newer
+    than this."""
     form = SAID.get(event, ("", event))[1]
     if event in ONE and len(tasks_of(event, payload)) == 1:
         form = ONE[event]
-    said = form.format_map(defaultdict(str, payload))
-    return said + "".join(_more(event, payload, form))
+    words = {name: say(str(payload[name])) for name in NAMES if payload.get(name)}
+    said = say(form).format_map(defaultdict(str, {**payload, **words}))
+    return said + "".join(_more(event, payload, form, say))
 
 
-def _more(event: str, payload: Mapping[str, Any], form: str) -> Iterable[str]:
-    if event == "goal.paused":
-        yield WIDER.get(str(payload.get("by")), "")
+def _more(
+    event: str, payload: Mapping[str, Any], form: str, say: Callable[[str], str]
+) -> Iterable[str]:
+    if event == "goal.paused" and payload.get("by") in WIDER:
+        yield say(WIDER[payload["by"]])
     if event == "goal.paused" and payload.get("running"):
-        yield f"; {payload['running']} attempts end their step"
+        yield say(_("; {n} attempts end their step")).format(n=payload["running"])
     if event in UNSET:
-        yield f": {payload.get('to') or UNSET[event]}"
+        yield f": {payload.get('to') or say(UNSET[event])}"
     if event == "task.retried" and payload.get("delay_seconds"):
-        yield f" in {payload['delay_seconds']:g} s"
+        yield say(_(" in {seconds} s")).format(seconds=f"{payload['delay_seconds']:g}")
     if event == "task.retried" and payload.get("next"):
-        yield f", next {payload['next']}"
+        yield say(_(", next {step}")).format(step=payload["next"])
     reason = str(payload.get("reason") or payload.get("overruled") or "")
     if reason and "{reason}" not in form:
         yield f": {reason[:REASON_MAX]}{'…' if len(reason) > REASON_MAX else ''}"

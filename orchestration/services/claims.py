@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from django.utils.translation import gettext
+
 from orchestration.models import Attempt, Proposal, Task
 from verification import services as verification
 from verification.contracts import Kind
@@ -114,11 +116,12 @@ def claims_text(view: Mapping[str, Any]) -> str:
 
 def rate_sentence(view: Mapping[str, Any]) -> str:
     if view["hallucination_rate"] is None:
-        return "No claim with a quote was looked at."
-    return (
-        f"{view['ungrounded']} of {view['claims']} claims that were handed in had no ground in their"
-        f" source ({100 * view['hallucination_rate']:.1f} %)."
+        return gettext("No claim with a quote was looked at.")
+    said = gettext(
+        "%(ungrounded)s of %(claims)s claims that were handed in had no ground in their source (%(share)s)."
     )
+    share = f"{100 * view['hallucination_rate']:.1f} %"
+    return said % {"ungrounded": view["ungrounded"], "claims": view["claims"], "share": share}
 
 
 def _lines(view: Mapping[str, Any]) -> Iterator[str]:

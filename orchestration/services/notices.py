@@ -17,6 +17,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import connection
+from django.utils.translation import gettext
 
 from orchestration.domain.telling import told, tone_of
 from orchestration.models import ApprovalRequest, Reader
@@ -157,7 +158,7 @@ def _entry(row: tuple[Any, ...], reader: Reader) -> Notice:
     return Notice(
         goal_id,
         objective,
-        told(event, payload),
+        told(event, payload, gettext),
         tone_of(event, payload),
         actor,
         at,
@@ -169,5 +170,5 @@ def _entry(row: tuple[Any, ...], reader: Reader) -> Notice:
 def _drift(row: tuple[Any, ...], reader: Reader) -> Notice:
     goal_id, objective, attempt_id, key, step, at = row
     is_new = reader.seen_at is None or at > reader.seen_at
-    said = f"{key} has left its task, at step {step}"
+    said = gettext("%(key)s has left its task, at step %(step)s") % {"key": key, "step": step}
     return Notice(goal_id, objective, said, "wait", "checkpoint", at, is_new, attempt_id=attempt_id)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection, transaction
+from django.utils.translation import gettext
 
 from orchestration.models import LedgerEntry, SwarmItem
 
@@ -89,18 +90,23 @@ def _twins(task_ids: Sequence[int]) -> list[tuple[int, str, str, int]]:
 def swarm_sentence(seen: dict[str, Any]) -> str:
     """`412 of 10,000 items are accepted, 500 under way with 2 workers, 3 failed`; of a lot that was
     accepted by its sample `10,000 of 10,000 items are accepted (100 looked at, 9,900 unsampled)`."""
-    parts = [f"{seen['accepted']:,} of {seen['items']:,} items are accepted"]
-    if seen["unsampled"]:
-        parts[0] += f" ({seen['passed']:,} looked at, {seen['unsampled']:,} unsampled)"
+    facts = {name: f"{number:,}" for name, number in seen.items() if isinstance(number, int)}
+    parts = [
+        gettext(
+            "%(accepted)s of %(items)s items are accepted (%(passed)s looked at, %(unsampled)s unsampled)"
+        )
+        if seen["unsampled"]
+        else gettext("%(accepted)s of %(items)s items are accepted")
+    ]
     if seen["leased"]:
-        parts.append(f"{seen['leased']:,} under way with {seen['workers']} workers")
+        parts.append(gettext("%(leased)s under way with %(workers)s workers"))
     if seen["answered"]:
-        parts.append(f"{seen['answered']:,} answered and to be inspected")
+        parts.append(gettext("%(answered)s answered and to be inspected"))
     if seen["open"]:
-        parts.append(f"{seen['open']:,} open")
+        parts.append(gettext("%(open)s open"))
     if seen["failed"]:
-        parts.append(f"{seen['failed']:,} failed")
-    return ", ".join(parts)
+        parts.append(gettext("%(failed)s failed"))
+    return ", ".join(part % facts for part in parts)
 
 
 @dataclass(frozen=True, slots=True)

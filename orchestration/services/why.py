@@ -3,16 +3,23 @@
 A sentence names what is waited for and, where a person can do something about it, the command
 that does it. `facts` holds the same for programs. Nothing is guessed: whether a worker is alive is
 told by the advisory lock of its session, which PostgreSQL drops with the process.
+
+The sentence is in the reader's language, which only pages of the console set: the API and the commands
+have it in English. `facts`, names, commands and reasons out of rows are as they are everywhere.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
-from agentsys.kernel.ids import parse_ref
+from django.utils import translation
+from django.utils.translation import gettext, ngettext
+
+from agentsys.kernel.ids import Ref, parse_ref
 from orchestration.services.situation import NAMES_MAX, situation
 from orchestration.services.swarm_views import swarm_sentence, swarms_progress
 
@@ -29,13 +36,38 @@ class Why:
 def why(text: str) -> Why:
     """The answer for a goal, task, attempt, proposal or approval; NotFound for anything else."""
     ref = parse_ref(text)
+    return _answer(ref, _seen(ref))
+
+
+def why_in(text: str, languages: Iterable[str]) -> dict[str, str]:
+    """The sentence by language, all of one moment; NotFound as `why`."""
+    ref = parse_ref(text)
+    seen, told = _seen(ref), {}
+    for language in languages:
+        with translation.override(language):
+            told[language] = _answer(ref, seen).sentence
+    return told
+
+
+def _seen(ref: Ref) -> SimpleNamespace:
+    """The situation, and how far the swarm is where one is waited for."""
     seen = situation(ref)
+    if seen.swarm is not None:
+        seen.progress = swarms_progress([seen.task.id]).get(seen.task.id)
+    return seen
+
+
+def _answer(ref: Ref, seen: SimpleNamespace) -> Why:
     match ref.kind:
         case "task":
             return Why(f"task-{seen.task.id}", _task(seen), _task_facts(seen))
         case "attempt":
             one = seen.subject
-            sentence = f"attempt {one.number} of {seen.task.key} is {one.state}"
+            sentence = gettext("attempt %(n)s of %(key)s is %(state)s") % {
+                "n": one.number,
+                "key": seen.task.key,
+                "state": _state(one.state),
+            }
             rest = f": {one.reason}" if one.reason else f"; {_task(seen)}"
             return Why(str(ref), sentence + rest, _task_facts(seen) | {"state": one.state})
         case "proposal":
@@ -51,7 +83,13 @@ def why(text: str) -> Why:
 
 def no_worker(*, alive: bool) -> str:
     """The end of a sentence about something that waits for one; empty while one is alive."""
-    return "" if alive else "; no worker is running: start one with `make up`"
+    return "" if alive else gettext("; no worker is running: start one with `make up`")
+
+
+def _state(name: str) -> str:
+    """As chips name it; in English as rows have it."""
+    told = gettext(name.replace("_", " "))
+    return name if told == name.replace("_", " ") else told
 
 
 def _goal_facts(seen: SimpleNamespace) -> dict[str, Any]:
@@ -92,71 +130,91 @@ def _id(row: SimpleNamespace | None) -> int | None:
 def _goal(seen: SimpleNamespace) -> str:
     goal, name = seen.goal, f"goal-{seen.goal.id}"
     if goal.finished:
-        comes = ", " if goal.state == "succeeded" else ": "
-        said = goal.reason.removeprefix("failed: ") if goal.state == "failed" else goal.reason
-        rest = f"{comes}{said}" if said else ""
-        again = goal.state == "failed" and _counts(seen).get("failed")
-        way = (
-            f"; `goals retry {goal.id}` tries the failed tasks again; `goals edit {goal.id}/KEY` and"
-            f" `goals override {goal.id}/KEY` on one let it go on, too"
-            if again
-            else ""
-        )
-        return f"{name} {goal.state}{rest}{way}"
+        return f"{name} {_state(goal.state)}{_ended(seen)}"
     if goal.paused:
-        return f"{name} is paused {_by_whom(seen.goal_paused)}; {_way_on(seen)}"
+        said = gettext("%(name)s is paused %(by)s; %(way)s")
+        return said % {"name": name, "by": _by_whom(seen.goal_paused), "way": _way_on(seen)}
     if goal.state == "planning":
-        return f"{name} waits for its planner" + _no_worker(seen)
+        return gettext("%(name)s waits for its planner") % {"name": name} + _no_worker(seen)
     if goal.state == "plan_review":
-        return f"{name} waits for a person to look at its plan{_inbox(seen, seen.approval)}"
+        said = gettext("%(name)s waits for a person to look at its plan")
+        return said % {"name": name} + _inbox(seen, seen.approval)
     return _running_goal(seen, name)
+
+
+def _ended(seen: SimpleNamespace) -> str:
+    """Why a goal is over, and the way on where it failed."""
+    goal = seen.goal
+    comes = ", " if goal.state == "succeeded" else ": "
+    said = goal.reason.removeprefix("failed: ") if goal.state == "failed" else goal.reason
+    rest = f"{comes}{said}" if said else ""
+    if goal.state != "failed" or not _counts(seen).get("failed"):
+        return rest
+    way = gettext(
+        "; `goals retry %(goal)s` tries the failed tasks again; `goals edit %(goal)s/KEY` and"
+        " `goals override %(goal)s/KEY` on one let it go on, too"
+    )
+    return rest + way % {"goal": goal.id}
 
 
 def _way_on(seen: SimpleNamespace) -> str:
     goal = seen.goal
+    facts = {"goal": goal.id, "project": goal.project}
     match goal.paused_by:
         case "project":
-            return f"its project is: `goals resume --project {goal.project}` goes on"
+            return gettext("its project is: `goals resume --project %(project)s` goes on") % facts
         case "everything":
-            return "everything is: `goals resume --everything` goes on"
+            return gettext("everything is: `goals resume --everything` goes on")
         case "deadline":
-            asked = _inbox(seen, seen.approval)
-            return f"its deadline has passed{asked}; `goals resume {goal.id}` lifts the deadline"
+            said = gettext(
+                "its deadline has passed%(asked)s; `goals resume %(goal)s` lifts the deadline"
+            )
+            return said % {**facts, "asked": _inbox(seen, seen.approval)}
         case "budget":
-            more = f"`goals budget {goal.id} --set seconds=…` goes on"
-            return f"its budget of seconds is used up{_inbox(seen, seen.approval)}; {more}"
+            said = gettext(
+                "its budget of seconds is used up%(asked)s; `goals budget %(goal)s --set seconds=…` goes on"
+            )
+            return said % {**facts, "asked": _inbox(seen, seen.approval)}
         case _:
-            return f"`goals resume {goal.id}` goes on"
+            return gettext("`goals resume %(goal)s` goes on") % facts
 
 
 def _running_goal(seen: SimpleNamespace, name: str) -> str:
     counts = _counts(seen)
     running, verifying = counts.get("running", 0), counts.get("verifying", 0)
-    done = f"{counts.get('done', 0)} of {sum(counts.values())} tasks are done"
+    told = {"done": counts.get("done", 0), "all": sum(counts.values())}
+    done = gettext("%(done)s of %(all)s tasks are done") % told
     if running or verifying:
-        now = [
-            f"{count} {doing}"
-            for count, doing in ((running, "running"), (verifying, "being verified"))
-            if count
-        ]
-        return f"{name} is under way: {', '.join([done, *now])}" + _no_worker(seen)
+        now = [done]
+        if running:
+            now.append(gettext("%(n)s running") % {"n": running})
+        if verifying:
+            now.append(gettext("%(n)s being verified") % {"n": verifying})
+        said = gettext("%(name)s is under way: %(now)s")
+        return said % {"name": name, "now": ", ".join(now)} + _no_worker(seen)
     if seen.task is not None:
         return f"{name}: {done}; {_task(seen)}"
     if counts.get("held"):
-        return f"{name} waits for a person: {done}{_inbox(seen, seen.approval)}"
-    return f"{name}: {done}; the orchestrator will look at it within seconds" + _no_worker(seen)
+        said = gettext("%(name)s waits for a person: %(done)s")
+        return said % {"name": name, "done": done} + _inbox(seen, seen.approval)
+    said = gettext("%(name)s: %(done)s; the orchestrator will look at it within seconds")
+    return said % {"name": name, "done": done} + _no_worker(seen)
 
 
 def _task(seen: SimpleNamespace) -> str:
     task, name = seen.task, f"{seen.goal.id}/{seen.task.key}"
+    facts = {"name": name, "state": _state(task.state)}
     if seen.goal.paused and not task.finished:
-        return f"{name} is {task.state}; its goal is paused {_by_whom(seen.goal_paused)}"
+        said = gettext("%(name)s is %(state)s; its goal is paused %(by)s")
+        return said % {**facts, "by": _by_whom(seen.goal_paused)}
     if task.paused and not task.finished:
-        lift = f"`goals resume --task {name}` goes on"
-        return f"{name} is {task.state} and paused {_by_whom(seen.task_paused)}; {lift}"
+        said = gettext(
+            "%(name)s is %(state)s and paused %(by)s; `goals resume --task %(name)s` goes on"
+        )
+        return said % {**facts, "by": _by_whom(seen.task_paused)}
     match task.state:
         case "blocked":
-            return f"{name} waits for {_needed(seen)}"
+            return gettext("%(name)s waits for %(needed)s") % {**facts, "needed": _needed(seen)}
         case "ready":
             return f"{name} {_ready(seen)}"
         case "running":
@@ -164,23 +222,27 @@ def _task(seen: SimpleNamespace) -> str:
         case "verifying":
             return f"{name} {_verifying(seen)}"
         case "held":
-            asked = _inbox(seen, seen.task_approval)
-            return f"{name} is held: {task.reason or 'a person must decide'}{asked}"
+            why = task.reason or gettext("a person must decide")
+            said = gettext("%(name)s is held: %(why)s") % {**facts, "why": why}
+            return said + _inbox(seen, seen.task_approval)
         case _:
-            rest = f": {task.reason}" if task.reason else ""
-            return f"{name} is {task.state}{rest}"
+            said = gettext("%(name)s is %(state)s") % facts
+            return said + (f": {task.reason}" if task.reason else "")
 
 
 def _needed(seen: SimpleNamespace) -> str:
     if seen.goal.state == "plan_review":
-        return f"a person to look at the plan{_inbox(seen, seen.approval)}"
+        return gettext("a person to look at the plan") + _inbox(seen, seen.approval)
     if seen.swarm is not None:
         return _swarm(seen)
-    names = [f"{need.key} ({need.state}{_asked(need)})" for need in seen.needs or ()]
+    names = [f"{need.key} ({_state(need.state)}{_asked(need)})" for need in seen.needs or ()]
     if not names:
-        return "the orchestrator, which will look at it within seconds" + _no_worker(seen)
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
+        said = gettext("the orchestrator, which will look at it within seconds")
+        return said + _no_worker(seen)
+    shown = ", ".join(names[:3])
+    if len(names) <= 3:
+        return shown
+    return gettext("%(keys)s and %(n)s more") % {"keys": shown, "n": len(names) - 3}
 
 
 def _asked(need: SimpleNamespace) -> str:
@@ -188,105 +250,164 @@ def _asked(need: SimpleNamespace) -> str:
 
 
 def _swarm(seen: SimpleNamespace) -> str:
-    counts = swarms_progress([seen.task.id]).get(seen.task.id)
+    counts = seen.progress
     if counts is None:
-        return "the orchestrator"
-    far = f"its swarm: {swarm_sentence(counts)}"
+        return gettext("the orchestrator")
+    far = swarm_sentence(counts)
     if seen.task_approval is not None:
-        return f"its swarm, which {seen.task.reason}{_inbox(seen, seen.task_approval)}; {far}"
+        said = gettext("its swarm, which %(why)s; its swarm: %(far)s")
+        why = f"{seen.task.reason}{_inbox(seen, seen.task_approval)}"
+        return said % {"why": why, "far": far}
     if counts["leased"] or not counts["open"]:
-        return far + _no_worker(seen)
-    return f"{far}; a worker with room is rung for" + _no_worker(seen)
+        return gettext("its swarm: %(far)s") % {"far": far} + _no_worker(seen)
+    said = gettext("its swarm: %(far)s; a worker with room is rung for")
+    return said % {"far": far} + _no_worker(seen)
 
 
 def _ready(seen: SimpleNamespace) -> str:
     task, attempt = seen.task, seen.attempt
     if task.due_in is not None and task.due_in > 0:
-        return f"is tried again in {task.due_in:.0f} s, because {task.reason or 'it failed'}"
+        said = gettext("is tried again in %(seconds)s s, because %(why)s")
+        why = task.reason or gettext("it failed")
+        return said % {"seconds": f"{task.due_in:.0f}", "why": why}
     if task.scoped and task.reason.startswith("waits for ") and seen.scope_held:
-        return f"is ready but {task.reason}"  # a claim clears the reason
+        # A claim clears the reason.
+        return gettext("is ready but %(why)s") % {"why": task.reason}
     if attempt is None or attempt.state != "queued":
-        return "is ready but has no queued attempt; run `fsck`"
+        return gettext("is ready but has no queued attempt; run `fsck`")
     goal = seen.goal
     if goal.running_max is not None and goal.running >= goal.running_max:
-        lift = f"`goals concurrency {goal.id} 0` lifts the limit"
-        return f"is ready and waits: {goal.running_max} tasks of its goal may run at once; {lift}"
-    sent = f"published {attempt.publishes + 1} time{'s' if attempt.publishes else ''}"
-    room = "until a worker has room" + _no_worker(seen)
-    return f"is queued since {attempt.queued_for:.0f} s ({sent}) {room}"
+        said = gettext(
+            "is ready and waits: %(n)s tasks of its goal may run at once;"
+            " `goals concurrency %(goal)s 0` lifts the limit"
+        )
+        return said % {"n": goal.running_max, "goal": goal.id}
+    said = ngettext(
+        "is queued since %(seconds)s s (published %(n)s time) until a worker has room",
+        "is queued since %(seconds)s s (published %(n)s times) until a worker has room",
+        attempt.publishes + 1,
+    )
+    facts = {"seconds": f"{attempt.queued_for:.0f}", "n": attempt.publishes + 1}
+    return said % facts + _no_worker(seen)
 
 
 def _running(seen: SimpleNamespace) -> str:
     attempt = seen.attempt
     if attempt is None or attempt.state != "running":
-        return "is running"
-    where = f"on {attempt.worker}" if attempt.worker else f"by worker {attempt.owner}"
-    since = f" since {_at(attempt.started_at):%H:%M:%S} UTC" if attempt.started_at else ""
+        return gettext("is running")
+    where = (
+        gettext("on %(worker)s") % {"worker": attempt.worker}
+        if attempt.worker
+        else gettext("by worker %(n)s") % {"n": attempt.owner}
+    )
+    since = f"{_at(attempt.started_at):%H:%M:%S} UTC" if attempt.started_at else ""
+    said = (
+        gettext("is running %(where)s since %(since)s (attempt %(n)s)")
+        if since
+        else gettext("is running %(where)s (attempt %(n)s)")
+    ) % {"where": where, "since": since, "n": attempt.number}
     note = f"; {attempt.note}" if attempt.note else ""
-    gone = attempt.owner not in (seen.alive or ())
-    lost = "; that worker is gone, and another takes over" + _no_worker(seen) if gone else ""
-    return f"is running {where}{since} (attempt {attempt.number}){note}{lost}"
+    if attempt.owner in (seen.alive or ()):
+        return said + note
+    return said + note + gettext("; that worker is gone, and another takes over") + _no_worker(seen)
 
 
 def _verifying(seen: SimpleNamespace) -> str:
     attempt = seen.attempt
     if attempt is None or attempt.state != "reported":
-        return "is being verified"
+        return gettext("is being verified")
     if attempt.unheard:
-        return f"waits for the verdict of {', '.join(attempt.unheard)}" + _no_worker(seen)
-    return seen.task.reason or "has all its verdicts and is being settled"
+        said = gettext("waits for the verdict of %(names)s")
+        return said % {"names": ", ".join(attempt.unheard)} + _no_worker(seen)
+    return seen.task.reason or gettext("has all its verdicts and is being settled")
 
 
 def _proposal(seen: SimpleNamespace) -> str:
     row, asked = seen.subject, _inbox(seen, seen.task_approval)
+    name = {"name": f"proposal-{row.id}"}
     match row.state:
         case "in_review":
-            return f"proposal-{row.id} waits for approval{asked}"
+            return gettext("%(name)s waits for approval") % name + asked
         case "approved" if row.asked:
-            return f"proposal-{row.id} is in doubt: a person must say whether it happened{asked}"
+            said = gettext("%(name)s is in doubt: a person must say whether it happened")
+            return said % name + asked
         case "approved":
             waits = f"; {row.reason}" if row.reason else ""
-            return f"proposal-{row.id} is approved and will be applied{waits}" + _no_worker(seen)
+            return (
+                gettext("%(name)s is approved and will be applied") % name
+                + waits
+                + _no_worker(seen)
+            )
         case _:
-            return f"proposal-{row.id} is {row.state}" + (f": {row.reason}" if row.reason else "")
+            said = gettext("%(name)s is %(state)s") % {**name, "state": _state(row.state)}
+            return said + (f": {row.reason}" if row.reason else "")
 
 
 def _request(seen: SimpleNamespace) -> str:
     row = seen.subject
+    name = f"approval-{row.id}"
     if row.state != "open":
-        return f"approval-{row.id} is {row.state}"
-    due = f"; it expires at {_at(row.due_at):%Y-%m-%d %H:%M} UTC" if row.due_at else ""
-    return (
-        f"approval-{row.id} has {row.agreed} of {row.quorum} approvals{due};"
-        f" {_who(seen, row)}: {row.question}"
+        return gettext("%(name)s is %(state)s") % {"name": name, "state": _state(row.state)}
+    said = (
+        gettext(
+            "%(name)s has %(agreed)s of %(quorum)s approvals; it expires at %(due)s; %(who)s: %(question)s"
+        )
+        if row.due_at
+        else gettext("%(name)s has %(agreed)s of %(quorum)s approvals; %(who)s: %(question)s")
     )
+    return said % {
+        "name": name,
+        "agreed": row.agreed,
+        "quorum": row.quorum,
+        "due": _when(row.due_at),
+        "who": _who(seen, row),
+        "question": row.question,
+    }
 
 
 def _who(seen: SimpleNamespace, asked: SimpleNamespace) -> str:
     if asked.roles:
-        but = f", but not {asked.not_by}" if asked.not_by else ""
-        return f"who has the role {' or '.join(asked.roles)} may decide, and superusers{but}"
+        facts = {"roles": gettext(" or ").join(asked.roles), "person": asked.not_by}
+        if asked.not_by:
+            return (
+                gettext("who has the role %(roles)s may decide, and superusers, but not %(person)s")
+                % facts
+            )
+        return gettext("who has the role %(roles)s may decide, and superusers") % facts
     names = [name for name in seen.deciders or [] if name != asked.not_by]
-    shown = ", ".join(names[:3]) + (" and others" if len(names) > 3 else "")
-    return f"{shown or 'any administrator'} may decide"
+    if not names:
+        return gettext("any administrator may decide")
+    shown = ", ".join(names[:3])
+    if len(names) > 3:
+        return gettext("%(names)s and others may decide") % {"names": shown}
+    return gettext("%(names)s may decide") % {"names": shown}
 
 
 def _inbox(seen: SimpleNamespace, asked: SimpleNamespace | None) -> str:
     if asked is None:
         return ""
-    due = f", until {_at(asked.due_at):%Y-%m-%d %H:%M} UTC" if asked.due_at else ""
-    return f" (approval-{asked.id}{due}; {_who(seen, asked)}; `inbox show {asked.id}`)"
+    said = (
+        gettext(" (approval-%(id)s, until %(due)s; %(who)s; `inbox show %(id)s`)")
+        if asked.due_at
+        else gettext(" (approval-%(id)s; %(who)s; `inbox show %(id)s`)")
+    )
+    return said % {"id": asked.id, "due": _when(asked.due_at), "who": _who(seen, asked)}
 
 
 def _by_whom(entry: SimpleNamespace | None) -> str:
     if entry is None:
-        return "by nobody known"
-    since = f"by {entry.actor} since {_at(entry.at):%H:%M:%S} UTC"
+        return gettext("by nobody known")
+    facts = {"who": entry.actor, "since": f"{_at(entry.at):%H:%M:%S} UTC"}
+    since = gettext("by %(who)s since %(since)s") % facts
     return since + (f" ({entry.reason})" if entry.reason else "")
 
 
 def _no_worker(seen: SimpleNamespace) -> str:
     return no_worker(alive=bool(seen.alive))
+
+
+def _when(text: str | None) -> str:
+    return f"{_at(text):%Y-%m-%d %H:%M} UTC" if text else ""
 
 
 def _at(text: str) -> datetime:

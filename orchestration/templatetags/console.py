@@ -63,4 +63,4 @@ def bar(done: int, total: int) -> SafeString:
 @register.filter
 def thousands(number: Any) -> str:
     """A whole number with its thousands apart; nothing for none."""
-    return "" if number in (None, "") else f"{number:,.0f}"
+    return "" if number in (None, "") else show.number(number)

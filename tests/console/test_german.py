@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import ast
 import gettext
 import html
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from orchestration import reading
 from orchestration.admin.goal_deeds import GOAL_DEEDS
-from orchestration.models import LedgerEntry, Reader
+from orchestration.models import LedgerEntry, Reader, Scope
+from orchestration.services.why import why
 from tests.api.people import goal, held, person
 from tests.console.test_inbox import asked
 from tests.console.test_pages import console
@@ -157,6 +161,36 @@ def test_files_and_decisions_stay_in_english(client):
     assert ",open,budget,Noch eine?,write," in lines
 
 
+def test_the_api_and_what_is_kept_stay_in_english_whoever_asks(client):
+    row = held(goal()).goal
+    german = {"Accept-Language": "de"}
+    told = client.get(f"/api/v1/goals/{row.pk}/why", headers=german).json()
+    assert told["sentence"] == why(f"goal-{row.pk}").sentence
+    assert "waits for a person" in told["sentence"]
+    brief = client.get(f"/api/v1/goals/{row.pk}/brief", headers=german).json()
+    assert brief["sentence"] == told["sentence"]
+    client.post(reverse("admin:agentsys_goal_deed", args=[row.pk, "pause"]), {"reason": "genug"})
+    entry = LedgerEntry.objects.get(event="goal.paused")
+    assert (entry.actor, entry.payload["reason"]) == ("ada", "genug")
+    assert LogEntry.objects.get().get_change_message() == "Pause the goal"
+
+
+def test_the_history_of_a_row_keeps_english_names_of_fields():
+    root = console(person("root", is_staff=True, is_superuser=True))
+    root.post(reverse("console-reading"), {"time_zone": "", "language": "de"})
+    row = Scope.objects.create(project=goal().project, resource="repo:x", role="coder")
+    url = reverse(f"{ADMIN}scope_change", args=[row.pk])
+    assert "Ressource" in root.get(url).content.decode()
+    sent = {"project": row.project_id, "resource": "repo:y", "role": "coder", "exclusive": "on"}
+    assert root.post(url, sent).status_code == 302
+    assert "Resource: repo:x" in LogEntry.objects.get().change_message
+
+
+def test_a_list_is_saved_under_its_english_name(client):
+    answer = client.get(reverse(f"{ADMIN}task_changelist") + "?export=csv")
+    assert 'filename="tasks' in answer.headers["Content-Disposition"]
+
+
 # --- The files -----------------------------------------------------------------------------------
 
 
@@ -168,10 +202,59 @@ def test_what_templates_mark_is_in_the_catalogue():
     assert missing == [], "run makemessages, translate, and compilemessages"
 
 
-def test_every_entry_is_translated_and_the_compiled_file_is_of_the_text(tmp_path):
+def entries(text: str) -> list[tuple[str, ...]]:
+    """Of a .po file: (msgid, plural or "", translations …), without its head."""
+    found = []
+    for block in text.split("\n\n"):
+        fields: dict[str, str] = {}
+        for line in block.splitlines():
+            if match := re.match(r'(msgid|msgid_plural|msgstr\S*) "', line):
+                name = match[1]
+                fields[name] = ""
+                line = line.removeprefix(f"{name} ")
+            if line.startswith('"'):
+                fields[name] += ast.literal_eval(line)
+        texts = [said for name, said in fields.items() if name.startswith("msgstr")]
+        found.append((fields["msgid"], fields.get("msgid_plural", ""), *texts))
+    return [each for each in found if each[0]]
+
+
+def test_every_entry_is_translated_once_with_the_placeholders_that_it_has():
     text = (FOLDER / "django.po").read_text()
-    assert "#, fuzzy" not in text
-    assert not re.search(r'msgstr(\[\d\])? ""\n(?!")', text), "an entry has no translation"
+    assert "fuzzy" not in text
+    assert "\n#~" not in text
+    found = entries(text)
+    ids = [each[0] for each in found]
+    assert len(ids) > 1000
+    assert len(ids) == len(set(ids))
+    for msgid, plural, *translations in found:
+        assert len(translations) == (2 if plural else 1), msgid
+        for said in translations:
+            assert said.strip(), msgid
+            assert placeholders(said) == placeholders(plural or msgid), msgid
+
+
+def placeholders(text: str) -> set[str]:
+    return set(re.findall(r"%\(\w+\)s|(?<![$%])\{\w*\}", text))
+
+
+def test_what_the_sources_mark_is_in_the_file_and_nothing_else(tmp_path):
+    """As `makemessages` finds it, in a copy."""
+    if shutil.which("xgettext") is None:
+        pytest.skip("xgettext is not installed")
+    copy = tmp_path / "orchestration"
+    shutil.copytree(FOLDER.parents[2], copy, ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "locale" / "de" / "LC_MESSAGES" / "django.po").unlink()
+    words = [sys.executable, "-m", "django", "makemessages", "-l", "de", "--no-location"]
+    subprocess.run(words, cwd=copy, check=True, capture_output=True)
+    made = (copy / "locale" / "de" / "LC_MESSAGES" / "django.po").read_text()
+    marked = {each[:2] for each in entries(made)}
+    kept = {each[:2] for each in entries((FOLDER / "django.po").read_text())}
+    assert marked - kept == set(), "run makemessages, translate, and compilemessages"
+    assert kept - marked == set(), "nothing says this any more"
+
+
+def test_the_compiled_file_is_of_the_text(tmp_path):
     if shutil.which("msgfmt") is None:
         pytest.skip("msgfmt is not installed")
     made = tmp_path / "django.mo"

@@ -53,7 +53,7 @@ def test_lines_are_narrowed_by_family_task_and_actor(root, row):
     assert len(seqs(page(root, row, "log", task="two"))) == 1
     assert len(seqs(page(root, row, "log", actor="worker"))) == 2
     assert len(seqs(page(root, row, "log", actor="worker-2", family="task"))) == 1
-    assert "There is no task &#x27;three&#x27;" in page(root, row, "log", task="three")
+    assert "There is no task “three”" in page(root, row, "log", task="three")
 
 
 def test_a_task_is_found_among_the_many_of_an_entry(root, row):

@@ -63,7 +63,7 @@ def test_what_contradicts_a_memory_and_what_overtook_it_is_shown(place: str) -> 
     (one_side, other_side), (older, newer) = told
     page = searched(client, q=CONTRADICTIONS[0].older)
     assert f'In conflict with <a href="{one(other_side)}">' in page
-    assert f'Out of date: <a href="{one(newer)}">' in searched(client, q=UPDATES[0].older)
+    assert f'Out of date: newer is <a href="{one(newer)}">' in searched(client, q=UPDATES[0].older)
     for pk, words, other in (
         (one_side, "Contradicts", other_side),
         (other_side, "Contradicts", one_side),

@@ -13,7 +13,7 @@ from django.utils import timezone
 from orchestration.models import ApprovalRequest, Decision, Goal
 from orchestration.services.pausing import task_pause, task_resume
 from tests.api.people import goal, held, person
-from tests.console.test_browser import browser, page, pytestmark, sign_in
+from tests.console.test_browser import browser, page, pytestmark, sign_in, streams_end
 from tests.console.test_home_figures import checkout
 from tests.console.test_pages import ADMIN, console
 from tests.orchestration.pump import node, pump, submit, task_named
@@ -52,10 +52,13 @@ def screens(stock: Any, keys: Any) -> list[str]:
     return found
 
 
-def test_every_screen_opens_on_a_telephone_and_none_scrolls_sideways(browser, live_server):
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_every_screen_opens_on_a_telephone_and_none_scrolls_sideways(
+    browser, live_server, language
+):
     root = person("root", is_staff=True, is_superuser=True)
     stock, keys = filled("alpha", "A mark", root)
-    tab = narrow(browser, live_server, root)
+    tab = narrow(browser, live_server, root, locale=language)
     problems: list[str] = []
     tab.on("pageerror", lambda error: problems.append(f"{tab.url}: {error}"))
     wide = {}
@@ -83,6 +86,25 @@ def test_a_goals_page_follows_a_goal_that_runs_to_its_end(page, live_server):
     pump(row)
     page.wait_for_selector("h1 .as-chip:has-text('succeeded')", timeout=20_000)
     assert page.inner_text("[data-part=count]") == "2/2"
+
+
+def test_a_german_page_stays_german_while_the_goal_goes_on(browser, live_server):
+    row = submit(node("first"), node("second", "first"), project="alpha")
+    task_pause(task_named(row, "second").pk, actor="tester")
+    client = console(person("olga", "operator", is_staff=True))
+    context = browser.new_context(locale="de-DE")
+    session = {"name": "sessionid", "value": client.cookies["sessionid"].value}
+    context.add_cookies([{**session, "url": live_server.url}])
+    tab = context.new_page()
+    tab.goto(live_server.url + reverse(f"{ADMIN}goal_change", args=[row.pk]))
+    assert tab.inner_text("[data-part=waits]:text('wartet')") == "wartet auf first"
+    pump(row)
+    tab.wait_for_selector("[data-part=count]:text-is('1/2')", timeout=20_000)
+    assert "1 von 2 Aufgaben sind erledigt" in tab.inner_text("[data-part=why]")
+    drawn = tab.locator("[data-node] title").all_text_contents()
+    assert drawn == ["first · noop · erledigt", "second · noop · bereit"]
+    context.close()
+    streams_end()
 
 
 def asked(**fields: Any) -> ApprovalRequest:

@@ -91,7 +91,7 @@ def test_the_states_of_workers_are_told_apart(root, settings):
 def test_work_without_a_worker_is_said_first(root):
     assert "nothing waits for one" in page(root)
     queued(goal())
-    assert "1 wait and no worker is alive" in page(root)
+    assert "1 waits and no worker is alive" in page(root)
     worker()
     assert "no worker is alive" not in page(root)
 

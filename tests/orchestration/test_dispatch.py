@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +12,13 @@ from typing import Any
 
 import pytest
 from celery import chain, chord
-from django.db import transaction
+from django.conf import settings
+from django.db import connection, transaction
 
 import orchestration.tasks
 from agentsys.celery import app
 from agentsys.doorbells import doorbells
+from agentsys.gateway import shared
 from orchestration.domain.canvas import CHAIN_MAX, CHORD_MAX, Chain, Chord, Link, compile_canvases
 from orchestration.models import Goal
 from orchestration.services import dispatch
@@ -144,7 +148,6 @@ def broker_away() -> Iterator[None]:
     url, options = app.conf.broker_url, app.conf.broker_transport_options
     app.conf.broker_url = "redis://127.0.0.1:1/0"
     app.conf.broker_transport_options = {**options, "max_retries": 1, "interval_start": 0}
-    app.pool.force_close_all()
     app.amqp._producer_pool = app._pool = None
     try:
         yield
@@ -170,6 +173,29 @@ def test_a_doorbell_of_a_transaction_rings_after_its_commit() -> None:
     assert bells() == quiet + 3  # nothing was written: there is nothing to come for
 
 
+def test_threads_that_publish_share_what_is_connected() -> None:
+    """Each would otherwise hold connections until the garbage of its end is found."""
+
+    def connections() -> int:
+        return len(shared.client(settings.REDIS_URL).client_list())
+
+    def publish() -> None:
+        send("orchestration.work")
+        connection.close()
+
+    send("orchestration.work")
+    before = connections()
+    gc.disable()
+    try:
+        for _ in range(5):
+            thread = threading.Thread(target=publish)
+            thread.start()
+            thread.join()
+        assert connections() <= before + 1
+    finally:
+        gc.enable()
+
+
 def test_a_broker_that_is_away_is_no_error_and_the_row_stays_due(monkeypatch: Any) -> None:
     monkeypatch.setattr(dispatch, "_away_until", 0.0)
     with broker_away():
@@ -182,3 +208,7 @@ def test_a_broker_that_is_away_is_no_error_and_the_row_stays_due(monkeypatch: An
         assert dispatch._away_until == found_out  # nobody else tried
     assert goal.state == "running"
     assert goal.attempts.filter(state="queued", publish_due_at__isnull=False).count() == 2
+    monkeypatch.setattr(dispatch, "_away_until", 0.0)
+    quiet = bells()
+    send("orchestration.work")
+    assert bells() == quiet + 1  # it is back

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
 from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from agentsys.kernel.errors import BadInput, NotFound
 from orchestration.models import Attempt, Goal, Membership, ScopeLease, Task
 from orchestration.services.sessions import LOCK_CLASS
-from orchestration.services.why import why
+from orchestration.services.why import why, why_in
 from tests import factories as given
 
 pytestmark = pytest.mark.django_db
@@ -242,3 +243,61 @@ def test_asking_why_writes_nothing():
     why(str(goal.pk))
     assert (list(Task.objects.values_list()), list(Goal.objects.values_list())) == before
     assert connections["default"].needs_rollback is False
+
+
+# --- In the reader's language --------------------------------------------------------------------
+
+
+ENGLISH = re.compile(r"\b(the|is|are|and|or|waits|for|by|until|with|its|may|of|has|since|on)\b")
+
+
+def asked_in(language: str, name: str) -> str:
+    told = why_in(name, [language])[language]
+    assert told == re.sub("  +", " ", told)
+    return re.sub("`[^`]*`", "", told)  # commands are what they are
+
+
+@pytest.mark.parametrize(
+    "state", ["blocked", "ready", "running", "verifying", "held", "done", "failed"]
+)
+@pytest.mark.parametrize("paused", ["", "goal", "task"])
+def test_the_sentence_of_anything_in_any_state_is_there_in_german(state: str, paused: str):
+    given.person("ada", "approver")
+    goal = given.goal(paused_at=timezone.now() if paused == "goal" else None)
+    need = given.task(goal, "vorher", state="ready")
+    paused_at = timezone.now() if paused == "task" and state not in ("done", "failed") else None
+    task = given.task(goal, "jetzt", state=state, needs=[need], paused_at=paused_at)
+    names = [f"goal-{goal.pk}", f"task-{task.pk}"]
+    if attempt := Attempt.objects.filter(task=task).first():
+        names.append(f"attempt-{attempt.pk}")
+        names.append(f"proposal-{given.proposal(task).pk}")
+        names.append(f"approval-{given.approval(task, question='Darf das?').pk}")
+    for name in names:
+        assert not ENGLISH.search(asked_in("de", name)), asked_in("de", name)
+        assert ENGLISH.search(asked_in("en", name)) or state in ("failed",), name
+
+
+@pytest.mark.parametrize("state", ["planning", "plan_review", "succeeded", "failed", "cancelled"])
+def test_the_sentence_of_a_goal_is_there_in_german(state: str):
+    goal = given.goal(state=state)
+    if state == "failed":
+        given.task(goal, "jetzt", state="failed")
+    assert not ENGLISH.search(asked_in("de", f"goal-{goal.pk}"))
+
+
+def test_facts_are_the_same_in_any_language():
+    task = given.task(given.goal(), "held", state="held", reason="a person must see")
+    plain = why(f"task-{task.pk}")
+    with translation.override("de"):
+        german = why(f"task-{task.pk}")
+    assert german.facts == plain.facts
+    assert "a person must see" in german.sentence, "what a row holds is not translated"
+    assert german.sentence != plain.sentence
+
+
+def test_however_many_languages_one_query_answers():
+    task = given.task(given.goal(), "held", state="held")
+    with CaptureQueriesContext(connection) as asked:
+        told = why_in(f"task-{task.pk}", ["en", "de"])
+    assert len(asked) == 1
+    assert told["en"] == why(f"task-{task.pk}").sentence

@@ -129,6 +129,19 @@ def test_a_writable_folder_around_this_python_does_not_make_it_writable(isolated
     assert not (python_folder / "canary").exists()
 
 
+def test_this_python_may_go_by_a_link(tmp_path: Path) -> None:
+    """As where releases are changed by a link that leads to the newest."""
+    (tmp_path / "current").symlink_to(sys.prefix)
+    code = "import django; django.setup(); from workers.sandbox import levels; levels.chosen()"
+    argv = [
+        str(tmp_path / "current" / "bin" / "python"),
+        "-c",
+        f"{code}; import sys; print(sys.prefix)",
+    ]
+    ended = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert ended.stdout.strip() == str(tmp_path / "current"), ended.stderr
+
+
 def test_no_privilege_is_left(place: Path, isolated: str) -> None:
     status = run(place, "cat", "/proc/self/status").stdout
     facts = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)

@@ -6,7 +6,8 @@ import fcntl
 import os
 import stat
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -125,9 +126,18 @@ def _folders(spec: Spec, launcher: Path) -> list[str]:
                 words += ["--perms", "0755", "--dir", str(parent)]
         words += [kind, str(inside)] if kind == "--tmpfs" else [kind, str(outside), str(inside)]
         lent[inside] = kind
+    words += _called(lent)
     for path in spec.hidden:  # only now: what is lent from below it has its place there
         words += ["--remount-ro", str(path)]
     return words
+
+
+def _called(lent: Iterable[Path]) -> list[str]:
+    """This Python by the name that it goes by, where that is a link, as `current` is to a release."""
+    name, meant = Path(sys.prefix), Path(sys.prefix).resolve()
+    if name == meant or any(name.is_relative_to(path) for path in lent):
+        return []
+    return ["--symlink", str(meant), str(name)]
 
 
 def _memory_file(content: bytes) -> int:

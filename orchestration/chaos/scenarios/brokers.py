@@ -115,5 +115,6 @@ def deaf(stage: Stage) -> None:
     if not wait_for(lambda: worker.poll() is not None, seconds=90):
         stage.wrong.append("a worker that hears nothing goes on as if it did")
     stage.notes["seconds until it ended"] = round(time.monotonic() - began, 1)
+    stage.crew.forget(worker)
     stage.workers(1)
     stage.until_over()

@@ -40,11 +40,20 @@
 
   // --- Patching the states -----------------------------------------------------------------------
 
+  // As `graph.Node.title`.
+  function titled(node) {
+    const named = (state) => words[state] ?? state;
+    const again = node.again ? [words[node.alone ? "attempts" : "again"].replace("%(n)s", node.again)] : [];
+    if (node.alone) return [node.head, named(node.state), ...again].join(" · ");
+    const counted = node.states.map(([state, number]) => `${number} ${named(state)}`);
+    return `${node.head}: ${[...counted, ...again].join(", ")}`;
+  }
+
   function patchNode(node) {
     const drawn = root.querySelector(`[data-node="${CSS.escape(node.name)}"]`);
     if (!drawn) return false;
     toned(drawn, node.tone);
-    drawn.querySelector("title").textContent = node.title;
+    drawn.querySelector("title").textContent = titled(node);
     drawn.querySelector(".as-mark").textContent = node.mark;
     drawn.querySelector(".as-badge").textContent = node.badge;
     const small = root.querySelector(`[data-mini="${CSS.escape(node.name)}"]`);
@@ -71,7 +80,7 @@
     part("bar").max = Math.max(now.total, 1);
     part("bar").value = now.done;
     part("count").textContent = `${now.done}/${now.total}`;
-    part("why").replaceChildren(...coded(now.why));
+    part("why").replaceChildren(...coded(now.why[document.documentElement.lang] ?? now.why.en));
     // A new question or the end change the page: load it again, unless somebody is typing.
     const asked = waiting !== null && waiting !== now.waiting;
     waiting = now.waiting;
