@@ -39,7 +39,7 @@ def pictures() -> Iterator[Picture]:
     yield Picture("goal", page)
     yield Picture("goal-dark", page, dark=True)
     yield Picture("goal-phone", page, phone=True)
-    for tab in ("timeline", "grid", "cost", "log", "plans"):
+    for tab in ("timeline", "grid", "cost", "log", "plan"):
         yield Picture(f"goal-{tab}", f"{page}?tab={tab}")
     for model, rows in (
         ("task", Task.objects.filter(goal=goal)),
