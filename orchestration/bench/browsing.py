@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.test import Client
 
 from agentsys.kernel.errors import ServiceAway
-from orchestration.bench.serving import served, watcher
+from orchestration.bench.serving import served, signed_in
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ("--no-sandbox", "--disable-background-networking", "--no-first-run", "--disable-sync")
@@ -43,12 +42,10 @@ class Browser:
 
 @contextmanager
 def browsing() -> Iterator[Browser]:
-    """ServiceAway without playwright or a browser."""
+    """ServiceAway without playwright or a browser. Neither a session nor a person is left behind."""
     start, program = _playwright(), _program()
-    client = Client()
-    client.force_login(watcher())
-    session = client.cookies[settings.SESSION_COOKIE_NAME].value
-    with served() as port, start() as playwright:
+    with signed_in() as client, served() as port, start() as playwright:
+        session = client.cookies[settings.SESSION_COOKIE_NAME].value
         driver = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
         yield Browser(driver, f"http://127.0.0.1:{port}", session)
         driver.close()

@@ -58,6 +58,20 @@ def watcher() -> User:
     return found or User.objects.create_superuser("bench")
 
 
+@contextmanager
+def signed_in() -> Iterator[Client]:
+    """A client of the watcher, who is gone afterwards where there was none."""
+    there = User.objects.filter(is_superuser=True, is_active=True).exists()
+    client, user = Client(), watcher()
+    client.force_login(user)
+    try:
+        yield client
+    finally:
+        client.logout()
+        if not there:
+            user.delete()
+
+
 def timed(goals: Sequence[int], rounds: int, tell: Tell) -> list[Timed]:
     """Of a process that is as one of the web server's."""
     pages_stay()
