@@ -30,6 +30,14 @@ class NoSuchCommand(AgentsysError):
     exit_code = ExitCode.USAGE
 
 
+class NoVerb(AgentsysError):
+    """A command that needs a verb was given none."""
+
+    code = "no-verb"
+    template = "`{name}` needs a verb: {verbs}; `{listing}` says what each does"
+    exit_code = ExitCode.USAGE
+
+
 def execute(words: Sequence[str]) -> None:
     """Run a command line, the program's name first. NoSuchCommand, and whatever the command raises."""
     _Commands(list(words)).execute()
@@ -52,8 +60,11 @@ class _Commands(ManagementUtility):
     def _look_for_verb(self, name: str, command: BaseCommand) -> None:
         verbs = verbs_of(command.create_parser("agentsys", name))
         given = self.argv[2] if len(self.argv) > 2 else ""
-        if verbs and given and not given.startswith("-"):
-            _look_for(given, verbs, listing=f"agentsys {name} --help", of=f"{name} ")
+        listing = f"agentsys {name} --help"
+        if verbs and not given:
+            raise NoVerb(name=name, verbs=", ".join(verbs), listing=listing)
+        if verbs and not given.startswith("-"):
+            _look_for(given, verbs, listing=listing, of=f"{name} ")
 
 
 def _listing(program: str) -> Iterator[str]:
