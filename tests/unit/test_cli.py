@@ -129,13 +129,13 @@ def test_what_was_mistyped_is_told_what_was_meant(
     assert len(said.err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("typed", ["", "help"])
 def test_a_command_without_its_verb_is_told_the_verbs(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["agentsys", "inbox"]) == 2
     said = capsys.readouterr().err
     assert "`inbox` needs a verb: " in said and "approve" in said and "inbox --help" in said
 
 
+@pytest.mark.parametrize("typed", ["", "help"])
 def test_what_there_is_names_each_command_of_ours_with_a_line_and_django_s_in_the_last(
     typed: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
