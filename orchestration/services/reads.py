@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from django.db.models import Count, Exists, Model, OuterRef, QuerySet, Subquery
+from django.db.models import Count, Exists, Model, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from agentsys.kernel.errors import AgentsysError, NotFound
@@ -115,6 +115,14 @@ def iso(at: Any) -> str | None:
     return at.isoformat() if at is not None else None
 
 
+_OPEN = Q(finished_at__isnull=True)
+# Of `goals_asked`, by what `domain.telling.state_read` calls a goal that is not over.
+READ = {
+    "paused": _OPEN & Q(paused_at__isnull=False),
+    "waiting": _OPEN & Q(paused_at__isnull=True, asks__gt=0, moves=False),
+}
+
+
 def goals_list(
     *,
     project: str | None = None,
@@ -122,12 +130,13 @@ def goals_list(
     limit: int = 50,
     before: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Newest first, as `goal_row` has them; `before` is an id, for the next page."""
+    """Newest first, as `goal_row` has them; `state` is one of GoalState, or one of READ, as people see
+    it; `before` is an id, for the next page."""
     rows = goals_asked(Goal.objects.order_by("-pk"))
     if project:
         rows = rows.filter(project__name=project)
     if state:
-        rows = rows.filter(state=state)
+        rows = rows.filter(READ.get(state, Q(state=state)))
     if before is not None:
         rows = rows.filter(pk__lt=before)
     return [goal_row(goal) for goal in rows[: min(limit, LIST_MAX)]]

@@ -198,6 +198,21 @@ def test_goals_are_listed(plan: str):
     assert (empty.out, "no goal is like that" in empty.err) == ("", True)
 
 
+def test_goals_are_found_by_the_state_that_a_list_says(plan: str):
+    def listed(state: str) -> list[int]:
+        return [g["id"] for g in Said("goals", "list", "--state", state, "--json").data]
+
+    goes_on, held, asks = goal_of(plan), goal_of(plan), given.goal()
+    given.approval(given.task(asks, "risky", state="held"))
+    Said("goals", "pause", str(held.pk))
+    assert "waiting" in Said("goals", "list").out
+    assert listed("paused") == [held.pk]
+    assert listed("waiting") == [asks.pk]
+    assert goes_on.pk in listed("running")
+    Said("goals", "cancel", str(held.pk))
+    assert listed("paused") == []
+
+
 @pytest.mark.parametrize(
     "words",
     ["goals list", "ledger show {}", "ledger show {} --follow", "schedules list", "token list"],

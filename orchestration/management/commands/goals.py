@@ -52,6 +52,7 @@ from orchestration.services.limits import KINDS
 from orchestration.services.sessions import sessions_alive
 
 WIDTHS = ("goal", "task", "project", "everything")
+STATES = (*GoalState, *reads.READ)
 SET_TO: dict[str, tuple[str, type, str]] = {
     "direct": ("text", str, "what every later brief is to carry"),
     "priority": ("number", int, "-100 to 100; 0 is usual"),
@@ -70,7 +71,7 @@ class Command(Base):
         self._submit(verbs.add_parser("submit", help="hand in a goal"))
         rows = verbs.add_parser("list", help="goals, newest first")
         rows.add_argument("--project")
-        rows.add_argument("--state", help=", ".join(GoalState))
+        rows.add_argument("--state", help=", ".join(STATES))
         rows.add_argument("--limit", type=positive, default=50)
         add_json(rows)
         for verb, text in (
@@ -239,8 +240,8 @@ class Command(Base):
     def do_list(self, **options: Any) -> None:
         if options["project"]:
             project_known(options["project"])
-        if options["state"] not in (None, *GoalState):
-            problem = f"`{options['state']}` is no state; expected {', '.join(GoalState)}"
+        if options["state"] not in (None, *STATES):
+            problem = f"`{options['state']}` is no state; expected {', '.join(STATES)}"
             raise BadInput(what="--state", problems=[problem])
         rows = reads.goals_list(
             project=options["project"], state=options["state"], limit=options["limit"]
