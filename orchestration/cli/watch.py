@@ -325,4 +325,5 @@ def picture(glance: Glance) -> Group:
         rows.add_row(Text("…", style="yellow"), safe(sentence))
     for text in glance.last:
         rows.add_row(Text("·", style="dim"), safe(text))
-    return Group(head, bar, rows, Text(spent(glance.spent), style="dim"))
+    below = Text(spent(glance.spent), style="dim")
+    return Group(head, bar, Text(), rows, below)  # a bar ends without the end of its line

@@ -11,6 +11,7 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 from rich.console import Console
+from rich.live import Live
 
 from agentsys.kernel.errors import ExitCode, NotFound
 from orchestration.cli import output, watch
@@ -216,6 +217,15 @@ def test_the_live_view_shows_what_runs_waits_and_costs():
         "#1 goal.submitted by tester", "0 tokens, $0.00",
     ):  # fmt: skip
         assert part in shown
+
+
+def test_in_a_window_every_row_of_the_live_view_has_a_line_of_its_own():
+    goal = given.goal()
+    asked = given.approval(given.task(goal, "held", state="held"))
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system="truecolor")
+    with Live(watch.picture(watch.look(goal.pk)), console=console, auto_refresh=False):
+        pass
+    assert f"inbox show {asked.pk}: May it go?" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_the_live_view_is_drawn_and_ends(monkeypatch: pytest.MonkeyPatch):
