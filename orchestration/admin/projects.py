@@ -126,8 +126,9 @@ class ProjectAdmin(Owned):
             None,
             {
                 "fields": (
-                    "name", "paused_at", "paused_actor", "paused_reason", "created_at", "seen",
-                )  # fmt: skip
+                    *("name", "paused_at", "paused_actor", "paused_reason", "created_at"),
+                    "seen",
+                )
             },
         ),
         (_("Policy"), {"fields": (*SWITCHES, *CHOICES)}),

@@ -22,7 +22,6 @@ def _(text: str) -> str:
     return text
 
 
-
 def state_read(state: str, *, over: bool, paused: bool, waits: bool) -> str:
     """A goal's state as a person reads it: of what is not over, a pause or a wait for a person (`waits`:
     it asks, and none of its tasks goes on meanwhile) is what matters."""
