@@ -116,6 +116,20 @@ def test_a_database_that_is_away_is_a_503(operator: Any) -> None:
     assert why["reason"] == "server closed the connection unexpectedly"
 
 
+def test_a_page_says_that_the_database_is_away() -> None:
+    """Here every statement fails, that for the session, too."""
+
+    def gone(*_any: Any) -> Any:
+        raise OperationalError("server closed the connection unexpectedly")
+
+    browser = Client(raise_request_exception=False)
+    browser.force_login(person("root", is_staff=True, is_superuser=True))
+    for language, said in (("en", "The database is away"), ("de", "Die Datenbank ist nicht da")):
+        with connection.execute_wrapper(gone):
+            page = browser.get("/admin/", HTTP_ACCEPT_LANGUAGE=language)
+        assert (page.status_code, said in page.content.decode()) == (503, True), language
+
+
 @pytest.mark.parametrize(
     ("error", "status"), [(OperationalError("gone"), 503), (KeyError("x"), 500)]
 )
