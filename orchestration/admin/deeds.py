@@ -26,6 +26,7 @@ from orchestration.admin.base import allowed, said, signed_in
 from orchestration.admin.password import asked, confirmed
 from orchestration.api.access import Act
 from orchestration.api.bodies import Body, Reason
+from orchestration.domain.plan import as_json
 
 KEYS_SHOWN_MAX = 12
 
@@ -171,7 +172,7 @@ def reason_parsed(row: Any, posted: Mapping[str, str]) -> dict[str, Any]:
 def json_value(text: str, what: str) -> Any:
     """What a person typed as JSON; BadInput says where it is none."""
     try:
-        return json.loads(text)
+        return as_json(json.loads(text), what)
     except (ValueError, RecursionError) as error:
         raise BadInput(what=what, problems=[f"{what} is not JSON: {error}"]) from error
 

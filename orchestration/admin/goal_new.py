@@ -22,6 +22,7 @@ from orchestration.models import Budget, Goal, Project
 from orchestration.planners.playbooks import playbook_files, playbook_find, playbooks_usable
 from orchestration.services.goals import OBJECTIVE_CHARS_MAX, goal_submit
 from orchestration.services.limits import KINDS
+from orchestration.services.stepup import limits_are_risky
 
 FURTHER = ("branch", "priority", "deadline", *KINDS)
 
@@ -156,11 +157,22 @@ class GoalForm(forms.Form):
                 gettext("Say what you want, choose a playbook, or give a plan.")
             )
 
+    def limits(self) -> dict[str, Any]:
+        """Those that were given, by kind, as they were typed."""
+        return {kind: self.cleaned_data[kind] for kind in KINDS if self.cleaned_data[kind]}
+
+    def risky(self) -> bool:
+        """Whether its limits ask for a password, as those of a goal that is there do."""
+        project = Project.objects.filter(name=self.cleaned_data["project"]).first()
+        try:
+            return limits_are_risky(project, self.limits())
+        except ValueError:
+            return False  # what is no number is refused with the rest
+
     def submit(self, actor: str) -> Goal | None:
         """The goal; the same one where this very form was sent before. None where it is refused, and
         then the form says why."""
         given = self.cleaned_data
-        limits = {kind: given[kind] for kind in KINDS if given[kind]}
         try:
             return goal_submit(
                 objective=given["objective"],
@@ -172,7 +184,7 @@ class GoalForm(forms.Form):
                 branch=given["branch"],
                 priority=given["priority"] or 0,
                 deadline_at=given["deadline"],
-                budget=body_values(bodies.Limits, limits, "budget"),
+                budget=body_values(bodies.Limits, self.limits(), "budget"),
                 review=given["review"],
                 actor=actor,
                 idempotency_key=f"console-{given['key']}" if given["key"] else None,

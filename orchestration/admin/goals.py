@@ -20,6 +20,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from agentsys.kernel.errors import AgentsysError
 from orchestration.admin import goal_several
 from orchestration.admin.base import Window
 from orchestration.admin.deeds import deed_page
@@ -28,6 +29,7 @@ from orchestration.admin.goal_deeds import GOAL_DEEDS
 from orchestration.admin.goal_log import tail
 from orchestration.admin.goal_new import GoalForm, projects_open_to
 from orchestration.admin.goalpage import MOVING, live, page, shown_state
+from orchestration.admin.password import asked, confirmed
 from orchestration.api.access import Act, may
 from orchestration.domain.lives import GOAL
 from orchestration.models import ApprovalRequest, Goal, Task
@@ -170,7 +172,7 @@ class GoalAdmin(Window):
         if not self.has_add_permission(request):
             raise PermissionDenied(gettext("this needs the role operator or admin in a project"))
         form = GoalForm(request.user, request.POST if request.method == "POST" else None)
-        if form.is_valid():
+        if form.is_valid() and self._password(request, form):
             goal = form.submit(request.user.get_username())
             if goal is not None:
                 messages.success(request, gettext("%(goal)s is handed in") % {"goal": goal})
@@ -181,8 +183,19 @@ class GoalAdmin(Window):
             "title": gettext("New goal"),
             "opts": self.opts,
             "form": form,
+            "password": asked(request) and form.is_bound,
         }
         return TemplateResponse(request, "console/goal_new.html", context)
+
+    def _password(self, request: HttpRequest, form: GoalForm) -> bool:
+        """Whether it was given where the goal's limits ask for it; else the form says so."""
+        try:
+            if form.risky():
+                confirmed(request, "to hand in a goal with such limits")
+        except AgentsysError as error:
+            form.add_error(None, str(error))
+            return False
+        return True
 
     def shown(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         rights = {"may_control": may(request.user, Act.CONTROL, row.project_id)}

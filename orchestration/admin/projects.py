@@ -122,7 +122,15 @@ class ProjectAdmin(Owned):
     project_path = "pk"
     export_also = ("policy",)
     fieldsets = (
-        (None, {"fields": ("name", "paused_at", "paused_actor", "paused_reason", "created_at")}),
+        (
+            None,
+            {
+                "fields": (
+                    *("name", "paused_at", "paused_actor", "paused_reason", "created_at"),
+                    "seen",
+                )
+            },
+        ),
         (_("Policy"), {"fields": (*SWITCHES, *CHOICES)}),
         (
             _("Policy: what the project's budget is opened with"),

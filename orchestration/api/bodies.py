@@ -293,11 +293,7 @@ def parsed(kind: type[Body], request: Request) -> dict[str, Any]:
             what="request",
             problems=[f"the body has {length} bytes; at most {BODY_BYTES_MAX} are taken"],
         )
-    try:
-        data = request.data
-    except RecursionError:
-        raise BadInput(what="request", problems=["the JSON is nested too deeply"]) from None
-    body = kind(data=data if data is not None else {})
+    body = kind(data=request.data if request.data is not None else {})
     body.is_valid(raise_exception=True)
     values: dict[str, Any] = dict(body.validated_data)
     return values

@@ -19,6 +19,7 @@ from orchestration.api.doors import actor, enter, project_named, require
 from orchestration.api.filters import choice, number, project, since_until, words, yes_no
 from orchestration.api.listing import Listing
 from orchestration.api.rows import GoalRow
+from orchestration.api.stepping import password_to_submit
 from orchestration.api.versions import TAG, tagged
 from orchestration.domain.lives import GoalState
 from orchestration.services import goals, reads
@@ -81,6 +82,7 @@ def _submit(request: Request) -> Response:
     values = bodies.parsed(bodies.GoalSubmission, request)
     if not request.user.is_superuser:  # who may hand in a goal of a project that is not there yet
         require(request.user, Act.CONTROL, project_named(request.user, values["project"]).pk)
+    password_to_submit(request, values["project"], values["budget"] or {})
     document = values.pop("plan")
     objective = values.pop("objective") or (document or {}).get("objective") or ""
     goal = goals.goal_submit(

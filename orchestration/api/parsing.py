@@ -19,7 +19,10 @@ class SoundJSONParser(JSONParser):
 
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
         content = stream.read()
-        found = super().parse(BytesIO(content), media_type, parser_context)
+        try:
+            found = super().parse(BytesIO(content), media_type, parser_context)
+        except RecursionError:
+            raise ParseError("the JSON is nested too deeply") from None
         if _HALF.search(content):
             try:
                 json.dumps(found, ensure_ascii=False).encode()

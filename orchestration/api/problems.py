@@ -13,6 +13,8 @@ import structlog
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
+from django.utils import translation
 from django.views.defaults import page_not_found, server_error
 from rest_framework import exceptions, status
 from rest_framework.response import Response
@@ -108,13 +110,18 @@ def no_such_path(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def failed(request: HttpRequest) -> HttpResponse:
-    """Django's `handler500`, for what broke before or after a view of the API."""
-    if not request.path.startswith("/api/"):
-        return server_error(request)
-    error = sys.exc_info()[1]
+    """Django's `handler500`, for what broke before or after a view of the API, and for pages: whoever reads
+    one is told when it is the database that is away."""
+    error, of_api = sys.exc_info()[1], request.path.startswith("/api/")
     if isinstance(error, AWAY):
         _note_away(error)
-        return said(503, "service-away", _AWAY_SAID)
+        if of_api:
+            return said(503, "service-away", _AWAY_SAID)
+        # What the reader chose is with the database, too: it is the browser's language.
+        with translation.override(translation.get_language_from_request(request)):
+            return HttpResponse(render_to_string("503.html"), status=503)
+    if not of_api:
+        return server_error(request)
     return said(500, "failed", "the request broke; the log of the server says how")
 
 

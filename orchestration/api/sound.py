@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction
+from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import sync_and_async_middleware
 
@@ -16,7 +17,7 @@ HEADERS = ("Idempotency-Key",)
 
 @sync_and_async_middleware
 def sound_text(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
-    """A NUL in the path, the query or a header that is stored is a 400 that says where."""
+    """A NUL in the path, the query or a header that is stored is a 400; the API's says where."""
     if iscoroutinefunction(get_response):
 
         async def answer_later(request: HttpRequest) -> Any:
@@ -31,13 +32,12 @@ def sound_text(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequ
 
 
 def _refused(request: HttpRequest) -> HttpResponse | None:
-    if not request.path.startswith("/api/"):
-        return None
     for place, text in _texts(request):
         if "\x00" in text or not _is_unicode(text):
-            return said(
-                400, "bad-input", f"{place} has a character that cannot be stored; leave it out"
-            )
+            problem = f"{place} has a character that cannot be stored; leave it out"
+            if request.path.startswith("/api/"):
+                return said(400, "bad-input", problem)
+            raise BadRequest(problem)
     return None
 
 

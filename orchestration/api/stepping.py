@@ -13,7 +13,7 @@ from rest_framework.authentication import SessionAuthentication
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 
-from orchestration.models import ApprovalRequest, Goal
+from orchestration.models import ApprovalRequest, Goal, Project
 from orchestration.services import stepup
 
 
@@ -44,3 +44,13 @@ def password_to_spend(request: Request, kind: str, pk: int, limits: Mapping[str,
         if not any(stepup.budget_is_risky(goal, limits) for goal in of):
             return
     password_for(request, f"to give {kind}-{pk} more")
+
+
+def password_to_submit(request: Request, project: str, limits: Mapping[str, Any]) -> None:
+    """A goal begins with no more than it may be given later without a password."""
+    try:
+        risky = stepup.limits_are_risky(Project.objects.filter(name=project).first(), limits)
+    except (TypeError, ValueError):
+        return  # no number: the service refuses it
+    if risky:
+        password_for(request, "to hand in a goal with such limits")

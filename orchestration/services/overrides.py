@@ -18,9 +18,10 @@ from django.conf import settings
 from django.contrib.auth.models import User
 
 from agentsys.kernel.errors import BadInput, IllegalMove, NotFound
-from agentsys.kernel.hashing import canonical, plain
+from agentsys.kernel.hashing import canonical, canonical_of_plain
 from orchestration.domain.example import example
 from orchestration.domain.lives import AttemptEvent, GoalEvent, TaskEvent
+from orchestration.domain.plan import as_json
 from orchestration.models import ApprovalRequest, Attempt, Dependency, Goal, Task
 from orchestration.services.approvals import OVERRIDING, NotAllowed
 from orchestration.services.ending import look_for_the_end
@@ -130,16 +131,16 @@ def output_to_edit(task_id: int) -> Any:
 
 
 def _report(output: Any, name: str, reason: str) -> dict[str, Any]:
-    problems = []
+    output, problems = as_json(output, "override"), []
     if not isinstance(output, Mapping):
         problems.append("the output is not an object; expected {NAME: VALUE, …}")
-    elif len(canonical(output)) > OUTPUT_BYTES_MAX:
+    elif len(canonical_of_plain(output)) > OUTPUT_BYTES_MAX:
         problems.append(f"the output is too large; at most {OUTPUT_BYTES_MAX} bytes are taken")
     if not reason.strip():
         problems.append("there is no reason; an override is only worth its reason, give one")
     if problems:
         raise BadInput(what="override", problems=problems)
-    report = Report(Outcome.DONE, output=plain(output), summary=f"{BY_HAND}{name}")
+    report = Report(Outcome.DONE, output=output, summary=f"{BY_HAND}{name}")
     return report.to_json()
 
 

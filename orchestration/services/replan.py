@@ -20,7 +20,7 @@ from django.db import connection
 from django.db.models import Sum
 
 from agentsys.kernel.errors import AgentsysError, BadInput, ExitCode, IllegalMove, NotFound
-from agentsys.kernel.hashing import digest_of_plain, plain
+from agentsys.kernel.hashing import digest_of_plain
 from agentsys.kernel.wording import counted
 from orchestration.domain.fold import runs
 from orchestration.domain.lives import AttemptEvent, GoalEvent, TaskEvent, TaskState
@@ -28,6 +28,7 @@ from orchestration.domain.owners import owner_problems
 from orchestration.domain.plan import (
     PlanDraft,
     TaskDraft,
+    as_json,
     capped,
     plan_from_json,
     task_from_json,
@@ -250,7 +251,8 @@ def key_free(key: str, taken: Mapping[str, Any]) -> str:
 def _edited(old: TaskDraft, changes: Mapping[str, Any]) -> TaskDraft:
     row = {
         "key": old.key, "agent": old.agent, "phase": old.phase, "priority": old.priority,
-        "depends_on": list(old.depends_on), **old.definition(), **plain(changes),
+        "depends_on": list(old.depends_on), **old.definition(),
+        **as_json(dict(changes), f"task {old.key}"),
     }  # fmt: skip
     problems: list[str] = []
     draft = task_from_json(row, f"task {old.key}", problems)

@@ -22,7 +22,7 @@ from django.http import HttpRequest
 
 from agentsys.gateway.counting import Allowance
 from agentsys.kernel.errors import AgentsysError
-from orchestration.models import ApprovalRequest, Budget, Goal
+from orchestration.models import ApprovalRequest, Budget, Goal, Project
 from orchestration.services import configuring
 
 GIVEN_AT = "agentsys_password_at"  # in the session: seconds since 1970
@@ -74,7 +74,12 @@ def decision_is_risky(request: ApprovalRequest, decision: str) -> bool:
 def budget_is_risky(goal: Goal, limits: Mapping[str, Any]) -> bool:
     """Whether `limits`, by kind, are more than the project's policy gives, or than goals begin with
     where it says nothing; None is no limit."""
-    policy, usual = goal.project.policy.get("budget") or {}, Budget()
+    return limits_are_risky(goal.project, limits)
+
+
+def limits_are_risky(project: Project | None, limits: Mapping[str, Any]) -> bool:
+    """The same for a goal that is not there yet; None is a project that comes to be with it."""
+    policy, usual = (project.policy if project else {}).get("budget") or {}, Budget()
     for kind, wanted in limits.items():
         most = policy.get(kind, getattr(usual, f"{kind}_max"))
         if most is not None and (wanted is None or float(wanted) > float(most)):

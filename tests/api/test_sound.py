@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 from django.http import HttpRequest
+from django.test import Client
 from structlog.testing import capture_logs
 
 from orchestration.api.problems import failed
 from orchestration.models import Goal
+from tests import factories as make
 from tests.api.people import api, goal, person
 
 pytestmark = pytest.mark.django_db
@@ -58,6 +60,35 @@ def test_a_nul_in_the_query_is_named(operator: Any, path: str) -> None:
     refused(operator.get(path), 400, "cannot be stored")
 
 
+@pytest.mark.parametrize("place", ["audit/?actor=%00", "agentsys_orchestration/goal/?q=a%00"])
+def test_a_nul_in_the_query_of_a_page_is_refused(place: str) -> None:
+    browser = Client()
+    browser.force_login(person("root", is_staff=True, is_superuser=True))
+    assert browser.get(f"/admin/{place}").status_code == 400
+
+
+def nested(levels: int) -> str:
+    return '{"a":' * levels + "1" + "}" * levels
+
+
+@pytest.mark.parametrize(("levels", "status"), [(900, 422), (100_000, 400)])
+def test_what_is_nested_too_deeply_is_told_so_to_a_browser_session_too(
+    levels: int, status: int
+) -> None:
+    """There the body is read before a view is, for the form's token."""
+    row = make.task(goal("alpha"), "a", state="done")
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(person("root", is_staff=True, is_superuser=True))
+    token = browser.get("/admin/reading/").cookies["csrftoken"].value
+    response = browser.post(
+        f"/api/v1/tasks/{row.pk}/override",
+        f'{{"reason": "x", "preview": true, "output": {nested(levels)}}}',
+        content_type="application/json",
+        HTTP_X_CSRFTOKEN=token,
+    )
+    refused(response, status, "nested too deeply")
+
+
 @pytest.mark.parametrize("key", ["a\x00", "a\ud800"])
 def test_a_key_that_cannot_be_stored_is_named(operator: Any, key: str) -> None:
     body = {"objective": "x", "project": "alpha"}
@@ -83,6 +114,20 @@ def test_a_database_that_is_away_is_a_503(operator: Any) -> None:
         refused(operator.get("/api/v1/goals"), 503, "PostgreSQL")
     (why,) = (each for each in told if each["event"] == "api.database_away")
     assert why["reason"] == "server closed the connection unexpectedly"
+
+
+def test_a_page_says_that_the_database_is_away() -> None:
+    """Here every statement fails, that for the session, too."""
+
+    def gone(*_any: Any) -> Any:
+        raise OperationalError("server closed the connection unexpectedly")
+
+    browser = Client(raise_request_exception=False)
+    browser.force_login(person("root", is_staff=True, is_superuser=True))
+    for language, said in (("en", "The database is away"), ("de", "Die Datenbank ist nicht da")):
+        with connection.execute_wrapper(gone):
+            page = browser.get("/admin/", HTTP_ACCEPT_LANGUAGE=language)
+        assert (page.status_code, said in page.content.decode()) == (503, True), language
 
 
 @pytest.mark.parametrize(

@@ -235,6 +235,24 @@ def test_an_edit_that_changes_nothing_or_cannot_be_read_is_refused(client, row):
     assert Task.objects.count() == 3
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('{"a": NaN}', "not JSON"),
+        ('{"a": 1e999}', "not JSON"),
+        ('{"a":' * 900 + "1" + "}" * 900, "nested too deeply"),
+    ],
+)
+def test_json_that_nothing_can_hold_is_refused_where_it_is_typed(client, olga, row, text, why):
+    olga.user_permissions.add(Permission.objects.get(codename="override_verdict"))
+    for name, given in (("edit", {"inputs": text}), ("override", {"output": text, "reason": "x"})):
+        refused = console(User.objects.get(pk=olga.pk)).post(
+            url(task(row), name), {"objective": "one", **given}
+        )
+        assert (refused.status_code, why in refused.content.decode()) == (200, True), name
+    assert Task.objects.count() == 3
+
+
 def test_an_output_is_overridden_after_what_ran_on_it_was_named(olga, row):
     olga.user_permissions.add(Permission.objects.get(codename="override_verdict"))
     client = console(User.objects.get(pk=olga.pk))

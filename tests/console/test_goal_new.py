@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from orchestration.models import Goal
+from orchestration.services.stepup import GIVEN_AT
 from tests.api.people import person, project
 from tests.console.test_pages import console
 
@@ -117,6 +118,22 @@ def test_what_cannot_be_used_is_said_and_nothing_is_written(fields, said):
     alerts = re.findall(r'role="alert">(.*?)</(?:p|strong)>', text, re.DOTALL)
     assert any(said in alert for alert in alerts), alerts
     assert not Goal.objects.exists()
+
+
+def test_limits_above_what_goals_begin_with_ask_for_the_password():
+    """As they do on a goal that is there: a session that was left open must not spend without end."""
+    client = operator()
+    session = client.session
+    session.pop(GIVEN_AT, None)
+    session.save()
+    more = {"plan": PLAN, "tokens": "900000000"}
+    assert "needs your password once more" in sent(client, **more).content.decode()
+    body = {"objective": "x", "project": "alpha", "budget": {"tokens": 900_000_000}}
+    answer = client.post("/api/v1/goals", body, content_type="application/json")
+    assert (answer.status_code, answer.json()["code"]) == (403, "password-needed")
+    assert not Goal.objects.exists()
+    sent(client, plan=PLAN, tokens="5")
+    assert Goal.objects.count() == 1
 
 
 def test_who_may_only_look_has_no_form():

@@ -14,6 +14,7 @@ from agentsys.gateway.models import Profile
 from memory import services as memory
 from memory.models import Playbook
 from orchestration.models import Budget, Project, Subscription
+from orchestration.services.pausing import project_pause
 from orchestration.services.stepup import GIVEN_AT
 from tests.api.people import goal, person, project
 from tests.console.test_pages import console
@@ -68,6 +69,22 @@ def test_a_policy_is_chosen_field_by_field_and_what_else_it_holds_stays(root):
     kept(amy, row, **POLICY)
     row.refresh_from_db()
     assert row.policy == {"mine": 1}
+
+
+def test_a_form_begun_before_somebody_else_changed_the_project_takes_nothing_back(root):
+    """Least of all a pause: a tab that stood open must not let everything go on."""
+    row = project()
+    page = root.get(reverse(f"{ADMIN}project_change", args=[row.pk]))
+    begun = {**POLICY, "seen": page.context["adminform"].form.initial["seen"]}
+    assert f'name="seen" value="{begun["seen"]}"' in text(page)
+    amy = console(person("amy", "admin", is_staff=True))
+    assert kept(amy, row, **{**begun, "budget_tokens": "500"}).status_code == 302
+    project_pause("alpha", actor="amy", reason="stop")
+    refused = kept(root, row, **{**begun, "reflection": "false"})
+    assert "begin anew" in text(refused)
+    row.refresh_from_db()
+    assert (row.policy, row.paused_actor) == ({"budget": {"tokens": 500}}, "amy")
+    assert "seen" not in history(root, row)
 
 
 def test_what_cannot_be_is_said_at_its_field_and_nothing_is_kept(root):
