@@ -60,6 +60,17 @@ class ModelAdmin(Exported, Themed):
             return own
         return super().change_view(request, object_id, form_url, extra_context)
 
+    def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        """What a row is told by itself is not there before the row is."""
+        found = super().get_fieldsets(request, obj)
+        if obj is not None:
+            return found
+        told = set(self.get_readonly_fields(request, obj))
+        return [
+            (title, {**options, "fields": [f for f in options["fields"] if f not in told]})
+            for title, options in found
+        ]
+
     def row_page(
         self, request: HttpRequest, object_id: str, more: dict[str, Any]
     ) -> HttpResponse | None:

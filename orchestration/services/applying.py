@@ -66,7 +66,7 @@ def _took_place_all_the_same(book: Book, proposal: Proposal, result: dict[str, A
 
 def action_failed(book: Book, proposal: Proposal, result: dict[str, Any], after: Followups) -> None:
     """The approved action did not do its work; its task fails, since trying again is an effect."""
-    reason = f"the approved action failed: {_brief(result)}"[:2000]
+    reason = f"the approved action failed: {_said(result)}"[:2000]
     if proposals_move(
         book,
         [proposal.pk],
@@ -82,6 +82,16 @@ def action_failed(book: Book, proposal: Proposal, result: dict[str, Any], after:
             fields={"reason": reason},
         )
         task_fail(book, proposal.task_id, reason=reason, after=after)
+
+
+def _said(result: dict[str, Any]) -> str:
+    """How a command ended and the last line that it wrote; of anything else, what there is."""
+    if "exit_code" not in result:
+        return ", ".join(f"{name} {value}" for name, value in _brief(result).items())
+    killed = result.get("killed")
+    how = f"it was ended ({killed})" if killed else f"exit code {result['exit_code']}"
+    written = str(result.get("stderr") or result.get("stdout") or "").strip().splitlines()
+    return f"{how}: {written[-1]}" if written else how
 
 
 def _brief(result: dict[str, Any]) -> dict[str, Any]:

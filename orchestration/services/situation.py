@@ -109,7 +109,8 @@ SELECT jsonb_build_object(
         SELECT jsonb_build_object('id', r.id, 'due_at', r.due_at, 'roles', r.roles,
             'not_by', CASE WHEN r.four_eyes THEN r.requested_by END)
         FROM agentsys_orchestration_approvalrequest r
-        WHERE r.goal_id = g.id AND r.state = 'open' ORDER BY r.id LIMIT 1),
+        WHERE r.goal_id = g.id AND r.state = 'open'  -- what all of it waits for comes first
+        ORDER BY r.task_id IS NOT NULL, r.id LIMIT 1),
     'task_approval', (
         SELECT jsonb_build_object('id', r.id, 'due_at', r.due_at, 'roles', r.roles,
             'not_by', CASE WHEN r.four_eyes THEN r.requested_by END)

@@ -178,3 +178,9 @@ def test_a_playbook_is_used_or_not_and_its_page_says_where_files_are(root):
     row.refresh_from_db()
     assert (row.state, row.definition) == ("retired", {"name": "tidy", "tasks": []})
     assert "active → retired" in history(root, row)
+
+
+@pytest.mark.parametrize("model", ["schedule", "project"])
+def test_what_a_row_is_told_by_itself_is_not_there_before_it_is(root, model: str):
+    page = text(root.get(reverse(f"{ADMIN}{model}_add")))
+    assert "DatabaseDefault" not in page and "Created at" not in page

@@ -289,9 +289,9 @@ def test_wall_clock_is_a_budget_and_pauses_do_not_count() -> None:
     assert budget_reserve(goal.pk, tokens=1, cost_usd=0)
 
 
-def worked_too_long() -> Goal:
+def worked_too_long(goal: Goal | None = None) -> Goal:
     """No model is asked in it, so only the sweep looks at the clock."""
-    goal = submit(node("a"), node("b", "a"))
+    goal = goal or submit(node("a"), node("b", "a"))
     Goal.objects.filter(pk=goal.pk).update(started_at=timezone.now() - timedelta(seconds=100))
     limit(goal, seconds_max=60.0)
     assert sweep() is not None
@@ -307,6 +307,15 @@ def test_a_goal_whose_seconds_are_used_up_is_paused_and_asks_once() -> None:
     sweep()
     assert ApprovalRequest.objects.filter(goal=goal).count() == 1
     assert "its budget of seconds is used up" in why(f"goal-{goal.pk}").sentence
+
+
+def test_whoever_asks_why_is_led_to_the_question_about_the_seconds() -> None:
+    goal = submit(node("a"), node("b", "a"))
+    older = given.approval(Task.objects.filter(goal=goal).earliest("pk"))
+    worked_too_long(goal)
+    asked = ApprovalRequest.objects.get(goal=goal, kind="budget")
+    sentence = why(f"goal-{goal.pk}").sentence
+    assert f"approval-{asked.pk}," in sentence and f"approval-{older.pk}" not in sentence
 
 
 def test_more_seconds_let_the_goal_go_on_however_they_are_granted() -> None:

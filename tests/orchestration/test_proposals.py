@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from orchestration.models import Attempt, Goal, Proposal
 from orchestration.services import proposals
+from orchestration.services.applying import _said
 from orchestration.services.approvals import approval_decide
 from orchestration.services.briefs import brief_build
 from orchestration.services.fsck import fsck
@@ -346,3 +347,19 @@ def test_the_sweep_applies_what_no_message_did(given: GivenRepository) -> None:
     assert proposal.apply_due_at is not None
     assert sweep() == {**counts, "proposals": 0}
     assert Goal.objects.get(pk=goal.pk).state == "running"
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        (
+            {"exit_code": 1, "stdout": "", "stderr": "a\nno such host\n"},
+            "exit code 1: no such host",
+        ),
+        ({"exit_code": 2, "stdout": "busy", "stderr": ""}, "exit code 2: busy"),
+        ({"exit_code": -9, "killed": "time", "stderr": ""}, "it was ended (time)"),
+        ({"status": 503}, "status 503"),
+    ],
+)
+def test_why_an_action_failed_is_said_in_words(result: dict[str, Any], said: str) -> None:
+    assert _said(result) == said
