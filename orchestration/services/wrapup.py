@@ -107,9 +107,10 @@ def refs_release(goal: Goal) -> None:
 
 def remember(goal: Goal) -> None:
     """Episodes from the ledger, facts from accepted claims, and what was noted by work that held."""
-    namespace = goal.project.namespace
+    namespace, known = goal.project.namespace, {"objective": goal.objective}
+    keys = dict(Task.objects.filter(goal=goal).values_list("pk", "key"))
     entries = [
-        {**row, "namespace": namespace, "objective": goal.objective}
+        {**row, **known, "namespace": namespace, "task_key": keys.get(row["task_id"])}
         for row in LedgerEntry.objects.filter(goal=goal)
         .order_by("seq")
         .values("goal_id", "seq", "event", "actor", "at", "payload", "task_id")

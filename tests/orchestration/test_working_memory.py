@@ -80,6 +80,15 @@ def test_notes_of_work_that_held_are_remembered_and_the_others_are_gone(ann: Use
     assert row.provenance["source"] == f"the blackboard of goal-{goal.pk}"
 
 
+def test_what_happened_is_remembered_by_the_names_of_tasks() -> None:
+    goal = pump(submit(node("sweep-the-shop")))
+    remember(goal)
+    told = Memory.objects.filter(namespace=goal.project.namespace).values_list("text", flat=True)
+    assert any(
+        text.startswith(f"task sweep-the-shop of goal-{goal.pk} was accepted") for text in told
+    )
+
+
 def test_promoting_twice_is_once(ann: User) -> None:
     goal = running(node("a"))
     held = attempt_of(goal, "a").lineage
