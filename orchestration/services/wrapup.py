@@ -108,7 +108,8 @@ def refs_release(goal: Goal) -> None:
 def remember(goal: Goal) -> None:
     """Episodes from the ledger, facts from accepted claims, and what was noted by work that held."""
     namespace, known = goal.project.namespace, {"objective": goal.objective}
-    keys = dict(Task.objects.filter(goal=goal).values_list("pk", "key"))
+    rows = Task.objects.filter(goal=goal).values_list("pk", "key")
+    keys: dict[int | None, str] = dict(rows)
     entries = [
         {**row, **known, "namespace": namespace, "task_key": keys.get(row["task_id"])}
         for row in LedgerEntry.objects.filter(goal=goal)
