@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.core.exceptions import PermissionDenied
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import PermissionDenied, SuspiciousOperation, ValidationError
 from django.core.handlers.asgi import ASGIRequest
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Model, QuerySet
+from django.db.models.options import Options
 from django.http import HttpRequest, HttpResponseBase, QueryDict, StreamingHttpResponse
 from django.utils import timezone, translation
 from django.utils.text import capfirst
@@ -139,6 +141,15 @@ def _row(values: Sequence[Any]) -> str:
     return out.getvalue()
 
 
+def _picked(opts: Options[Any], request: HttpRequest) -> None:
+    """SuspiciousOperation, which is a 400, where what was picked cannot be ids; Django would fail."""
+    try:
+        for pk in request.POST.getlist(ACTION_CHECKBOX_NAME):
+            opts.pk.to_python(pk)
+    except ValidationError as error:
+        raise SuspiciousOperation("what was picked is no row") from error
+
+
 class Exported:
     """For an admin's list: what is shown, filters and search and all, as a file; the page has links.
 
@@ -154,6 +165,7 @@ class Exported:
     ) -> HttpResponseBase:
         admin: Any = super()
         this: Any = self
+        _picked(this.opts, request)
         given = request.GET.copy()
         form = (given.pop("export", None) or [""])[-1]
         if form not in FORMS:

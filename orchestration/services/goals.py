@@ -51,6 +51,7 @@ from orchestration.services.scopes import scopes_release
 from orchestration.services.wrapup import wrap_up
 from workers.git import Repository
 
+PRIORITY_MAX = 100
 OBJECTIVE_CHARS_MAX = 20_000
 PROJECT_CHARS_MAX = 80
 DEADLINE_MAX = timedelta(days=3653)  # pauses move a deadline; far beyond this no date is left
@@ -185,8 +186,8 @@ def _check(
         problems.append(
             f"the objective has {len(objective)} characters; at most {OBJECTIVE_CHARS_MAX} are taken"
         )
-    if not -1000 <= priority <= 1000:
-        problems.append(f"priority {priority} is outside -1000 … 1000")
+    if not -PRIORITY_MAX <= priority <= PRIORITY_MAX:
+        problems.append(f"priority {priority} is outside -{PRIORITY_MAX} … {PRIORITY_MAX}")
     if not 1 <= len(project) <= PROJECT_CHARS_MAX:
         problems.append(
             f"a project's name has 1 to {PROJECT_CHARS_MAX} characters, not {len(project)}"

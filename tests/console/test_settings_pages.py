@@ -184,3 +184,10 @@ def test_a_playbook_is_used_or_not_and_its_page_says_where_files_are(root):
 def test_what_a_row_is_told_by_itself_is_not_there_before_it_is(root, model: str):
     page = text(root.get(reverse(f"{ADMIN}{model}_add")))
     assert "DatabaseDefault" not in page and "Created at" not in page
+
+
+def test_what_cannot_be_a_row_is_a_bad_request_when_it_is_picked(root):
+    url = reverse(f"{ADMIN}goal_changelist")
+    for picked in ("abc", "9" * 5000, "\x00"):
+        answer = root.post(url, {"action": "pause_them", "_selected_action": picked, "index": "0"})
+        assert answer.status_code == 400

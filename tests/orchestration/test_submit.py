@@ -30,7 +30,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
         ({"playbook": "repo-cares", "objective": "x"}, "did you mean `repo-care`"),
         ({"playbook": "repo-care", "objective": "x", "params": {"nosuch": 1}}, "`nosuch`"),
         ({"objective": "  "}, "the objective is empty"),
-        ({"objective": "x", "priority": 5000}, "outside -1000"),
+        ({"objective": "x", "priority": 101}, "outside -100 "),
         ({"objective": "x" * 20_001}, "at most 20000"),
         ({"objective": "x", "repository": "/nowhere/at/all"}, "/nowhere/at/all"),
     ],
