@@ -37,7 +37,7 @@ def evidence(row: ApprovalRequest) -> dict[str, Any]:
 
 
 def _editable(row: ApprovalRequest) -> Any:
-    """What an edit begins with: the whole action, the words of a playbook, a limit with room."""
+    """What an edit begins with: the whole action or diff, the words of a playbook, a limit with room."""
     if row.kind == "playbook":
         shown = row.context["playbook"]
         words = {key: shown.get(key, "") for key in ("name", "description")}
@@ -48,6 +48,8 @@ def _editable(row: ApprovalRequest) -> Any:
         facts = row.context
         needed = facts["used"] + facts["reserved"] + facts["asked"]
         return {facts["kind"]: math.ceil(max(2 * facts["most"], 2 * needed))}
+    if row.proposal and row.proposal.kind == "change":
+        return {"patch": diff_text(row.proposal)} if "edit" in row.allowed else {}
     return row.proposal.payload if row.proposal else {}
 
 

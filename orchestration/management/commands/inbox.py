@@ -17,6 +17,10 @@ from orchestration.cli.showing import asked_lines, verdict_lines
 from orchestration.services import approvals, reads, why
 
 SEVERAL = ("approve", "reject", "respond")  # at once, each by itself
+EDIT = (
+    "JSON object of what changes: a value replaces the one that is there, null takes it away, and what"
+    " is not named stays. What cannot be edited is refused"
+)
 NEEDS = {"edit": " --payload JSON", "reject": " --reason TEXT", "respond": " --reason TEXT"}
 
 
@@ -49,7 +53,7 @@ class Command(Base):
                 )
                 add_wait(one)
             if verb == "edit":
-                one.add_argument("--payload", required=True, help="JSON object of what changes")
+                one.add_argument("--payload", required=True, help=EDIT)
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
         if verb == "list":
