@@ -12,6 +12,7 @@ from agentsys.kernel.errors import AgentsysError
 from agentsys.kernel.hashing import digest
 from orchestration.admin.diffview import review
 from orchestration.admin.learned import learned
+from orchestration.domain.lives import proposal_told
 from orchestration.models import ApprovalRequest, Attempt, Proposal
 from orchestration.services import reads
 from orchestration.services.configuring import KIND, present
@@ -83,6 +84,8 @@ def stale(proposal: Proposal | None) -> str:
     """What has moved under a proposal since it was made, in a sentence; "" when nothing has."""
     if proposal is None or proposal.state not in ("open", "in_review", "approved", "stale"):
         return ""
+    if proposal_told(proposal.state, proposal.reason) == "failed":
+        return gettext("The action that was approved failed.")
     if proposal.state == "stale":
         why = proposal.reason or gettext("no reason is kept")
         return gettext("Its base moved, and it was not applied: %(why)s") % {"why": why}
