@@ -6,12 +6,14 @@ import json
 import math
 from typing import Any
 
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
 from agentsys.kernel.errors import AgentsysError
 from agentsys.kernel.hashing import digest
 from orchestration.admin.diffview import review
 from orchestration.admin.learned import learned
+from orchestration.cli.showing import SHOWN_MAX, laid_out
 from orchestration.domain.lives import proposal_told
 from orchestration.models import ApprovalRequest, Attempt, Proposal
 from orchestration.services import reads
@@ -31,10 +33,32 @@ def evidence(row: ApprovalRequest) -> dict[str, Any]:
         "context_shown": document(row.context) if row.context else "",
         "bytes": canonical(row.proposal) if row.proposal else _prompt(row),
         "editable_json": json.dumps(_editable(row), indent=2),
+        **handed_in(row),
         "attempt": attempt,
         "verdicts": verdicts(attempt.pk) if attempt else [],
         "quote": quote(row),
     }
+
+
+def handed_in(row: ApprovalRequest) -> dict[str, Any]:
+    """What the attempt gave, and what it was made from: a verdict is about them."""
+    if row.kind != "verdict" or row.task is None:
+        return {}
+    outputs = Attempt.objects.filter(pk=row.attempt_id or 0).values_list(
+        "report__output", flat=True
+    )
+    return {"output": _short(outputs.first()), "inputs": _short(row.task.definition.get("inputs"))}
+
+
+def _short(value: Any) -> SafeString | str:
+    """A JSON value to read; a long one is cut, and says so."""
+    if value is None or value == {}:
+        return ""
+    text = laid_out(value)
+    if len(text) <= SHOWN_MAX:
+        return visible(text)
+    said = gettext("%(n)s characters more; the attempt's page has all of it")
+    return visible(f"{text[:SHOWN_MAX]}\n… {said % {'n': len(text) - SHOWN_MAX}}")
 
 
 def _editable(row: ApprovalRequest) -> Any:
