@@ -18,6 +18,7 @@ __all__ = ["Action", "EffectInDoubt", "EffectRefused", "action_apply"]
 
 TIMEOUT_SECONDS = 300.0
 TIMEOUT_SECONDS_MAX = 86_400.0
+FIELDS = ("argv", "writable", "network", "timeout_seconds", "resource", "why")  # of a payload
 
 
 def action_apply(

@@ -39,6 +39,7 @@ from orchestration.api.access import Act, may
 from orchestration.api.bodies import DecisionBody
 from orchestration.models import ApprovalRequest
 from orchestration.services.approvals import approval_decide, decider_refusal
+from orchestration.services.editing import edit_between
 from orchestration.services.stepup import decision_is_risky
 
 
@@ -109,6 +110,8 @@ class ApprovalAdmin(Window):
             messages.error(request, said(body.errors))
             return self.change_view(request, str(request_id), extra_context={"given": request.POST})
         values = dict(body.validated_data)
+        if row.proposal and row.proposal.kind == "action" and isinstance(values["payload"], dict):
+            values["payload"] = edit_between(row.proposal, values["payload"])
         done = attempted(
             request,
             lambda: self._decide(request, row, values),

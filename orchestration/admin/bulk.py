@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from agentsys.kernel.errors import AgentsysError
 from orchestration.admin.base import signed_in
 from orchestration.admin.consequences import consequences
+from orchestration.admin.evidence import handed_in
 from orchestration.admin.inbox import ASKS
 from orchestration.admin.password import confirmed
 from orchestration.admin.several import DECIDED, PICKED_MAX, REFUSED, WAITS, Result
@@ -64,6 +65,7 @@ def _shown(row: ApprovalRequest) -> dict[str, Any]:
         "argv": argv(words) if isinstance(words, list) else "",
         "payload": document(payload) if payload and not diff else "",
         "diff": diff,
+        **handed_in(row),
         "one_by_one": is_alone(row),
         "choices": [each for each in consequences(row) if each[0] in DECISIONS],
     }

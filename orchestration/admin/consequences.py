@@ -14,7 +14,7 @@ from orchestration.models import ApprovalRequest
 
 PROPOSAL = {
     "approve": _("It is done as shown above, byte for byte."),
-    "edit": _("It is done as you change it below."),
+    "edit": _("What stands below is done, all of it and nothing else."),
     "reject": _("It is not done; the task fails with your reason."),
     "respond": _("Nothing is done yet; the task tries again with what you say."),
 }
@@ -61,6 +61,7 @@ DEADLINE = {
     "approve": _("The goal goes on for one more day."),
     "reject": _("The goal is cancelled with your reason."),
 }
+CHANGE = {"edit": _("Nothing is done yet; the change is made anew from the patch below.")}
 EXHAUSTED = {"reject": _("The task is not tried again; it fails with your reason.")}
 
 
@@ -73,6 +74,8 @@ def consequences(row: ApprovalRequest) -> list[tuple[str, Promise]]:
 def _of_this_one(row: ApprovalRequest) -> Mapping[str, Promise]:
     if row.kind == "budget" and row.task_id is None:
         return DEADLINE if "deadline_at" in row.context else OF_THE_GOAL
+    if row.kind == "proposal" and row.proposal and row.proposal.kind == "change":
+        return CHANGE
     if row.kind == "question" and row.context.get("exhausted"):
         return EXHAUSTED
     return {}

@@ -6,12 +6,15 @@ import json
 import math
 from typing import Any
 
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
 from agentsys.kernel.errors import AgentsysError
 from agentsys.kernel.hashing import digest
 from orchestration.admin.diffview import review
 from orchestration.admin.learned import learned
+from orchestration.cli.showing import SHOWN_MAX, laid_out
+from orchestration.domain.lives import proposal_told
 from orchestration.models import ApprovalRequest, Attempt, Proposal
 from orchestration.services import reads
 from orchestration.services.configuring import KIND, present
@@ -30,14 +33,36 @@ def evidence(row: ApprovalRequest) -> dict[str, Any]:
         "context_shown": document(row.context) if row.context else "",
         "bytes": canonical(row.proposal) if row.proposal else _prompt(row),
         "editable_json": json.dumps(_editable(row), indent=2),
+        **handed_in(row),
         "attempt": attempt,
         "verdicts": verdicts(attempt.pk) if attempt else [],
         "quote": quote(row),
     }
 
 
+def handed_in(row: ApprovalRequest) -> dict[str, Any]:
+    """What the attempt gave, and what it was made from: a verdict is about them."""
+    if row.kind != "verdict" or row.task is None:
+        return {}
+    outputs = Attempt.objects.filter(pk=row.attempt_id or 0).values_list(
+        "report__output", flat=True
+    )
+    return {"output": _short(outputs.first()), "inputs": _short(row.task.definition.get("inputs"))}
+
+
+def _short(value: Any) -> SafeString | str:
+    """A JSON value to read; a long one is cut, and says so."""
+    if value is None or value == {}:
+        return ""
+    text = laid_out(value)
+    if len(text) <= SHOWN_MAX:
+        return visible(text)
+    said = gettext("%(n)s characters more; the attempt's page has all of it")
+    return visible(f"{text[:SHOWN_MAX]}\n… {said % {'n': len(text) - SHOWN_MAX}}")
+
+
 def _editable(row: ApprovalRequest) -> Any:
-    """What an edit begins with: the whole action, the words of a playbook, a limit with room."""
+    """What an edit begins with: the whole action or diff, the words of a playbook, a limit with room."""
     if row.kind == "playbook":
         shown = row.context["playbook"]
         words = {key: shown.get(key, "") for key in ("name", "description")}
@@ -48,6 +73,8 @@ def _editable(row: ApprovalRequest) -> Any:
         facts = row.context
         needed = facts["used"] + facts["reserved"] + facts["asked"]
         return {facts["kind"]: math.ceil(max(2 * facts["most"], 2 * needed))}
+    if row.proposal and row.proposal.kind == "change":
+        return {"patch": diff_text(row.proposal)} if "edit" in row.allowed else {}
     return row.proposal.payload if row.proposal else {}
 
 
@@ -81,6 +108,8 @@ def stale(proposal: Proposal | None) -> str:
     """What has moved under a proposal since it was made, in a sentence; "" when nothing has."""
     if proposal is None or proposal.state not in ("open", "in_review", "approved", "stale"):
         return ""
+    if proposal_told(proposal.state, proposal.reason) == "failed":
+        return gettext("The action that was approved failed.")
     if proposal.state == "stale":
         why = proposal.reason or gettext("no reason is kept")
         return gettext("Its base moved, and it was not applied: %(why)s") % {"why": why}

@@ -17,12 +17,19 @@ from orchestration.admin.diffview import VIEWS
 from orchestration.admin.evidence import canonical, diff_text, stale, verdicts
 from orchestration.admin.filters import by
 from orchestration.api.access import Act, may
-from orchestration.domain.lives import PROPOSAL
+from orchestration.domain.lives import PROPOSAL, proposal_told
 from orchestration.models import ApprovalRequest, Decision, Proposal
 from orchestration.models.control import PROPOSAL_KINDS
+from orchestration.services.editing import edit_made, edited_from
 from orchestration.show import brief, chip, document
 from workers.contracts import Risk
 
+PROPOSED = _("What was proposed")
+HEADINGS = {
+    **dict.fromkeys(("open", "in_review", "approved"), _("What would be done")),
+    "applied": _("What was done"),
+    "failed": _("What was tried"),
+}
 DECIDED = Decision.objects.select_related("user").order_by("at")
 
 
@@ -52,7 +59,7 @@ class ProposalAdmin(Window):
 
     @admin.display(description=_("state"), ordering="state")
     def state_chip(self, row: Proposal) -> SafeString:
-        return chip(row.state)
+        return chip(proposal_told(row.state, row.reason))
 
     @admin.display(description=_("goal"), ordering="goal")
     def of_goal(self, row: Proposal) -> SafeString:
@@ -68,8 +75,14 @@ class ProposalAdmin(Window):
 
     def shown(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         view = request.GET.get("view", "")
-        asked = list(row.approvals.order_by("id").prefetch_related(Prefetch("decisions", DECIDED)))
+        origin = edited_from(row)
+        asked = ApprovalRequest.objects.filter(proposal__in=[row.pk, *([origin] if origin else [])])
+        asked = asked.order_by("id").prefetch_related(Prefetch("decisions", DECIDED))
         return {
+            "heading": HEADINGS.get(told := proposal_told(row.state, row.reason), PROPOSED),
+            "told": told,
+            "origin": Proposal.objects.filter(pk=origin).first() if origin else None,
+            "edited": edit_made(row.pk) if row.state == "withdrawn" else None,
             "bytes": canonical(row, view if view in VIEWS else VIEWS[0]),
             "views": VIEWS,
             "result": document(row.result) if row.result else "",

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from difflib import unified_diff
 from typing import Any
 
+from orchestration.domain.lives import proposal_told
 from orchestration.services.overrides import BY_HAND
 
 # Its fields in the order in which they are read; a database keeps none.
@@ -32,7 +33,7 @@ def _task_lines(view: Mapping[str, Any], sentence: str) -> Iterator[str]:
         yield f"attempt-{row['id']} (number {row['number']}): {row['state']}{hand}{because}"
     for row in view["proposals"]:
         because = f": {row['reason']}" if row["reason"] else ""
-        yield f"proposal-{row['id']} ({row['title']}): {row['state']}{because}"
+        yield f"proposal-{row['id']} ({row['title']}): {told(row)}{because}"
     if view["output"] is not None:
         yield f"output: {value_text(view['output'])}"
 
@@ -69,10 +70,14 @@ def _score(checkpoint: Mapping[str, Any]) -> float:
 
 
 def asked_lines(view: Mapping[str, Any]) -> Iterator[str]:
-    """What is decided on: the exact action, the plan, or what was handed in."""
+    """What is decided on: the exact action, the plan, or what was handed in; then what was decided."""
     proposal = view["proposal"]
     if proposal:
-        yield "what would be done, exactly:"
+        yield (
+            "what would be done, exactly:"
+            if view["state"] == "open"
+            else "what was asked, exactly:"
+        )
         yield laid_out(proposal["payload"])
         if proposal["diff"]:
             yield proposal["diff"]
@@ -86,6 +91,25 @@ def asked_lines(view: Mapping[str, Any]) -> Iterator[str]:
         yield f"inputs: {value_text(view['inputs'])}"
     if view["output"] is not None:
         yield f"what was handed in: {value_text(view['output'])}"
+    yield from map(_decided, view["decisions"])
+    if view["edited"]:
+        yield from edited_lines(view["edited"])
+
+
+def _decided(row: Mapping[str, Any]) -> str:
+    because = f": {row['reason']}" if row["reason"] else ""
+    edit = f"\n{laid_out(row['payload'])}" if row["payload"] else ""
+    return f"{row['person']} said {row['decision']}, {row['at'][:16].replace('T', ' ')} UTC{because}{edit}"
+
+
+def edited_lines(proposal: Mapping[str, Any]) -> Iterator[str]:
+    """What a person's edit put in the place of what was asked."""
+    yield f"in its place, exactly, proposal-{proposal['id']} ({told(proposal)}):"
+    yield laid_out(proposal["payload"])
+
+
+def told(proposal: Mapping[str, Any]) -> str:
+    return proposal_told(proposal["state"], proposal["reason"])
 
 
 def _playbook_lines(context: Mapping[str, Any], hashed: str) -> Iterator[str]:

@@ -178,4 +178,12 @@ PROPOSAL = Machine(
     },
 )
 
+ACTION_FAILED = "the approved action failed"  # how the reason begins
+
 MACHINES = (GOAL, TASK, ATTEMPT, PROPOSAL)
+
+
+def proposal_told(state: str, reason: str) -> str:
+    """A proposal's state as people are told it: an action that was done and failed is no stale one."""
+    failed = state == ProposalState.STALE and reason.startswith(ACTION_FAILED)
+    return "failed" if failed else state

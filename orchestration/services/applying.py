@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agentsys.kernel.hashing import canonical, plain
-from orchestration.domain.lives import AttemptEvent, ProposalEvent
+from orchestration.domain.lives import ACTION_FAILED, AttemptEvent, ProposalEvent
 from orchestration.models import Proposal
 from orchestration.services.displacing import DISPLACED
 from orchestration.services.ending import look_for_the_end, task_fail
@@ -66,7 +66,7 @@ def _took_place_all_the_same(book: Book, proposal: Proposal, result: dict[str, A
 
 def action_failed(book: Book, proposal: Proposal, result: dict[str, Any], after: Followups) -> None:
     """The approved action did not do its work; its task fails, since trying again is an effect."""
-    reason = f"the approved action failed: {_said(result)}"[:2000]
+    reason = f"{ACTION_FAILED}: {_said(result)}"[:2000]
     if proposals_move(
         book,
         [proposal.pk],

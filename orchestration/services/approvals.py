@@ -20,7 +20,8 @@ from agentsys.kernel.errors import AgentsysError, BadInput, ExitCode, NotFound
 from agentsys.kernel.hashing import plain
 from orchestration.models import ApprovalRequest, Decision, Membership
 from orchestration.services import configuring
-from orchestration.services.consequences import action_edited, expire, follow, plan_decided
+from orchestration.services.consequences import expire, follow, plan_decided
+from orchestration.services.editing import edit_check
 from orchestration.services.followups import Followups
 from orchestration.services.ledger import Book, goal_locked
 from orchestration.services.tribunal import approval_problems
@@ -120,8 +121,8 @@ def _check(
         problems += approval_problems(request, user.get_username(), reason)
     if problems:
         raise BadInput(what=f"approval-{request.pk}", problems=problems)
-    if decision == "edit" and request.proposal and request.proposal.kind == "action":
-        action_edited(request.proposal, payload or {})
+    if decision == "edit" and request.proposal:
+        edit_check(request.proposal, payload or {})
 
 
 def decider_refusal(request: ApprovalRequest, user: User) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.utils.translation import gettext
 
+from orchestration.domain.lives import proposal_told
 from orchestration.models import Attempt, Proposal, Task
 from verification import services as verification
 from verification.contracts import Kind
@@ -154,7 +155,8 @@ def _task_lines(task: Mapping[str, Any]) -> Iterator[str]:
         yield f"{task['claims_left_out']} more claims are not listed."
     for each in task["proposals"]:
         why = f": {_short(each['reason'])}" if each["reason"] else ""
-        yield f"- proposal-{each['id']} ({each['kind']}) {_short(each['title'])}: {each['state']}{why}"
+        state = proposal_told(each["state"], each["reason"])
+        yield f"- proposal-{each['id']} ({each['kind']}) {_short(each['title'])}: {state}{why}"
     for name in task["artifacts"]:
         yield f"- artifact {name}"
     yield ""

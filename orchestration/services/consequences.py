@@ -7,12 +7,12 @@ from typing import Any
 
 from django.conf import settings
 
-from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import digest, plain
 from orchestration.domain.lives import AttemptEvent, GoalEvent, ProposalEvent, TaskEvent
 from orchestration.domain.settling import Accept, Fail, Propose, Retry
 from orchestration.models import ApprovalRequest, Attempt, Goal, Proposal, Task
 from orchestration.services.applying import action_failed, applied
+from orchestration.services.editing import action_edited, title_of
 from orchestration.services.ending import task_fail, task_retry
 from orchestration.services.followups import Followups
 from orchestration.services.goals import cancel_within
@@ -24,10 +24,7 @@ from orchestration.services.pausing import deadline_granted
 from orchestration.services.plans import roots_start
 from orchestration.services.prompting import prompt_decided
 from orchestration.services.settle import carry_out
-from verification import services as verification
-from verification.contracts import Case, VerdictOutcome
-from workers.actions import Action
-from workers.services import blob_get, effect_confirm, effect_refuse
+from workers.services import effect_confirm, effect_refuse
 
 
 def follow(  # noqa: C901 - every kind has its line
@@ -136,13 +133,19 @@ def _edited(
 ) -> int:
     """What was edited is a new proposal by a person, approved as it stands; the old one goes."""
     changed = plain(action_edited(proposal, payload))
-    proposals_move(book, [proposal.pk], ProposalEvent.WITHDRAWN, actor=actor)
+    proposals_move(
+        book,
+        [proposal.pk],
+        ProposalEvent.WITHDRAWN,
+        actor=actor,
+        fields={"reason": f"edited by {actor}", "decided_at": book.now},
+    )
     edited = Proposal.objects.create(
         goal_id=proposal.goal_id,
         task_id=proposal.task_id,
         attempt_id=proposal.attempt_id,
         kind=proposal.kind,
-        title=proposal.title,
+        title=title_of(changed),
         payload=changed,
         payload_hash=digest(changed),
         base_hash=proposal.base_hash,
@@ -277,32 +280,3 @@ def expire(book: Book, request: ApprovalRequest, after: Followups) -> None:
         actor="clock",
         reason=f"nobody decided approval-{request.pk} in time",
     )
-
-
-def action_edited(proposal: Proposal, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """The action as a person edited it. BadInput when it is none, or when the safety verifier
-    refuses it: what runs has been verified, whoever wrote it."""
-    changed = {**proposal.payload, **payload}
-    Action.of(changed)
-    if changed.get("resource") != proposal.payload.get("resource"):
-        problem = "`resource` says who had to be asked; reject this, and let it be proposed anew"
-        raise BadInput(what=f"edit of {proposal}", problems=[problem])
-    case = Case(
-        goal_id=proposal.goal_id,
-        task_id=proposal.task_id,
-        attempt_id=proposal.attempt_id,
-        fence=0,
-        definition=proposal.task.definition,
-        spec_hash=proposal.task.definition_hash,
-        artifact_hash=digest(plain(changed)),
-        report={"proposals": [{"kind": "action", "title": proposal.title, "payload": changed}]},
-        inputs={},
-        blob=blob_get,
-    )
-    verdict = verification.judge(case, "safety")
-    if verdict.outcome is not VerdictOutcome.PASS:
-        raise BadInput(
-            what=f"edit of proposal-{proposal.pk}",
-            problems=[f"safety: {reason}" for reason in verdict.reasons],
-        )
-    return changed

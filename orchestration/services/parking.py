@@ -64,7 +64,9 @@ def attempts_park(book: Book, task: Task, reason: str, *, lineage: str | None) -
 
 
 def facts_of(short: Shortage) -> dict[str, Any]:
-    return dict(exceeded(short, 0).context)
+    """The numbers that a question about more is bound to."""
+    facts = exceeded(short, 0).context
+    return {name: value for name, value in facts.items() if name != "goal_id"}
 
 
 def budget_ask(
@@ -131,7 +133,7 @@ def _granted(
         return {kind: now}
     needed = facts["used"] + facts["reserved"] + facts["asked"]
     if kind == "seconds":  # the clock went on while nobody decided
-        needed += waited_seconds + most
+        needed = math.ceil(needed + waited_seconds + most)
     return {kind: KINDS[kind](max(2 * most, needed))}
 
 

@@ -24,6 +24,7 @@ from orchestration.models import (
     Proposal,
     Task,
 )
+from orchestration.services.editing import edit_made
 from orchestration.services.progress import progress_of
 from orchestration.services.swarm_views import swarms_progress
 from orchestration.services.wrapup import CLAIMS, goal_folder
@@ -283,9 +284,11 @@ def approval_line(request: ApprovalRequest) -> dict[str, Any]:
 
 def approval_view(approval_id: int) -> dict[str, Any]:
     """A request with the exact bytes it is about, its verdicts and its decisions. `plan` is what a
-    review of a plan is about; `inputs` and `output` are the task's and what was handed in."""
+    review of a plan is about; `inputs` and `output` are the task's and what was handed in. `edited` is the
+    proposal that a person's edit put in the place of `proposal`."""
     rows = ApprovalRequest.objects.select_related("goal", "task", "proposal", "attempt")
     request: ApprovalRequest = found(rows, "approval", approval_id)
+    edited = edit_made(request.proposal_id) if request.proposal_id else None
     decisions = Decision.objects.filter(request=request).order_by("pk").select_related("user")
     return {
         **approval_line(request),
@@ -294,6 +297,7 @@ def approval_view(approval_id: int) -> dict[str, Any]:
         "requested_by": request.requested_by,
         "decided_at": iso(request.decided_at),
         "proposal": proposal_view(request.proposal_id) if request.proposal_id else None,
+        "edited": proposal_view(edited.pk) if edited else None,
         "plan": plan_view(request.goal_id)["tasks"] if request.kind == "plan" else None,
         "inputs": (request.task.definition.get("inputs") or None) if request.task else None,
         "output": _output(request.attempt),

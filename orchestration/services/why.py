@@ -20,6 +20,7 @@ from django.utils import translation
 from django.utils.translation import gettext, ngettext
 
 from agentsys.kernel.ids import Ref, parse_ref
+from orchestration.domain.lives import proposal_told
 from orchestration.services.situation import NAMES_MAX, situation
 from orchestration.services.swarm_views import swarm_sentence, swarms_progress
 
@@ -339,7 +340,8 @@ def _proposal(seen: SimpleNamespace) -> str:
                 + _no_worker(seen)
             )
         case _:
-            said = gettext("%(name)s is %(state)s") % {**name, "state": _state(row.state)}
+            state = _state(proposal_told(row.state, row.reason))
+            said = gettext("%(name)s is %(state)s") % {**name, "state": state}
             return said + (f": {row.reason}" if row.reason else "")
 
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from orchestration import show
+from orchestration.domain.lives import proposal_told
 
 register = template.Library()
 DEPTH_SHOWN_MAX = 8
@@ -26,6 +27,12 @@ def reader_line(context: Any) -> dict[str, Any]:
 @register.filter
 def chip(state: str) -> SafeString | str:
     return show.chip(state) if state else ""
+
+
+@register.filter
+def told(state: str, reason: str) -> str:
+    """A proposal's state in the word for it."""
+    return proposal_told(state, reason)
 
 
 @register.filter

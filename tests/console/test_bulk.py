@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -11,9 +12,10 @@ from django.utils import timezone
 
 from orchestration.models import ApprovalRequest, Decision, LedgerEntry, Task
 from orchestration.services.approvals import approval_decide
-from tests.api.people import person
+from tests import factories as given
+from tests.api.people import goal, held, person
 from tests.console.test_inbox import asked, staff
-from tests.console.test_pages import console
+from tests.console.test_pages import ADMIN, console
 
 pytestmark = pytest.mark.django_db
 
@@ -33,6 +35,30 @@ def test_several_are_shown_once_more_before_anything_is_decided():
     assert "Record 2 decisions" in page
     assert "<code>rm</code>" in page
     assert not Decision.objects.exists()
+
+
+def test_who_says_whether_an_output_counts_reads_it_and_what_it_was_made_from():
+    task = given.task(
+        given.goal(),
+        "odd",
+        state="held",
+        with_attempt=False,
+        definition={"inputs": {"words": "of the plan"}},
+    )
+    given.attempt(task, state="reported", report={"outcome": "done", "output": {"a": "<b>42</b>"}})
+    row = given.approval(task, kind="verdict")
+    client = console(person("ada", "admin", is_staff=True, is_superuser=True))
+    one = client.get(reverse(f"{ADMIN}approvalrequest_change", args=[row.pk])).content.decode()
+    for page in (one, several(client, row)):
+        assert "What was handed in" in page
+        assert "&lt;b&gt;42&lt;/b&gt;" in page
+        assert "of the plan" in page
+
+
+def test_an_output_that_is_long_is_cut_and_says_so():
+    row = held(goal(), output={"answer": "x" * 9000}, kind="verdict", proposal=None)
+    page = several(staff("ada", "approver"), row)
+    assert re.search(r"10\d\d characters more; the attempt", page)
 
 
 def test_each_of_several_has_its_own_result():

@@ -118,6 +118,28 @@ def test_a_decision_that_cannot_stand_keeps_what_was_typed(fields, word):
     assert not Decision.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("payload", "word"),
+    [
+        ('{"why": "Send it", "argvv": ["touch", "x"]}', "argvv"),
+        ('{"why": "it is old"}', "argv is empty"),
+        ('["touch", "x"]', "an object"),
+    ],
+)
+def test_an_edit_that_is_none_is_refused_and_keeps_what_was_typed(payload, word):
+    response = decide(staff("ada", "approver"), held(goal()), decision="edit", payload=payload)
+    assert word in text(response)
+    assert "touch" not in payload or "touch" in text(response)
+    assert not Decision.objects.exists()
+
+
+def test_what_the_form_no_longer_holds_is_not_done():
+    action = {"argv": ["rm", "-r", "build"], "why": "old", "network": True, "note": "mine"}
+    row = held(goal(), payload=action)
+    decide(staff("ada", "approver"), row, decision="edit", payload='{"argv": ["ls"]}')
+    assert Proposal.objects.latest("pk").payload == {"argv": ["ls"]}
+
+
 def test_only_what_the_request_takes_is_offered():
     row = held(goal(), allowed=["approve", "reject"])
     page = text(

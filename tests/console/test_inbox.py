@@ -332,3 +332,12 @@ def test_an_open_inbox_hears_of_ones_own_projects_only():
     live = reverse("admin:agentsys_inbox_live")
     assert staff("ada", "viewer").get(live).json() == {"open": 2, "newest": newest.pk}
     assert console(person("newt", is_staff=True)).get(live).json() == {"open": 0, "newest": 0}
+
+
+def test_the_numbers_of_a_budget_are_at_hand_and_in_nobodys_way():
+    facts = {"kind": "seconds", "most": 8, "used": 9, "reserved": 0, "asked": 0}
+    row = asked(kind="budget", proposal=None, context=facts)
+    url = reverse(f"{ADMIN}approvalrequest_change", args=[row.pk])
+    shown = staff("ada", "approver").get(url).content.decode()
+    assert "<details><summary>Context</summary>" in shown
+    assert ">Context</h2>" not in shown

@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from orchestration.domain.lives import ACTION_FAILED
 from orchestration.models import ApprovalRequest, Goal, Proposal
 from orchestration.services.approvals import approval_decide
 from tests.api.people import goal, held, person
@@ -184,3 +185,50 @@ def test_the_list_of_proposals_is_saved_as_it_is_filtered(change):
         assert [json.loads(line)["id"] for line in lines] == [change.proposal_id] * count
     stranger = staff("eve", "admin", where="beta")
     assert not b"".join(stranger.get(url, {"export": "jsonl"}).streaming_content)
+
+
+def test_what_a_person_edited_says_who_and_of_what() -> None:
+    row, ada = held(goal()), person("ada", "approver", is_staff=True)
+    edit = {"argv": ["ls", "-l"]}
+    approval_decide(row.pk, user=ada, decision="edit", reason="only look", payload=edit)
+    edited, client = Proposal.objects.latest("pk"), console(ada)
+    text = address(client, edited)
+    assert "decided by policy" not in text
+    assert "an edit of <a " in text
+    assert f">{row.proposal}</a>" in text
+    assert "by ada" in text
+    assert "only look" in text
+    assert "What would be done" in text
+    before = address(client, row.proposal)
+    assert "What was proposed" in before
+    assert f">{edited}</a>" in before
+
+
+@pytest.mark.parametrize(
+    ("fields", "heading"),
+    [
+        ({"state": "applied", "applied_at": timezone.now()}, "What was done"),
+        ({"state": "stale", "reason": f"{ACTION_FAILED}: exit 2"}, "What was tried"),
+        ({"state": "stale", "reason": "it conflicts"}, "What was proposed"),
+    ],
+)
+def test_its_heading_says_what_became_of_it(fields: dict[str, Any], heading: str) -> None:
+    row = held(goal())
+    Proposal.objects.update(**fields)
+    text = address(staff("ada", "approver"), row.proposal)
+    assert f"{heading}</h2>" in text
+    assert ("Its base moved" in text) == (fields.get("reason") == "it conflicts")
+
+
+def test_an_action_that_ran_and_failed_is_called_failed_and_not_stale() -> None:
+    row = held(goal())
+    Proposal.objects.update(state="stale", reason=f"{ACTION_FAILED}: exit 2")
+    text = address(staff("ada", "approver"), row.proposal)
+    assert "</span> failed</span>" in text
+    assert "</span> stale</span>" not in text
+    assert "The action that was approved failed" in text
+
+
+def address(client: Any, proposal: Any) -> str:
+    response = client.get(reverse(f"{ADMIN}proposal_change", args=[proposal.pk]))
+    return " ".join(response.content.decode().split())

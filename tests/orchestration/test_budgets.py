@@ -330,6 +330,14 @@ def test_more_seconds_let_the_goal_go_on_however_they_are_granted() -> None:
         assert [*fsck(goal.pk), *rebuild_check(goal.pk)] == []
 
 
+def test_a_grant_of_seconds_is_of_whole_ones_and_its_question_names_no_goal_0() -> None:
+    asked = asked_about(worked_too_long())
+    assert "goal_id" not in asked.context
+    approval_decide(asked.pk, user=given.person(), decision="approve")
+    granted = Budget.objects.get(goal=asked.goal).seconds_max
+    assert granted is not None and granted > 160 and granted == int(granted)
+
+
 def test_no_more_seconds_is_the_end_of_the_goal() -> None:
     goal = worked_too_long()
     approval_decide(asked_about(goal).pk, user=given.person(), decision="reject", reason="enough")

@@ -20,7 +20,16 @@ from agentsys import cli
 from agentsys.kernel.errors import AgentsysError, BadInput, ExitCode, IllegalMove, NotFound
 from orchestration.cli import watch
 from orchestration.cli.showing import SHOWN_MAX, value_text
-from orchestration.models import ApprovalRequest, Directive, Goal, Membership, Project, Task
+from orchestration.domain.lives import ACTION_FAILED
+from orchestration.models import (
+    ApprovalRequest,
+    Directive,
+    Goal,
+    Membership,
+    Project,
+    Proposal,
+    Task,
+)
 from orchestration.services.approvals import AlreadyDecided, NotAllowed
 from orchestration.services.rebuild import rebuild_check
 from orchestration.services.replan import PlanMoved
@@ -387,6 +396,37 @@ def test_a_decision_without_what_it_needs_is_refused(
 ):
     with pytest.raises(BadInput, match=part):
         Said("inbox", words[0], str(asked.pk), *words[1:])
+
+
+def test_an_edit_says_what_is_done_now_and_its_request_who_changed_what():
+    task = given.task(given.goal(), "risky", state="held")
+    asked = given.approval(task, about=given.proposal(task, state="in_review"))
+    given.person("ada", "approver")
+    words = ("--user", "ada", "--reason", "not yet", "--payload", '{"argv": ["touch", "b"]}')
+    said = Said("inbox", "edit", str(asked.pk), *words).out
+    edited = Proposal.objects.latest("pk")
+    now = f"in its place, exactly, proposal-{edited.pk} (approved):"
+    assert said.startswith(f"approval-{asked.pk} approved with your changes\n{now}\n")
+    assert '["touch", "b"]' in said
+    shown = Said("inbox", "show", str(asked.pk)).out
+    assert "what was asked, exactly:" in shown
+    assert "what would be done" not in shown
+    assert re.search(r"ada said edit, \d{4}-\d\d-\d\d \d\d:\d\d UTC: not yet\n", shown)
+    assert now in shown
+    told = Said("goals", "show", f"{asked.goal_id}/risky").out
+    assert (
+        f"proposal-{asked.proposal_id} ({asked.proposal.title}): withdrawn: edited by ada" in told
+    )
+    assert f"proposal-{edited.pk} (touch b): approved" in told
+    assert Said("inbox", "show", str(asked.pk), "--json").data["edited"]["id"] == edited.pk
+
+
+def test_an_action_that_failed_is_called_failed():
+    task = given.task(given.goal(), "risky", state="failed")
+    proposal = given.proposal(task, state="stale", reason=f"{ACTION_FAILED}: 2")
+    told = Said("goals", "show", f"{task.goal_id}/risky").out
+    assert f"proposal-{proposal.pk} ({proposal.title}): failed: {ACTION_FAILED}" in told
+    assert f"proposal-{proposal.pk} is failed" in Said("why", f"proposal-{proposal.pk}").out
 
 
 def test_a_request_says_what_each_answer_takes(asked: ApprovalRequest):

@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
+from agentsys.kernel.errors import BadInput
 from orchestration.models import Attempt, Goal, Proposal
 from orchestration.services import proposals
 from orchestration.services.applying import _said
@@ -320,6 +321,9 @@ def test_an_edited_change_is_made_anew_by_the_agent(given: GivenRepository) -> N
     ann = User.objects.create_user("ann")
     project_join("default", user=ann, role="approver")
     patch = PATCH.format(name="a", value=5)
+    for no_edit in ({"commit": "0" * 40}, {"patch": patch, "why": "so"}, {"patch": " "}):
+        with pytest.raises(BadInput, match="edit"):
+            approval_decide(asked_about(goal).pk, user=ann, decision="edit", payload=no_edit)
     approval_decide(asked_about(goal).pk, user=ann, decision="edit", payload={"patch": patch})
     proposal.refresh_from_db()
     assert proposal.state == "withdrawn"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -13,10 +14,16 @@ from orchestration.cli import watch
 from orchestration.cli.output import Command as Base
 from orchestration.cli.output import add_json, add_wait, first_line, person, table
 from orchestration.cli.revising import json_of
-from orchestration.cli.showing import asked_lines, verdict_lines
+from orchestration.cli.showing import asked_lines, edited_lines, verdict_lines
+from orchestration.models import ApprovalRequest
 from orchestration.services import approvals, reads, why
+from orchestration.services.editing import edit_made
 
 SEVERAL = ("approve", "reject", "respond")  # at once, each by itself
+EDIT = (
+    "JSON object of what changes: a value replaces the one that is there, null takes it away, and what"
+    " is not named stays. What cannot be edited is refused"
+)
 NEEDS = {"edit": " --payload JSON", "reject": " --reason TEXT", "respond": " --reason TEXT"}
 
 
@@ -49,7 +56,7 @@ class Command(Base):
                 )
                 add_wait(one)
             if verb == "edit":
-                one.add_argument("--payload", required=True, help="JSON object of what changes")
+                one.add_argument("--payload", required=True, help=EDIT)
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
         if verb == "list":
@@ -101,7 +108,7 @@ class Command(Base):
         self.emit(
             reads.approval_line(request),
             as_json=options["json"],
-            text=f"approval-{request.pk} {request.state}",
+            text="\n".join(_said(request, verb)),
         )
         if options["wait"]:
             sys.exit(watch.wait(request.goal_id, timeout=options["timeout"]))
@@ -119,6 +126,14 @@ class Command(Base):
         self.emit(results, as_json=options["json"], text="\n".join(lines))
         if not all(result["done"] for result in results):
             sys.exit(ExitCode.CONFLICT)
+
+
+def _said(request: ApprovalRequest, verb: str) -> Iterator[str]:
+    """What has become of the request and, after an edit, what is done now."""
+    yield f"approval-{request.pk} {request.state}{' with your changes' if verb == 'edit' else ''}"
+    edited = edit_made(request.proposal_id) if verb == "edit" and request.proposal_id else None
+    if edited:
+        yield from edited_lines(reads.proposal_view(edited.pk))
 
 
 def approval_id(text: str) -> int:
