@@ -218,6 +218,9 @@ def _used(kind: str, view: Mapping[str, Any]) -> str:
     held = view["reserved"].get(kind)
     if most is None and not held:
         return gettext("%(used)s used; there is no limit.") % {"used": amount(kind, used)}
+    if most is None:
+        said = gettext("%(used)s used, %(held)s set aside for calls under way; there is no limit.")
+        return said % {"used": amount(kind, used), "held": amount(kind, held)}
     share = f" ({100 * used / most:.0f} %)" if most else ""
     facts = {"used": amount(kind, used), "most": amount(kind, most) + share}
     if not held:

@@ -133,7 +133,8 @@ def _id(row: SimpleNamespace | None) -> int | None:
 def _goal(seen: SimpleNamespace) -> str:
     goal, name = seen.goal, f"goal-{seen.goal.id}"
     if goal.finished:
-        return f"{name} {_state(goal.state)}{_ended(seen)}"
+        said = gettext("%(name)s %(state)s")
+        return said % {"name": name, "state": _state(goal.state)} + _ended(seen)
     if goal.paused:
         said = gettext("%(name)s is paused %(by)s; %(way)s")
         return said % {"name": name, "by": _by_whom(seen.goal_paused), "way": _way_on(seen)}

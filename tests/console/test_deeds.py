@@ -129,6 +129,10 @@ def test_seconds_below_what_is_used_say_that_the_goal_is_paused_and_a_person_ask
 def test_where_there_is_no_limit_none_is_said_to_be_used_of_or_to_become_one(client, row):
     Budget.objects.filter(goal=row).update(cost_usd_max=None)
     assert "$0.00 used; there is no limit." in shown(client, row, "budget")
+    Budget.objects.filter(goal=row).update(cost_usd_reserved=1)
+    held_back = "$0.00 used, $1.00 set aside for calls under way; there is no limit."
+    assert held_back in shown(client, row, "budget")
+    Budget.objects.filter(goal=row).update(cost_usd_reserved=0)
     text = sent(client, row, "budget", cost_usd="3").content.decode()
     assert "There was no limit; now it is $3.00: $3.00 more can be used." in text
 
