@@ -20,6 +20,8 @@ from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 
+from agentsys.kernel.wording import decimals as decimals_of
+
 HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 # Letters by category, blank by look: Hangul fillers, the Braille blank, variation selectors.
 BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5") | frozenset(
@@ -137,6 +139,11 @@ def length(seconds: float) -> str:
 def number(value: float | Decimal, decimals: int = 0) -> str:
     """A figure as the reader writes it: 12,345.60 or 12.345,60."""
     return number_format(Decimal(f"{value:.{decimals}f}"), decimals, force_grouping=True)
+
+
+def money(amount: float) -> str:
+    """`dollars` as the reader writes it: $1,500.00 or $1.500,00."""
+    return f"${number(amount, decimals_of(amount))}"
 
 
 def visible(text: Any) -> SafeString:

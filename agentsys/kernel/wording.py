@@ -24,10 +24,14 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean `{close}`?" if close else ""
 
 
+def decimals(amount: float) -> int:
+    """Of an amount of money: two, and more where two would say nothing."""
+    return 2 if amount == 0 or abs(amount) >= 0.01 else 1 - math.floor(math.log10(abs(amount)))
+
+
 def dollars(amount: float) -> str:
     """$5.00, $1,500.00, and $0.00012 where two digits would say nothing."""
-    digits = 2 if amount == 0 or abs(amount) >= 0.01 else 1 - math.floor(math.log10(abs(amount)))
-    return f"${amount:,.{digits}f}"
+    return f"${amount:,.{decimals(amount)}f}"
 
 
 def utc(at: datetime | str, *, seconds: bool = False) -> str:

@@ -216,6 +216,11 @@ def _budget_follows(goal: Goal) -> list[str]:
 def _used(kind: str, view: Mapping[str, Any]) -> str:
     used, most = view["spent"].get(kind) or 0, view["limits"].get(kind)
     held = view["reserved"].get(kind)
+    if most is None and not held:
+        return gettext("%(used)s used; there is no limit.") % {"used": amount(kind, used)}
+    if most is None:
+        said = gettext("%(used)s used, %(held)s set aside for calls under way; there is no limit.")
+        return said % {"used": amount(kind, used), "held": amount(kind, held)}
     share = f" ({100 * used / most:.0f} %)" if most else ""
     facts = {"used": amount(kind, used), "most": amount(kind, most) + share}
     if not held:
@@ -257,21 +262,38 @@ def _budget_parse(goal: Goal, posted: Mapping[str, str]) -> dict[str, Any]:
 
 def _budget_preview(goal: Goal, values: Mapping[str, Any], _user: User) -> Sequence[str]:
     view = budget_view(f"goal-{goal.pk}")
-    return [_moved(kind, most, view) for kind, most in values.items()]
+    return [
+        f"{_becomes(kind, view['limits'].get(kind), most)}: {_leaves(goal, kind, most, view)}"
+        for kind, most in values.items()
+    ]
 
 
-def _moved(kind: str, most: Any, view: Mapping[str, Any]) -> str:
+def _becomes(kind: str, old: Any, new: Any) -> str:
+    facts = {"old": amount(kind, old), "new": amount(kind, new)}
+    if old is None:
+        return gettext("There was no limit; now it is %(new)s") % facts
+    return gettext("%(old)s becomes %(new)s") % facts
+
+
+def _leaves(goal: Goal, kind: str, most: Any, view: Mapping[str, Any]) -> str:
+    """What can be used then, or what follows where nothing can."""
     used = (view["spent"].get(kind) or 0) + (view["reserved"].get(kind) or 0)
-    facts = {"old": amount(kind, view["limits"].get(kind)), "new": amount(kind, most)}
     if most is None:
-        return gettext("%(old)s becomes %(new)s: nothing holds it back there any more.") % facts
-    if most <= used:
-        said = gettext(
-            "%(old)s becomes %(new)s, and %(used)s are used or set aside: no call will be made."
-        )
-        return said % {**facts, "used": amount(kind, used)}
-    said = gettext("%(old)s becomes %(new)s: %(left)s more can be used.")
-    return said % {**facts, "left": amount(kind, most - used)}
+        return gettext("nothing holds it back there any more.")
+    if most > used:
+        return gettext("%(left)s more can be used.") % {"left": amount(kind, most - used)}
+    return gettext("%(used)s are used or set aside, so %(follows)s.") % {
+        "used": amount(kind, used),
+        "follows": _used_up(goal, kind),
+    }
+
+
+def _used_up(goal: Goal, kind: str) -> str:
+    if kind != "seconds":
+        return gettext("no call will be made")
+    if goal.paused_at is None:
+        return gettext("the goal is paused at once and a person is asked")
+    return gettext("as soon as it goes on it is paused again and a person is asked")
 
 
 def _budget(goal: Goal, values: Mapping[str, Any], user: User) -> Done:

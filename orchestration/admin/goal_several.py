@@ -119,6 +119,8 @@ def _titled(context: Mapping[str, Any], name: str) -> dict[str, Any]:
 def _left(user: User, name: str, goal: Goal) -> str:
     if not may(user, Act.CONTROL, goal.project_id):
         return gettext("you may not steer this project's goals")
+    if name == "resume" and goal.paused_at is not None and goal.finished_at is None:
+        return ""  # what holds it still is said with what follows, and by the service
     if name not in deeds(goal):
         state = gettext(shown_state(goal, waits=False).replace("_", " "))
         return gettext("it is %(state)s") % {"state": state}

@@ -61,6 +61,22 @@ def _pause(goal: Goal, values: Mapping[str, Any], user: User) -> Done:
 
 
 def _resume_follows(goal: Goal) -> list[str]:
+    match goal.paused_by:
+        case "budget":
+            return [
+                gettext(
+                    "Its budget of seconds is used up: only a higher limit, or yes to the request for more,"
+                    " lets it go on."
+                )
+            ]
+        case "project":
+            return [
+                gettext("It stands still with its project: only who resumes that lets it go on.")
+            ]
+        case "everything":
+            return [
+                gettext("It stands still with everything: only who resumes that lets it go on.")
+            ]
     left = facts_of(goal).unfinished
     goes_on = ngettext(
         "%(n)s unfinished task may go on; the clocks go on where they stood.",
@@ -68,23 +84,10 @@ def _resume_follows(goal: Goal) -> list[str]:
         left,
     )
     lines = [numbered(goes_on, left)]
-    match goal.paused_by:
-        case "deadline":
-            lines.append(
-                gettext("It was paused because its deadline had passed: this lifts the deadline.")
-            )
-        case "budget":
-            lines.append(
-                gettext("Its budget of seconds is used up: raise it, or it is paused again.")
-            )
-        case "project":
-            lines.append(
-                gettext("It stands still with its project: only who resumes that lets it go on.")
-            )
-        case "everything":
-            lines.append(
-                gettext("It stands still with everything: only who resumes that lets it go on.")
-            )
+    if goal.paused_by == "deadline":
+        lines.append(
+            gettext("It was paused because its deadline had passed: this lifts the deadline.")
+        )
     return lines
 
 

@@ -32,6 +32,7 @@ from orchestration.models import (
 )
 from orchestration.services.claims import claims_view, rate_sentence
 from orchestration.services.progress import progress_of
+from orchestration.services.standstill import EVERYTHING
 from orchestration.services.why import why, why_in
 from orchestration.show import SIGNS, duration, sign
 
@@ -125,9 +126,24 @@ def expected(goal: Goal) -> str:
 def deeds(goal: Goal) -> list[str]:
     """Which of what can be done makes sense now; the service has the last word."""
     if goal.finished_at is None:
-        pause = "resume" if goal.paused_at else "pause"
-        return [pause, "direct", "budget", "priority", "concurrency", "model", "fork", "cancel"]
+        return [
+            *_pause(goal),
+            "direct",
+            "budget",
+            "priority",
+            "concurrency",
+            "model",
+            "fork",
+            "cancel",
+        ]
     return ["retry", "budget", "fork"] if goal.state == "failed" else ["fork"]
+
+
+def _pause(goal: Goal) -> list[str]:
+    """Used-up seconds, a project or everything hold it still until they themselves are lifted."""
+    if goal.paused_at is None:
+        return ["pause"]
+    return [] if goal.paused_by in ("budget", "project", EVERYTHING) else ["resume"]
 
 
 # --- Tabs ----------------------------------------------------------------------------------------

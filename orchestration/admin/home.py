@@ -19,7 +19,6 @@ from agentsys.console import HAS_SIDEBAR
 from agentsys.gateway import GatewayError, breakers, roles
 from agentsys.health import readiness
 from agentsys.kernel.errors import AgentsysError
-from agentsys.kernel.wording import dollars
 from orchestration.admin.fleet import breaker_told
 from orchestration.admin.goal_new import projects_open_to
 from orchestration.admin.goalpage import shown_state
@@ -46,7 +45,7 @@ from orchestration.services.forecasts import Forecast, forecasts
 from orchestration.services.goals import goal_submit
 from orchestration.services.reads import goals_asked
 from orchestration.services.trends import SPANS, WAYS, failures, trends
-from orchestration.show import bar, chip, duration, length, number
+from orchestration.show import bar, chip, duration, length, money, number
 
 SHOWN_MAX = 10
 SEEN_SECONDS = 30
@@ -144,13 +143,15 @@ def spent(budget: Budget | None) -> str:
     if budget is None:
         return ""
     most = budget.cost_usd_max
-    money = dollars(float(budget.cost_usd_spent))
-    facts = {"tokens": number(budget.tokens_spent), "money": money}
+    facts = {
+        "tokens": number(budget.tokens_spent),
+        "money": money(float(budget.cost_usd_spent)),
+    }
     if most is None:
         return gettext("%(tokens)s tokens, %(money)s") % facts
     return gettext("%(tokens)s tokens, %(money)s of %(most)s") % {
         **facts,
-        "most": dollars(float(most)),
+        "most": money(float(most)),
     }
 
 

@@ -241,7 +241,7 @@ def _override_preview(task: Task, values: Mapping[str, Any], user: User) -> Sequ
     if told.stale:
         lines.append(gettext("On the old output ran: %(keys)s.") % {"keys": keys_said(told.stale)})
     if told.stale and not told.rerun:
-        lines.append(gettext("That stays as it is; tick the box above to let it run again."))
+        lines.append(gettext("That stays as it is; tick the box below to let it run again."))
     again = ngettext(
         "%(n)s task would run again: %(keys)s.",
         "%(n)s tasks would run again: %(keys)s.",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from math import ceil
 from typing import Any
 
 from orchestration.domain.fold import ids_of
@@ -159,7 +160,13 @@ def told(event: str, payload: Mapping[str, Any], say: Callable[[str], str] = str
     if event in ONE and len(tasks_of(event, payload)) == 1:
         form = ONE[event]
     words = {name: say(str(payload[name])) for name in NAMES if payload.get(name)}
-    said = say(form).format_map(defaultdict(str, {**payload, **words}))
+    # Whole seconds: how a decimal point is written is the reader's matter, which is not known here.
+    whole = {
+        name: ceil(value)
+        for name, value in payload.items()
+        if name.endswith("_seconds") and isinstance(value, int | float)
+    }
+    said = say(form).format_map(defaultdict(str, {**payload, **words, **whole}))
     return said + "".join(_more(event, payload, form, say))
 
 
@@ -169,11 +176,12 @@ def _more(
     if event == "goal.paused" and payload.get("by") in WIDER:
         yield say(WIDER[payload["by"]])
     if event == "goal.paused" and payload.get("running"):
-        yield say(_("; {n} attempts end their step")).format(n=payload["running"])
+        one, many = _("; {n} attempt ends its step"), _("; {n} attempts end their step")
+        yield say(one if payload["running"] == 1 else many).format(n=payload["running"])
     if event in UNSET:
         yield f": {payload.get('to') or say(UNSET[event])}"
     if event == "task.retried" and payload.get("delay_seconds"):
-        yield say(_(" in {seconds} s")).format(seconds=f"{payload['delay_seconds']:g}")
+        yield say(_(" in {seconds} s")).format(seconds=ceil(payload["delay_seconds"]))
     if event == "task.retried" and payload.get("next"):
         yield say(_(", next {step}")).format(step=payload["next"])
     reason = str(payload.get("reason") or payload.get("overruled") or "")

@@ -75,6 +75,11 @@ SELECT jsonb_build_object(
             SELECT x.state, count(*) AS n FROM agentsys_orchestration_task x
             WHERE x.goal_id = g.id AND about.task_id IS NULL AND x.state <> 'superseded'
             GROUP BY x.state) c),
+    'fallen', CASE WHEN g.state = 'running' THEN (  -- the goal fails of these when all else has ended
+        SELECT jsonb_agg(f.key) FROM (
+            SELECT x.key FROM agentsys_orchestration_task x
+            WHERE x.goal_id = g.id AND x.state = 'failed' AND NOT x.optional
+            ORDER BY x.id LIMIT %(names)s) f) END,
     'task', CASE WHEN t.id IS NOT NULL THEN jsonb_build_object(
         'id', t.id, 'key', t.key, 'state', t.state, 'reason', t.reason, 'scoped', t.scoped,
         'paused', t.paused_at IS NOT NULL, 'finished', t.finished_at IS NOT NULL,

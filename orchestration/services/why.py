@@ -61,7 +61,9 @@ def _seen(ref: Ref) -> SimpleNamespace:
 def _answer(ref: Ref, seen: SimpleNamespace) -> Why:
     match ref.kind:
         case "task":
-            return Why(f"task-{seen.task.id}", _task(seen), _task_facts(seen))
+            waits = seen.task.state in ("blocked", "held")
+            sentence = _task(seen) + (_fallen(seen) if waits else "")
+            return Why(f"task-{seen.task.id}", sentence, _task_facts(seen))
         case "attempt":
             one = seen.subject
             sentence = gettext("attempt %(n)s of %(key)s is %(state)s") % {
@@ -79,7 +81,7 @@ def _answer(ref: Ref, seen: SimpleNamespace) -> Why:
             facts = {"state": one.state, "due_at": one.due_at, "deciders": seen.deciders or []}
             return Why(str(ref), _request(seen), facts)
         case _:
-            return Why(f"goal-{seen.goal.id}", _goal(seen), _goal_facts(seen))
+            return Why(f"goal-{seen.goal.id}", _goal(seen) + _fallen(seen), _goal_facts(seen))
 
 
 def no_worker(*, alive: bool) -> str:
@@ -100,6 +102,7 @@ def _goal_facts(seen: SimpleNamespace) -> dict[str, Any]:
         "workers_alive": len(seen.alive or ()),
         "approval": _id(seen.approval),
         "tasks": _counts(seen),
+        "failed": seen.fallen or [],
     }
 
 
@@ -131,7 +134,8 @@ def _id(row: SimpleNamespace | None) -> int | None:
 def _goal(seen: SimpleNamespace) -> str:
     goal, name = seen.goal, f"goal-{seen.goal.id}"
     if goal.finished:
-        return f"{name} {_state(goal.state)}{_ended(seen)}"
+        said = gettext("%(name)s %(state)s")
+        return said % {"name": name, "state": _state(goal.state)} + _ended(seen)
     if goal.paused:
         said = gettext("%(name)s is paused %(by)s; %(way)s")
         return said % {"name": name, "by": _by_whom(seen.goal_paused), "way": _way_on(seen)}
@@ -156,6 +160,26 @@ def _ended(seen: SimpleNamespace) -> str:
         " `goals override %(goal)s/KEY` on one let it go on, too"
     )
     return rest + way % {"goal": goal.id}
+
+
+def _fallen(seen: SimpleNamespace) -> str:
+    """What has failed for good while the rest goes on, and how the goal may be had all the same."""
+    if not seen.fallen:
+        return ""
+    said = ngettext(
+        "; %(keys)s failed, so %(name)s cannot succeed: `goals edit %(first)s` runs it again and"
+        " `goals override %(first)s` puts an output in its place, else the goal fails when the rest has"
+        " ended",
+        "; %(keys)s failed, so %(name)s cannot succeed: `goals edit %(first)s` runs the first again and"
+        " `goals override %(first)s` puts an output in its place, and so for each of them, else the goal"
+        " fails when the rest has ended",
+        len(seen.fallen),
+    )
+    return said % {
+        "keys": ", ".join(seen.fallen),
+        "name": f"goal-{seen.goal.id}",
+        "first": f"{seen.goal.id}/{seen.fallen[0]}",
+    }
 
 
 def _way_on(seen: SimpleNamespace) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import html
 import json
 import re
+from datetime import timedelta
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.urls import reverse
+from django.utils import timezone
 
 from orchestration.admin.goal_deeds import GOAL_DEEDS
 from orchestration.models import Attempt, Budget, Goal, LedgerEntry, Task
@@ -112,6 +114,39 @@ def test_a_limit_below_what_is_used_says_what_that_does(client, row):
     Budget.objects.filter(goal=row).update(tokens_spent=500)
     text = sent(client, row, "budget", tokens="100").content.decode()
     assert "no call will be made" in text
+
+
+def test_seconds_below_what_is_used_say_that_the_goal_is_paused_and_a_person_asked(client, row):
+    Goal.objects.filter(pk=row.pk).update(started_at=timezone.now() - timedelta(hours=1))
+    text = sent(client, row, "budget", seconds="60").content.decode()
+    assert "the goal is paused at once and a person is asked" in text
+    assert "no call will be made" not in text
+    Goal.objects.filter(pk=row.pk).update(paused_at=timezone.now(), paused_by="goal")
+    text = sent(client, row, "budget", seconds="60").content.decode()
+    assert "as soon as it goes on it is paused again and a person is asked" in text
+
+
+def test_where_there_is_no_limit_none_is_said_to_be_used_of_or_to_become_one(client, row):
+    Budget.objects.filter(goal=row).update(cost_usd_max=None)
+    assert "$0.00 used; there is no limit." in shown(client, row, "budget")
+    Budget.objects.filter(goal=row).update(cost_usd_reserved=1)
+    held_back = "$0.00 used, $1.00 set aside for calls under way; there is no limit."
+    assert held_back in shown(client, row, "budget")
+    Budget.objects.filter(goal=row).update(cost_usd_reserved=0)
+    text = sent(client, row, "budget", cost_usd="3").content.decode()
+    assert "There was no limit; now it is $3.00: $3.00 more can be used." in text
+
+
+@pytest.mark.parametrize("by", ["budget", "project", "everything"])
+def test_resuming_is_offered_only_where_it_is_allowed(client, row, by):
+    Goal.objects.filter(pk=row.pk).update(paused_at=timezone.now(), paused_by=by)
+    page = reverse("admin:agentsys_orchestration_goal_change", args=[row.pk])
+    text = client.get(page).content.decode()
+    assert "Change the budget…" in text
+    assert "Resume the goal…" not in text
+    assert "may go on" not in shown(client, row, "resume")
+    Goal.objects.filter(pk=row.pk).update(paused_by="deadline")
+    assert "Resume the goal…" in client.get(page).content.decode()
 
 
 def test_what_was_changed_after_it_was_shown_is_shown_again(client, row):

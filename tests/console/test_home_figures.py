@@ -10,8 +10,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 
+from orchestration.admin import home
 from orchestration.models import Attempt, Budget, Goal, Project, Standstill, Task
 from orchestration.services.forecasts import forecasts
 from orchestration.services.progress import progress_of
@@ -218,6 +219,8 @@ def test_there_is_no_range_before_there_is_a_pace_and_home_says_so():
     page = console(person("vera", "viewer", is_staff=True)).get(reverse("admin:index"))
     for said in ("learning the pace", "waits for people", "1,234 tokens, $0.50 of $2.00"):
         assert said in page.content.decode()
+    with translation.override("de"):
+        assert "$0,50" in home.spent(Budget.objects.get(goal=row))
 
 
 # --- What stands still, and the first goal ------------------------------------------------------

@@ -123,6 +123,21 @@ def test_keys_are_explained_and_can_be_switched_off(page, live_server):  # noqa:
     assert not page.is_checked("input[value=approve]")
 
 
+@pytest.mark.parametrize("name", ["changelist", "change"])
+def test_the_help_on_keys_has_its_words_from_the_page(page, live_server, name):  # noqa: F811
+    row = asked()
+    sign_in(page, live_server)
+    args = [row.pk] if name == "change" else []
+    page.goto(live_server.url + reverse(f"{ADMIN}approvalrequest_{name}", args=args))
+    page.wait_for_selector(".as-hint")
+    words = page.evaluate("Object.values(document.querySelector('.as-hint').dataset)")
+    page.keyboard.press("?")
+    lines = page.inner_text("dialog.as-keys").split("\n")
+    texts = {line.strip() for line in lines if len(line.strip()) > 1} - {"Enter"}
+    assert len(texts) > 5
+    assert texts <= set(words)
+
+
 def test_every_page_of_these_fits_a_telephone(telephone, live_server):
     diff = f"--- a/{WIDE}\n+++ b/{WIDE}\n@@ -1 +1 @@\n-{WIDE}\n+{WIDE}y\n"
     row = asked(

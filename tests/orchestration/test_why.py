@@ -183,6 +183,32 @@ def test_a_running_goal_says_what_holds_it_up():
     assert f"{goal.pk}/three is queued" in why(str(goal.pk)).sentence
 
 
+def test_a_goal_that_cannot_succeed_any_more_says_so_and_so_does_what_waits():
+    goal = given.goal()
+    broken = given.task(goal, "publish", state="failed", reason="exit code 1")
+    given.task(goal, "extra", state="failed", optional=True)
+    held = given.task(goal, "judge", state="held")
+    given.approval(held)
+    last = given.task(goal, "tell", needs=[held, broken])
+    doom = f"publish failed, so goal-{goal.pk} cannot succeed"
+    for told in (why(str(goal.pk)).sentence, sentence(last), sentence(held)):
+        assert doom in told
+        assert f"`goals edit {goal.pk}/publish`" in told
+        assert f"`goals override {goal.pk}/publish`" in told
+        assert "extra" not in told
+    assert why(str(goal.pk)).facts["failed"] == ["publish"]
+    with CaptureQueriesContext(connection) as asked:
+        why(str(goal.pk))
+    assert len(asked) == 1
+
+
+def test_a_goal_whose_optional_task_failed_may_still_succeed():
+    goal = given.goal()
+    given.task(goal, "extra", state="failed", optional=True)
+    given.task(goal, "rest", state="held")
+    assert "cannot succeed" not in why(str(goal.pk)).sentence
+
+
 def test_attempts_proposals_and_approvals_are_explained_too():
     goal = given.goal()
     task = given.task(goal, "risky", state="held")

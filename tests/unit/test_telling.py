@@ -27,6 +27,16 @@ def test_a_reason_comes_behind_and_is_cut():
 
 def test_an_event_that_is_not_known_yet_is_named():
     assert told("moon.landed", {"a": 1}) == "moon.landed"
+
+
+def test_seconds_are_whole_so_that_no_point_is_read_as_thousands():
+    assert told("goal.resumed", {"paused_seconds": 2.984}) == "the goal goes on, after 3 s"
+    assert told("task.retried", {"delay_seconds": 1.25}).endswith(" in 2 s")
+
+
+def test_one_attempt_and_several_end_their_step():
+    assert told("goal.paused", {"running": 1}).endswith("; 1 attempt ends its step")
+    assert told("goal.paused", {"running": 2}).endswith("; 2 attempts end their step")
     assert tone_of("moon.landed", {}) == "idle"
 
 

@@ -15,9 +15,9 @@
       const now = await answer.json();
       document.title = now.open ? `(${now.open}) ${title}` : title;
       if (now.newest <= Number(told.dataset.newest)) return;
-      const link = Object.assign(document.createElement("a"), { textContent: "Show them" });
+      const link = Object.assign(document.createElement("a"), { textContent: told.dataset.show });
       link.href = window.location.href;
-      told.replaceChildren("Something new waits. ", link);
+      told.replaceChildren(`${told.dataset.waits} `, link);
       told.hidden = false;
     } catch { /* away: asked again */ }
   }
@@ -27,6 +27,9 @@
 
 (() => {
   "use strict";
+  const hint = document.querySelector(".as-hint");
+  if (!hint) return;
+  const said = hint.dataset; // in the reader's language
   const rows = [...document.querySelectorAll("a.as-row")];
   const follow = (rel) => document.querySelector(`.as-page a[rel=${rel}]`)?.click();
   const form = document.querySelector("form.as-decide-one");
@@ -74,17 +77,17 @@
   });
 
   const list = [
-    ["j", "next request", () => move(1)],
-    ["k", "the one before", () => move(-1)],
-    ["o", "tick or untick it", pick],
+    ["j", said.next, () => move(1)],
+    ["k", said.before, () => move(-1)],
+    ["o", said.tick, pick],
   ];
   const one = [
-    ["a", "approve: choose it", () => choose("approve")],
-    ["e", "edit: choose it and go to the payload", () => choose("edit")],
-    ["r", "reject: choose it and go to the reason", () => choose("reject")],
-    ["x", "respond: choose it and go to the answer", () => choose("respond")],
-    ["j", "the next that you may decide", () => follow("next")],
-    ["k", "the one before", () => follow("prev")],
+    ["a", said.approve, () => choose("approve")],
+    ["e", said.edit, () => choose("edit")],
+    ["r", said.reject, () => choose("reject")],
+    ["x", said.respond, () => choose("respond")],
+    ["j", said.mine, () => follow("next")],
+    ["k", said.before, () => follow("prev")],
   ];
   const keys = single ? one : list;
   const made = (name, text, more = {}) =>
@@ -92,28 +95,28 @@
 
   function help() {
     const box = made("dialog", "", { className: "as-keys" });
-    box.setAttribute("aria-label", "Keys on this page");
+    box.setAttribute("aria-label", said.title);
     const names = document.createElement("dl");
-    const shown = [...keys.map(([key, text]) => [key, text]), ["Enter", single
-      ? "send, when a button or a choice has the focus" : "open it"], ["?", "this help"]];
+    const shown = [...keys.map(([key, text]) => [key, text]), ["Enter", single ? said.send : said.open],
+      ["?", said.help]];
     for (const [key, text] of shown) {
       const term = document.createElement("dt");
       term.append(made("kbd", key));
       names.append(term, made("dd", text));
     }
-    const label = made("label", " Keys are on");
+    const label = made("label", ` ${said.on}`);
     const toggle = made("input", "", { type: "checkbox", checked: !off });
     toggle.addEventListener("change", () => {
       off = !toggle.checked;
       try { localStorage.setItem(STORE, off ? "1" : "0"); } catch { /* for this page only */ }
     });
     label.prepend(toggle);
-    const close = made("button", "Close", { type: "button" });
+    const close = made("button", said.close, { type: "button" });
     close.addEventListener("click", () => box.close());
     box.addEventListener("close", () => box.remove());
     const line = document.createElement("p");
     line.append(label);
-    box.append(made("h2", "Keys"), names, line, close);
+    box.append(made("h2", said.keys), names, line, close);
     document.body.append(box);
     box.showModal();
   }
@@ -134,9 +137,8 @@
     found[2]();
   });
 
-  const hint = made("p", "", { className: "as-hint" });
-  const ask = made("button", "Keys", { type: "button" });
+  const ask = made("button", said.keys, { type: "button" });
   ask.addEventListener("click", help);
-  hint.append(ask, " or ", made("kbd", "?"));
-  document.querySelector(".as-page").append(hint);
+  hint.append(ask, ` ${said.or} `, made("kbd", "?"));
+  hint.hidden = false;
 })();
