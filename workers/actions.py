@@ -83,6 +83,9 @@ class Action:
                 problems.append(f"{name} is {value!r}; expected a list of strings")
         if not isinstance(payload.get("resource", ""), str):
             problems.append(f"resource is {payload['resource']!r}; expected one, as deploy:prod")
+        network = payload.get("network", False)
+        if not isinstance(network, bool):
+            problems.append(f"network is {str(network)[:50]!r}; expected true or false")
         if not payload.get("argv"):
             problems.append("argv is empty; expected the words of a command")
         seconds = payload.get("timeout_seconds", TIMEOUT_SECONDS)
@@ -97,7 +100,7 @@ class Action:
         return cls(
             argv=tuple(payload["argv"]),
             writable=tuple(payload.get("writable", ())),
-            network=bool(payload.get("network", False)),
+            network=network,
             timeout_seconds=float(seconds),
         )
 

@@ -403,6 +403,15 @@ def test_an_edit_that_makes_no_action_is_refused(tmp_path: Path, seconds: Any) -
     assert "an object" in refusal(request, BadInput, **given)
 
 
+@pytest.mark.parametrize("network", ["false", "no", 0, 1, []])
+def test_an_edit_opens_the_network_by_true_and_by_nothing_else(
+    tmp_path: Path, network: Any
+) -> None:
+    _, request = held(tmp_path / "w")
+    given = {"user": person("ann"), "decision": "edit", "payload": {"network": network}}
+    assert "network" in refusal(request, BadInput, **given)
+
+
 def test_nobody_is_asked_about_an_effect_of_a_goal_that_is_over(tmp_path: Path) -> None:
     goal, request = held(tmp_path / "w")
     approval_decide(request.pk, user=person("ann"), decision="approve")
