@@ -49,7 +49,7 @@ def test_a_hit_shows_each_signal_where_it_is_from_and_what_it_said_before(place:
     page = searched(member("viewer"), q="port")
     (hit,) = memory.recall(place, "port", explain=True)
     for name in hit.signals:
-        assert f"<td>{name}</td>" in page
+        assert f"<td><code>{name}</code></td>" in page
     for text in ("The port is 8443", "Said before (1)", "The port is 80", "docs/new.md", one(new)):
         assert text in page
 
