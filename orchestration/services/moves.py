@@ -122,7 +122,8 @@ def _move(
         return []
     step = machine.moves[event]
     sets: dict[str, Any] = {"state": str(step.target), **fields}
-    if machine is not PROPOSAL:
+    overruled = machine is ATTEMPT and event in machine.revivals  # it ended when it did
+    if machine is not PROPOSAL and not overruled:
         sets["finished_at"] = book.now if step.target in machine.terminal else None
     where = "id = ANY(%s) AND state = ANY(%s)"
     values: list[Any] = [*sets.values(), list(ids), sorted(str(s) for s in step.sources)]

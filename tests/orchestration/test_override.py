@@ -62,9 +62,13 @@ def test_a_done_task_gets_a_persons_output_and_what_ran_on_the_old_one_is_told(a
     goal = submit(node("a", inputs={"n": 1}), node("b", "a"), last, later)
     serve()
     old = attempt_of(goal, "a")
+    ended = old.finished_at
     told = override(goal, "a", ann)
     assert told.stale == ("b",)
     old.refresh_from_db()
+    assert old.finished_at == ended is not None, (
+        "it was verified by then, whoever overruled it later"
+    )
     new = attempt_of(goal, "a")
     assert (old.state, old.reason) == ("rejected", "overruled by ann: I counted by hand")
     assert old.report is not None
