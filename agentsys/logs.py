@@ -22,6 +22,17 @@ def _without_secrets(logger: Any, name: str, event: MutableMapping[str, Any]) ->
     return processor(logger, name, event)
 
 
+def _refused(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Any:
+    """Who may not see a page is told so by the page: a line says it here, and no trace."""
+    from django.core.exceptions import PermissionDenied
+
+    error = event.get("exc_info")
+    if isinstance(error, tuple) and isinstance(error[1], PermissionDenied):
+        event["reason"] = str(error[1])
+        del event["exc_info"]
+    return event
+
+
 def config(*, level: str, form: str) -> dict[str, Any]:
     """A `dictConfig` for Django's LOGGING; also sets structlog up."""
     structlog.configure(
@@ -43,6 +54,7 @@ def config(*, level: str, form: str) -> dict[str, Any]:
                 "()": structlog.stdlib.ProcessorFormatter,
                 "processors": [
                     structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                    _refused,
                     structlog.processors.format_exc_info,
                     _without_secrets,
                     renderer,
