@@ -36,6 +36,8 @@ def standing_notes(standing: Standing, *, goal: int, paused: bool) -> Iterator[s
     if standing.left:
         ways = ", ".join(f"`goals resume --task {goal}/{key}`" for key in standing.left[:SHOWN_MAX])
         yield f"still paused: {_keys(standing.left)}; {ways} goes on"
+    if goal and not (standing.goals or standing.tasks or standing.left or standing.stands_with):
+        yield "nothing of it was paused"
     if standing.stands_with and not goal:
         yield "what was resumed still stands: everything is paused; `goals resume --everything`"
 

@@ -247,7 +247,9 @@ def test_a_goal_is_paused_resumed_directed_and_cancelled(plan: str):
     pk = str(goal.pk)
     assert Said("goals", "pause", pk, "--reason", "lunch", "--json").data["paused"] is True
     assert "is paused by" in Said("why", pk).out
-    assert Said("goals", "resume", pk, "--json").data["paused"] is False
+    resumed = Said("goals", "resume", pk, "--json")
+    assert (resumed.data["paused"], resumed.err) == (False, "")
+    assert "nothing of it was paused" in Said("goals", "resume", pk).err
     Said("goals", "direct", pk, "leave tests alone")
     assert Directive.objects.get(goal=goal).text == "leave tests alone"
     assert Said("goals", "cancel", pk, "--reason", "enough").out.strip() == (
