@@ -117,7 +117,7 @@ def begun_from(posted: Mapping[str, Any]) -> policies.Stored:
     """The version that a form was begun from; the latest for one that is not begun yet."""
     given = str(posted.get("base", ""))
     latest = policies.policy_latest()
-    if given.isascii() and given.isdigit() and int(given) < latest.version:
+    if given in map(str, range(1, latest.version)):  # of any length
         return policies.policy_version(int(given))
     return latest
 

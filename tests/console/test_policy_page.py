@@ -15,6 +15,7 @@ from tests.api.people import person
 from tests.permissions.test_console_matrix import form_of
 from verification import policies
 from verification.models import PolicyVersion
+from verification.policyform import begun_from
 
 pytestmark = pytest.mark.django_db
 
@@ -244,3 +245,8 @@ def test_others_neither_see_nor_add_policies() -> None:
     assert staff.get(reverse(f"{PAGE}changelist")).status_code == 403
     assert added(staff, RULES) == 403
     assert PolicyVersion.objects.count() == 0
+
+
+@pytest.mark.parametrize("base", ["9" * 5000, "٣", "-1", "", "\x00"])
+def test_a_form_that_says_nonsense_of_where_it_began_begins_with_the_latest(base: str) -> None:
+    assert begun_from({"base": base}) == policies.policy_latest()
