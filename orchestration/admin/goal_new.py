@@ -165,9 +165,10 @@ class GoalForm(forms.Form):
         """Whether its limits ask for a password, as those of a goal that is there do."""
         project = Project.objects.filter(name=self.cleaned_data["project"]).first()
         try:
-            return limits_are_risky(project, self.limits())
-        except ValueError:
+            limits = body_values(bodies.Limits, self.limits(), "budget")
+        except BadInput:
             return False  # what is no number is refused with the rest
+        return limits_are_risky(project, limits)
 
     def submit(self, actor: str) -> Goal | None:
         """The goal; the same one where this very form was sent before. None where it is refused, and

@@ -21,9 +21,10 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest
 
 from agentsys.gateway.counting import Allowance
-from agentsys.kernel.errors import AgentsysError
+from agentsys.kernel.errors import AgentsysError, BadInput
 from orchestration.models import ApprovalRequest, Budget, Goal, Project
 from orchestration.services import configuring
+from orchestration.services.limits import limits_checked
 
 GIVEN_AT = "agentsys_password_at"  # in the session: seconds since 1970
 TRIES = Allowance("stepup", most=5, minutes=15)
@@ -78,11 +79,16 @@ def budget_is_risky(goal: Goal, limits: Mapping[str, Any]) -> bool:
 
 
 def limits_are_risky(project: Project | None, limits: Mapping[str, Any]) -> bool:
-    """The same for a goal that is not there yet; None is a project that comes to be with it."""
+    """The same for a goal that is not there yet; None is a project that comes to be with it. Limits as
+    they are given, by any name that is taken; what is none is refused later, whoever asks."""
     policy, usual = (project.policy if project else {}).get("budget") or {}, Budget()
-    for kind, wanted in limits.items():
-        most = policy.get(kind, getattr(usual, f"{kind}_max"))
-        if most is not None and (wanted is None or float(wanted) > float(most)):
+    try:
+        wanted = limits_checked(limits, level="goal", what="budget")
+    except BadInput:
+        return False
+    for kind, most in wanted.items():
+        allowed = policy.get(kind, getattr(usual, f"{kind}_max"))
+        if allowed is not None and (most is None or most > float(allowed)):
             return True
     return False
 

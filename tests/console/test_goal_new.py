@@ -128,9 +128,10 @@ def test_limits_above_what_goals_begin_with_ask_for_the_password():
     session.save()
     more = {"plan": PLAN, "tokens": "900000000"}
     assert "needs your password once more" in sent(client, **more).content.decode()
-    body = {"objective": "x", "project": "alpha", "budget": {"tokens": 900_000_000}}
-    answer = client.post("/api/v1/goals", body, content_type="application/json")
-    assert (answer.status_code, answer.json()["code"]) == (403, "password-needed")
+    for limits in ({"tokens": 900_000_000}, {"tokens_max": 900_000_000}, {"usd": 9_000}):
+        body = {"objective": "x", "project": "alpha", "budget": limits}
+        answer = client.post("/api/v1/goals", body, content_type="application/json")
+        assert (answer.status_code, answer.json()["code"]) == (403, "password-needed")
     assert not Goal.objects.exists()
     sent(client, plan=PLAN, tokens="5")
     assert Goal.objects.count() == 1

@@ -32,7 +32,10 @@ def test_the_stream_of_a_goal_that_is_over_shows_it_once_and_ends():
     text = b"".join(answer.streaming_content).decode()
     ((seq, shown),) = told(text)
     assert (seq, shown["state"], shown["over"], shown["total"]) == (3, "cancelled", True, 2)
-    assert shown["why"] == {"en": f"goal-{row.pk} cancelled", "de": f"goal-{row.pk} abgebrochen"}
+    assert shown["why"] == {
+        "en": f"goal-{row.pk} cancelled",
+        "de": f"goal-{row.pk} ist abgebrochen",
+    }
 
 
 def test_what_changes_while_the_page_is_open_is_told():
