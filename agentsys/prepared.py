@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import psycopg
@@ -35,7 +35,7 @@ def fetch(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         return cursor.fetchall() if result is not None and result.nfields else []
 
 
-@cache
+@lru_cache(maxsize=1024)  # recall has some for each partition
 def _numbered(statement: str) -> tuple[bytes, tuple[str, ...]]:
     """The statement with `$1`, `$2` … as PostgreSQL has it, and the names in that order. psycopg
     would look for them each time, for it remembers no statement of more than 4,096 characters."""

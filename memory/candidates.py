@@ -11,25 +11,29 @@ candidate's. Where that is cold by now, its words are left, and say less.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from itertools import islice
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
-from django.db.backends.utils import CursorWrapper
 
 from agentsys.gateway.embedding import Query
+from agentsys.prepared import fetch
 from memory import near
 from memory.chunks import current_embedder, literals
 from memory.domain.ranking import BESIDE_MAX, Candidate, Usual
+from memory.partitions import chunks_of
 
 CANDIDATES_MAX = 150  # of each leg
 BESIDE_OF = 75  # of each leg, the best, whose neighbours come with them
 WORDED_MAX = 2000  # whose words are looked at: what is near by meaning may have some too
 PINNED_MAX = 50
 WORDS_MAX = 24  # of the query, the first ones
+WIDTHS = (4, 8, 12, WORDS_MAX)  # a statement each: a plan is kept for it
 QUERY_CHARS_MAX = 4000
 SHORT_DIMS = 768  # longer vectors are not in `chunk_vectors`, the index of all that is compared
 SAMPLE = 400  # rows of a scope that tell how people write there
@@ -45,13 +49,13 @@ AND CASE WHEN %(as_of)s::timestamptz IS NULL THEN valid_to IS NULL
 """
 _SCOPE = f"namespace = ANY(%(namespaces)s) AND n = 0 AND {_PASSES}"
 
-_TERMS = """
+_TERMS = f"""
 SELECT ns, array_agg(hashtext(ns || E'\\x1f' || word) ORDER BY place, word)
 FROM (SELECT lexeme AS word, COALESCE(positions[1], 0) AS place
-      FROM unnest(to_tsvector('english', %(query)s)) ORDER BY 2, 1 LIMIT %(words_max)s) AS given,
+      FROM unnest(to_tsvector('english', %(query)s)) ORDER BY 2, 1 LIMIT {WORDS_MAX}) AS given,
      unnest(%(namespaces)s::text[]) AS ns
 GROUP BY ns
-"""
+"""  # noqa: S608 - numbers of this module
 
 # Okapi BM25 (Robertson and Zaragoza 2009), one column a word of the query. How rare a word is, is
 # counted over the whole namespace, whatever passes the filter.
@@ -60,10 +64,10 @@ WITH asked AS (
     SELECT * FROM unnest(%(asked)s::text[], {{terms}}) AS a(namespace, {{t}})
 ), hits AS MATERIALIZED (
     SELECT c.memory_id, c.length, {{counts}}, ({_PASSES}) AS passes
-    FROM agentsys_memory_chunk AS c JOIN asked AS a USING (namespace)
+    FROM {{chunks}} AS c JOIN asked AS a USING (namespace)
     WHERE c.namespace = ANY(%(namespaces)s) AND c.terms && %(all_terms)s::integer[]
 ), every AS MATERIALIZED (
-    SELECT count(*) AS pieces FROM agentsys_memory_chunk WHERE namespace = ANY(%(namespaces)s)
+    SELECT count(*) AS pieces FROM {{chunks}} AS c WHERE namespace = ANY(%(namespaces)s)
 ), known AS MATERIALIZED (
     SELECT avg(length)::float8 AS usual, {{known}} FROM hits, every GROUP BY pieces
 ), scored AS MATERIALIZED (
@@ -71,7 +75,7 @@ WITH asked AS (
 )
 SELECT 0 AS memory_id, usual AS bm25, ARRAY[{{rarity}}] AS rarity FROM known
 UNION ALL
-(SELECT memory_id, bm25, NULL FROM scored ORDER BY bm25 DESC, memory_id LIMIT %(limit)s)
+(SELECT memory_id, bm25, NULL FROM scored ORDER BY bm25 DESC, memory_id LIMIT {WORDED_MAX})
 ORDER BY rarity NULLS LAST, bm25 DESC, memory_id
 """  # noqa: S608 - the filter is text of this module; values are parameters
 
@@ -79,7 +83,7 @@ _KNOWN = """
 memory_id, embed_model, embedding, pinned, importance, actor, namespace, session, seq, words, kind
 """
 _BESIDE = f"""
-SELECT {_KNOWN} FROM agentsys_memory_chunk AS b
+SELECT {_KNOWN} FROM {{chunks}} AS b
 WHERE b.namespace = f.namespace AND b.session = f.session AND {_SCOPE}
 """  # noqa: S608 - as above
 
@@ -92,26 +96,26 @@ WHERE c.namespace = f.namespace AND c.session = f.session AND c.session <> ''
 
 _GATHER = f"""
 WITH near AS MATERIALIZED ({{near}}), found AS MATERIALIZED (
-    SELECT {_KNOWN} FROM agentsys_memory_chunk
+    SELECT {_KNOWN} FROM {{chunks}} AS c
     WHERE namespace = ANY(%(namespaces)s) AND n = 0 AND memory_id = ANY(ARRAY(
         SELECT unnest(%(ids)s::bigint[])
         UNION
         SELECT memory_id FROM near
         UNION
-        (SELECT memory_id FROM agentsys_memory_chunk WHERE {_SCOPE} AND pinned
-         ORDER BY memory_id DESC LIMIT %(pinned_max)s)))
+        (SELECT memory_id FROM {{chunks}} AS c WHERE {_SCOPE} AND pinned
+         ORDER BY memory_id DESC LIMIT {PINNED_MAX})))
 ), best AS MATERIALIZED (
     SELECT namespace, session, seq FROM found
     WHERE session <> '' AND memory_id = ANY(ARRAY(
         SELECT unnest(%(best)s::bigint[])
         UNION
-        (SELECT memory_id FROM near ORDER BY distance LIMIT %(beside_of)s)))
+        (SELECT memory_id FROM near ORDER BY distance LIMIT {BESIDE_OF})))
 ), beside AS (
     -- The nearest on each side: what stood between may be cold by now.
     SELECT DISTINCT ON (s.memory_id) s.* FROM best AS f CROSS JOIN LATERAL (
-        ({_BESIDE} AND b.seq > f.seq AND b.seq <= f.seq + %(beside)s ORDER BY b.seq LIMIT 1)
+        ({_BESIDE} AND b.seq > f.seq AND b.seq <= f.seq + {BESIDE_MAX} ORDER BY b.seq LIMIT 1)
         UNION ALL
-        ({_BESIDE} AND b.seq < f.seq AND b.seq >= f.seq - %(beside)s ORDER BY b.seq DESC LIMIT 1)) AS s
+        ({_BESIDE} AND b.seq < f.seq AND b.seq >= f.seq - {BESIDE_MAX} ORDER BY b.seq DESC LIMIT 1)) AS s
     ORDER BY s.memory_id
 ), faded AS (
     SELECT DISTINCT ON (s.id) s.* FROM best AS f CROSS JOIN LATERAL ({_FADED} LIMIT 2) AS s ORDER BY s.id
@@ -133,7 +137,7 @@ FROM faded
 """  # noqa: S608 - as above
 
 _NEAREST = f"""
-SELECT embedding{{cast}} <=> %(vector)s::halfvec AS distance, memory_id FROM agentsys_memory_chunk
+SELECT embedding{{cast}} <=> %(vector)s::halfvec AS distance, memory_id FROM {{chunks}} AS c
 WHERE {_SCOPE} AND embed_model = %(model)s AND {{vectors}}
 ORDER BY distance LIMIT %(limit)s
 """  # noqa: S608 - as above
@@ -144,16 +148,22 @@ FROM unnest(%(near)s::bigint[]) WITH ORDINALITY AS looked_up(memory_id, distance
 _VECTORS = "embedding IS NOT NULL"
 _SHORT_VECTORS = f"vector_dims(embedding) <= {SHORT_DIMS}"
 
-# Of a partition only the rows of the namespace are read, by its indexes; and a list that PostgreSQL takes
-# to be a row or two is not looped over for each of many.
-_BY_INDEX = "SET LOCAL enable_seqscan = off; SET LOCAL enable_nestloop = off"
-_AS_BEFORE = "SET LOCAL enable_seqscan = on; SET LOCAL enable_nestloop = on; SET LOCAL enable_bitmapscan = on"
+# Planned once for all values: only the rows of the namespace are read, by its indexes; and a list that
+# PostgreSQL takes to be a row or two is not looped over for each of many.
+_BY_INDEX = """
+SET LOCAL plan_cache_mode = force_generic_plan;
+SET LOCAL enable_seqscan = off; SET LOCAL enable_nestloop = off
+"""
+_AS_BEFORE = """
+SET LOCAL plan_cache_mode = auto; SET LOCAL enable_seqscan = on; SET LOCAL enable_nestloop = on;
+SET LOCAL enable_bitmapscan = on
+"""
 # All that an exact search reads is in one index, if nothing sends it to the table first.
 _FROM_INDEX = f"{_BY_INDEX}; SET LOCAL enable_bitmapscan = off"
 
 _USUAL = f"""
 SELECT actor, count(*), avg(words)::float8 FROM
-    (SELECT actor, words FROM agentsys_memory_chunk WHERE {_SCOPE} AND level = 0 LIMIT %(sample)s) AS sample
+    (SELECT actor, words FROM {{chunks}} AS c WHERE {_SCOPE} AND level = 0 LIMIT {SAMPLE}) AS sample
 GROUP BY actor
 """  # noqa: S608 - as above
 
@@ -203,9 +213,8 @@ def cleaned(query: str) -> str:
 def terms_and_usual(scope: Scope, query: str) -> tuple[Terms, list[Usual]]:
     """The stems of a question, the first ones, as each namespace has them; and who writes in the scope, how
     often, and how much at a time, by a sample."""
-    asked = {**scope.parameters(), "query": query, "words_max": WORDS_MAX, "sample": SAMPLE}
-    with connection.cursor() as cursor:
-        terms, usual = results(cursor, f"{_TERMS}; {_USUAL}", asked)
+    terms = fetch(_TERMS, {"query": query, "namespaces": list(scope.namespaces)})
+    usual = fetch(_USUAL.format(chunks=chunks_of(scope.namespaces)), scope.parameters())
     return dict(terms), [Usual(*row) for row in usual]
 
 
@@ -213,15 +222,14 @@ def worded(scope: Scope, terms: Terms) -> Worded:
     """Those that have words of a question."""
     if not terms:
         return NOT_WORDED
-    statement, words = _worded(terms)
-    asked = {**scope.parameters(), **words, "limit": WORDED_MAX}
-    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
-        rows = _rows(cursor, f"{_BY_INDEX}; {statement}; {_AS_BEFORE}", asked)
+    statement, words = _worded(terms, chunks_of(scope.namespaces))
+    with _planned(_BY_INDEX):
+        rows = fetch(statement, {**scope.parameters(), **words})
     if not rows:
         return NOT_WORDED
     (_, usual, weights), *scored = rows
     rarity = {
-        term: weight for each in terms.values() for term, weight in zip(each, weights, strict=True)
+        term: weight for each in terms.values() for term, weight in zip(each, weights, strict=False)
     }
     return Worded({row[0]: row[1] for row in scored}, rarity, usual)
 
@@ -231,25 +239,23 @@ def candidates(scope: Scope, by_words: Worded, encoded: Query) -> list[Candidate
     vector = literals(encoded.vector[None, :])[0]
     asked: dict[str, Any] = {
         **scope.parameters(),
-        "ids": [*islice(by_words.scores, CANDIDATES_MAX)],
-        "best": [*islice(by_words.scores, BESIDE_OF)],
-        "terms": [*by_words.rarity],
+        "ids": array(islice(by_words.scores, CANDIDATES_MAX)),
+        "best": array(islice(by_words.scores, BESIDE_OF)),
+        "terms": array(by_words.rarity),
         "rarity": [*by_words.rarity.values()],
         "usual": by_words.usual,
         "vector": vector,
         "model": current_embedder().name,
         "limit": CANDIDATES_MAX,
-        "beside_of": BESIDE_OF,
-        "pinned_max": PINNED_MAX,
-        "beside": BESIDE_MAX,
     }
+    chunks = chunks_of(scope.namespaces)
     if vector and len(scope.namespaces) == 1 and not near.indexed(scope.namespaces):
-        way, by_meaning = _FROM_INDEX, _exact(vector)  # all in one statement
+        way, by_meaning = _FROM_INDEX, _exact(vector, chunks)  # all in one statement
     else:
         way, by_meaning = _BY_INDEX, _GIVEN
-        asked["near"] = nearest(scope, vector, CANDIDATES_MAX)
-    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
-        rows = _rows(cursor, f"{way}; {_GATHER.format(near=by_meaning)}; {_AS_BEFORE}", asked)
+        asked["near"] = array(nearest(scope, vector, CANDIDATES_MAX))
+    with _planned(way):
+        rows = fetch(_GATHER.format(near=by_meaning, chunks=chunks), asked)
     return [Candidate(row[0], by_words.scores.get(row[0], row[1]), *row[2:]) for row in rows]
 
 
@@ -258,51 +264,67 @@ def nearest(scope: Scope, vector: str | None, count: int) -> list[int]:
     else exactly."""
     if vector is None:
         return []
-    exact = _exact(vector)
-    by_hnsw = _NEAREST.format(cast=f"::halfvec({_dims(vector)})", vectors=_VECTORS)
     large = near.indexed(scope.namespaces)
     found: list[tuple[float, int]] = []
-    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
-        for namespace in scope.namespaces:
-            asked = {**scope.parameters(), "namespaces": [namespace], "vector": vector,
-                     "model": current_embedder().name, "limit": count}  # fmt: skip
-            way = (near.PATIENCE, by_hnsw) if namespace in large else (_FROM_INDEX, exact)
-            found += _rows(cursor, "; ".join([*way, _AS_BEFORE]), asked)
+    for namespace in scope.namespaces:
+        asked = {**scope.parameters(), "namespaces": [namespace], "vector": vector,
+                 "model": current_embedder().name, "limit": count}  # fmt: skip
+        chunks = chunks_of([namespace])
+        if namespace in large:
+            # Its index is for this namespace and model: planned with the values.
+            by_hnsw = _NEAREST.format(
+                cast=f"::halfvec({_dims(vector)})", vectors=_VECTORS, chunks=chunks
+            )
+            with _planned(near.PATIENCE), connection.cursor() as cursor:
+                cursor.execute(by_hnsw, asked)
+                found += cursor.fetchall()
+        else:
+            with _planned(_FROM_INDEX):
+                found += fetch(_exact(vector, chunks), asked)
     return [memory_id for _, memory_id in sorted(found)[:count]]
 
 
-def _exact(vector: str) -> str:
-    return _NEAREST.format(
-        cast="", vectors=_SHORT_VECTORS if _dims(vector) <= SHORT_DIMS else _VECTORS
-    )
+def _exact(vector: str, chunks: str) -> str:
+    vectors = _SHORT_VECTORS if _dims(vector) <= SHORT_DIMS else _VECTORS
+    return _NEAREST.format(cast="", vectors=vectors, chunks=chunks)
 
 
 def _dims(vector: str) -> int:
     return vector.count(",") + 1
 
 
-def _rows(cursor: CursorWrapper, statements: str, parameters: dict[str, Any]) -> list[Any]:
-    """What the one of `statements` that has rows returns."""
-    (rows,) = results(cursor, statements, parameters)
-    return rows
+@contextmanager
+def _planned(way: str) -> Iterator[None]:
+    """Statements are planned as the settings of `way` have it."""
+    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
+        cursor.execute(way)
+        yield
+        cursor.execute(_AS_BEFORE)
 
 
-def results(cursor: CursorWrapper, statements: str, parameters: dict[str, Any]) -> list[list[Any]]:
-    """What each of `statements` that has rows returns: asked at once, answered at once."""
-    cursor.execute(statements, parameters)
-    found = []
-    more: bool | None = True
-    while more:
-        if cursor.description is not None:
-            found.append(cursor.fetchall())
-        more = cursor.nextset()
-    return found
+def array(ids: Iterable[int]) -> str:
+    """As PostgreSQL writes an array: of one type, however large the numbers are."""
+    return "{" + ",".join(map(str, ids)) + "}"
 
 
-def _worded(terms: Terms) -> tuple[str, dict[str, Any]]:
+def _worded(terms: Terms, chunks: str) -> tuple[str, dict[str, Any]]:
     """The statement that looks for words, and its parameters."""
-    each = range(len(next(iter(terms.values()))))
-    text = _WORDED.format(
+    given = len(next(iter(terms.values())))
+    each = range(next(width for width in WIDTHS if width >= given))
+    namespaces = list(terms)
+    parameters: dict[str, Any] = {
+        f"t{i}": [terms[ns][i] if i < given else None for ns in namespaces] for i in each
+    }
+    parameters["asked"] = namespaces
+    parameters["all_terms"] = sorted({term for ns in namespaces for term in terms[ns]})
+    return _worded_statement(len(each), chunks), parameters
+
+
+@lru_cache(maxsize=512)
+def _worded_statement(width: int, chunks: str) -> str:
+    each = range(width)
+    return _WORDED.format(
+        chunks=chunks,
         terms=", ".join(f"%(t{i})s::integer[]" for i in each),
         t=", ".join(f"t{i}" for i in each),
         counts=", ".join(f"c.counts[array_position(c.terms, a.t{i})] AS c{i}" for i in each),
@@ -316,8 +338,3 @@ def _worded(terms: Terms) -> tuple[str, dict[str, Any]]:
             for i in each
         ),
     )
-    namespaces = list(terms)
-    parameters: dict[str, Any] = {f"t{i}": [terms[ns][i] for ns in namespaces] for i in each}
-    parameters["asked"] = namespaces
-    parameters["all_terms"] = sorted({term for ns in namespaces for term in terms[ns]})
-    return text, parameters

@@ -152,6 +152,6 @@ def literals(vectors: Vectors) -> list[str | None]:
     """pgvector's text form of each row; None for a zero vector, which has no direction: its
     cosine with anything is NaN."""
     return [
-        "[" + ",".join(f"{x:.5g}" for x in vector) + "]" if vector.any() else None
+        "[" + ",".join(f"{x:.5g}" for x in vector.tolist()) + "]" if vector.any() else None
         for vector in vectors
     ]

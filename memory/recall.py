@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
-from itertools import chain
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
@@ -14,7 +13,8 @@ from django.db import connection, transaction
 from agentsys.gateway.embedding import Query
 from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import plain
-from memory.candidates import Scope, candidates, cleaned, results, terms_and_usual, worded
+from agentsys.prepared import fetch
+from memory.candidates import Scope, array, candidates, cleaned, terms_and_usual, worded
 from memory.chunks import encoded_query
 from memory.contracts import Recalled
 from memory.current import LINKS, Standing, standings
@@ -40,19 +40,20 @@ WHERE m.id = free.id
 
 _ROWS = """
 SELECT id, namespace, layer, kind, text, trust, provenance, occurred_at, pinned, supersedes_id IS NOT NULL
-FROM agentsys_memory_memory WHERE state = 'live' AND id = ANY(%s)
+FROM agentsys_memory_memory WHERE state = 'live' AND id = ANY(%(ids)s)
 """
 
-_OLDER = """
+_OLDER = f"""
 WITH RECURSIVE chain AS (
     SELECT id AS newest, supersedes_id, 0 AS depth FROM agentsys_memory_memory WHERE id = ANY(%(ids)s)
     UNION ALL
     SELECT chain.newest, m.supersedes_id, chain.depth + 1
-    FROM chain JOIN agentsys_memory_memory m ON m.id = chain.supersedes_id WHERE chain.depth < %(deepest)s
+    FROM chain JOIN agentsys_memory_memory m ON m.id = chain.supersedes_id
+    WHERE chain.depth < {VERSIONS_MAX - 1}
 )
 SELECT chain.newest, m.text FROM chain JOIN agentsys_memory_memory m ON m.id = chain.supersedes_id
 WHERE m.state <> 'gone' ORDER BY chain.newest, chain.depth LIMIT 1000
-"""
+"""  # noqa: S608 - a number of this module
 
 
 class _Row(NamedTuple):
@@ -101,12 +102,15 @@ def recall(
     alone = not connection.in_atomic_block
     with ThreadPoolExecutor(1) as beside, transaction.atomic(savepoint=False):
         encoding = beside.submit(encoded_query, asked)  # while PostgreSQL looks for words
+        if alone:  # nothing else is written, so that counts may be lost with the server
+            with connection.cursor() as cursor:
+                cursor.execute(_UNHURRIED)
         ranked = _ranked(scope, asked, encoding, k)
         chosen = _distinct(ranked, k)
         shown = fitting([row.text for row, _ in chosen], budget_tokens)
         told = [chosen[n][0] for n, _ in shown]
         ids = [row.id for row in told]
-        older, links = _used(told, asked, now, alone=alone)
+        older, links = _used(told, asked, now)
         standing = standings(ids, asked, links)
         note_shown(plain(run), ids, now)
     return [
@@ -147,9 +151,8 @@ def _known(layers: Sequence[str] | None) -> Sequence[str] | None:
 
 def _distinct(ranked: Sequence[Ranked], k: int) -> list[tuple[_Row, Ranked]]:
     """The best `k`, without those that say the same as one before."""
-    with connection.cursor() as cursor:
-        cursor.execute(_ROWS, [[place.id for place in ranked]])
-        rows = {row[0]: _Row(*row) for row in cursor.fetchall()}
+    given = fetch(_ROWS, {"ids": array(place.id for place in ranked)})
+    rows = {row[0]: _Row(*row) for row in given}
     chosen: dict[tuple[str, ...], tuple[_Row, Ranked]] = {}
     for place in ranked:
         row = rows.get(place.id)  # None: forgotten since
@@ -173,24 +176,16 @@ _TRUSTED = {"verified": 0, "unverified": 1, "untrusted": 2}
 
 
 def _used(
-    told: Sequence[_Row], query: str, now: datetime | None, *, alone: bool
+    told: Sequence[_Row], query: str, now: datetime | None
 ) -> tuple[dict[int, tuple[str, ...]], list[Any]]:
-    """Count that these were of use. Returns the texts that each replaced, the newest first, and links.
-    `alone`: nothing else is written, so that a count may be lost with the server."""
-    asked = {
-        "ids": [row.id for row in told],
-        "now": now,
-        "deepest": VERSIONS_MAX - 1,
-        "asked": bool(query),
-    }
-    statements = [*([_UNHURRIED] if alone else []), _COUNT, LINKS]
-    if any(row.newer for row in told):
-        statements.append(_OLDER)
-    with connection.cursor() as cursor:
-        links, *more = results(cursor, "; ".join(statements), asked)
+    """Count that these were of use. Returns the texts that each replaced, the newest first, and links."""
+    asked = {"ids": array(row.id for row in told), "now": now, "asked": bool(query)}
+    fetch(_COUNT, asked)
+    links = fetch(LINKS, asked)
     older: dict[int, tuple[str, ...]] = {}
-    for newest, text in chain(*more):
-        older[newest] = (*older.get(newest, ()), text)
+    if any(row.newer for row in told):
+        for newest, text in fetch(_OLDER, asked):
+            older[newest] = (*older.get(newest, ()), text)
     return older, links
 
 

@@ -7,8 +7,10 @@ import sys
 
 import numpy as np
 import pytest
+from onnxruntime import InferenceSession
 
-from agentsys.gateway.embedding import Embedder
+from agentsys.gateway import minilm
+from agentsys.gateway.embedding import Embedder, unit
 from agentsys.gateway.embeddings import NAMES, embedder, problem
 from agentsys.kernel.errors import BadInput
 
@@ -45,6 +47,27 @@ def test_the_states_of_tokens_go_with_the_words_they_stand_for() -> None:
     assert query.states.shape == (len(query.weights), 64)
     states = np.frombuffer(packed[0] or b"", np.int8).reshape(-1, 64)
     assert int(np.argmax(states @ query.states[0])) == 1  # the, DEADLINE, moved …
+
+
+def test_multiplied_as_bytes_a_text_means_what_it_means_to_the_model_of_the_package() -> None:
+    model = embedder("minilm")
+    as_it_came = InferenceSession(minilm._model_file(), providers=["CPUExecutionProvider"])
+    for text in (
+        "The deadline moved to May",
+        "flaky tests in the shutdown of celery workers " * 20,
+    ):
+        ids = np.array([model._tokenizer.encode(text).ids])  # type: ignore[attr-defined]
+        (states,) = as_it_came.run(
+            None,
+            {
+                "input_ids": ids,
+                "attention_mask": np.ones_like(ids),
+                "token_type_ids": np.zeros_like(ids),
+            },
+        )
+        expected = unit(states.mean(axis=1))[0]
+        found = model.embed_query(text)
+        assert 0.999 < float(found @ expected) < 1.0 - 1e-6  # the same, by other arithmetic
 
 
 @pytest.mark.parametrize("name", ["wordllama", "minilm"])

@@ -1,0 +1,36 @@
+"""Where the pieces of namespaces lie: a statement that names their partitions can be planned once.
+
+A plan for all values has all 64 partitions in it, and is slow to make and to start; one for the values at
+hand has what it needs, and is made each time. For the partitions that it names a plan is small, and is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from django.db import connection
+
+TABLE = "agentsys_memory_chunk"
+PARTITIONS = 64
+
+_PARTITION = """
+SELECT part FROM generate_series(0, %(parts)s - 1) AS part
+WHERE satisfies_hash_partition(%(table)s::regclass, %(parts)s, part, %(namespace)s::varchar)
+"""
+
+
+def chunks_of(namespaces: Sequence[str]) -> str:
+    """What to read in a FROM instead of the table of chunks: it has all chunks of `namespaces`."""
+    tables = sorted({_partition(namespace) for namespace in namespaces})
+    if len(tables) == 1:
+        return tables[0]
+    return "(" + " UNION ALL ".join(f"SELECT * FROM {table}" for table in tables) + ")"  # noqa: S608
+
+
+@lru_cache(maxsize=4096)
+def _partition(namespace: str) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(_PARTITION, {"parts": PARTITIONS, "table": TABLE, "namespace": namespace})
+        (part,) = cursor.fetchone()
+    return f"{TABLE}_{part}"

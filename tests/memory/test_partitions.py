@@ -1,0 +1,64 @@
+"""Statements that name the partitions find what the whole table would, whatever a plan was first made for."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+
+from memory import services as memory
+from memory.candidates import WIDTHS, Scope, terms_and_usual, worded
+from memory.partitions import TABLE, chunks_of
+
+pytestmark = pytest.mark.django_db
+NAMES = [f"project-{n}" for n in range(12)]
+
+
+@pytest.fixture(autouse=True)
+def _rows() -> None:
+    memory.remember_many(
+        [
+            memory.MemoryDraft(name, "semantic", text, actor=actor)
+            for name in NAMES
+            for actor, text in (("ana", "The parser is late"), ("bo", "Who mends the parser?"))
+        ]
+    )
+
+
+def _pieces(source: str, names: list[str]) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {source} AS c WHERE namespace = ANY(%s)", [names])
+        (count,) = cursor.fetchone()
+    return int(count)
+
+
+@pytest.mark.parametrize("count", [1, 2, len(NAMES)])
+def test_the_partitions_of_namespaces_have_all_that_is_theirs(count: int) -> None:
+    names = NAMES[:count]
+    source = chunks_of(names)
+    assert source != TABLE and source.count("UNION ALL") < count
+    assert _pieces(source, names) == _pieces(TABLE, names) == 2 * count
+
+
+def test_a_plan_that_is_kept_serves_every_filter() -> None:
+    def found(**asked: object) -> int:
+        return len(memory.recall(NAMES[0], "parser", k=20, **asked))  # type: ignore[arg-type]
+
+    memory.remember(NAMES[0], "episodic", "A parser was mended", actor="bo")
+    everything = {"": {}, "bo": {"actor": "bo"}, "layer": {"layers": ["episodic"]}}
+    for _ in range(7):  # PostgreSQL would think again after five
+        assert {name: found(**asked) for name, asked in everything.items()} == {
+            "": 3,
+            "bo": 2,
+            "layer": 1,
+        }
+
+
+@pytest.mark.parametrize("words", [1, *WIDTHS, WIDTHS[-1] + 6])
+def test_each_word_of_a_question_counts_however_many_there_are(words: int) -> None:
+    here = Scope([NAMES[1]])
+    others = " ".join(f"zebra{n}x" for n in range(words - 1))
+    terms, _ = terms_and_usual(here, f"parser {others}")
+    by_words = worded(here, terms)
+    assert len(by_words.scores) == 2
+    assert set(by_words.rarity) == set(terms[NAMES[1]])
+    assert len(by_words.rarity) == min(words, WIDTHS[-1])
