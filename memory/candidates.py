@@ -39,15 +39,7 @@ SHORT_DIMS = 768  # longer vectors are not in `chunk_vectors`, the index of all 
 SAMPLE = 400  # rows of a scope that tell how people write there
 K1, B = 0.9, 0.4  # BM25 for short texts
 
-_PASSES = """
-(%(layers)s::text[] IS NULL OR layer = ANY(%(layers)s))
-AND (%(actor)s::text IS NULL OR actor = %(actor)s)
-AND (%(since)s::timestamptz IS NULL OR occurred_at >= %(since)s)
-AND (%(until)s::timestamptz IS NULL OR occurred_at < %(until)s)
-AND CASE WHEN %(as_of)s::timestamptz IS NULL THEN valid_to IS NULL
-    ELSE valid_from <= %(as_of)s AND (valid_to IS NULL OR valid_to > %(as_of)s) END
-"""
-_SCOPE = f"namespace = ANY(%(namespaces)s) AND n = 0 AND {_PASSES}"
+_SCOPE = "namespace = ANY(%(namespaces)s) AND n = 0 AND {passes}"
 
 _TERMS = f"""
 SELECT ns, array_agg(hashtext(ns || E'\\x1f' || word) ORDER BY place, word)
@@ -63,7 +55,7 @@ _WORDED = f"""
 WITH asked AS (
     SELECT * FROM unnest(%(asked)s::text[], {{terms}}) AS a(namespace, {{t}})
 ), hits AS MATERIALIZED (
-    SELECT c.memory_id, c.length, {{counts}}, ({_PASSES}) AS passes
+    SELECT c.memory_id, c.length, {{counts}}, ({{passes}}) AS passes
     FROM {{chunks}} AS c JOIN asked AS a USING (namespace)
     WHERE c.namespace = ANY(%(namespaces)s) AND c.terms && %(all_terms)s::integer[]
 ), every AS MATERIALIZED (
@@ -88,11 +80,11 @@ WHERE b.namespace = f.namespace AND b.session = f.session AND {_SCOPE}
 """  # noqa: S608 - as above
 
 # Beside a memory and cold: which words of the question it has, each as if it were there once.
-_FADED = f"""
+_FADED = """
 SELECT id, importance, actor, namespace, session, seq, kind, terms FROM agentsys_memory_memory AS c
 WHERE c.namespace = f.namespace AND c.session = f.session AND c.session <> ''
-  AND c.seq = ANY(ARRAY[f.seq - 1, f.seq + 1]) AND c.state = 'cold' AND c.level = 0 AND {_PASSES}
-"""  # noqa: S608 - as above
+  AND c.seq = ANY(ARRAY[f.seq - 1, f.seq + 1]) AND c.state = 'cold' AND c.level = 0 AND {passes}
+"""
 
 _GATHER = f"""
 WITH near AS MATERIALIZED ({{near}}), found AS MATERIALIZED (
@@ -204,6 +196,19 @@ class Scope:
             "as_of": self.as_of,
         }
 
+    def passes(self) -> str:
+        """The filters that are given, as SQL: those that are not would be looked at for each row."""
+        valid = "valid_to IS NULL"
+        if self.as_of:
+            valid = "valid_from <= %(as_of)s AND (valid_to IS NULL OR valid_to > %(as_of)s)"
+        given = {
+            "layer = ANY(%(layers)s)": self.layers,
+            "actor = %(actor)s": self.actor is not None,
+            "occurred_at >= %(since)s": self.since,
+            "occurred_at < %(until)s": self.until,
+        }
+        return " AND ".join([valid, *(sql for sql, there in given.items() if there)])
+
 
 def cleaned(query: str) -> str:
     text = " ".join(query.replace("\x00", " ").split())[:QUERY_CHARS_MAX]
@@ -214,7 +219,9 @@ def terms_and_usual(scope: Scope, query: str) -> tuple[Terms, list[Usual]]:
     """The stems of a question, the first ones, as each namespace has them; and who writes in the scope, how
     often, and how much at a time, by a sample."""
     terms = fetch(_TERMS, {"query": query, "namespaces": list(scope.namespaces)})
-    usual = fetch(_USUAL.format(chunks=chunks_of(scope.namespaces)), scope.parameters())
+    usual = fetch(
+        _USUAL.format(chunks=chunks_of(scope.namespaces), passes=scope.passes()), scope.parameters()
+    )
     return dict(terms), [Usual(*row) for row in usual]
 
 
@@ -222,7 +229,7 @@ def worded(scope: Scope, terms: Terms) -> Worded:
     """Those that have words of a question."""
     if not terms:
         return NOT_WORDED
-    statement, words = _worded(terms, chunks_of(scope.namespaces))
+    statement, words = _worded(terms, chunks_of(scope.namespaces), scope.passes())
     with _planned(_BY_INDEX):
         rows = fetch(statement, {**scope.parameters(), **words})
     if not rows:
@@ -250,12 +257,12 @@ def candidates(scope: Scope, by_words: Worded, encoded: Query) -> list[Candidate
     }
     chunks = chunks_of(scope.namespaces)
     if vector and len(scope.namespaces) == 1 and not near.indexed(scope.namespaces):
-        way, by_meaning = _FROM_INDEX, _exact(vector, chunks)  # all in one statement
+        way, by_meaning = _FROM_INDEX, _exact(vector, chunks, scope)  # all in one statement
     else:
         way, by_meaning = _BY_INDEX, _GIVEN
         asked["near"] = array(nearest(scope, vector, CANDIDATES_MAX))
     with _planned(way):
-        rows = fetch(_GATHER.format(near=by_meaning, chunks=chunks), asked)
+        rows = fetch(_GATHER.format(near=by_meaning, chunks=chunks, passes=scope.passes()), asked)
     return [Candidate(row[0], by_words.scores.get(row[0], row[1]), *row[2:]) for row in rows]
 
 
@@ -273,20 +280,23 @@ def nearest(scope: Scope, vector: str | None, count: int) -> list[int]:
         if namespace in large:
             # Its index is for this namespace and model: planned with the values.
             by_hnsw = _NEAREST.format(
-                cast=f"::halfvec({_dims(vector)})", vectors=_VECTORS, chunks=chunks
+                cast=f"::halfvec({_dims(vector)})",
+                vectors=_VECTORS,
+                chunks=chunks,
+                passes=scope.passes(),
             )
             with _planned(near.PATIENCE), connection.cursor() as cursor:
                 cursor.execute(by_hnsw, asked)
                 found += cursor.fetchall()
         else:
             with _planned(_FROM_INDEX):
-                found += fetch(_exact(vector, chunks), asked)
+                found += fetch(_exact(vector, chunks, scope), asked)
     return [memory_id for _, memory_id in sorted(found)[:count]]
 
 
-def _exact(vector: str, chunks: str) -> str:
+def _exact(vector: str, chunks: str, scope: Scope) -> str:
     vectors = _SHORT_VECTORS if _dims(vector) <= SHORT_DIMS else _VECTORS
-    return _NEAREST.format(cast="", vectors=vectors, chunks=chunks)
+    return _NEAREST.format(cast="", vectors=vectors, chunks=chunks, passes=scope.passes())
 
 
 def _dims(vector: str) -> int:
@@ -307,7 +317,7 @@ def array(ids: Iterable[int]) -> str:
     return "{" + ",".join(map(str, ids)) + "}"
 
 
-def _worded(terms: Terms, chunks: str) -> tuple[str, dict[str, Any]]:
+def _worded(terms: Terms, chunks: str, passes: str) -> tuple[str, dict[str, Any]]:
     """The statement that looks for words, and its parameters."""
     given = len(next(iter(terms.values())))
     each = range(next(width for width in WIDTHS if width >= given))
@@ -317,14 +327,15 @@ def _worded(terms: Terms, chunks: str) -> tuple[str, dict[str, Any]]:
     }
     parameters["asked"] = namespaces
     parameters["all_terms"] = sorted({term for ns in namespaces for term in terms[ns]})
-    return _worded_statement(len(each), chunks), parameters
+    return _worded_statement(len(each), chunks, passes), parameters
 
 
 @lru_cache(maxsize=512)
-def _worded_statement(width: int, chunks: str) -> str:
+def _worded_statement(width: int, chunks: str, passes: str) -> str:
     each = range(width)
     return _WORDED.format(
         chunks=chunks,
+        passes=passes,
         terms=", ".join(f"%(t{i})s::integer[]" for i in each),
         t=", ".join(f"t{i}" for i in each),
         counts=", ".join(f"c.counts[array_position(c.terms, a.t{i})] AS c{i}" for i in each),
