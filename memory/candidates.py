@@ -231,7 +231,7 @@ def worded(scope: Scope, terms: Terms) -> Worded:
         return NOT_WORDED
     statement, words = _worded(terms, chunks_of(scope.namespaces), scope.passes())
     with _planned(_BY_INDEX):
-        rows = fetch(statement, {**scope.parameters(), **words})
+        rows = fetch(statement, {**scope.parameters(), **words}, binary=True)
     if not rows:
         return NOT_WORDED
     (_, usual, weights), *scored = rows
@@ -262,7 +262,8 @@ def candidates(scope: Scope, by_words: Worded, encoded: Query) -> list[Candidate
         way, by_meaning = _BY_INDEX, _GIVEN
         asked["near"] = array(nearest(scope, vector, CANDIDATES_MAX))
     with _planned(way):
-        rows = fetch(_GATHER.format(near=by_meaning, chunks=chunks, passes=scope.passes()), asked)
+        gather = _GATHER.format(near=by_meaning, chunks=chunks, passes=scope.passes())
+        rows = fetch(gather, asked, binary=True)
     return [Candidate(row[0], by_words.scores.get(row[0], row[1]), *row[2:]) for row in rows]
 
 
