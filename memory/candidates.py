@@ -33,7 +33,7 @@ BESIDE_OF = 75  # of each leg, the best, whose neighbours come with them
 WORDED_MAX = 2000  # whose words are looked at: what is near by meaning may have some too
 PINNED_MAX = 50
 WORDS_MAX = 24  # of the query, the first ones
-WIDTHS = (4, 8, 12, WORDS_MAX)  # a statement each: a plan is kept for it
+WIDTHS = (4, 6, 8, 10, 12, 16, WORDS_MAX)  # a statement each: a plan is kept for it
 QUERY_CHARS_MAX = 4000
 SHORT_DIMS = 768  # longer vectors are not in `chunk_vectors`, the index of all that is compared
 SAMPLE = 400  # rows of a scope that tell how people write there
@@ -50,14 +50,15 @@ GROUP BY ns
 """  # noqa: S608 - numbers of this module
 
 # Okapi BM25 (Robertson and Zaragoza 2009), one column a word of the query. How rare a word is, is
-# counted over the whole namespace, whatever passes the filter.
+# counted over the whole namespace, whatever passes the filter. A term is hashed with its namespace: the
+# index of terms needs no other to go with it, and the join leaves out what has the same hash by chance.
 _WORDED = f"""
 WITH asked AS (
     SELECT * FROM unnest(%(asked)s::text[], {{terms}}) AS a(namespace, {{t}})
 ), hits AS MATERIALIZED (
     SELECT c.memory_id, c.length, {{counts}}, ({{passes}}) AS passes
     FROM {{chunks}} AS c JOIN asked AS a USING (namespace)
-    WHERE c.namespace = ANY(%(namespaces)s) AND c.terms && %(all_terms)s::integer[]
+    WHERE c.terms && %(all_terms)s::integer[]
 ), every AS MATERIALIZED (
     SELECT count(*) AS pieces FROM {{chunks}} AS c WHERE namespace = ANY(%(namespaces)s)
 ), known AS MATERIALIZED (
