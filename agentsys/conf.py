@@ -182,7 +182,7 @@ def database(url: str, *, lease_seconds: float) -> dict[str, Any]:
         "OPTIONS": {
             "connect_timeout": 5,
             # Django prepares nothing by itself; this lets `agentsys.prepared` do so.
-            "prepare_threshold": 5,
+            "prepare_threshold": _threshold(query.pop("prepare_threshold", "5")),
             "keepalives_idle": math.ceil(lease_seconds / 2),
             "keepalives_interval": math.ceil(lease_seconds / 6),
             "keepalives_count": 3,
@@ -192,6 +192,17 @@ def database(url: str, *, lease_seconds: float) -> dict[str, Any]:
             **query,
         },
     }
+
+
+def _threshold(given: str) -> int | None:
+    """How often a statement comes before it is prepared; none for a pooler that lends connections by the
+    transaction and does not know of prepared statements."""
+    if given == "none":
+        return None
+    if not given.isdecimal():
+        problem = f"prepare_threshold of DATABASE_URL is a number or none, not `{given}`"
+        raise BadInput(what="environment", problems=[problem])
+    return int(given)
 
 
 def _parts(name: str, url: str) -> SplitResult:

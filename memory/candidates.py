@@ -15,7 +15,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -33,7 +32,6 @@ BESIDE_OF = 75  # of each leg, the best, whose neighbours come with them
 WORDED_MAX = 2000  # whose words are looked at: what is near by meaning may have some too
 PINNED_MAX = 50
 WORDS_MAX = 24  # of the query, the first ones
-WIDTHS = (4, 6, 8, 10, 12, 16, WORDS_MAX)  # a statement each: a plan is kept for it
 QUERY_CHARS_MAX = 4000
 SHORT_DIMS = 768  # longer vectors are not in `chunk_vectors`, the index of all that is compared
 SAMPLE = 400  # rows of a scope that tell how people write there
@@ -141,18 +139,16 @@ FROM unnest(%(near)s::bigint[]) WITH ORDINALITY AS looked_up(memory_id, distance
 _VECTORS = "embedding IS NOT NULL"
 _SHORT_VECTORS = f"vector_dims(embedding) <= {SHORT_DIMS}"
 
-# Planned once for all values: only the rows of the namespace are read, by its indexes; and a list that
-# PostgreSQL takes to be a row or two is not looped over for each of many.
-_BY_INDEX = """
-SET LOCAL plan_cache_mode = force_generic_plan;
-SET LOCAL enable_seqscan = off; SET LOCAL enable_nestloop = off
-"""
+# Only the rows of the namespace are read, by its indexes; and a list that PostgreSQL takes to be a row or
+# two is not looped over for each of many.
+_BY_INDEX = "SET LOCAL enable_seqscan = off; SET LOCAL enable_nestloop = off"
+# All that an exact search reads is in one index, if nothing sends it to the table first.
+_FROM_INDEX = f"{_BY_INDEX}; SET LOCAL enable_bitmapscan = off"
+_KEPT = "SET LOCAL plan_cache_mode = force_generic_plan"  # one plan for all values
 _AS_BEFORE = """
 SET LOCAL plan_cache_mode = auto; SET LOCAL enable_seqscan = on; SET LOCAL enable_nestloop = on;
 SET LOCAL enable_bitmapscan = on
 """
-# All that an exact search reads is in one index, if nothing sends it to the table first.
-_FROM_INDEX = f"{_BY_INDEX}; SET LOCAL enable_bitmapscan = off"
 
 _USUAL = f"""
 SELECT actor, count(*), avg(words)::float8 FROM
@@ -220,9 +216,8 @@ def terms_and_usual(scope: Scope, query: str) -> tuple[Terms, list[Usual]]:
     """The stems of a question, the first ones, as each namespace has them; and who writes in the scope, how
     often, and how much at a time, by a sample."""
     terms = fetch(_TERMS, {"query": query, "namespaces": list(scope.namespaces)})
-    usual = fetch(
-        _USUAL.format(chunks=chunks_of(scope.namespaces), passes=scope.passes()), scope.parameters()
-    )
+    sample = _USUAL.format(chunks=chunks_of(scope.namespaces), passes=scope.passes())
+    usual = fetch(sample, scope.parameters(), often=False)
     return dict(terms), [Usual(*row) for row in usual]
 
 
@@ -231,13 +226,13 @@ def worded(scope: Scope, terms: Terms) -> Worded:
     if not terms:
         return NOT_WORDED
     statement, words = _worded(terms, chunks_of(scope.namespaces), scope.passes())
-    with _planned(_BY_INDEX):
-        rows = fetch(statement, {**scope.parameters(), **words}, binary=True)
+    with _planned(_BY_INDEX, scope):
+        rows = fetch(statement, {**scope.parameters(), **words}, binary=True, often=False)
     if not rows:
         return NOT_WORDED
     (_, usual, weights), *scored = rows
     rarity = {
-        term: weight for each in terms.values() for term, weight in zip(each, weights, strict=False)
+        term: weight for each in terms.values() for term, weight in zip(each, weights, strict=True)
     }
     return Worded({row[0]: row[1] for row in scored}, rarity, usual)
 
@@ -250,7 +245,7 @@ def candidates(scope: Scope, by_words: Worded, encoded: Query) -> list[Candidate
         "ids": array(islice(by_words.scores, CANDIDATES_MAX)),
         "best": array(islice(by_words.scores, BESIDE_OF)),
         "terms": array(by_words.rarity),
-        "rarity": [*by_words.rarity.values()],
+        "rarity": array(by_words.rarity.values()),
         "usual": by_words.usual,
         "vector": vector,
         "model": current_embedder().name,
@@ -262,9 +257,9 @@ def candidates(scope: Scope, by_words: Worded, encoded: Query) -> list[Candidate
     else:
         way, by_meaning = _BY_INDEX, _GIVEN
         asked["near"] = array(nearest(scope, vector, CANDIDATES_MAX))
-    with _planned(way):
-        gather = _GATHER.format(near=by_meaning, chunks=chunks, passes=scope.passes())
-        rows = fetch(gather, asked, binary=True)
+    gather = _GATHER.format(near=by_meaning, chunks=chunks, passes=scope.passes())
+    with _planned(way, scope):
+        rows = fetch(gather, asked, binary=True, often=False)
     return [Candidate(row[0], by_words.scores.get(row[0], row[1]), *row[2:]) for row in rows]
 
 
@@ -292,7 +287,7 @@ def nearest(scope: Scope, vector: str | None, count: int) -> list[int]:
                 found += cursor.fetchall()
         else:
             with _planned(_FROM_INDEX):
-                found += fetch(_exact(vector, chunks, scope), asked)
+                found += fetch(_exact(vector, chunks, scope), asked, often=False)
     return [memory_id for _, memory_id in sorted(found)[:count]]
 
 
@@ -306,36 +301,25 @@ def _dims(vector: str) -> int:
 
 
 @contextmanager
-def _planned(way: str) -> Iterator[None]:
-    """Statements are planned as the settings of `way` have it."""
+def _planned(way: str, scope: Scope | None = None) -> Iterator[None]:
+    """Statements are planned as the settings of `way` have it; those about one namespace for all values, so
+    that the plan is kept with the statement."""
+    alone = scope is not None and len(scope.namespaces) == 1
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:
-        cursor.execute(way)
+        cursor.execute(f"{way}; {_KEPT}" if alone else way)
         yield
         cursor.execute(_AS_BEFORE)
 
 
-def array(ids: Iterable[int]) -> str:
-    """As PostgreSQL writes an array: of one type, however large the numbers are."""
-    return "{" + ",".join(map(str, ids)) + "}"
+def array(numbers: Iterable[float]) -> str:
+    """As PostgreSQL writes an array: of one type, however large the numbers are, or if there are none."""
+    return "{" + ",".join(map(str, numbers)) + "}"
 
 
 def _worded(terms: Terms, chunks: str, passes: str) -> tuple[str, dict[str, Any]]:
     """The statement that looks for words, and its parameters."""
-    given = len(next(iter(terms.values())))
-    each = range(next(width for width in WIDTHS if width >= given))
-    namespaces = list(terms)
-    parameters: dict[str, Any] = {
-        f"t{i}": [terms[ns][i] if i < given else None for ns in namespaces] for i in each
-    }
-    parameters["asked"] = namespaces
-    parameters["all_terms"] = sorted({term for ns in namespaces for term in terms[ns]})
-    return _worded_statement(len(each), chunks, passes), parameters
-
-
-@lru_cache(maxsize=512)
-def _worded_statement(width: int, chunks: str, passes: str) -> str:
-    each = range(width)
-    return _WORDED.format(
+    each = range(len(next(iter(terms.values()))))
+    text = _WORDED.format(
         chunks=chunks,
         passes=passes,
         terms=", ".join(f"%(t{i})s::integer[]" for i in each),
@@ -351,3 +335,8 @@ def _worded_statement(width: int, chunks: str, passes: str) -> str:
             for i in each
         ),
     )
+    namespaces = list(terms)
+    parameters: dict[str, Any] = {f"t{i}": array(terms[ns][i] for ns in namespaces) for i in each}
+    parameters["asked"] = namespaces
+    parameters["all_terms"] = array(sorted({term for ns in namespaces for term in terms[ns]}))
+    return text, parameters

@@ -1,7 +1,7 @@
-"""Where the pieces of namespaces lie: a statement that names their partitions can be planned once.
+"""Where the pieces of namespaces lie: a statement that names their partitions has less to plan.
 
 A plan for all values has all 64 partitions in it, and is slow to make and to start; one for the values at
-hand has what it needs, and is made each time. For the partitions that it names a plan is small, and is kept.
+hand has what it needs, and is made each time. For the partition that it names a plan is small, and kept.
 """
 
 from __future__ import annotations

