@@ -22,22 +22,20 @@ _NAME = re.compile(r"%\((\w+)\)s")
 
 
 def fetch(
-    statement: str, values: Mapping[str, Any], *, binary: bool = False, often: bool = True
+    statement: str, values: Mapping[str, Any], *, binary: bool = False, keep: bool | None = True
 ) -> list[tuple[Any, ...]]:
     """The statement's rows; [] when it returns none. jsonb comes as text.
 
     `statement` has `%(name)s` where a value goes, as psycopg has it, and no other `%`. `binary`: numbers
-    come as PostgreSQL has them, which is faster for hundreds of rows; not for jsonb. A connection keeps the
-    hundred that were used last, each for the types of values that it was given, until a rollback; one that
-    is not asked `often` only after five times.
+    come as PostgreSQL has them, which is faster for hundreds of rows; not for jsonb. `keep`: prepared at
+    once, after it came five times (None), or never. A connection keeps the hundred that were used last,
+    each for the types of values that it was given, until a rollback.
     """
     connection.ensure_connection()
     connection.validate_no_broken_transaction()
     numbered, names = _numbered(statement)
     with connection.wrap_database_errors, psycopg.RawCursor(connection.connection) as cursor:
-        cursor.execute(
-            numbered, [values[name] for name in names], prepare=often or None, binary=binary
-        )
+        cursor.execute(numbered, [values[name] for name in names], prepare=keep, binary=binary)
         result = cursor.pgresult  # `description` would make an object for each column
         return cursor.fetchall() if result is not None and result.nfields else []
 

@@ -48,15 +48,16 @@ GROUP BY ns
 """  # noqa: S608 - numbers of this module
 
 # Okapi BM25 (Robertson and Zaragoza 2009), one column a word of the query. How rare a word is, is
-# counted over the whole namespace, whatever passes the filter. A term is hashed with its namespace: the
-# index of terms needs no other to go with it, and the join leaves out what has the same hash by chance.
+# counted over the whole namespace, whatever passes the filter. A term is hashed with its namespace: in
+# its partition the index of terms needs no other to go with it, and the join leaves out what has the same
+# hash by chance.
 _WORDED = f"""
 WITH asked AS (
     SELECT * FROM unnest(%(asked)s::text[], {{terms}}) AS a(namespace, {{t}})
 ), hits AS MATERIALIZED (
     SELECT c.memory_id, c.length, {{counts}}, ({{passes}}) AS passes
     FROM {{chunks}} AS c JOIN asked AS a USING (namespace)
-    WHERE c.terms && %(all_terms)s::integer[]
+    WHERE {{where}} c.terms && %(all_terms)s::integer[]
 ), every AS MATERIALIZED (
     SELECT count(*) AS pieces FROM {{chunks}} AS c WHERE namespace = ANY(%(namespaces)s)
 ), known AS MATERIALIZED (
@@ -193,6 +194,11 @@ class Scope:
             "as_of": self.as_of,
         }
 
+    @property
+    def kept(self) -> bool | None:
+        """`keep` of its statements: a plan for several namespaces would have all 64 partitions in it."""
+        return None if len(self.namespaces) == 1 else False
+
     def passes(self) -> str:
         """The filters that are given, as SQL: those that are not would be looked at for each row."""
         valid = "valid_to IS NULL"
@@ -217,7 +223,7 @@ def terms_and_usual(scope: Scope, query: str) -> tuple[Terms, list[Usual]]:
     often, and how much at a time, by a sample."""
     terms = fetch(_TERMS, {"query": query, "namespaces": list(scope.namespaces)})
     sample = _USUAL.format(chunks=chunks_of(scope.namespaces), passes=scope.passes())
-    usual = fetch(sample, scope.parameters(), often=False)
+    usual = fetch(sample, scope.parameters(), keep=scope.kept)
     return dict(terms), [Usual(*row) for row in usual]
 
 
@@ -227,7 +233,7 @@ def worded(scope: Scope, terms: Terms) -> Worded:
         return NOT_WORDED
     statement, words = _worded(terms, chunks_of(scope.namespaces), scope.passes())
     with _planned(_BY_INDEX, scope):
-        rows = fetch(statement, {**scope.parameters(), **words}, binary=True, often=False)
+        rows = fetch(statement, {**scope.parameters(), **words}, binary=True, keep=scope.kept)
     if not rows:
         return NOT_WORDED
     (_, usual, weights), *scored = rows
@@ -259,7 +265,7 @@ def candidates(scope: Scope, by_words: Worded, encoded: Query) -> list[Candidate
         asked["near"] = array(nearest(scope, vector, CANDIDATES_MAX))
     gather = _GATHER.format(near=by_meaning, chunks=chunks, passes=scope.passes())
     with _planned(way, scope):
-        rows = fetch(gather, asked, binary=True, often=False)
+        rows = fetch(gather, asked, binary=True, keep=scope.kept)
     return [Candidate(row[0], by_words.scores.get(row[0], row[1]), *row[2:]) for row in rows]
 
 
@@ -287,7 +293,7 @@ def nearest(scope: Scope, vector: str | None, count: int) -> list[int]:
                 found += cursor.fetchall()
         else:
             with _planned(_FROM_INDEX):
-                found += fetch(_exact(vector, chunks, scope), asked, often=False)
+                found += fetch(_exact(vector, chunks, scope), asked, keep=False)
     return [memory_id for _, memory_id in sorted(found)[:count]]
 
 
@@ -304,7 +310,7 @@ def _dims(vector: str) -> int:
 def _planned(way: str, scope: Scope | None = None) -> Iterator[None]:
     """Statements are planned as the settings of `way` have it; those about one namespace for all values, so
     that the plan is kept with the statement."""
-    alone = scope is not None and len(scope.namespaces) == 1
+    alone = scope is not None and scope.kept is None
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         cursor.execute(f"{way}; {_KEPT}" if alone else way)
         yield
@@ -321,6 +327,7 @@ def _worded(terms: Terms, chunks: str, passes: str) -> tuple[str, dict[str, Any]
     each = range(len(next(iter(terms.values()))))
     text = _WORDED.format(
         chunks=chunks,
+        where="c.namespace = ANY(%(namespaces)s) AND" if len(terms) > 1 else "",
         passes=passes,
         terms=", ".join(f"%(t{i})s::integer[]" for i in each),
         t=", ".join(f"t{i}" for i in each),

@@ -21,11 +21,8 @@ WHERE satisfies_hash_partition(%(table)s::regclass, %(parts)s, part, %(namespace
 
 
 def chunks_of(namespaces: Sequence[str]) -> str:
-    """What to read in a FROM instead of the table of chunks: it has all chunks of `namespaces`."""
-    tables = sorted({_partition(namespace) for namespace in namespaces})
-    if len(tables) == 1:
-        return tables[0]
-    return "(" + " UNION ALL ".join(f"SELECT * FROM {table}" for table in tables) + ")"  # noqa: S608
+    """What to read in a FROM: the partition of a namespace that is asked alone, else the table."""
+    return _partition(namespaces[0]) if len(namespaces) == 1 else TABLE
 
 
 @lru_cache(maxsize=4096)
