@@ -195,8 +195,7 @@ def database(url: str, *, lease_seconds: float) -> dict[str, Any]:
 
 
 def _threshold(given: str) -> int | None:
-    """How often a statement comes before it is prepared; none for a pooler that lends connections by the
-    transaction and does not know of prepared statements."""
+    """How often a statement comes before it is prepared by itself; `none`: no statement ever is."""
     if given == "none":
         return None
     if not given.isdecimal():

@@ -223,7 +223,8 @@ def terms_and_usual(scope: Scope, query: str) -> tuple[Terms, list[Usual]]:
     often, and how much at a time, by a sample."""
     terms = fetch(_TERMS, {"query": query, "namespaces": list(scope.namespaces)})
     sample = _USUAL.format(chunks=chunks_of(scope.namespaces), passes=scope.passes())
-    usual = fetch(sample, scope.parameters(), keep=scope.kept)
+    # Planned with its values: a plan for all would read the whole partition for the sample.
+    usual = fetch(sample, scope.parameters(), keep=False)
     return dict(terms), [Usual(*row) for row in usual]
 
 

@@ -1,7 +1,7 @@
-"""Where the pieces of namespaces lie: a statement that names their partitions has less to plan.
+"""Where the pieces of a namespace lie: the plan of a statement that names the partition is small, and kept.
 
-A plan for all values has all 64 partitions in it, and is slow to make and to start; one for the values at
-hand has what it needs, and is made each time. For the partition that it names a plan is small, and kept.
+Of the whole table a plan for all values has all 64 partitions in it, and is slow to make and to start; one
+for the values at hand has what it needs, and is made each time.
 """
 
 from __future__ import annotations
