@@ -134,7 +134,7 @@ def test_prune_stats_and_playbooks_have_a_stable_form() -> None:
     assert told("stats", "--namespace", "project-1")["layers"] == {"semantic": {"live": 1}}
     assert [(p["name"], p["version"]) for p in told("playbooks")] == [("care", 1)]
     assert "care" in said("playbooks")
-    assert "all-minilm-l6-v2-w8a8-384" in said("stats")
+    assert "all-minilm-l6-v2-w8a8-fused-384" in said("stats")
 
 
 @pytest.mark.parametrize(
