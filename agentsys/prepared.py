@@ -11,19 +11,21 @@ errors, but they are not seen by `execute_wrapper` or `connection.queries`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
 import psycopg
 from django.db import connection
 
+Rows = list[tuple[Any, ...]]
 _NAME = re.compile(r"%\((\w+)\)s")
 
 
 def fetch(
     statement: str, values: Mapping[str, Any], *, binary: bool = False, keep: bool | None = True
-) -> list[tuple[Any, ...]]:
+) -> Rows:
     """The statement's rows; [] when it returns none. jsonb comes as text.
 
     `statement` has `%(name)s` where a value goes, as psycopg has it, and no other `%`. `binary`: numbers
@@ -31,13 +33,36 @@ def fetch(
     once, after it came five times (None), or never. A connection keeps the hundred that were used last,
     each for the types of values that it was given, until a rollback.
     """
+    return send(statement, values, binary=binary, keep=keep)()
+
+
+def send(
+    statement: str, values: Mapping[str, Any], *, binary: bool = False, keep: bool | None = True
+) -> Callable[[], Rows]:
+    """As `fetch`, but what it gives waits for the rows when it is called: within `on_the_way` they are
+    still to come."""
     connection.ensure_connection()
     connection.validate_no_broken_transaction()
     numbered, names = _numbered(statement)
-    with connection.wrap_database_errors, psycopg.RawCursor(connection.connection) as cursor:
+    with connection.wrap_database_errors:
+        cursor = psycopg.RawCursor(connection.connection)
         cursor.execute(numbered, [values[name] for name in names], prepare=keep, binary=binary)
-        result = cursor.pgresult  # `description` would make an object for each column
-        return cursor.fetchall() if result is not None and result.nfields else []
+
+    def rows() -> Rows:
+        with connection.wrap_database_errors:
+            result = cursor.pgresult  # `description` would make an object for each column
+            return cursor.fetchall() if result is None or result.nfields else []
+
+    return rows
+
+
+@contextmanager
+def on_the_way() -> Iterator[None]:
+    """What is sent goes to PostgreSQL without waiting for its rows (libpq's pipeline mode): it works at one
+    statement after another while something else is done here. At the end all are through."""
+    connection.ensure_connection()
+    with connection.wrap_database_errors, connection.connection.pipeline():
+        yield
 
 
 @lru_cache(maxsize=1024)  # recall has one for each partition and filter

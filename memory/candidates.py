@@ -11,17 +11,17 @@ candidate's. Where that is cold by now, its words are left, and say less.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from agentsys.gateway.embedding import Query
-from agentsys.prepared import fetch
+from agentsys.prepared import Rows, fetch, on_the_way, send
 from memory import near
 from memory.chunks import current_embedder, literals
 from memory.domain.ranking import BESIDE_MAX, Candidate, Usual
@@ -142,14 +142,11 @@ _SHORT_VECTORS = f"vector_dims(embedding) <= {SHORT_DIMS}"
 
 # Only the rows of the namespace are read, by its indexes; and a list that PostgreSQL takes to be a row or
 # two is not looped over for each of many.
-_BY_INDEX = "SET LOCAL enable_seqscan = off; SET LOCAL enable_nestloop = off"
+_BY_INDEX = {"enable_seqscan": "off", "enable_nestloop": "off"}
 # All that an exact search reads is in one index, if nothing sends it to the table first.
-_FROM_INDEX = f"{_BY_INDEX}; SET LOCAL enable_bitmapscan = off"
-_KEPT = "SET LOCAL plan_cache_mode = force_generic_plan"  # one plan for all values
-_AS_BEFORE = """
-SET LOCAL plan_cache_mode = auto; SET LOCAL enable_seqscan = on; SET LOCAL enable_nestloop = on;
-SET LOCAL enable_bitmapscan = on
-"""
+_FROM_INDEX = {**_BY_INDEX, "enable_bitmapscan": "off"}
+_KEPT = {"plan_cache_mode": "force_generic_plan"}  # one plan for all values
+_AS_BEFORE = dict.fromkeys(_FROM_INDEX, "on") | {"plan_cache_mode": "auto"}
 
 _USUAL = f"""
 SELECT actor, count(*), avg(words)::float8 FROM
@@ -218,23 +215,27 @@ def cleaned(query: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def terms_and_usual(scope: Scope, query: str) -> tuple[Terms, list[Usual]]:
-    """The stems of a question, the first ones, as each namespace has them; and who writes in the scope, how
-    often, and how much at a time, by a sample."""
-    terms = fetch(_TERMS, {"query": query, "namespaces": list(scope.namespaces)})
-    sample = _USUAL.format(chunks=chunks_of(scope.namespaces), passes=scope.passes())
-    # Planned with its values: a plan for all would read the whole partition for the sample.
-    usual = fetch(sample, scope.parameters(), keep=False)
-    return dict(terms), [Usual(*row) for row in usual]
+def worded(
+    scope: Scope, question: str, encode: Callable[[], Query]
+) -> tuple[Worded, list[Usual], Query]:
+    """What the words of a question say; who writes in the scope, how often, and how much at a time, by a
+    sample; and what `encode` gives, which is asked while PostgreSQL looks."""
+    terms = terms_of(scope, question)
+    chunks, passes = chunks_of(scope.namespaces), scope.passes()
+    with on_the_way():
+        found = _look_up(scope, terms, chunks, passes) if terms else None
+        # Planned with its values: a plan for all would read the whole partition for the sample.
+        usual = send(_USUAL.format(chunks=chunks, passes=passes), scope.parameters(), keep=False)
+        encoded = encode()
+    return _worded(terms, found() if found else []), [Usual(*row) for row in usual()], encoded
 
 
-def worded(scope: Scope, terms: Terms) -> Worded:
-    """Those that have words of a question."""
-    if not terms:
-        return NOT_WORDED
-    statement, words = _worded(terms, chunks_of(scope.namespaces), scope.passes())
-    with _planned(_BY_INDEX, scope):
-        rows = fetch(statement, {**scope.parameters(), **words}, binary=True, keep=scope.kept)
+def terms_of(scope: Scope, question: str) -> Terms:
+    """The stems of a question, the first ones, as each namespace has them."""
+    return dict(fetch(_TERMS, {"query": question, "namespaces": list(scope.namespaces)}))
+
+
+def _worded(terms: Terms, rows: Rows) -> Worded:
     if not rows:
         return NOT_WORDED
     (_, usual, weights), *scored = rows
@@ -265,9 +266,9 @@ def candidates(scope: Scope, by_words: Worded, encoded: Query) -> list[Candidate
         way, by_meaning = _BY_INDEX, _GIVEN
         asked["near"] = array(nearest(scope, vector, CANDIDATES_MAX))
     gather = _GATHER.format(near=by_meaning, chunks=chunks, passes=scope.passes())
-    with _planned(way, scope):
-        rows = fetch(gather, asked, binary=True, keep=scope.kept)
-    return [Candidate(row[0], by_words.scores.get(row[0], row[1]), *row[2:]) for row in rows]
+    with on_the_way(), _planned(way, scope):
+        rows = send(gather, asked, binary=True, keep=scope.kept)
+    return [Candidate(row[0], by_words.scores.get(row[0], row[1]), *row[2:]) for row in rows()]
 
 
 def nearest(scope: Scope, vector: str | None, count: int) -> list[int]:
@@ -289,11 +290,10 @@ def nearest(scope: Scope, vector: str | None, count: int) -> list[int]:
                 chunks=chunks,
                 passes=scope.passes(),
             )
-            with _planned(near.PATIENCE), connection.cursor() as cursor:
-                cursor.execute(by_hnsw, asked)
-                found += cursor.fetchall()
+            with on_the_way(), _planned(near.PATIENCE):
+                found += fetch(by_hnsw, asked, keep=False)
         else:
-            with _planned(_FROM_INDEX):
+            with on_the_way(), _planned(_FROM_INDEX):
                 found += fetch(_exact(vector, chunks, scope), asked, keep=False)
     return [memory_id for _, memory_id in sorted(found)[:count]]
 
@@ -308,14 +308,20 @@ def _dims(vector: str) -> int:
 
 
 @contextmanager
-def _planned(way: str, scope: Scope | None = None) -> Iterator[None]:
-    """Statements are planned as the settings of `way` have it; those about one namespace for all values, so
-    that the plan is kept with the statement."""
+def _planned(way: Mapping[str, str], scope: Scope | None = None) -> Iterator[None]:
+    """What is sent is planned as the settings of `way` have it; if it is about one namespace for all values,
+    so that the plan is kept with the statement."""
     alone = scope is not None and scope.kept is None
-    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
-        cursor.execute(f"{way}; {_KEPT}" if alone else way)
+    with transaction.atomic(savepoint=False):
+        send(_set(way | _KEPT if alone else way), {})
         yield
-        cursor.execute(_AS_BEFORE)
+        send(_set(_AS_BEFORE), {})
+
+
+def _set(settings: Mapping[str, str]) -> str:
+    """`SET LOCAL` as a statement that can be prepared."""
+    each = (f"set_config('{name}', '{value}', true)" for name, value in settings.items())
+    return f"SELECT {', '.join(each)}"
 
 
 def array(numbers: Iterable[float]) -> str:
@@ -323,8 +329,8 @@ def array(numbers: Iterable[float]) -> str:
     return "{" + ",".join(map(str, numbers)) + "}"
 
 
-def _worded(terms: Terms, chunks: str, passes: str) -> tuple[str, dict[str, Any]]:
-    """The statement that looks for words, and its parameters."""
+def _look_up(scope: Scope, terms: Terms, chunks: str, passes: str) -> Callable[[], Rows]:
+    """Those that have words of a question are asked for."""
     each = range(len(next(iter(terms.values()))))
     text = _WORDED.format(
         chunks=chunks,
@@ -347,4 +353,5 @@ def _worded(terms: Terms, chunks: str, passes: str) -> tuple[str, dict[str, Any]
     parameters: dict[str, Any] = {f"t{i}": array(terms[ns][i] for ns in namespaces) for i in each}
     parameters["asked"] = namespaces
     parameters["all_terms"] = array(sorted({term for ns in namespaces for term in terms[ns]}))
-    return text, parameters
+    with _planned(_BY_INDEX, scope):
+        return send(text, scope.parameters() | parameters, binary=True, keep=scope.kept)

@@ -26,10 +26,12 @@ BUILDING = 0x6E656172  # the advisory lock of whoever makes or drops indexes: "n
 KNOWN_SECONDS = 60.0  # that an index, or that there is none, is taken to last
 VERSION_MIN = (0, 8)  # of pgvector: the first with iterative scans
 # Of the rows that the index has nearest, those that pass the filter are kept; then it reads on.
-PATIENCE = """
-SET LOCAL hnsw.ef_search = 400; SET LOCAL hnsw.iterative_scan = relaxed_order;
-SET LOCAL hnsw.max_scan_tuples = 40000; SET LOCAL enable_sort = on
-"""
+PATIENCE = {
+    "hnsw.ef_search": "400",
+    "hnsw.iterative_scan": "relaxed_order",
+    "hnsw.max_scan_tuples": "40000",
+    "enable_sort": "on",
+}
 
 _SIZES = """
 SELECT namespace, count(*), min(tableoid::regclass::text) FROM agentsys_memory_chunk

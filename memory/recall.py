@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 
-from agentsys.gateway.embedding import Query
 from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import plain
 from agentsys.prepared import fetch
-from memory.candidates import Scope, array, candidates, cleaned, terms_and_usual, worded
+from memory.candidates import Scope, array, candidates, cleaned, worded
 from memory.chunks import encoded_query
 from memory.contracts import Recalled
 from memory.current import LINKS, Standing, standings
@@ -100,12 +98,10 @@ def recall(
         return []
     asked = cleaned(query)
     alone = not connection.in_atomic_block
-    with ThreadPoolExecutor(1) as beside, transaction.atomic(savepoint=False):
-        encoding = beside.submit(encoded_query, asked)  # while PostgreSQL looks for words
+    with transaction.atomic(savepoint=False):
         if alone:  # nothing else is written, so that counts may be lost with the server
-            with connection.cursor() as cursor:
-                cursor.execute(_UNHURRIED)
-        ranked = _ranked(scope, asked, encoding, k)
+            fetch(_UNHURRIED, {})
+        ranked = _ranked(scope, asked, k)
         chosen = _distinct(ranked, k)
         shown = fitting([row.text for row, _ in chosen], budget_tokens)
         told = [chosen[n][0] for n, _ in shown]
@@ -126,10 +122,8 @@ def recall(
     ]
 
 
-def _ranked(scope: Scope, asked: str, encoding: Future[Query], k: int) -> list[Ranked]:
-    terms, writing = terms_and_usual(scope, asked)
-    by_words = worded(scope, terms)
-    query = encoding.result()
+def _ranked(scope: Scope, asked: str, k: int) -> list[Ranked]:
+    by_words, writing, query = worded(scope, asked, lambda: encoded_query(asked))
     found = candidates(scope, by_words, query)
 
     def late(ids: Sequence[int]) -> dict[int, float]:

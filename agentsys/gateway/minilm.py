@@ -56,7 +56,7 @@ class MiniLmEmbedder:
             reason = f"{_model_file()} is not the model that was tested (another sha256)"
             raise ServiceAway(service="embedder", where="minilm", reason=reason, way_out=WAY_OUT)
         made = in_few_operators(model)
-        # While a question is encoded PostgreSQL looks for its words: it has the other processor.
+        # While a question is encoded PostgreSQL looks for its words, on the other processor.
         self._for_questions = _session(made, threads=1)
         self._for_texts = _session(made, THREADS)
         self._tokenizer: Any = BertWordPieceTokenizer(

@@ -11,7 +11,7 @@ from django.db import connection
 
 from agentsys.gateway.embedding import Query
 from memory import services as memory
-from memory.candidates import Scope, candidates, terms_and_usual, worded
+from memory.candidates import Scope, candidates, worded
 from memory.domain.ranking import Candidate, rank
 from memory.models import Memory
 from memory.versions import bury
@@ -46,9 +46,8 @@ def words_of(row_id: int) -> Any:
 
 def found(question: str, namespace: str = HERE, **more: Any) -> dict[int, Candidate]:
     here = Scope([namespace], **more)
-    terms, _ = terms_and_usual(here, question)
-    nowhere = Query(np.zeros(1, np.float32))
-    return {one.id: one for one in candidates(here, worded(here, terms), nowhere)}
+    by_words, _, nowhere = worded(here, question, lambda: Query(np.zeros(1, np.float32)))
+    return {one.id: one for one in candidates(here, by_words, nowhere)}
 
 
 def test_words_are_kept_while_a_memory_is_cold_and_no_longer(talk: list[int]) -> None:

@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from agentsys.gateway.embedding import Query
 from agentsys.kernel.errors import BadInput
 from memory import services as memory
-from memory.candidates import Scope, candidates, terms_and_usual, worded
+from memory.candidates import Scope, candidates, worded
 from memory.models import Chunk, Memory
 
 pytestmark = pytest.mark.django_db
@@ -230,9 +230,8 @@ def test_what_stands_beside_a_hit_is_the_nearest_that_is_left_on_each_side() -> 
     ids = memory.remember_many(drafts)
     Memory.objects.filter(pk=ids[1]).update(state="cold")
     here = Scope([HERE])
-    rows = candidates(
-        here, worded(here, terms_and_usual(here, "zebra")[0]), Query(np.zeros(1, np.float32))
-    )
+    by_words, _, nowhere = worded(here, "zebra", lambda: Query(np.zeros(1, np.float32)))
+    rows = candidates(here, by_words, nowhere)
     assert {row.id: row.found for row in rows} == {
         ids[0]: False,
         ids[1]: False,
