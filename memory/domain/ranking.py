@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -44,6 +44,7 @@ MACHINES = frozenset(
 _WORD = re.compile(r"\w+")
 
 Scores = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 Late = Callable[[Sequence[int]], Mapping[int, float]]
 
 
@@ -127,108 +128,145 @@ def rank(
     """
     if not candidates:
         return []
-    candidates = sorted(candidates)  # by their ids: sums of floats depend on their order
-    found = np.array([c.found for c in candidates])
-    parts = _parts(candidates, found, late)
+    of = _columns(candidates)
+    parts = _parts(of, late)
     names = list(parts)
-    base = np.sum(list(parts.values()), axis=0) if parts else np.zeros(len(candidates))
-    faded = np.array([c.faded for c in candidates])
-    base[faded] = FADED * _z([c.bm25 for c in candidates], found)[faded]
+    base = np.sum(list(parts.values()), axis=0) if parts else np.zeros(len(of.ids))
+    base[of.faded] = FADED * _z(of.bm25, of.found)[of.faded]
     profile = profile_of(usual)
-    parts["neighbours"] = profile.neighbours * _beside(candidates, base)
+    parts["neighbours"] = profile.neighbours * _beside(of, base)
     with_neighbours = base + parts["neighbours"]
-    parts["session"] = profile.session * _session(candidates, with_neighbours, found)
-    parts["importance"] = profile.importance * _z([c.importance for c in candidates], found)
-    parts["actor"] = ACTOR_BONUS * _actors(candidates, query, usual)
-    parts["standing"] = np.array(
-        [STANDING[c.kind] if c.kind in STANDING and is_person(c.actor) else 0.0 for c in candidates]
-    )
-    parts["pinned"] = PIN_BONUS * np.array([float(c.pinned) for c in candidates])
+    parts["session"] = profile.session * _session(of, with_neighbours)
+    parts["importance"] = profile.importance * _z(of.importance, of.found)
+    parts["actor"] = ACTOR_BONUS * _actors(of, query, usual)
+    if not STANDING.keys().isdisjoint(of.kinds):
+        parts["standing"] = np.array(
+            [
+                STANDING.get(kind, 0.0) if is_person(actor) else 0.0
+                for kind, actor in zip(of.kinds, of.actors, strict=True)
+            ]
+        )
+    parts["pinned"] = np.where(of.pinned, PIN_BONUS, 0.0)
     total = np.sum(list(parts.values()), axis=0)
     names += [name for name, values in parts.items() if name not in names and np.any(values)]
-    best = (
-        i
-        for i in np.argsort(-total, kind="stable").tolist()  # those of one score by their ids
-        if not (c := candidates[i]).faded
-        and (c.bm25 is not None or c.pinned or (c.cosine or 0.0) >= DENSE_MIN)
-    )
+    alike = ~np.isnan(of.bm25) | of.pinned | (of.cosine >= DENSE_MIN)  # nan is not
+    shown = alike & ~of.faded
+    order = np.argsort(-total, kind="stable")  # those of one score by their ids
+    best = order[shown[order]][:limit].tolist()
     return [
-        Ranked(candidates[i].id, float(total[i]), {name: float(parts[name][i]) for name in names})
-        for i in islice(best, limit)
+        Ranked(of.ids[i], float(total[i]), {name: float(parts[name][i]) for name in names})
+        for i in best
     ]
 
 
-def _parts(
-    candidates: Sequence[Candidate], found: npt.NDArray[np.bool_], late: Late | None
-) -> dict[str, Scores]:
-    given = {"lexical": [c.bm25 for c in candidates], "dense": [c.cosine for c in candidates]}
-    present = {name: values for name, values in given.items() if any(v is not None for v in values)}
-    scores = {name: _z(values, found) for name, values in present.items()}
+class _Columns(NamedTuple):
+    """Candidates in the order of their ids, for sums of floats depend on their order."""
+
+    ids: Sequence[int]
+    bm25: Scores  # nan where there is none
+    cosine: Scores
+    pinned: Flags
+    importance: Scores
+    actors: Sequence[str]
+    sessions: Sequence[str]
+    seqs: Sequence[int]
+    words: npt.NDArray[np.int64]
+    kinds: Sequence[str]
+    found: Flags
+    faded: Flags
+
+
+def _columns(candidates: Sequence[Candidate]) -> _Columns:
+    ids, bm25, cosine, pinned, importance, actors, sessions, seqs, words, kinds, found, faded = zip(
+        *sorted(candidates), strict=True
+    )
+    return _Columns(
+        ids,
+        np.array(bm25, np.float64),  # None becomes nan
+        np.array(cosine, np.float64),
+        np.array(pinned),
+        np.array(importance, np.float64),
+        actors,
+        sessions,
+        seqs,
+        np.array(words),
+        kinds,
+        np.array(found),
+        np.array(faded),
+    )
+
+
+def _parts(of: _Columns, late: Late | None) -> dict[str, Scores]:
+    given = {"lexical": of.bm25, "dense": of.cosine}
+    scores = {
+        name: _z(values, of.found) for name, values in given.items() if not np.isnan(values).all()
+    }
     if late is not None and scores:
         so_far = np.sum([WEIGHTS[name] * score for name, score in scores.items()], axis=0)
-        alike = late([candidates[i].id for i in np.argsort(-so_far, kind="stable")[:LATE_MAX]])
+        alike = late([of.ids[i] for i in np.argsort(-so_far, kind="stable")[:LATE_MAX].tolist()])
         if alike:
-            z = _z([alike.get(c.id) for c in candidates], found)
-            scores["late"] = _without_length(z, candidates, found)
+            z = _z(np.array([alike.get(one) for one in of.ids], np.float64), of.found)
+            scores["late"] = _without_length(z, of)
     total = sum(WEIGHTS[name] for name in scores)
     return {name: WEIGHTS[name] / total * score for name, score in scores.items()}
 
 
-def _z(values: Sequence[float | None], found: npt.NDArray[np.bool_]) -> Scores:
+def _z(values: Scores, found: Flags) -> Scores:
     """Standard scores against the candidates; one that a signal did not find counts as a little worse
     than the worst that it found."""
-    column = np.array(values, dtype=np.float64)  # None becomes nan
-    known = column[found & ~np.isnan(column)]
+    known = values[found & ~np.isnan(values)]
     if known.size == 0:
-        return np.zeros(len(column))
-    z: Scores = (column - known.mean()) / max(float(known.std()), 1e-6)
+        return np.zeros(len(values))
+    z: Scores = (values - known.mean()) / max(float(known.std()), 1e-6)
     missing = np.isnan(z)
     if missing.any():
         z[missing] = np.nanmin(z) - 0.5
     return z
 
 
-def _without_length(
-    scores: Scores, candidates: Sequence[Candidate], found: npt.NDArray[np.bool_]
-) -> Scores:
+def _without_length(scores: Scores, of: _Columns) -> Scores:
     """What length does not explain: the best of many tokens is more alike than the best of few."""
-    length = np.log1p(np.minimum([c.words for c in candidates], LONG_WORDS))
-    spread = length - length[found].mean()
-    slope = float((spread * scores)[found].mean()) / max(float(length[found].var()), 1e-6)
+    length = np.log1p(np.minimum(of.words, LONG_WORDS))
+    spread = length - length[of.found].mean()
+    slope = float((spread * scores)[of.found].mean()) / max(float(length[of.found].var()), 1e-6)
     rest: Scores = scores - slope * spread
-    scored: Scores = (rest - rest[found].mean()) / max(float(rest[found].std()), 1e-6)
+    scored: Scores = (rest - rest[of.found].mean()) / max(float(rest[of.found].std()), 1e-6)
     return scored
 
 
-def _beside(candidates: Sequence[Candidate], base: Scores) -> Scores:
+def _beside(of: _Columns, base: Scores) -> Scores:
     """The scores of what was said just before and after, added."""
-    around = [0.0] * len(candidates)
+    around = [0.0] * len(of.ids)
     scores = base.tolist()
-    order = sorted((c.session, c.seq, i) for i, c in enumerate(candidates) if c.seq)
+    order = sorted(zip(of.sessions, of.seqs, range(len(scores)), strict=True))
     for (session, seq, i), (next_session, next_seq, j) in pairwise(order):
-        if session == next_session and next_seq - seq <= BESIDE_MAX:
+        if seq and session == next_session and next_seq - seq <= BESIDE_MAX:
             around[i] += scores[j]
             around[j] += scores[i]
     return np.array(around)
 
 
-def _session(
-    candidates: Sequence[Candidate], scores: Scores, found: npt.NDArray[np.bool_]
-) -> Scores:
+def _session(of: _Columns, scores: Scores) -> Scores:
     """The mean of the two best of a candidate's session."""
     best: dict[str, list[float]] = {}
-    for c, is_found, score in zip(candidates, found.tolist(), scores.tolist(), strict=True):
-        if c.seq and is_found:
-            best.setdefault(c.session, []).append(score)
+    told = zip(of.sessions, of.seqs, of.found.tolist(), scores.tolist(), strict=True)
+    for session, seq, is_found, score in told:
+        if seq and is_found:
+            best.setdefault(session, []).append(score)
     means = {name: sum(sorted(of)[-2:]) / 2 if len(of) > 1 else of[0] for name, of in best.items()}
-    return np.array([means.get(c.session, 0.0) if c.seq else 0.0 for c in candidates])
+    return np.array(
+        [
+            means.get(session, 0.0) if seq else 0.0
+            for session, seq in zip(of.sessions, of.seqs, strict=True)
+        ]
+    )
 
 
-def _actors(candidates: Sequence[Candidate], query: str, usual: Sequence[Usual]) -> Scores:
+def _actors(of: _Columns, query: str, usual: Sequence[Usual]) -> Scores:
     """1 for what was said by those whom the question names; else, where it is in the first person, by
     its asker, who is a person, or by the one who is asked if it is about what "you" said."""
     asked = {word.lower() for word in _WORD.findall(query)}
-    names = {c.actor for c in candidates} | {u.actor for u in usual}
+    names = {*of.actors, *(u.actor for u in usual)}
     meant = {name for name in names if name and _named(name, asked)}
     share = 1.0
     if not meant and _ADDRESSED.search(query):
@@ -236,8 +274,8 @@ def _actors(candidates: Sequence[Candidate], query: str, usual: Sequence[Usual])
     elif not meant and _FIRST_PERSON.search(query):
         meant = {name for name in names if is_person(name)}
     if not meant:
-        return np.zeros(len(candidates))
-    return np.array([share * (c.actor in meant) for c in candidates])
+        return np.zeros(len(of.ids))
+    return np.array([share * (actor in meant) for actor in of.actors])
 
 
 def is_person(actor: str) -> bool:
