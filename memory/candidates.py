@@ -308,7 +308,7 @@ def _dims(vector: str) -> int:
 
 
 @contextmanager
-def _planned(way: Mapping[str, str], scope: Scope | None = None) -> Iterator[None]:
+def _planned(way: dict[str, str], scope: Scope | None = None) -> Iterator[None]:
     """What is sent is planned as the settings of `way` have it; if it is about one namespace for all values,
     so that the plan is kept with the statement."""
     alone = scope is not None and scope.kept is None
