@@ -80,8 +80,9 @@ class Sizes:
 
 
 def bench(sizes: Sizes, *, seed: int, keep: bool, tell: Tell) -> dict[str, Any]:
-    """Milliseconds of recall in one namespace of `sizes.scope` rows among `sizes.rows`, of a synchronous
-    add there, adds a second in batches, and the share of the exact nearest that recall's search finds.
+    """Milliseconds of encoding a question, which says how fast the processor is; of recall in one namespace
+    of `sizes.scope` rows among `sizes.rows`, of a synchronous add there; adds a second in batches; and the
+    share of the exact nearest that recall's search finds.
     `keep` asks the memories of the last time again, if there are as many."""
     if Memory.objects.exclude(namespace__startswith=PREFIX).exists():
         problem = (
@@ -109,6 +110,7 @@ def bench(sizes: Sizes, *, seed: int, keep: bool, tell: Tell) -> dict[str, Any]:
         "embedder": current_embedder().name,
         "vector_indexes": large,
         "build_seconds": round(built, 1),
+        "encode_milliseconds": _timed(texts, current_embedder().encode_query),
         "recall_milliseconds": _timed(texts, lambda text: recall(f"{PREFIX}1", text)),
         "nearest_found": _nearest_found(texts[:50]),
         "add_milliseconds": _timed(

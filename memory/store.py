@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q
 
 from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import canonical, digest, plain
+from agentsys.prepared import fetch
 from memory.again import tried_again
 from memory.chunks import INSERT_CHUNKS, Source, columns
 from memory.contracts import MemoryDraft
@@ -245,9 +246,8 @@ def written(rows: Sequence[Prepared]) -> dict[Key, Written]:
     of the same rows cannot wait for each other."""
     if not rows:
         return {}
-    with connection.cursor() as cursor:
-        cursor.execute(_INSERT, {**_columns(rows), **columns(_sources(rows))})
-        rows_now = [(hashed, is_new, Told(*row)) for hashed, is_new, *row in cursor.fetchall()]
+    given = fetch(_INSERT, {**_columns(rows), **columns(_sources(rows))})
+    rows_now = [(hashed, is_new, Told(*row)) for hashed, is_new, *row in given]
     return {
         (told.namespace, told.layer, hashed): Written(told.id, told if is_new else None)
         for hashed, is_new, told in rows_now
