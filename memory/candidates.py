@@ -27,8 +27,8 @@ from memory.chunks import current_embedder, literals
 from memory.domain.ranking import BESIDE_MAX, Candidate, Usual
 from memory.partitions import chunks_of
 
-CANDIDATES_MAX = 150  # of each leg
-BESIDE_OF = 75  # of each leg, the best, whose neighbours come with them
+CANDIDATES_MAX = 100  # of each leg
+BESIDE_OF = 50  # of each leg, the best, whose neighbours come with them
 WORDED_MAX = 2000  # whose words are looked at: what is near by meaning may have some too
 PINNED_MAX = 50
 WORDS_MAX = 24  # of the query, the first ones
