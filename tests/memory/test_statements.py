@@ -41,20 +41,30 @@ def test_postgresql_works_while_something_else_is_done_here() -> None:
     assert slept()[0][1] == 7
 
 
-@pytest.mark.parametrize("asked", [True, False], ids=["rows are asked for", "nobody asks"])
-def test_one_that_fails_fails_the_transaction_and_no_more(asked: bool) -> None:
-    with pytest.raises(DataError, match="division by zero"), transaction.atomic(), on_the_way():
+def fail(asked: bool) -> None:
+    with transaction.atomic(), on_the_way():
         send(TWICE, {"n": 1})
         failing = send(DIVIDED, {"n": 0})
         send(TWICE, {"n": 2})
         if asked:
             failing()
+
+
+@pytest.mark.parametrize("asked", [True, False], ids=["rows are asked for", "nobody asks"])
+def test_one_that_fails_fails_the_transaction_and_no_more(asked: bool) -> None:
+    with pytest.raises(DataError, match="division by zero"):
+        fail(asked)
     assert works()
 
 
-def test_what_fails_here_leaves_the_connection_as_it_was() -> None:
-    with pytest.raises(KeyError), transaction.atomic(), on_the_way():
+def fail_here() -> None:
+    with transaction.atomic(), on_the_way():
         send(TWICE, {"n": 1})
         raise KeyError("elsewhere")
+
+
+def test_what_fails_here_leaves_the_connection_as_it_was() -> None:
+    with pytest.raises(KeyError):
+        fail_here()
     assert works()
     assert not connection.in_atomic_block
