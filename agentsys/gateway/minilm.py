@@ -46,19 +46,21 @@ class MiniLmEmbedder:
 
     def __init__(self) -> None:
         if reason := minilm_problem():
-            raise ServiceAway(service="embedder", where="minilm", reason=reason, way_out=WAY_OUT)
+            raise _away(reason)
         # Tokenizers' thread pool does not survive a fork and says so on stderr at every one.
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-        from tokenizers import BertWordPieceTokenizer
-
         model = _model_file().read_bytes()
         if hashlib.sha256(model).hexdigest() != SHA256:
-            reason = f"{_model_file()} is not the model that was tested (another sha256)"
-            raise ServiceAway(service="embedder", where="minilm", reason=reason, way_out=WAY_OUT)
-        made = in_few_operators(model)
-        # While a question is encoded PostgreSQL looks for its words, on the other processor.
-        self._for_questions = _session(made, threads=1)
-        self._for_texts = _session(made, THREADS)
+            raise _away(f"{_model_file()} is not the model that was tested (another sha256)")
+        try:
+            from tokenizers import BertWordPieceTokenizer
+
+            made = in_few_operators(model)
+            # While a question is encoded PostgreSQL looks for its words, on the other processor.
+            self._for_questions = _session(made, threads=1)
+            self._for_texts = _session(made, THREADS)
+        except ImportError as broken:  # installed, and lacks something of the system
+            raise _away(str(broken)) from broken
         self._tokenizer: Any = BertWordPieceTokenizer(
             str(DATA / "minilm-vocab.txt"), lowercase=True
         )
@@ -133,6 +135,10 @@ def minilm_problem() -> str:
         if find_spec(package) is None:
             return f"the package {package} is not installed"
     return "" if _model_file().is_file() else f"{_model_file()} is missing"
+
+
+def _away(reason: str) -> ServiceAway:
+    return ServiceAway(service="embedder", where="minilm", reason=reason, way_out=WAY_OUT)
 
 
 def _model_file() -> Path:

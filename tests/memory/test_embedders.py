@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,6 +84,24 @@ def test_an_unknown_name_is_refused_with_those_that_are_known() -> None:
     assert "wordllama, hashing" in problem("nosuch")
     with pytest.raises(BadInput, match="nosuch"):
         embedder("nosuch")
+
+
+def test_a_library_that_is_there_and_broken_is_told_as_one_that_is_away(tmp_path: Path) -> None:
+    broken = tmp_path / "onnx"
+    broken.mkdir()
+    (broken / "__init__.py").write_text("raise ImportError('libz.so.1: no such file')")
+    code = (
+        "from agentsys.gateway.minilm import MiniLmEmbedder\n"
+        "from agentsys.kernel.errors import ServiceAway\n"
+        "try: MiniLmEmbedder()\n"
+        "except ServiceAway as away: print(away)"
+    )
+    paths = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": paths},
+    )  # fmt: skip
+    assert "libz.so.1" in done.stdout and "AGENTSYS_EMBEDDER=wordllama" in done.stdout, done.stderr
 
 
 def test_starting_django_loads_no_model_and_no_langchain() -> None:
