@@ -59,7 +59,8 @@ def send(
 @contextmanager
 def on_the_way() -> Iterator[None]:
     """What is sent goes to PostgreSQL without waiting for its rows (libpq's pipeline mode): it works at one
-    statement after another while something else is done here. At the end all are through."""
+    statement after another while something else is done here. At the end all are through. After one that
+    fails nothing works until then, not even going back to a savepoint; cursors of the server do not work."""
     connection.ensure_connection()
     with connection.wrap_database_errors, connection.connection.pipeline():
         yield

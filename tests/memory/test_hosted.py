@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
 import pytest
+from django.db import IntegrityError, connection, transaction
 
+from agentsys.gateway import hosted as gateway
 from agentsys.gateway.embeddings import embedder, problem
 from agentsys.kernel.errors import ServiceAway
 from memory import services as memory
-from memory.models import Chunk
+from memory.models import Chunk, Memory
 from memory.near import index_large
 
 pytestmark = pytest.mark.django_db
@@ -61,6 +63,34 @@ def serving(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def hosted(settings: Any) -> None:
     pytest.importorskip("langchain_openai")
     settings.AGENTSYS = replace(settings.AGENTSYS, embedder=SPEC)
+
+
+class _KeptInATable:
+    """Of one's own: what it was asked is a row, as with `get_or_create` that came second."""
+
+    def embed_query(self, text: str) -> list[float]:
+        with suppress(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO agentsys_memory_memory SELECT * FROM agentsys_memory_memory RETURNING id"
+            )
+            cursor.fetchall()
+        ids = [row.pk for row in Memory.objects.iterator()]
+        return [1.0, float(len(ids))]
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [self.embed_query(text) for text in texts]
+
+
+def test_one_of_your_own_may_ask_the_database_itself(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "_registered", lambda provider: lambda model: _KeptInATable())
+    settings.AGENTSYS = replace(settings.AGENTSYS, embedder="own:rows")
+    embedder.cache_clear()
+    pk = memory.remember(HERE, "semantic", "A cabbage has a head")
+    hits = memory.recall(HERE, "a bad cabbage", explain=True)
+    embedder.cache_clear()
+    assert [(hit.id, "dense" in hit.signals) for hit in hits] == [(pk, True)]
 
 
 def test_a_provider_gives_the_vectors_and_rows_say_whose_they_are(
