@@ -40,7 +40,7 @@ def send(
     statement: str, values: Mapping[str, Any], *, binary: bool = False, keep: bool | None = True
 ) -> Callable[[], Rows]:
     """As `fetch`, but what it gives waits for the rows when it is called: within `on_the_way` they are
-    still to come."""
+    still to come. What is on the way is asked for its rows only if it returns some."""
     connection.ensure_connection()
     connection.validate_no_broken_transaction()
     numbered, names = _numbered(statement)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
@@ -124,12 +125,13 @@ def recall(
 
 
 def _ranked(scope: Scope, asked: str, k: int) -> list[Ranked]:
+    encode = partial(encoded_query, asked)
     if isinstance(current_embedder(), HostedEmbedder):
         # One of your own may ask the database itself, which does not go while statements are on the way.
-        given = encoded_query(asked)
+        given = encode()
         by_words, writing, query = worded(scope, asked, lambda: given)
     else:
-        by_words, writing, query = worded(scope, asked, lambda: encoded_query(asked))
+        by_words, writing, query = worded(scope, asked, encode)
     found = candidates(scope, by_words, query)
 
     def late(ids: Sequence[int]) -> dict[int, float]:

@@ -253,7 +253,10 @@ def _session(of: _Columns, scores: Scores) -> Scores:
     for session, seq, is_found, score in told:
         if seq and is_found:
             best.setdefault(session, []).append(score)
-    means = {name: sum(sorted(of)[-2:]) / 2 if len(of) > 1 else of[0] for name, of in best.items()}
+    means = {
+        session: sum(sorted(some)[-2:]) / 2 if len(some) > 1 else some[0]
+        for session, some in best.items()
+    }
     return np.array(
         [
             means.get(session, 0.0) if seq else 0.0

@@ -37,7 +37,7 @@ def test_no_text_gives_no_rows(model: Embedder) -> None:
 def test_the_same_text_gives_the_same_vector_alone_or_in_a_batch(model: Embedder) -> None:
     alone = model.embed(["budget approvals"])[0]
     batch = model.embed(["something long " * 50, "budget approvals", "x"])[1]
-    assert np.allclose(alone, batch, atol=0.05)  # int8 activations are scaled by batch
+    assert alone @ batch > 0.999  # the arithmetic of bytes rounds
 
 
 def test_the_states_of_tokens_go_with_the_words_they_stand_for() -> None:
