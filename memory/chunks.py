@@ -7,7 +7,8 @@ of agentsys, and all of them after a change of the embedder, have none of the cu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,12 +44,15 @@ CROSS JOIN LATERAL agentsys_memory_terms(m.namespace,
     AS t
 """
 
-_MISSING = """
-SELECT m.id, m.actor, m.text FROM agentsys_memory_memory AS m
+_LACKING = """
+FROM agentsys_memory_memory AS m
 WHERE m.state = 'live' AND NOT EXISTS (
     SELECT 1 FROM agentsys_memory_chunk AS c
     WHERE c.namespace = m.namespace AND c.memory_id = m.id AND c.n = 0 AND c.embed_model = %s)
-ORDER BY m.id LIMIT %s FOR UPDATE OF m SKIP LOCKED
+"""
+_COUNT_MISSING = f"SELECT count(*) {_LACKING}"
+_MISSING = f"""
+SELECT m.id, m.actor, m.text {_LACKING} ORDER BY m.id LIMIT %s FOR UPDATE OF m SKIP LOCKED
 """
 
 _DROP = """
@@ -108,12 +112,22 @@ def spoken(actor: str, text: str) -> str:
     return f"{actor}: {text}" if actor else text
 
 
-def index_missing(limit: int = INDEX_MAX) -> int:
+def index_missing(limit: int = INDEX_MAX, *, tell: Callable[[str], None] | None = None) -> int:
     """Chunks for live memories that have none of the current embedder; returns how many memories."""
-    total = 0
+    total, began = 0, time.monotonic()
+    missing = min(_missing(), limit) if tell is not None else 0
     while total < limit and (done := _index_batch(min(INDEX_BATCH, limit - total))):
         total += done
+        if tell is not None and missing > INDEX_BATCH:
+            left = (time.monotonic() - began) / total * max(missing - total, 0)
+            tell(f"{total:,} of {missing:,} can be found, {left:.0f} s to go")
     return total
+
+
+def _missing() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT_MISSING, [current_embedder().name])
+        return int(cursor.fetchone()[0])
 
 
 def index_memories(ids: Sequence[int]) -> None:

@@ -11,7 +11,7 @@ from django.db import connection
 from memory.domain.disagreement import WORDS_MAX
 from memory.domain.versions import Hit, bears_on, kinds_asked, outdated
 from memory.domain.wording import plain
-from memory.models import Memory
+from memory.models import TRUST, Memory
 
 ANSWERS_MAX = 20  # hits, of the best, among which answers are compared
 
@@ -57,8 +57,8 @@ def standings(
         if text is None or bears_on(query, text, quotes):
             _note(found, kind, older, newer, reason)
     if query and len(ids) > 1 and kinds_asked(query):
-        for older, newer, reason in _answers(ids[:ANSWERS_MAX], query):
-            _note(found, "updates", older, newer, reason)
+        for kind, older, newer, reason in _answers(ids[:ANSWERS_MAX], query):
+            _note(found, kind, older, newer, reason)
     return found
 
 
@@ -80,16 +80,19 @@ def _with(ids: tuple[int, ...], other: int) -> tuple[int, ...]:
     return ids if other in ids else (*ids, other)
 
 
-def _answers(ids: Sequence[int], query: str) -> Iterable[tuple[int, int, str]]:
+def _answers(ids: Sequence[int], query: str) -> Iterable[tuple[str, int, int, str]]:
+    """Kind, older, newer and why, of two answers that differ: what is trusted less does not update."""
     rows = (
         Memory.objects.filter(pk__in=list(ids), state="live", level=0)
         .order_by("occurred_at", "seq", "pk")
-        .values_list("pk", "namespace", "actor", "text")
+        .values_list("pk", "namespace", "actor", "text", "trust")
     )
     hits = [
         Hit(pk, f"{namespace}\n{actor}", text)
-        for pk, namespace, actor, text in rows
+        for pk, namespace, actor, text, _ in rows
         if len(text.split()) <= WORDS_MAX or len(plain(text).split()) <= WORDS_MAX
     ]
+    trust = {row[0]: TRUST.index(row[-1]) for row in rows}
     for older, mark in outdated(query, hits).items():
-        yield older, mark.by, mark.reason
+        kind = "contradicts" if trust[mark.by] > trust[older] else "updates"
+        yield kind, older, mark.by, mark.reason

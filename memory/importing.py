@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,6 @@ from memory.truth import TOLD, Told, noticed
 
 PROBLEMS_MAX = 20
 ROWS_AT_ONCE = 500
-INDEX_AT_ONCE = 2_000
 NOTICED_AT_ONCE = 200
 TRIES = 5  # of one insert, when others say the same meanwhile
 DIGEST_FACTS = ("of", "period", "parts", "counts", "words", "method", "quotes", "extract")
@@ -50,7 +49,8 @@ DIGEST_FACTS = ("of", "period", "parts", "counts", "words", "method", "quotes", 
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """`said_already`: what a live memory of the namespace says. With `dry_run` nothing was written."""
+    """`said_already`: what a memory of the namespace says; `waiting`: of those imported before, what is in
+    quarantine. With `dry_run` nothing was written."""
 
     namespace: str
     batch: str
@@ -58,6 +58,7 @@ class ImportReport:
     added: int
     said_already: int
     imported_before: int
+    waiting: int
     lowered: int
     dry_run: bool
 
@@ -88,20 +89,10 @@ def memories_import(
         if dry_run:
             transaction.set_rollback(True)
     if not dry_run:  # with nothing new too: it may have died here before
-        _index(report.added, tell)
+        while index_missing(tell=tell):  # a process that dies here leaves the rest to the next time
+            pass
         _notice(namespace, checked.batch)
     return report if not dry_run else ImportReport(**{**_dict(report), "dry_run": True})
-
-
-def _index(added: int, tell: Callable[[str], None] | None) -> None:
-    """Make them findable, all of them; a process that dies here leaves the rest to `maintain`, or to the
-    same import again."""
-    done, began = 0, time.monotonic()
-    while now := index_missing(INDEX_AT_ONCE):
-        done += now
-        if tell is not None and added > INDEX_AT_ONCE:
-            left = (time.monotonic() - began) / done * max(added - done, 0)
-            tell(f"{done:,} of {added:,} can be found, {left:.0f} s to go")
 
 
 def _notice(namespace: str, batch: str) -> None:
@@ -193,7 +184,7 @@ def _written(path: Path, namespace: str, checked: _Checked, *, trusted: bool) ->
     batch = checked.batch
     ids = _imported_before(namespace, batch)
     before, added, lowered = len(ids), 0, 0
-    there = _there(namespace)
+    there, aside = _there(namespace), _aside(namespace)
     links: list[tuple[int, int | None, int | None]] = []
     waiting: list[tuple[int, Memory]] = []
     periods = _periods(namespace)
@@ -221,6 +212,9 @@ def _written(path: Path, namespace: str, checked: _Checked, *, trusted: bool) ->
                 ids[place] = there[key]
                 continue
             there[key] = 0
+        elif (known := aside.get((*key, *_span(row)))) is not None:
+            ids[place] = known
+            continue
         waiting.append((place, made))
         if len(waiting) >= ROWS_AT_ONCE:
             added += _insert(namespace, waiting, ids, there)
@@ -233,6 +227,9 @@ def _written(path: Path, namespace: str, checked: _Checked, *, trusted: bool) ->
         added=added,
         said_already=checked.header["memories"] - before - added,
         imported_before=before,
+        waiting=Memory.objects.filter(
+            namespace=namespace, batch=batch, state="quarantined"
+        ).count(),
         lowered=lowered,
         dry_run=False,
     )
@@ -246,6 +243,19 @@ def _imported_before(namespace: str, batch: str) -> dict[int, int]:
 def _there(namespace: str) -> dict[tuple[str, str], int]:
     rows = Memory.objects.filter(namespace=namespace, state="live", valid_to=None)
     return {(layer, said): pk for layer, said, pk in rows.values_list("layer", "text_hash", "pk")}
+
+
+def _aside(namespace: str) -> dict[tuple[str, str, datetime, datetime | None], int]:
+    """What is cold, or held once: by what it says and when it held."""
+    rows = Memory.objects.filter(namespace=namespace, state__in=("live", "cold"))
+    rows = rows.exclude(state="live", valid_to=None).order_by("-pk")
+    found = rows.values_list("layer", "text_hash", "valid_from", "valid_to", "pk")
+    return {(layer, said, since, until): pk for layer, said, since, until, pk in found}
+
+
+def _span(row: Mapping[str, Any]) -> tuple[datetime, datetime | None]:
+    since, until = row["valid_from"], row["valid_to"]
+    return datetime.fromisoformat(since), datetime.fromisoformat(until) if until else None
 
 
 def _periods(namespace: str) -> set[tuple[int, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 import structlog
@@ -20,7 +21,12 @@ SELECT DISTINCT namespace FROM agentsys_memory_memory WHERE state IN ('live', 'c
 """
 
 
-def maintain(*, rows_max: int | None = None, now: datetime | None = None) -> dict[str, int]:
+def maintain(
+    *,
+    rows_max: int | None = None,
+    now: datetime | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> dict[str, int]:
     """Digests of what is over, rows over budget, strengths, chunks of what has none; how many of each.
 
     Safe at any time, twice and in parallel. What is left over is for the next time. A namespace that
@@ -33,7 +39,7 @@ def maintain(*, rows_max: int | None = None, now: datetime | None = None) -> dic
         "failed": kept.count(None),
         "seen_dropped": drop_old(now),
         "refreshed": refresh_strengths(now),
-        "indexed": index_missing(),
+        "indexed": index_missing(tell=tell),
         "vector_indexes": sum(near.index_large().values()),
     }
 

@@ -6,7 +6,7 @@ of its own: a `memory_namespace(name) -> bool` of its AppConfig. A new project's
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from django.apps import apps
@@ -38,6 +38,15 @@ def batch_named(batch: Batch) -> Batch:
         names = _nearest(str(value), (str(one) for one in known if one != ""))
         raise NoSuchName(kind=kind, name=f"{value} in {batch.namespace}", names=names)
     return batch
+
+
+def actor_named(actor: str, namespaces: Sequence[str]) -> str:
+    """`actor`, if one of `namespaces` has a memory of that one; else NoSuchName."""
+    rows = Memory.objects.filter(namespace__in=namespaces)
+    if rows.filter(actor=actor).exists():
+        return actor
+    known = rows.exclude(actor="").values_list("actor", flat=True).distinct()
+    raise NoSuchName(kind="actor", name=actor, names=_nearest(actor, known))
 
 
 def _is_anothers(name: str) -> bool:

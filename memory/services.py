@@ -39,7 +39,7 @@ from memory.judging import judge
 from memory.listed import memories_of, memory_lines
 from memory.maintaining import maintain
 from memory.models import Chunk, Memory
-from memory.naming import batch_named, namespace_named
+from memory.naming import actor_named, batch_named, namespace_named
 from memory.ofgoals import left_by, shown_to
 from memory.playbooks import (
     playbook_get,
@@ -105,6 +105,7 @@ __all__ = [
     "RollbackReport",
     "Standing",
     "TooLittleTrust",
+    "actor_named",
     "audit",
     "batch_named",
     "blackboard_drop",

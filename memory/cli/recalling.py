@@ -26,8 +26,8 @@ def register(verbs: Verbs) -> None:
     search.add_argument("--layer", action="append", choices=LAYERS)
     search.add_argument("--actor", help="only what this actor said")
     add_times(search)
-    search.add_argument("-k", type=int, default=10, help="at most this many")
-    search.add_argument("--budget", type=int, default=4000, help="tokens at most")
+    search.add_argument("-k", type=int, default=10, help="at most this many; default: 10")
+    search.add_argument("--budget", type=int, default=4000, help="tokens at most; default: 4000")
     search.add_argument(
         "--explain", action="store_true", help="each signal's share of the score, and versions"
     )
@@ -66,13 +66,14 @@ def do_search(say: Speech, options: Options) -> None:
             raise BadInput(what="search", problems=[f"{name} is {value}; expected 1 or more"])
     given = [services.namespace_named(name) for name in options["namespace"] or ()]
     namespaces = given or services.stats()["namespaces"]
+    actor = options["actor"]
     found = services.recall(
         namespaces,
         options["query"],
         k=options["k"],
         layers=options["layer"],
         budget_tokens=options["budget"],
-        actor=options["actor"],
+        actor=services.actor_named(actor, namespaces) if actor else None,
         explain=True,
         **times_of(options),
     )

@@ -57,5 +57,10 @@ def do_import(say: Speech, options: Options) -> None:
         f" {report.imported_before} came with this file before"
     )
     say.answer(asdict(report), text)
+    if report.waiting:
+        say.note(
+            f"{report.waiting} of these wait in quarantine and are not found: `memory quarantine list"
+            f" --namespace {report.namespace}`, then `release`"
+        )
     if report.lowered:
         say.note(f"{report.lowered} are unverified here; --trust takes the file's word")

@@ -50,7 +50,7 @@ def register(verbs: Verbs) -> None:
 
 
 def do_maintain(say: Speech, _options: Options) -> None:
-    done = services.maintain()
+    done = services.maintain(tell=say.note)
     if say.as_json:
         say.emit(done)
     else:

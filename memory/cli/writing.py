@@ -19,7 +19,7 @@ IDS_SHOWN = 20
 def register(verbs: Verbs) -> None:
     add = verbs.add("add", "remember a text", do_add)
     add.add_argument("text")
-    add.add_argument("--namespace", default=DEFAULT_NAMESPACE)
+    add.add_argument("--namespace", default=DEFAULT_NAMESPACE, help=f"default: {DEFAULT_NAMESPACE}")
     add.add_argument("--layer", choices=LAYERS, default="semantic")
     add.add_argument("--kind", default="note", help="such as fact, preference or decision")
     add.add_argument("--trust", choices=TRUST, default="unverified")

@@ -137,6 +137,27 @@ def test_what_is_said_already_is_not_said_twice(tmp_path: Path) -> None:
     assert Memory.objects.get(namespace="project-2").pk == own
 
 
+def test_a_file_adds_nothing_to_where_it_came_from(tmp_path: Path) -> None:
+    """What held once and what is cold is there as much as what holds: a second one of it would take its
+    time from the fact."""
+    older = memory.remember("project-1", "semantic", "The test port is 1111", actor="ann")
+    memory.supersede(older, "The test port is 2222", actor="ann")
+    cold = memory.remember("project-1", "semantic", "Nobody asks for the old gate", actor="ann")
+    Memory.objects.filter(pk=cold).update(state="cold")
+    facts = memory.facts_of("project-1", every=True)
+    report = memory.memories_import(exported("project-1", tmp_path), "project-1")
+    assert (report.memories, report.added, report.said_already) == (3, 0, 3)
+    assert memory.facts_of("project-1", every=True) == facts
+
+
+def test_what_was_rolled_back_and_comes_again_is_said_to_wait(filled: str, tmp_path: Path) -> None:
+    out = exported(filled, tmp_path)
+    first = memory.memories_import(out, "project-8")
+    memory.rollback(memory.Batch("project-8", batch=first.batch), by="ann", reason="the wrong file")
+    _, said = command("import", str(out), "--namespace", "project-8")
+    assert "wait in quarantine and are not found" in said
+
+
 def test_a_dry_run_says_what_would_be_done_and_writes_nothing(filled: str, tmp_path: Path) -> None:
     path = exported(filled, tmp_path)
     report = told("import", str(path), "--namespace", "project-2", "--dry-run")

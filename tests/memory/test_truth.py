@@ -95,6 +95,14 @@ def test_lesser_trust_conflicts_and_does_not_update() -> None:
     assert (standing[verified].outdated_by, standing[verified].conflicts_with) == (0, (planted,))
 
 
+def test_lesser_trust_outdates_no_answer_when_somebody_asks_either() -> None:
+    older = told("My reading goal is 10 books this winter.", trust="verified")
+    newer = told("I extended my winter reading goal to 12 books.", days=1, trust="unverified")
+    standing = links_for([older, newer], query="How many books is my winter reading goal?")
+    assert (standing[older].outdated_by, standing[older].conflicts_with) == (0, (newer,))
+    assert (standing[newer].updates, standing[newer].conflicts_with) == ((), (older,))
+
+
 def test_what_one_says_of_oneself_is_not_held_against_another() -> None:
     told(CONTRADICTIONS[0].older, actor="ben")
     told(CONTRADICTIONS[0].newer, actor="ana", days=3)

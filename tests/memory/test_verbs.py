@@ -13,9 +13,10 @@ from django.core.management import call_command
 from django.db import connection
 
 from agentsys.kernel.errors import BadInput, NoSuchName, NotFound
+from memory import chunks
 from memory import services as memory
 from memory.domain.dates import when
-from memory.models import Memory
+from memory.models import Chunk, Memory
 
 pytestmark = pytest.mark.django_db
 MAY = datetime(2026, 5, 1, tzinfo=UTC)
@@ -159,6 +160,27 @@ def test_stats_have_rows_and_bytes_by_place_and_rows_of_other_models(
     assert told("stats", "--namespace", "project-2")["bytes"] < found["bytes"]
     with pytest.raises(NoSuchName, match="project-1"):
         said("stats", "--namespace", "project-9")
+
+
+def test_an_actor_whom_nobody_knows_is_an_error_that_names_the_nearest() -> None:
+    memory.remember("project-1", "semantic", "The port is 8443", actor="root")
+    memory.remember("project-2", "semantic", "The port is 9000", actor="rook")
+    here = ("search", "port", "--namespace", "project-1", "--actor")
+    assert [row["text"] for row in told(*here, "root")] == ["The port is 8443"]
+    with pytest.raises(NoSuchName, match="root") as unknown:
+        said(*here, "roo")
+    assert "rook" not in str(unknown.value)
+
+
+def test_making_memories_findable_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    drafts = [memory.MemoryDraft("project-1", "semantic", f"Port {n}") for n in range(5)]
+    memory.remember_many(drafts)
+    Chunk.objects.update(embed_model="of-yesterday")
+    monkeypatch.setattr(chunks, "INDEX_BATCH", 2)
+    err = StringIO()
+    call_command("memory", "maintain", stdout=StringIO(), stderr=err)
+    far = [line.split(",")[0] for line in err.getvalue().splitlines() if "can be found" in line]
+    assert far == [f"{n} of 5 can be found" for n in (2, 4, 5)]
 
 
 # --- Playbooks -----------------------------------------------------------------------------------
