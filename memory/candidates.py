@@ -192,9 +192,9 @@ class Scope:
         }
 
     @property
-    def kept(self) -> bool | None:
-        """`keep` of its statements: a plan for several namespaces would have all 64 partitions in it."""
-        return None if len(self.namespaces) == 1 else False
+    def alone(self) -> bool:
+        """One namespace, whose statements are kept: a plan for several would have all 64 partitions in it."""
+        return len(self.namespaces) == 1
 
     def passes(self) -> str:
         """The filters that are given, as SQL: those that are not would be looked at for each row."""
@@ -266,8 +266,8 @@ def candidates(scope: Scope, by_words: Worded, encoded: Query) -> list[Candidate
         way, by_meaning = _BY_INDEX, _GIVEN
         asked["near"] = array(nearest(scope, vector, CANDIDATES_MAX))
     gather = _GATHER.format(near=by_meaning, chunks=chunks, passes=scope.passes())
-    with on_the_way(), _planned(way, scope):
-        rows = send(gather, asked, binary=True, keep=scope.kept)
+    with on_the_way(), planned(way, kept=scope.alone):
+        rows = send(gather, asked, binary=True, keep=None if scope.alone else False)
     return [Candidate(row[0], by_words.scores.get(row[0], row[1]), *row[2:]) for row in rows()]
 
 
@@ -290,10 +290,10 @@ def nearest(scope: Scope, vector: str | None, count: int) -> list[int]:
                 chunks=chunks,
                 passes=scope.passes(),
             )
-            with on_the_way(), _planned(near.PATIENCE):
+            with on_the_way(), planned(near.PATIENCE):
                 found += fetch(by_hnsw, asked, keep=False)
         else:
-            with on_the_way(), _planned(_FROM_INDEX):
+            with on_the_way(), planned(_FROM_INDEX):
                 found += fetch(_exact(vector, chunks, scope), asked, keep=False)
     return [memory_id for _, memory_id in sorted(found)[:count]]
 
@@ -308,12 +308,11 @@ def _dims(vector: str) -> int:
 
 
 @contextmanager
-def _planned(way: dict[str, str], scope: Scope | None = None) -> Iterator[None]:
-    """What is sent is planned as the settings of `way` have it; if it is about one namespace for all values,
-    so that the plan is kept with the statement."""
-    alone = scope is not None and scope.kept is None
+def planned(way: dict[str, str], *, kept: bool = False) -> Iterator[None]:
+    """What is sent is planned as the settings of `way` have it; `kept`: for all values, so that the plan is
+    kept with the statement."""
     with transaction.atomic(savepoint=False):
-        send(_set(way | _KEPT if alone else way), {})
+        send(_set(way | _KEPT if kept else way), {})
         yield
         send(_set(_AS_BEFORE), {})
 
@@ -353,5 +352,7 @@ def _look_up(scope: Scope, terms: Terms, chunks: str, passes: str) -> Callable[[
     parameters: dict[str, Any] = {f"t{i}": array(terms[ns][i] for ns in namespaces) for i in each}
     parameters["asked"] = namespaces
     parameters["all_terms"] = array(sorted({term for ns in namespaces for term in terms[ns]}))
-    with _planned(_BY_INDEX, scope):
-        return send(text, scope.parameters() | parameters, binary=True, keep=scope.kept)
+    with planned(_BY_INDEX, kept=scope.alone):
+        return send(
+            text, scope.parameters() | parameters, binary=True, keep=None if scope.alone else False
+        )

@@ -13,8 +13,8 @@ from django.db import connection, transaction
 from agentsys.gateway.hosted import HostedEmbedder
 from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import plain
-from agentsys.prepared import fetch
-from memory.candidates import Scope, array, candidates, cleaned, worded
+from agentsys.prepared import fetch, on_the_way, send
+from memory.candidates import Scope, array, candidates, cleaned, planned, worded
 from memory.chunks import current_embedder, encoded_query
 from memory.contracts import Recalled
 from memory.current import LINKS, Standing, standings
@@ -104,11 +104,12 @@ def recall(
         if alone:  # nothing else is written, so that counts may be lost with the server
             fetch(_UNHURRIED, {})
         ranked = _ranked(scope, asked, k)
-        chosen = _distinct(ranked, k)
-        shown = fitting([row.text for row, _ in chosen], budget_tokens)
-        told = [chosen[n][0] for n, _ in shown]
-        ids = [row.id for row in told]
-        older, links = _used(told, asked, now)
+        with on_the_way(), planned({}, kept=True):
+            chosen = _distinct(ranked, k)
+            shown = fitting([row.text for row, _ in chosen], budget_tokens)
+            told = [chosen[n][0] for n, _ in shown]
+            ids = [row.id for row in told]
+            older, links = _used(told, asked, now)
         standing = standings(ids, asked, links)
         note_shown(plain(run), ids, now)
     return [
@@ -182,8 +183,8 @@ def _used(
 ) -> tuple[dict[int, tuple[str, ...]], list[Any]]:
     """Count that these were of use. Returns the texts that each replaced, the newest first, and links."""
     asked = {"ids": array(row.id for row in told), "now": now, "asked": bool(query)}
-    fetch(_COUNT, asked)
     links = fetch(LINKS, asked)
+    send(_COUNT, asked)
     older: dict[int, tuple[str, ...]] = {}
     if any(row.newer for row in told):
         for newest, text in fetch(_OLDER, asked):
