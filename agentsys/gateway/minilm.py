@@ -16,7 +16,9 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -30,8 +32,8 @@ from agentsys.kernel.errors import ServiceAway
 DIMENSIONS = 384
 TOKENS_MAX = 256  # of a text, as the model was meant for; what follows does not count
 STATE_BYTES = 64
-BATCH = 16  # texts of like length in one pass
-THREADS = min(2, os.cpu_count() or 1)  # of a pass over texts: a worker has neighbours
+BATCH = 8  # texts of like length in one pass
+THREADS = min(2, os.cpu_count() or 1)  # a worker has neighbours
 FIRST_WORD = 1996  # ids below are special, unused, or single characters
 DATA = Path(__file__).parent / "data"
 SHA256 = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
@@ -56,9 +58,10 @@ class MiniLmEmbedder:
             from tokenizers import BertWordPieceTokenizer
 
             made = in_few_operators(model)
-            # While a question is encoded PostgreSQL looks for its words, on the other processor.
-            self._for_questions = _session(made, threads=1)
-            self._for_texts = _session(made, THREADS)
+            # One thread does for a question: PostgreSQL looks for its words meanwhile, on the other
+            # processor; and for several passes at once. All work at a text that is alone.
+            self._one_thread = _session(made, 1)
+            self._threads = _session(made, THREADS)
         except ImportError as broken:  # installed, and lacks something of the system
             raise _away(str(broken)) from broken
         self._tokenizer: Any = BertWordPieceTokenizer(
@@ -79,8 +82,8 @@ class MiniLmEmbedder:
         encodings = self._tokenizer.encode_batch([text or " " for text in texts])
         order = sorted(range(len(texts)), key=lambda i: len(encodings[i].ids))
         batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
-        for places in batches:
-            states = _states(self._for_texts, [encodings[i].ids for i in places])
+        given = [[encodings[i].ids for i in places] for places in batches]
+        for places, states in zip(batches, self._side_by_side(given), strict=True):
             for i, state in zip(places, states, strict=True):
                 if len(state) > 2:  # more than the marks of beginning and end
                     vectors[i] = state.mean(axis=0)
@@ -89,12 +92,19 @@ class MiniLmEmbedder:
 
     def encode_query(self, text: str) -> Query:
         ids = self._tokenizer.encode(text or " ").ids
-        (state,) = _states(self._for_questions, [ids])
+        (state,) = _states(self._one_thread, [ids])
         if len(state) <= 2:
             return Query(np.zeros(DIMENSIONS, np.float32))
         vector = unit(state.mean(axis=0, keepdims=True)).reshape(-1)
         weights = np.array([_rarity(token) for token in ids[1:-1]], np.float32)
         return Query(vector, self._cut(state), weights)
+
+    def _side_by_side(self, batches: Sequence[Sequence[Sequence[int]]]) -> Iterable[list[Vectors]]:
+        """The states of each batch, in order."""
+        if len(batches) < 2:
+            return [_states(self._threads, batch) for batch in batches]
+        with ThreadPoolExecutor(THREADS) as passes:
+            return passes.map(partial(_states, self._one_thread), batches)
 
     def _cut(self, state: Vectors) -> Vectors:
         """Unit vectors of the tokens between the marks of beginning and end, 64 dimensions."""
