@@ -153,6 +153,9 @@ def _fill(sizes: Sizes, sentences: Sequence[str], tell: Tell) -> None:
             left = (time.perf_counter() - began) / last * (sizes.rows - last)
             tell(f"{last:,} of {sizes.rows:,} rows, {left:.0f} s to go")
         cursor.execute("VACUUM ANALYZE agentsys_memory_memory, agentsys_memory_chunk")
+        cursor.execute("SELECT pg_has_role('pg_checkpoint', 'USAGE')")
+        if cursor.fetchone() == (True,):  # nothing of this is still being written meanwhile
+            cursor.execute("CHECKPOINT")
 
 
 def _question(text: str, chosen: random.Random) -> str:
