@@ -165,7 +165,5 @@ def current_embedder() -> Embedder:
 def literals(vectors: Vectors) -> list[str | None]:
     """pgvector's text form of each row; None for a zero vector, which has no direction: its
     cosine with anything is NaN."""
-    return [
-        "[" + ",".join(f"{x:.5g}" for x in vector.tolist()) + "]" if vector.any() else None
-        for vector in vectors
-    ]
+    form = f"[{','.join(['%.5g'] * vectors.shape[1])}]"
+    return [form % tuple(vector.tolist()) if vector.any() else None for vector in vectors]

@@ -101,10 +101,10 @@ def recall(
     asked = cleaned(query)
     alone = not connection.in_atomic_block
     with transaction.atomic(savepoint=False):
-        if alone:  # nothing else is written, so that counts may be lost with the server
-            fetch(_UNHURRIED, {})
         ranked = _ranked(scope, asked, k)
         with on_the_way(), planned({}, kept=True):
+            if alone:  # nothing else is written, so that counts may be lost with the server
+                send(_UNHURRIED, {})
             chosen = _distinct(ranked, k)
             shown = fitting([row.text for row, _ in chosen], budget_tokens)
             told = [chosen[n][0] for n, _ in shown]
