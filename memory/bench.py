@@ -156,6 +156,7 @@ def _fill(sizes: Sizes, sentences: Sequence[str], tell: Tell) -> None:
         cursor.execute("SELECT pg_has_role('pg_checkpoint', 'USAGE')")
         if cursor.fetchone() == (True,):  # nothing of this is still being written meanwhile
             cursor.execute("CHECKPOINT")
+    connection.close()  # what is timed has a connection like any other
 
 
 def _question(text: str, chosen: random.Random) -> str:
