@@ -31,6 +31,7 @@ PREFIX = "bench-"
 SENTENCES = 3000
 BATCH = 20_000
 QUERY_WORDS = 7
+WARM = 60  # questions before: there is a statement for each number of words, kept once it came five times
 ADDS = 300
 TOP = 10
 Tell = Callable[[str], None]
@@ -102,7 +103,7 @@ def bench(sizes: Sizes, *, seed: int, keep: bool, tell: Tell) -> dict[str, Any]:
             : sizes.questions * 3 : 3
         ]
     ]
-    for text in texts[:20]:  # warm
+    for text in texts[:WARM]:
         recall(f"{PREFIX}1", text)
     return {
         "rows": sizes.rows,
