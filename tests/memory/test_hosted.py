@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, transaction
 
-from agentsys.gateway import hosted as gateway
 from agentsys.gateway.embeddings import embedder, problem
+from agentsys.gateway.hosted import GROUP
 from agentsys.kernel.errors import ServiceAway
 from memory import services as memory
-from memory.models import Chunk, Memory
+from memory.models import Chunk
 from memory.near import index_large
 
 pytestmark = pytest.mark.django_db
@@ -65,31 +65,37 @@ def hosted(settings: Any) -> None:
     settings.AGENTSYS = replace(settings.AGENTSYS, embedder=SPEC)
 
 
-class _KeptInATable:
-    """Of one's own: what it was asked is a row, as with `get_or_create` that came second."""
+# Of one's own: what it was asked is a row, as with `get_or_create` that came second.
+OWN = """
+from contextlib import suppress
+from django.db import IntegrityError, connection, transaction
+from memory.models import Memory
 
-    def embed_query(self, text: str) -> list[float]:
+class KeptInATable:
+    def __init__(self, model):
+        pass
+    def embed_query(self, text):
         with suppress(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(
-                "INSERT INTO agentsys_memory_memory SELECT * FROM agentsys_memory_memory RETURNING id"
-            )
+            cursor.execute("INSERT INTO agentsys_memory_memory TABLE agentsys_memory_memory RETURNING id")
             cursor.fetchall()
-        ids = [row.pk for row in Memory.objects.iterator()]
-        return [1.0, float(len(ids))]
-
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [1.0, float(len(list(Memory.objects.iterator())))]
+    def embed_documents(self, texts):
         return [self.embed_query(text) for text in texts]
+"""
 
 
 def test_one_of_your_own_may_ask_the_database_itself(
-    settings: Any, monkeypatch: pytest.MonkeyPatch
+    settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(gateway, "_registered", lambda provider: lambda model: _KeptInATable())
+    (tmp_path / "own_rows.py").write_text(OWN)
+    installed = tmp_path / "own_rows-1.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: own-rows\nVersion: 1\n")
+    (installed / "entry_points.txt").write_text(f"[{GROUP}]\nown = own_rows:KeptInATable\n")
+    monkeypatch.syspath_prepend(tmp_path)
     settings.AGENTSYS = replace(settings.AGENTSYS, embedder="own:rows")
-    embedder.cache_clear()
     pk = memory.remember(HERE, "semantic", "A cabbage has a head")
     hits = memory.recall(HERE, "a bad cabbage", explain=True)
-    embedder.cache_clear()
     assert [(hit.id, "dense" in hit.signals) for hit in hits] == [(pk, True)]
 
 

@@ -137,7 +137,7 @@ def test_what_is_said_already_is_not_said_twice(tmp_path: Path) -> None:
     assert Memory.objects.get(namespace="project-2").pk == own
 
 
-def test_a_file_adds_nothing_to_where_it_came_from(tmp_path: Path) -> None:
+def test_what_is_cold_or_held_once_comes_in_no_second_time(tmp_path: Path) -> None:
     """What held once and what is cold is there as much as what holds: a second one of it would take its
     time from the fact."""
     older = memory.remember("project-1", "semantic", "The test port is 1111", actor="ann")
