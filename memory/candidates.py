@@ -11,14 +11,16 @@ candidate's. Where that is cold by now, its words are left, and say less.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from itertools import islice
 from typing import Any, NamedTuple
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from agentsys.gateway.embedding import Query
 from agentsys.prepared import Rows, fetch, on_the_way, send
@@ -39,25 +41,22 @@ K1, B = 0.9, 0.4  # BM25 for short texts
 
 _SCOPE = "namespace = ANY(%(namespaces)s) AND n = 0 AND {passes}"
 
-_TERMS = f"""
-SELECT ns, array_agg(hashtext(ns || E'\\x1f' || word) ORDER BY place, word)
-FROM (SELECT lexeme AS word, COALESCE(positions[1], 0) AS place
-      FROM unnest(to_tsvector('english', %(query)s)) ORDER BY 2, 1 LIMIT {WORDS_MAX}) AS given,
-     unnest(%(namespaces)s::text[]) AS ns
-GROUP BY ns
-"""  # noqa: S608 - numbers of this module
-
-# Okapi BM25 (Robertson and Zaragoza 2009), one column a word of the query. How rare a word is, is
-# counted over the whole namespace, whatever passes the filter. A term is hashed with its namespace: in
-# its partition the index of terms needs no other to go with it, and the join leaves out what has the same
-# hash by chance.
+# Okapi BM25 (Robertson and Zaragoza 2009), one column a word of the query: its first stems, in order. How
+# rare a word is, is counted over the whole namespace, whatever passes the filter. A term is hashed with its
+# namespace: in its partition the index of terms needs no other to go with it, and the join leaves out what
+# has the same hash by chance.
 _WORDED = f"""
-WITH asked AS (
-    SELECT * FROM unnest(%(asked)s::text[], {{terms}}) AS a(namespace, {{t}})
+WITH given AS MATERIALIZED (
+    SELECT array_agg(lexeme ORDER BY COALESCE(positions[1], 0), lexeme) AS words
+    FROM unnest(to_tsvector('english', %(query)s))
+), asked AS MATERIALIZED (
+    SELECT namespace, {{hashes}} FROM given, unnest(%(namespaces)s::text[]) AS namespace
+), sought AS MATERIALIZED (
+    SELECT array_agg(ARRAY[{{t}}]) AS terms FROM asked
 ), hits AS MATERIALIZED (
     SELECT c.memory_id, c.length, {{counts}}, ({{passes}}) AS passes
     FROM {{chunks}} AS c JOIN asked AS a USING (namespace)
-    WHERE {{where}} c.terms && %(all_terms)s::integer[]
+    WHERE {{where}} c.terms && (SELECT terms FROM sought)
 ), every AS MATERIALIZED (
     SELECT count(*) AS pieces FROM {{chunks}} AS c WHERE namespace = ANY(%(namespaces)s)
 ), known AS MATERIALIZED (
@@ -65,11 +64,14 @@ WITH asked AS (
 ), scored AS MATERIALIZED (
     SELECT memory_id, max({{score}}) AS bm25 FROM hits, known WHERE passes GROUP BY memory_id
 )
-SELECT 0 AS memory_id, usual AS bm25, ARRAY[{{rarity}}] AS rarity FROM known
+SELECT 0 AS memory_id, usual AS bm25, ARRAY[{{rarity}}] AS rarity, terms FROM known, sought
 UNION ALL
-(SELECT memory_id, bm25, NULL FROM scored ORDER BY bm25 DESC, memory_id LIMIT {WORDED_MAX})
+(SELECT memory_id, bm25, NULL, NULL FROM scored ORDER BY bm25 DESC, memory_id LIMIT {WORDED_MAX})
 ORDER BY rarity NULLS LAST, bm25 DESC, memory_id
 """  # noqa: S608 - the filter is text of this module; values are parameters
+# No more stems than these come of a text: PostgreSQL takes hyphened words whole and apart, and in the C
+# locale all that is not ASCII for letters.
+_STEMS = re.compile(r"[^\W_]+|-|[^\w\x00-\x7f]+")
 
 _KNOWN = """
 memory_id, embed_model, embedding, pinned, importance, actor, namespace, session, seq, words, kind
@@ -155,9 +157,6 @@ GROUP BY actor
 """  # noqa: S608 - as above
 
 
-Terms = Mapping[str, Sequence[int]]  # of a query, by namespace
-
-
 class Worded(NamedTuple):
     """What words say. `scores`: BM25 by id, the best first; `rarity` of each term; `usual`: how long a
     piece is on average."""
@@ -196,6 +195,11 @@ class Scope:
         """One namespace, whose statements are kept: a plan for several would have all 64 partitions in it."""
         return len(self.namespaces) == 1
 
+    @property
+    def kept(self) -> bool | None:
+        """How its statements are prepared."""
+        return None if self.alone else False
+
     def passes(self) -> str:
         """The filters that are given, as SQL: those that are not would be looked at for each row."""
         valid = "valid_to IS NULL"
@@ -220,27 +224,54 @@ def worded(
 ) -> tuple[Worded, list[Usual], Query]:
     """What the words of a question say; who writes in the scope, how often, and how much at a time, by a
     sample; and what `encode` gives, which is asked while PostgreSQL looks."""
-    terms = terms_of(scope, question)
     chunks, passes = chunks_of(scope.namespaces), scope.passes()
+    words = min(len(_STEMS.findall(question)), WORDS_MAX)
+    asked = scope.parameters() | {"query": question}
     with on_the_way():
-        found = _look_up(scope, terms, chunks, passes) if terms else None
         # Planned with its values: a plan for all would read the whole partition for the sample.
-        usual = send(_USUAL.format(chunks=chunks, passes=passes), scope.parameters(), keep=False)
+        usual = send(_USUAL.format(chunks=chunks, passes=passes), asked, keep=False)
+        found: Callable[[], Rows] = list
+        if words:
+            plan(_BY_INDEX, kept=scope.alone)
+            by_words = _by_words(words, chunks, passes, scope.alone)
+            found = send(by_words, asked, binary=True, keep=scope.kept)
         encoded = encode()
-    return _worded(terms, found() if found else []), [Usual(*row) for row in usual()], encoded
+    return _worded(found()), [Usual(*row) for row in usual()], encoded
 
 
-def terms_of(scope: Scope, question: str) -> Terms:
-    """The stems of a question, the first ones, as each namespace has them."""
-    return dict(fetch(_TERMS, {"query": question, "namespaces": list(scope.namespaces)}))
+@lru_cache(maxsize=256)
+def _by_words(words: int, chunks: str, passes: str, alone: bool) -> str:
+    each = range(words)
+    return _WORDED.format(
+        chunks=chunks,
+        where="" if alone else "c.namespace = ANY(%(namespaces)s) AND",
+        passes=passes,
+        hashes=", ".join(
+            f"hashtext(namespace || E'\\x1f' || words[{i + 1}]) AS t{i}" for i in each
+        ),
+        t=", ".join(f"t{i}" for i in each),
+        counts=", ".join(f"c.counts[array_position(c.terms, a.t{i})] AS c{i}" for i in each),
+        known=", ".join(
+            f"ln(1 + (pieces - count(c{i}) + .5) / (count(c{i}) + .5))::float8 AS w{i}"
+            for i in each
+        ),
+        rarity=", ".join(f"w{i}" for i in each),
+        score=" + ".join(
+            f"COALESCE(w{i} * c{i} * {K1 + 1} / (c{i} + {K1} * ({1 - B} + {B} * length / usual)), 0)"
+            for i in each
+        ),
+    )
 
 
-def _worded(terms: Terms, rows: Rows) -> Worded:
+def _worded(rows: Rows) -> Worded:
     if not rows:
         return NOT_WORDED
-    (_, usual, weights), *scored = rows
+    (_, usual, weights, terms), *scored = rows
     rarity = {
-        term: weight for each in terms.values() for term, weight in zip(each, weights, strict=True)
+        term: weight
+        for each in terms
+        for term, weight in zip(each, weights, strict=True)
+        if term is not None
     }
     return Worded({row[0]: row[1] for row in scored}, rarity, usual)
 
@@ -266,8 +297,9 @@ def candidates(scope: Scope, by_words: Worded, encoded: Query) -> list[Candidate
         way, by_meaning = _BY_INDEX, _GIVEN
         asked["near"] = array(nearest(scope, vector, CANDIDATES_MAX))
     gather = _GATHER.format(near=by_meaning, chunks=chunks, passes=scope.passes())
-    with on_the_way(), planned(way, kept=scope.alone):
-        rows = send(gather, asked, binary=True, keep=None if scope.alone else False)
+    with on_the_way():
+        plan(way, kept=scope.alone)
+        rows = send(gather, asked, binary=True, keep=scope.kept)
     return [Candidate(row[0], by_words.scores.get(row[0], row[1]), *row[2:]) for row in rows()]
 
 
@@ -308,13 +340,21 @@ def _dims(vector: str) -> int:
 
 
 @contextmanager
-def planned(way: dict[str, str], *, kept: bool = False) -> Iterator[None]:
-    """What is sent is planned as the settings of `way` have it; `kept`: for all values, so that the plan is
-    kept with the statement."""
+def planned(way: Mapping[str, str] | None = None) -> Iterator[None]:
+    """A transaction, or a part of one, that plans as it needs and leaves no trace of it."""
+    whole = not connection.in_atomic_block
     with transaction.atomic(savepoint=False):
-        send(_set(way | _KEPT if kept else way), {})
+        if way is not None:
+            plan(way)
         yield
-        send(_set(_AS_BEFORE), {})
+        if not whole:
+            plan({})
+
+
+def plan(way: Mapping[str, str], *, kept: bool = False) -> None:
+    """What is sent from here on in the transaction is planned as the settings of `way` have it; `kept`: for
+    all values, so that the plan is kept with the statement."""
+    send(_set(_AS_BEFORE | way | (_KEPT if kept else {})), {})
 
 
 def _set(settings: Mapping[str, str]) -> str:
@@ -326,33 +366,3 @@ def _set(settings: Mapping[str, str]) -> str:
 def array(numbers: Iterable[float]) -> str:
     """As PostgreSQL writes an array: of one type, however large the numbers are, or if there are none."""
     return "{" + ",".join(map(str, numbers)) + "}"
-
-
-def _look_up(scope: Scope, terms: Terms, chunks: str, passes: str) -> Callable[[], Rows]:
-    """Those that have words of a question are asked for."""
-    each = range(len(next(iter(terms.values()))))
-    text = _WORDED.format(
-        chunks=chunks,
-        where="c.namespace = ANY(%(namespaces)s) AND" if len(terms) > 1 else "",
-        passes=passes,
-        terms=", ".join(f"%(t{i})s::integer[]" for i in each),
-        t=", ".join(f"t{i}" for i in each),
-        counts=", ".join(f"c.counts[array_position(c.terms, a.t{i})] AS c{i}" for i in each),
-        known=", ".join(
-            f"ln(1 + (pieces - count(c{i}) + .5) / (count(c{i}) + .5))::float8 AS w{i}"
-            for i in each
-        ),
-        rarity=", ".join(f"w{i}" for i in each),
-        score=" + ".join(
-            f"COALESCE(w{i} * c{i} * {K1 + 1} / (c{i} + {K1} * ({1 - B} + {B} * length / usual)), 0)"
-            for i in each
-        ),
-    )
-    namespaces = list(terms)
-    parameters: dict[str, Any] = {f"t{i}": array(terms[ns][i] for ns in namespaces) for i in each}
-    parameters["asked"] = namespaces
-    parameters["all_terms"] = array(sorted({term for ns in namespaces for term in terms[ns]}))
-    with planned(_BY_INDEX, kept=scope.alone):
-        return send(
-            text, scope.parameters() | parameters, binary=True, keep=None if scope.alone else False
-        )

@@ -8,13 +8,13 @@ from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
 
-from django.db import connection, transaction
+from django.db import connection
 
 from agentsys.gateway.hosted import HostedEmbedder
 from agentsys.kernel.errors import BadInput
 from agentsys.kernel.hashing import plain
 from agentsys.prepared import fetch, on_the_way, send
-from memory.candidates import Scope, array, candidates, cleaned, planned, worded
+from memory.candidates import Scope, array, candidates, cleaned, plan, planned, worded
 from memory.chunks import current_embedder, encoded_query
 from memory.contracts import Recalled
 from memory.current import LINKS, Standing, standings
@@ -27,7 +27,7 @@ from memory.states import states_of
 
 VERSIONS_MAX = 5  # older texts shown with a memory
 
-_UNHURRIED = "SET LOCAL synchronous_commit = off"
+_UNHURRIED = {"synchronous_commit": "off"}
 # Counting may be skipped, waiting may not: recalls of the same rows must not queue for each other
 # or for a transaction that holds one of them.
 _COUNT = """
@@ -99,12 +99,12 @@ def recall(
     if not wanted or k < 1:
         return []
     asked = cleaned(query)
-    alone = not connection.in_atomic_block
-    with transaction.atomic(savepoint=False):
+    # Nothing else is written in a transaction of its own, so that counts may be lost with the server.
+    way = {} if connection.in_atomic_block else _UNHURRIED
+    with planned():
         ranked = _ranked(scope, asked, k)
-        with on_the_way(), planned({}, kept=True):
-            if alone:  # nothing else is written, so that counts may be lost with the server
-                send(_UNHURRIED, {})
+        with on_the_way():
+            plan(way, kept=True)
             chosen = _distinct(ranked, k)
             shown = fitting([row.text for row, _ in chosen], budget_tokens)
             told = [chosen[n][0] for n, _ in shown]
