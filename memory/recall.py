@@ -39,7 +39,7 @@ WHERE m.id = free.id
 """
 
 _ROWS = """
-SELECT id, namespace, layer, kind, text, trust, provenance, occurred_at, pinned, supersedes_id IS NOT NULL
+SELECT id, namespace, layer, kind, text, trust, provenance::text, occurred_at, pinned, supersedes_id IS NOT NULL
 FROM agentsys_memory_memory WHERE state = 'live' AND id = ANY(%(ids)s)
 """
 
@@ -105,11 +105,11 @@ def recall(
         ranked = _ranked(scope, asked, k)
         with on_the_way():
             plan(way, kept=True)
-            chosen = _distinct(ranked, k)
+            chosen, links = _best(ranked, asked, k)
             shown = fitting([row.text for row, _ in chosen], budget_tokens)
             told = [chosen[n][0] for n, _ in shown]
             ids = [row.id for row in told]
-            older, links = _used(told, asked, now)
+            older = _used(told, now)
         standing = standings(ids, asked, links)
         note_shown(plain(run), ids, now)
     return [
@@ -152,12 +152,30 @@ def _known(layers: Sequence[str] | None) -> Sequence[str] | None:
     return layers
 
 
-def _distinct(ranked: Sequence[Ranked], k: int) -> list[tuple[_Row, Ranked]]:
-    """The best `k`, without those that say the same as one before."""
-    given = fetch(_ROWS, {"ids": array(place.id for place in ranked)})
-    rows = {row[0]: _Row(*row) for row in given}
+def _best(
+    ranked: Sequence[Ranked], asked: str, k: int
+) -> tuple[list[tuple[_Row, Ranked]], list[tuple[Any, ...]]]:
+    """The best `k`, without those that say the same as one before, and links of memories, theirs among them."""
     chosen: dict[tuple[str, ...], tuple[_Row, Ranked]] = {}
-    for place in ranked:
+    links: list[tuple[Any, ...]] = []
+    for start in range(0, len(ranked), 2 * k):
+        places = ranked[start : start + 2 * k]
+        about = {"ids": array(place.id for place in places), "asked": bool(asked)}
+        rows, linked = send(_ROWS, about, binary=True), send(LINKS, about)
+        _choose(chosen, places, {row[0]: _Row(*row) for row in rows()}, k)
+        links += linked()
+        if len(chosen) >= k:
+            break
+    return list(chosen.values())[:k], links
+
+
+def _choose(
+    chosen: dict[tuple[str, ...], tuple[_Row, Ranked]],
+    places: Sequence[Ranked],
+    rows: Mapping[int, _Row],
+    k: int,
+) -> None:
+    for place in places:
         row = rows.get(place.id)  # None: forgotten since
         if row is None or (len(chosen) >= k and not _trusted_more(row, chosen)):
             continue
@@ -167,7 +185,6 @@ def _distinct(ranked: Sequence[Ranked], k: int) -> list[tuple[_Row, Ranked]]:
             chosen[said] = (row, place)
         elif _TRUSTED[row.trust] < _TRUSTED[kept[0].trust]:
             chosen[said] = (row, kept[1])
-    return list(chosen.values())[:k]
 
 
 def _trusted_more(row: _Row, chosen: Mapping[Any, tuple[_Row, Ranked]]) -> bool:
@@ -178,18 +195,15 @@ def _trusted_more(row: _Row, chosen: Mapping[Any, tuple[_Row, Ranked]]) -> bool:
 _TRUSTED = {"verified": 0, "unverified": 1, "untrusted": 2}
 
 
-def _used(
-    told: Sequence[_Row], query: str, now: datetime | None
-) -> tuple[dict[int, tuple[str, ...]], list[Any]]:
-    """Count that these were of use. Returns the texts that each replaced, the newest first, and links."""
-    asked = {"ids": array(row.id for row in told), "now": now, "asked": bool(query)}
-    links = fetch(LINKS, asked)
+def _used(told: Sequence[_Row], now: datetime | None) -> dict[int, tuple[str, ...]]:
+    """Count that these were of use. Returns the texts that each replaced, the newest first."""
+    asked = {"ids": array(row.id for row in told), "now": now}
     send(_COUNT, asked)
     older: dict[int, tuple[str, ...]] = {}
     if any(row.newer for row in told):
         for newest, text in fetch(_OLDER, asked):
             older[newest] = (*older.get(newest, ()), text)
-    return older, links
+    return older
 
 
 def _recalled(
