@@ -69,9 +69,9 @@ UNION ALL
 (SELECT memory_id, bm25, NULL, NULL FROM scored ORDER BY bm25 DESC, memory_id LIMIT {WORDED_MAX})
 ORDER BY rarity NULLS LAST, bm25 DESC, memory_id
 """  # noqa: S608 - the filter is text of this module; values are parameters
-# No more stems than these come of a text: PostgreSQL takes hyphened words whole and apart, and in the C
+# Where PostgreSQL may begin a word: it takes hyphened words and addresses whole and apart, and in the C
 # locale all that is not ASCII for letters.
-_STEMS = re.compile(r"[^\W_]+|-|[^\w\x00-\x7f]+")
+_STEM = re.compile(r"[0-9]+|[A-Za-z]+|[^\W\x00-\x7f]+|[^\w\x00-\x7f]+|[-_]|\.\.|/(?![0-9A-Za-z])")
 
 _KNOWN = """
 memory_id, embed_model, embedding, pinned, importance, actor, namespace, session, seq, words, kind
@@ -225,7 +225,7 @@ def worded(
     """What the words of a question say; who writes in the scope, how often, and how much at a time, by a
     sample; and what `encode` gives, which is asked while PostgreSQL looks."""
     chunks, passes = chunks_of(scope.namespaces), scope.passes()
-    words = min(len(_STEMS.findall(question)), WORDS_MAX)
+    words = min(stems_max(question), WORDS_MAX)
     asked = scope.parameters() | {"query": question}
     with on_the_way():
         # Planned with its values: a plan for all would read the whole partition for the sample.
@@ -237,6 +237,11 @@ def worded(
             found = send(by_words, asked, binary=True, keep=scope.kept)
         encoded = encode()
     return _worded(found()), [Usual(*row) for row in usual()], encoded
+
+
+def stems_max(text: str) -> int:
+    """No fewer than PostgreSQL makes of a text."""
+    return len(_STEM.findall(text))
 
 
 @lru_cache(maxsize=256)

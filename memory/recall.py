@@ -39,7 +39,8 @@ WHERE m.id = free.id
 """
 
 _ROWS = """
-SELECT id, namespace, layer, kind, text, trust, provenance::text, occurred_at, pinned, supersedes_id IS NOT NULL
+SELECT id, namespace, layer, kind, text, trust, provenance::text, occurred_at, pinned,
+       supersedes_id IS NOT NULL
 FROM agentsys_memory_memory WHERE state = 'live' AND id = ANY(%(ids)s)
 """
 
@@ -155,7 +156,7 @@ def _known(layers: Sequence[str] | None) -> Sequence[str] | None:
 def _best(
     ranked: Sequence[Ranked], asked: str, k: int
 ) -> tuple[list[tuple[_Row, Ranked]], list[tuple[Any, ...]]]:
-    """The best `k`, without those that say the same as one before, and links of memories, theirs among them."""
+    """The best `k`, without those that say the same as one before; and links, theirs among them."""
     chosen: dict[tuple[str, ...], tuple[_Row, Ranked]] = {}
     links: list[tuple[Any, ...]] = []
     for start in range(0, len(ranked), 2 * k):

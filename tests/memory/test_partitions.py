@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import UTC, datetime
 
 import numpy as np
@@ -10,7 +11,7 @@ from django.db import connection
 
 from agentsys.gateway.embedding import Query
 from memory import services as memory
-from memory.candidates import WORDS_MAX, Scope, worded
+from memory.candidates import WORDS_MAX, Scope, stems_max, worded
 from memory.partitions import TABLE, chunks_of
 
 pytestmark = pytest.mark.django_db
@@ -65,6 +66,29 @@ def test_each_word_of_a_question_counts_however_many_there_are(words: int) -> No
     by_words, _, _ = worded(here, f"parser {others}", lambda: Query(np.zeros(1, np.float32)))
     assert len(by_words.scores) == 2
     assert len(by_words.rarity) == min(words, WORDS_MAX)
+
+
+def test_no_text_has_more_stems_than_are_made_room_for() -> None:
+    chosen = random.Random(7)
+    signs = [
+        *"abz019 -_./:@<>&;=?#%+'é—世ß🙂",
+        "http://",
+        "www.",
+        ".org",
+        "&amp;",
+        "<b>",
+        "1e-5",
+        "\u0301",
+    ]
+    texts = ["".join(chosen.choices(signs, k=chosen.randint(1, 30))) for _ in range(20_000)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT length(to_tsvector('simple', t)) FROM unnest(%s::text[]) AS t", [texts]
+        )
+        stems = [row[0] for row in cursor.fetchall()]
+    short = [t for t, n in zip(texts, stems, strict=True) if n > stems_max(t)]
+    assert short == []
+    assert max(stems) > 8
 
 
 def test_a_connection_keeps_a_statement_for_each_number_of_words_and_no_more() -> None:
