@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import Any
 
 import psycopg
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 
 Rows = list[tuple[Any, ...]]
 _NAME = re.compile(r"%\((\w+)\)s")
@@ -41,15 +41,16 @@ def send(
 ) -> Callable[[], Rows]:
     """As `fetch`, but what it gives waits for the rows when it is called: within `on_the_way` they are
     still to come. What is on the way is asked for its rows only if it returns some."""
-    connection.ensure_connection()
-    connection.validate_no_broken_transaction()
+    here = connections[DEFAULT_DB_ALIAS]  # the proxy `connection` looks for it at each attribute
+    here.ensure_connection()
+    here.validate_no_broken_transaction()
     numbered, names = _numbered(statement)
-    with connection.wrap_database_errors:
-        cursor = psycopg.RawCursor(connection.connection)
+    with here.wrap_database_errors:
+        cursor = psycopg.RawCursor(here.connection)
         cursor.execute(numbered, [values[name] for name in names], prepare=keep, binary=binary)
 
     def rows() -> Rows:
-        with connection.wrap_database_errors:
+        with here.wrap_database_errors:
             result = cursor.pgresult  # `description` would make an object for each column
             return cursor.fetchall() if result is None or result.nfields else []
 

@@ -29,8 +29,8 @@ from memory.chunks import current_embedder, literals
 from memory.domain.ranking import BESIDE_MAX, Candidate, Usual
 from memory.partitions import chunks_of
 
-CANDIDATES_MAX = 100  # of each leg
-BESIDE_OF = 50  # of each leg, the best, whose neighbours come with them
+CANDIDATES_MAX = 80  # of each leg
+BESIDE_OF = 40  # of each leg, the best, whose neighbours come with them
 WORDED_MAX = 2000  # whose words are looked at: what is near by meaning may have some too
 PINNED_MAX = 50
 WORDS_MAX = 24  # of the query, the first ones
@@ -305,7 +305,8 @@ def candidates(scope: Scope, by_words: Worded, encoded: Query) -> list[Candidate
     with on_the_way():
         plan(way, kept=scope.alone)
         rows = send(gather, asked, binary=True, keep=scope.kept)
-    return [Candidate(row[0], by_words.scores.get(row[0], row[1]), *row[2:]) for row in rows()]
+    scores = by_words.scores
+    return [Candidate._make((row[0], scores.get(row[0], row[1]), *row[2:])) for row in rows()]
 
 
 def nearest(scope: Scope, vector: str | None, count: int) -> list[int]:

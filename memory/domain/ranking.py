@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -95,13 +95,12 @@ SHORT_WORDS = 60
 RATIO_MAX = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
+class Ranked(NamedTuple):
     """`signals` add up to `score`."""
 
     id: int
     score: float
-    signals: dict[str, float] = field(default_factory=dict)
+    signals: dict[str, float]
 
 
 def profile_of(usual: Sequence[Usual]) -> Profile:
@@ -153,9 +152,10 @@ def rank(
     shown = alike & ~of.faded
     order = np.argsort(-total, kind="stable")  # those of one score by their ids
     best = order[shown[order]][:limit].tolist()
+    signals = np.array([parts[name][best] for name in names]).T.tolist()
     return [
-        Ranked(of.ids[i], float(total[i]), {name: float(parts[name][i]) for name in names})
-        for i in best
+        Ranked(of.ids[i], score, dict(zip(names, of_one, strict=True)))
+        for i, score, of_one in zip(best, total[best].tolist(), signals, strict=True)
     ]
 
 
