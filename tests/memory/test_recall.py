@@ -239,3 +239,15 @@ def test_what_stands_beside_a_hit_is_the_nearest_that_is_left_on_each_side() -> 
         ids[3]: False,
     }
     assert {row.id for row in rows if row.faded} == {ids[1]}
+
+
+def test_what_many_sources_say_takes_one_place_and_leaves_the_others_to_more() -> None:
+    """However many say the same: what else there is fills the places, from further down."""
+    names = [f"copy-{n}" for n in range(20)]
+    said = {
+        name: memory.remember(name, "semantic", "The zebra gate opens at dawn") for name in names
+    }
+    other = memory.remember(names[0], "semantic", "Some zebra was seen near the harbour wall today")
+    hits = memory.recall(names, "When does the zebra gate open at dawn?", k=6)
+    assert [hit.id for hit in hits][0] in said.values()
+    assert [hit.id for hit in hits][1:] == [other]
