@@ -123,12 +123,15 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class PruneReport:
-    """`live` and `bytes` were there before. With `dry_run` nothing was changed."""
+    """`live` and `bytes` were there before. `spared`: so many more were to turn cold in this pass, and
+    nothing was left that may: what is pinned, a procedure, a digest in use or not a day old stays.
+    With `dry_run` nothing was changed."""
 
     namespace: str
     live: int
     bytes: int
     pruned: tuple[Move, ...]
+    spared: int
     tombstones_dropped: int
     dry_run: bool
 

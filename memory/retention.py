@@ -180,7 +180,15 @@ def _pass(
         if not dry_run:
             _carry_out(cooling, going, now)
             stones = _drop_stones(namespace, now) if held.bytes > size else 0
-    return PruneReport(namespace, held.live, held.bytes, (*cooling, *going), stones, dry_run)
+    return PruneReport(
+        namespace,
+        held.live,
+        held.bytes,
+        (*cooling, *going),
+        needed - len(cooling),
+        stones,
+        dry_run,
+    )
 
 
 def prune_all(

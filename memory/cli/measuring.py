@@ -8,7 +8,7 @@ from django.core.management import call_command
 
 from agentsys.kernel.errors import BadInput
 from memory.bench import Sizes, bench
-from memory.cli.verbs import Options, Speech, Verbs
+from memory.cli.verbs import Options, Speech, Verbs, cell
 from memory.evaluating.running import HARNESSES, evaluate
 
 
@@ -40,7 +40,7 @@ def do_bench(say: Speech, options: Options) -> None:
     if say.as_json:
         say.emit(found)
     else:
-        say.show(("figure", "value"), ((name, str(value)) for name, value in found.items()))
+        say.show(("figure", "value"), ((name, cell(value)) for name, value in found.items()))
 
 
 def do_eval(say: Speech, options: Options) -> None:

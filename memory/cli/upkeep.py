@@ -72,6 +72,10 @@ def do_prune(say: Speech, options: Options) -> None:
     verb = "would move" if report.dry_run else "moved"
     held = f"{report.live} live rows, {report.bytes} bytes"
     say.answer(asdict(report), f"{report.namespace}: {len(report.pruned)} {verb} of {held}")
+    if report.spared and not say.as_json:
+        say.note(
+            "nothing more may move: what is left is pinned, a procedure, a digest in use or not a day old"
+        )
 
 
 def do_consolidate(say: Speech, options: Options) -> None:

@@ -129,12 +129,21 @@ def test_prune_stats_and_playbooks_have_a_stable_form() -> None:
     report = told("prune", "project-1", "--rows-max", "0", "--dry-run")
     assert report.pop("bytes") > 0
     assert report == {
-        "namespace": "project-1", "live": 1, "pruned": [], "tombstones_dropped": 0, "dry_run": True,
+        "namespace": "project-1", "live": 1, "pruned": [], "spared": 1, "tombstones_dropped": 0,
+        "dry_run": True,
     }  # fmt: skip
+    err = StringIO()
+    call_command("memory", "prune", "project-1", "--rows-max", "0", stdout=StringIO(), stderr=err)
+    assert "pinned, a procedure, a digest in use or not a day old" in err.getvalue()
+    err = StringIO()
+    call_command("memory", "prune", "project-1", "--rows-max", "9", stdout=StringIO(), stderr=err)
+    assert err.getvalue() == ""
     assert told("stats", "--namespace", "project-1")["layers"] == {"semantic": {"live": 1}}
     assert [(p["name"], p["version"]) for p in told("playbooks")] == [("care", 1)]
     assert "care" in said("playbooks")
-    assert "all-minilm-l6-v2-w8a8-fused-384" in said("stats")
+    shown = said("stats")
+    assert "all-minilm-l6-v2-w8a8-fused-384" in shown
+    assert not {"{", "["} & set(shown)
 
 
 @pytest.mark.parametrize(

@@ -249,5 +249,6 @@ def test_what_many_sources_say_takes_one_place_and_leaves_the_others_to_more() -
     }
     other = memory.remember(names[0], "semantic", "Some zebra was seen near the harbour wall today")
     hits = memory.recall(names, "When does the zebra gate open at dawn?", k=6)
-    assert [hit.id for hit in hits][0] in said.values()
-    assert [hit.id for hit in hits][1:] == [other]
+    first, *rest = [hit.id for hit in hits]
+    assert first in said.values()
+    assert rest == [other]
