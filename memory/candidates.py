@@ -26,7 +26,7 @@ from agentsys.gateway.embedding import Query
 from agentsys.prepared import Rows, fetch, on_the_way, send
 from memory import near
 from memory.chunks import current_embedder, literals
-from memory.domain.ranking import BESIDE_MAX, Candidate, Usual
+from memory.domain.ranking import BESIDE_MAX, NO_CANDIDATES, Candidates, Usual
 from memory.partitions import chunks_of
 
 CANDIDATES_MAX = 80  # of each leg
@@ -114,20 +114,28 @@ WITH near AS MATERIALIZED ({{near}}), found AS MATERIALIZED (
 ), faded AS (
     SELECT DISTINCT ON (s.id) s.* FROM best AS f CROSS JOIN LATERAL ({_FADED} LIMIT 2) AS s ORDER BY s.id
 )
-SELECT memory_id, NULL::float8,
-       CASE WHEN embed_model = %(model)s THEN 1 - (embedding <=> %(vector)s::halfvec) END,
-       pinned, importance, actor, namespace || session, seq, words, kind, is_found, false
+SELECT array_agg(id), array_agg(bm25), array_agg(cosine), array_agg(pinned), array_agg(importance),
+       array_agg(actor), array_agg(session), array_agg(seq), array_agg(words), array_agg(kind),
+       array_agg(is_found), array_agg(is_faded)
 FROM (
-    SELECT *, true AS is_found FROM found
+    SELECT memory_id AS id, NULL::float8 AS bm25,
+           CASE WHEN embed_model = %(model)s THEN 1 - (embedding <=> %(vector)s::halfvec) END AS cosine,
+           pinned, importance, actor, namespace || session AS session, seq, words, kind, is_found,
+           false AS is_faded
+    FROM (
+        SELECT *, true AS is_found FROM found
+        UNION ALL
+        SELECT *, false FROM beside WHERE memory_id NOT IN (SELECT memory_id FROM found)
+    ) AS live
     UNION ALL
-    SELECT *, false FROM beside WHERE memory_id NOT IN (SELECT memory_id FROM found)
-) AS each
-UNION ALL
-SELECT id, (SELECT sum(rarity * {K1 + 1} / (1 + {K1} * ({1 - B} + {B} * cardinality(terms) / %(usual)s)))
+    SELECT id,
+           (SELECT sum(rarity * {K1 + 1} / (1 + {K1} * ({1 - B} + {B} * cardinality(terms) / %(usual)s)))
             FROM unnest(%(terms)s::integer[], %(rarity)s::float8[]) AS asked(term, rarity)
             WHERE term = ANY(terms)),
-       NULL, false, importance, actor, namespace || session, seq, cardinality(terms), kind, false, true
-FROM faded
+           NULL, false, importance, actor, namespace || session, seq, cardinality(terms), kind, false, true
+    FROM faded
+    ORDER BY id
+) AS every
 """  # noqa: S608 - as above
 
 _NEAREST = f"""
@@ -281,7 +289,7 @@ def _worded(rows: Rows) -> Worded:
     return Worded({row[0]: row[1] for row in scored}, rarity, usual)
 
 
-def candidates(scope: Scope, by_words: Worded, encoded: Query) -> list[Candidate]:
+def candidates(scope: Scope, by_words: Worded, encoded: Query) -> Candidates:
     """What may answer a question, with what is needed to rank it."""
     vector = literals(encoded.vector[None, :])[0]
     asked: dict[str, Any] = {
@@ -305,8 +313,12 @@ def candidates(scope: Scope, by_words: Worded, encoded: Query) -> list[Candidate
     with on_the_way():
         plan(way, kept=scope.alone)
         rows = send(gather, asked, binary=True, keep=scope.kept)
+    ((ids, bm25, *others),) = rows()  # a column each: hundreds of rows as such take a millisecond
+    if ids is None:
+        return NO_CANDIDATES
     scores = by_words.scores
-    return [Candidate._make((row[0], scores.get(row[0], row[1]), *row[2:])) for row in rows()]
+    by_words_too = [scores.get(one, faded) for one, faded in zip(ids, bm25, strict=True)]
+    return Candidates.given(ids, by_words_too, *others)
 
 
 def nearest(scope: Scope, vector: str | None, count: int) -> list[int]:
@@ -360,7 +372,7 @@ def planned(way: Mapping[str, str] | None = None) -> Iterator[None]:
 def plan(way: Mapping[str, str], *, kept: bool = False) -> None:
     """What is sent from here on in the transaction is planned as the settings of `way` have it; `kept`: for
     all values, so that the plan is kept with the statement."""
-    send(_set(_AS_BEFORE | way | (_KEPT if kept else {})), {})
+    send(_set({**_AS_BEFORE, **way, **(_KEPT if kept else {})}), {})
 
 
 def _set(settings: Mapping[str, str]) -> str:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -48,25 +48,36 @@ Flags = npt.NDArray[np.bool_]
 Late = Callable[[Sequence[int]], Mapping[int, float]]
 
 
-class Candidate(
-    NamedTuple
-):  # a thousand of them a recall: a dataclass takes thrice as long to make
-    """`bm25` None: no word in common; `cosine` None: no vector of the current model. `found` is false
-    for what only stands beside a candidate, `faded` true where that is cold: no more is left of it than
-    words, and it is no result."""
+class Candidates(NamedTuple):
+    """What may answer a question: a column each, all as long as `ids` and in their order, for sums of
+    floats depend on it. `found` is false for what only stands beside a candidate, `faded` true where that
+    is cold: no more is left of it than words, and it is no result."""
 
-    id: int
-    bm25: float | None = None
-    cosine: float | None = None
-    pinned: bool = False
-    importance: float = 0.0
-    actor: str = ""
-    session: str = ""
-    seq: int = 0
-    words: int = 0
-    kind: str = "note"
-    found: bool = True
-    faded: bool = False
+    ids: Sequence[int]
+    bm25: Scores  # nan: no word in common
+    cosine: Scores  # nan: no vector of the current model
+    pinned: Flags
+    importance: Scores
+    actors: Sequence[str]
+    sessions: Sequence[str]
+    seqs: Sequence[int]
+    words: npt.NDArray[np.int64]
+    kinds: Sequence[str]
+    found: Flags
+    faded: Flags
+
+    @classmethod
+    def given(cls, *columns: Sequence[Any]) -> Candidates:
+        """From lists, in the order of the fields; None becomes nan."""
+        given: dict[str, Any] = dict(zip(cls._fields, columns, strict=True))
+        return cls(**given | {name: np.array(given[name], of) for name, of in _ARRAYS.items()})
+
+
+_ARRAYS: Mapping[str, npt.DTypeLike] = {
+    "bm25": np.float64, "cosine": np.float64, "pinned": np.bool_, "importance": np.float64,
+    "words": np.int64, "found": np.bool_, "faded": np.bool_,
+}  # fmt: skip
+NO_CANDIDATES = Candidates.given(*((),) * 12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +124,7 @@ def profile_of(usual: Sequence[Usual]) -> Profile:
 
 
 def rank(
-    candidates: Sequence[Candidate],
+    of: Candidates,
     query: str,
     usual: Sequence[Usual] = (),
     late: Late | None = None,
@@ -125,9 +136,8 @@ def rank(
     `late` gives the late interaction of the ids that it is asked for: of the best so far. Those that are
     alike only by chance are left out, but count in the means: what is found stands out against them.
     """
-    if not candidates:
+    if not of.ids:
         return []
-    of = _columns(candidates)
     parts = _parts(of, late)
     names = list(parts)
     base = np.sum(list(parts.values()), axis=0) if parts else np.zeros(len(of.ids))
@@ -159,44 +169,7 @@ def rank(
     ]
 
 
-class _Columns(NamedTuple):
-    """Candidates in the order of their ids, for sums of floats depend on their order."""
-
-    ids: Sequence[int]
-    bm25: Scores  # nan where there is none
-    cosine: Scores
-    pinned: Flags
-    importance: Scores
-    actors: Sequence[str]
-    sessions: Sequence[str]
-    seqs: Sequence[int]
-    words: npt.NDArray[np.int64]
-    kinds: Sequence[str]
-    found: Flags
-    faded: Flags
-
-
-def _columns(candidates: Sequence[Candidate]) -> _Columns:
-    ids, bm25, cosine, pinned, importance, actors, sessions, seqs, words, kinds, found, faded = zip(
-        *sorted(candidates), strict=True
-    )
-    return _Columns(
-        ids,
-        np.array(bm25, np.float64),  # None becomes nan
-        np.array(cosine, np.float64),
-        np.array(pinned),
-        np.array(importance, np.float64),
-        actors,
-        sessions,
-        seqs,
-        np.array(words),
-        kinds,
-        np.array(found),
-        np.array(faded),
-    )
-
-
-def _parts(of: _Columns, late: Late | None) -> dict[str, Scores]:
+def _parts(of: Candidates, late: Late | None) -> dict[str, Scores]:
     given = {"lexical": of.bm25, "dense": of.cosine}
     scores = {
         name: _z(values, of.found) for name, values in given.items() if not np.isnan(values).all()
@@ -224,7 +197,7 @@ def _z(values: Scores, found: Flags) -> Scores:
     return z
 
 
-def _without_length(scores: Scores, of: _Columns) -> Scores:
+def _without_length(scores: Scores, of: Candidates) -> Scores:
     """What length does not explain: the best of many tokens is more alike than the best of few."""
     length = np.log1p(np.minimum(of.words, LONG_WORDS))
     spread = length - length[of.found].mean()
@@ -234,7 +207,7 @@ def _without_length(scores: Scores, of: _Columns) -> Scores:
     return scored
 
 
-def _beside(of: _Columns, base: Scores) -> Scores:
+def _beside(of: Candidates, base: Scores) -> Scores:
     """The scores of what was said just before and after, added."""
     around = [0.0] * len(of.ids)
     scores = base.tolist()
@@ -246,7 +219,7 @@ def _beside(of: _Columns, base: Scores) -> Scores:
     return np.array(around)
 
 
-def _session(of: _Columns, scores: Scores) -> Scores:
+def _session(of: Candidates, scores: Scores) -> Scores:
     """The mean of the two best of a candidate's session."""
     best: dict[str, list[float]] = {}
     told = zip(of.sessions, of.seqs, of.found.tolist(), scores.tolist(), strict=True)
@@ -265,7 +238,7 @@ def _session(of: _Columns, scores: Scores) -> Scores:
     )
 
 
-def _actors(of: _Columns, query: str, usual: Sequence[Usual]) -> Scores:
+def _actors(of: Candidates, query: str, usual: Sequence[Usual]) -> Scores:
     """1 for what was said by those whom the question names; else, where it is in the first person, by
     its asker, who is a person, or by the one who is asked if it is about what "you" said."""
     asked = {word.lower() for word in _WORD.findall(query)}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agentsys.gateway.embedding import Query
+from memory.domain import ranking
 from memory.domain.importance import importance_of
 from memory.domain.late import late_interaction
 from memory.domain.pieces import pieces
@@ -15,16 +18,15 @@ from memory.domain.ranking import (
     ASSISTANT,
     DIALOGUE,
     NEUTRAL,
-    Candidate,
     Usual,
     fitting,
     profile_of,
-    rank,
     tokens_of,
     wilson,
 )
 from memory.domain.sameness import gist, is_noise
 from memory.domain.standing import held, kind_of
+from tests.memory.candidates import Candidate, together
 
 candidates = st.lists(
     st.builds(
@@ -42,6 +44,12 @@ candidates = st.lists(
     unique_by=lambda c: c.id,
     max_size=12,
 )
+
+
+def rank(rows: list[Candidate], query: str, usual: Sequence[Usual] = ()) -> list[ranking.Ranked]:
+    return ranking.rank(together(rows), query, usual)
+
+
 ASKED = "What did Ana tell me?"
 USUAL = [Usual("user", 60, 12.0), Usual("assistant", 60, 20.0)]
 
@@ -52,13 +60,6 @@ def test_signals_add_up_to_the_score_and_the_order_is_the_scores(found: list[Can
     for row in ranked:
         assert sum(row.signals.values()) == pytest.approx(row.score)
     assert [r.score for r in ranked] == sorted((r.score for r in ranked), reverse=True)
-
-
-@given(candidates)
-def test_the_order_does_not_depend_on_the_order_of_the_candidates(found: list[Candidate]) -> None:
-    assert [r.id for r in rank(found, ASKED, USUAL)] == [
-        r.id for r in rank(found[::-1], ASKED, USUAL)
-    ]
 
 
 def test_pinned_rows_are_never_left_out_and_chance_likeness_is() -> None:

@@ -12,9 +12,10 @@ from django.db import connection
 from agentsys.gateway.embedding import Query
 from memory import services as memory
 from memory.candidates import Scope, candidates, worded
-from memory.domain.ranking import Candidate, rank
+from memory.domain.ranking import rank
 from memory.models import Memory
 from memory.versions import bury
+from tests.memory.candidates import Candidate, one_by_one, together
 
 pytestmark = pytest.mark.django_db
 HERE = "project-1"
@@ -47,7 +48,7 @@ def words_of(row_id: int) -> Any:
 def found(question: str, namespace: str = HERE, **more: Any) -> dict[int, Candidate]:
     here = Scope([namespace], **more)
     by_words, _, nowhere = worded(here, question, lambda: Query(np.zeros(1, np.float32)))
-    return {one.id: one for one in candidates(here, by_words, nowhere)}
+    return {one.id: one for one in one_by_one(candidates(here, by_words, nowhere))}
 
 
 def test_words_are_kept_while_a_memory_is_cold_and_no_longer(talk: list[int]) -> None:
@@ -91,9 +92,9 @@ def test_a_cold_question_speaks_for_its_answer(talk: list[int]) -> None:
     assert (asked.faded, asked.found, asked.cosine) == (True, False, None)
     assert asked.bm25 is not None
     assert (answer.faded, answer.found) == (False, True)
-    best = rank(list(rows.values()), question)
+    best = rank(together(rows.values()), question)
     assert asked.id not in [one.id for one in best]
-    alone = rank([row for row in rows.values() if not row.faded], question)
+    alone = rank(together(row for row in rows.values() if not row.faded), question)
     score = {one.id: one.signals.get("neighbours", 0.0) for one in best}
     assert (
         score[answer.id] > {one.id: one.signals.get("neighbours", 0.0) for one in alone}[answer.id]
