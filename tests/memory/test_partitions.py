@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from agentsys.gateway.embedding import Query
 from memory import services as memory
@@ -106,3 +106,20 @@ def test_a_connection_keeps_a_statement_for_each_number_of_words_and_no_more() -
         for since in (None, START):
             memory.recall(NAMES[0], words, since=since)
     assert 0 < kept() - before <= 4  # both statements, with and without the filter
+
+
+SETTINGS = "SELECT name, setting FROM pg_settings WHERE name ~ '^(enable_|plan_cache|synchronous_c)' ORDER BY 1"
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_recall_leaves_a_transaction_as_it_plans_and_commits(count: int) -> None:
+    def as_set() -> list[tuple[str, str]]:
+        with connection.cursor() as cursor:
+            cursor.execute(SETTINGS)
+            return list(cursor.fetchall())
+
+    with transaction.atomic():
+        before = as_set()
+        assert memory.recall(NAMES[:count], "who mends the parser?")
+        assert as_set() == before
+        assert ("synchronous_commit", "on") in before
