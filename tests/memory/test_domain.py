@@ -39,6 +39,7 @@ candidates = st.lists(
         actor=st.sampled_from(["user", "assistant", "Ana"]),
         session=st.sampled_from(["a", "b"]),
         seq=st.integers(0, 6),
+        words=st.integers(0, 900),
         found=st.booleans(),
     ),
     unique_by=lambda c: c.id,
