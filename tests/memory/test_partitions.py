@@ -108,17 +108,21 @@ def test_a_connection_keeps_a_statement_for_each_number_of_words_and_no_more() -
     assert 0 < kept() - before <= 4  # both statements, with and without the filter
 
 
-SETTINGS = "SELECT name, setting FROM pg_settings WHERE name ~ '^(enable_|plan_cache)' ORDER BY 1"
+SETTINGS = """
+SELECT name, setting FROM pg_settings WHERE name ~ '^(enable_|plan_cache|synchronous_commit)' ORDER BY name
+"""
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_a_recall_leaves_a_transaction_as_it_plans(count: int) -> None:
+def test_a_recall_leaves_a_transaction_as_it_plans_and_commits(count: int) -> None:
     def as_set() -> list[tuple[str, str]]:
         with connection.cursor() as cursor:
             cursor.execute(SETTINGS)
             return list(cursor.fetchall())
 
     with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL synchronous_commit = on")  # these servers do without
         before = as_set()
         assert memory.recall(NAMES[:count], "who mends the parser?")
         assert as_set() == before
